@@ -1,0 +1,215 @@
+/* Viaduct: the data path: packets, vectors, stages, channels, sessions on workers; and service datapath/1.
+ *
+ * N workers share nothing. Every peer has a home slot; worker = slot % N owns all its channels, SAs, links and sessions
+ * alone, so counters and windows are plain. The control thread sends commands over a bounded inbox, in order, each
+ * acknowledged. "Stage code" (everything below marked worker) may call only functions marked worker: no bus, no log, no
+ * malloc, no libev. tests/lint checks the symbols of files named *_stage.c and of core/datapath's worker files.
+ */
+#ifndef VIADUCT_DATAPATH_H
+#define VIADUCT_DATAPATH_H
+
+#include <viaduct/addr.h>
+#include <viaduct/base.h>
+#include <viaduct/bus.h>
+#include <viaduct/bytes.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define VD_HEAD 128 /* octets free before a packet */
+#define VD_TAIL 64  /* and behind it */
+#define VD_VEC 64   /* packets of a vector */
+#define VD_MAX_WORKERS 16
+
+/* ---- packets (worker) ---- */
+enum { VD_PKT_CSUM = 1, /* L4 checksum is partial (virtio NEEDS_CSUM) */ };
+struct vd_pkt {
+	uint8_t *p;     /* inside a buffer of the worker's pool */
+	uint32_t len;
+	uint16_t seg;   /* 0: one packet; else L4 payload octets per segment */
+	uint16_t l4;    /* offset of the L4 header of an inner packet, when known */
+	uint8_t tos, flags;
+	uint16_t reserved;
+	uint32_t sess;  /* index of its session on this worker + 1; 0: none yet */
+};
+struct vd_vec {
+	uint16_t n;
+	struct vd_pkt v[VD_VEC];
+};
+
+struct vd_worker;
+/* Consumes the vector: every packet is passed on, punted, or dropped. State is what the attacher gave. */
+struct vd_stage {
+	const char *name;
+	void (*run)(struct vd_worker *w, void *state, struct vd_vec *vec);
+};
+
+/* Why a packet was dropped; counted per worker, names by vd_drop_name(). Append only. */
+enum vd_drop {
+	VD_DROP_NONE,
+	VD_DROP_SHORT, VD_DROP_KEEPALIVE, VD_DROP_NO_SPI, VD_DROP_REPLAY, VD_DROP_AUTH, VD_DROP_PADDING, VD_DROP_EXPIRED,
+	VD_DROP_NEXT_HEADER, VD_DROP_NOT_UDP, VD_DROP_UDP_LENGTH, VD_DROP_L2TP_HEADER, VD_DROP_L2TP_SESSION,
+	VD_DROP_L2TP_SEQUENCE, VD_DROP_PPP_HEADER, VD_DROP_PPP_PROTOCOL, VD_DROP_NOT_IP, VD_DROP_SOURCE, VD_DROP_NO_ROUTE,
+	VD_DROP_NO_SA, VD_DROP_TOO_BIG, VD_DROP_SOCKET, VD_DROP_TUN, VD_DROP_RING_FULL, VD_DROP_PUNT_LIMIT, VD_DROP_NO_BUFFER,
+	VD_DROP_SELECTOR, VD_DROP_FOREIGN, VD_DROP_NO_UPPER,
+	VD_DROP_MAX
+};
+VD_API const char *vd_drop_name(enum vd_drop why);
+
+/* Frees the packet and counts the reason (also on its session when it has one). Worker. */
+VD_API void vd_pkt_drop(struct vd_worker *w, struct vd_pkt *pkt, enum vd_drop why);
+/* Frees without counting. Worker. */
+VD_API void vd_pkt_free(struct vd_worker *w, struct vd_pkt *pkt);
+/* A fresh empty packet with VD_HEAD before it, or false. room: octets it must take (<= 2048 - head - tail today). Worker. */
+VD_API bool vd_pkt_new(struct vd_worker *w, size_t room, struct vd_pkt *ret_pkt);
+/* Milliseconds, monotonic, read once per turn. Worker. */
+VD_API uint64_t vd_worker_now(const struct vd_worker *w);
+VD_API unsigned vd_worker_index(const struct vd_worker *w);
+/* A per-worker pointer of a plugin, in a slot from vd_worker_slot(). Worker. */
+VD_API void *vd_worker_state(const struct vd_worker *w, unsigned slot);
+
+/* ---- channels ---- */
+enum {
+	VD_CHAN_PROTECTED = 1, /* datagrams came through an SA */
+	VD_CHAN_STREAM = 2,    /* ordered, lossless */
+	VD_CHAN_SEGMENTS = 4,  /* takes packets with seg != 0 */
+};
+struct vd_chan;
+struct vd_chan_ops { /* on the home worker; one call per vector */
+	void (*send)(struct vd_worker *w, struct vd_chan *chan, struct vd_vec *vec); /* consumes */
+	int (*snapshot)(struct vd_chan *chan, struct vd_wr *w); /* for export; 0 or -errno */
+};
+struct vd_chan { /* allocated by its maker on the control thread, owned by the home worker while added */
+	uint64_t id, peer;
+	uint8_t home, flags;
+	uint16_t head, tail, mtu; /* octets the layers below need; largest datagram now */
+	const struct vd_chan_ops *ops;
+	void *lower;              /* the maker's: e.g. the current outbound SA */
+	const struct vd_stage *up; /* where its datagrams go; NULL: dropped */
+	void *upper;
+	struct vd_ip local, remote; /* outer addresses: for pseudo headers inside IPv6 */
+	struct vd_chan *next;       /* private */
+};
+
+/* ---- sessions on workers ---- */
+struct vd_session_counters { uint64_t packets_in, octets_in, packets_out, octets_out, drops[VD_DROP_MAX]; };
+
+/* What is put in front of an inner packet. Lengths of the layers are patched per packet: the 16-bit field at udp_len
+ * (offset in bytes, 0 = none) gets the octets from udp_from to the end of the packet, likewise l2tp_len. */
+struct vd_hdr {
+	uint8_t bytes[64];
+	uint8_t len;
+	uint8_t udp_len, udp_from;
+	uint8_t l2tp_len, l2tp_from;
+};
+
+struct vd_wsess_desc {
+	uint64_t session, chan;
+	uint16_t mtu;              /* largest inner packet toward the client; MSS is clamped to it both ways */
+	struct vd_hdr v4, v6;      /* len 0: that family is not carried */
+	struct vd_prefix source[10]; /* addresses the client may use; family 0 ends the list */
+};
+
+struct vd_wsess; /* a session on its home worker; index = vd_pkt.sess - 1 */
+
+/* Finds what a link key leads to on this channel: for L2TP (tunnel id << 16 | session id). Sets *ret_up to the stage and
+ * its state. Returns the packet's session index + 1, or 0 when unknown. Worker. */
+VD_API uint32_t vd_worker_link(struct vd_worker *w, const struct vd_chan *chan, uint64_t key,
+	const struct vd_stage **ret_up, void **ret_state);
+/* True when the session behind this index is established and takes IP packets; before, everything is punted. Worker. */
+VD_API bool vd_worker_session_up(const struct vd_worker *w, uint32_t sess);
+/* IP packets from a client (pkt.sess set, p at the IP header): source check, counters, MSS clamp, TUN. Worker. */
+VD_API void vd_inner_in(struct vd_worker *w, struct vd_vec *vec);
+/* To the control thread: punt_auth with the channel, or with the session when pkt.sess is set. Frees the packet; full
+ * rings and per-peer limits drop and count. Worker. */
+VD_API void vd_worker_punt(struct vd_worker *w, const struct vd_chan *chan, struct vd_pkt *pkt);
+
+/* ---- below channels: what esp/1 needs (worker) ---- */
+/* One outer datagram to the peer, from the home worker's own socket of that endpoint; kind as in struct vd_path. Consumes. */
+struct vd_path {
+	uint64_t endpoint;       /* id of the listening address */
+	struct vd_sa local, remote; /* port 0: protocol 50 */
+	bool natt;               /* UDP 4500: IKE messages carry the non-ESP marker */
+};
+VD_API void vd_worker_send(struct vd_worker *w, const struct vd_path *path, struct vd_pkt *pkt);
+/* Commands to the control thread from stage code: fn(arg, a, b) runs there through the auth ring. For soft limits and
+ * endpoint changes. False when the ring is full. Worker. */
+VD_API bool vd_worker_tell(struct vd_worker *w, void (*fn)(void *arg, uint64_t a, uint64_t b), void *arg, uint64_t a,
+	uint64_t b);
+/* Datagrams of one channel, decrypted: calls chan->up, or drops. Consumes. Worker. */
+VD_API void vd_chan_input(struct vd_worker *w, struct vd_chan *chan, struct vd_vec *vec);
+
+/* A received ESP datagram before classification by SA: the vector's packets start at the SPI; meta[i] belongs to v[i]. */
+struct vd_esp_meta {
+	struct vd_path path;
+};
+typedef void vd_esp_input_fn(struct vd_worker *w, struct vd_vec *vec, const struct vd_esp_meta *meta);
+
+/* ---- control side ---- */
+/* Reserves a slot of per-worker pointers; before workers run or during init. -ENOSPC. */
+VD_API int vd_worker_slot(struct vd_host *host);
+
+struct vd_link_desc {
+	uint64_t chan, key, session;
+	const struct vd_stage *up; /* static storage */
+	void *state;
+};
+
+/* Service datapath/1, provided by the core. Every done runs on the control thread when the worker(s) acknowledged. */
+struct vd_datapath_1 {
+	void *self;
+	unsigned (*workers)(void *self);
+
+	/* Endpoints: one per listening address. IKE: each datagram from 500 or 4500 without its marker. */
+	int (*ike_input)(void *self, void (*fn)(void *arg, const struct vd_path *path, const uint8_t *p, size_t len),
+		void *arg);
+	/* Adds the marker where natt says so. Sent from the control thread's socket. -EHOSTUNREACH, -EMSGSIZE, -EAGAIN. */
+	int (*ike_send)(void *self, const struct vd_path *path, const void *p, size_t len);
+	/* Where received ESP goes, on the worker that owns (SPI & 255) % N. Once, before workers run. */
+	int (*esp_input)(void *self, vd_esp_input_fn *fn);
+
+	/* Runs fn(w, arg) on the worker of that home slot, in order with everything else sent there; then done(arg). done
+	 * may be NULL. -ENOBUFS when the inbox is full. The generic command behind all others. */
+	int (*call)(void *self, uint8_t home, void (*fn)(struct vd_worker *w, void *arg), void (*done)(void *arg), void *arg);
+	/* The same on every worker, one after the other; done when all have run. */
+	int (*call_all)(void *self, void (*fn)(struct vd_worker *w, void *arg), void (*done)(void *arg), void *arg);
+
+	/* Channels: add before use; after remove's done the memory belongs to the caller again. */
+	int (*chan_add)(void *self, struct vd_chan *chan, void (*done)(void *arg), void *arg);
+	int (*chan_remove)(void *self, uint64_t chan, void (*done)(void *arg), void *arg);
+	/* Who takes the datagrams of a channel: a stage on the worker, and a function for what is punted without a session. */
+	int (*chan_attach)(void *self, uint64_t chan, const struct vd_stage *up, void *upper,
+		void (*punt)(void *arg, uint64_t chan, const uint8_t *p, size_t len), void *arg);
+	/* One datagram to the peer, copied; sent by the home worker in order. -ENOBUFS, -ESTALE, -EMSGSIZE. */
+	int (*chan_send)(void *self, uint64_t chan, const void *p, size_t len);
+
+	/* Links: (channel, key) -> session; all its frames are punted until session_add. */
+	int (*link_add)(void *self, const struct vd_link_desc *link, void (*done)(void *arg), void *arg);
+	int (*link_del)(void *self, uint64_t chan, uint64_t key, void (*done)(void *arg), void *arg);
+	/* Frames of a session that are not plain data: p starts where the link's stage left it. */
+	int (*session_punt)(void *self, uint64_t session,
+		void (*punt)(void *arg, uint64_t session, const uint8_t *p, size_t len), void *arg);
+
+	/* Sessions and addresses. session_add may be repeated to change mtu and headers. */
+	int (*session_add)(void *self, const struct vd_wsess_desc *desc, void (*done)(void *arg), void *arg);
+	/* counters are final: nothing is counted for it afterwards. */
+	int (*session_del)(void *self, uint64_t session,
+		void (*done)(void *arg, uint64_t session, const struct vd_session_counters *counters), void *arg);
+	int (*session_counters)(void *self, uint64_t session,
+		void (*done)(void *arg, uint64_t session, const struct vd_session_counters *counters), void *arg);
+	/* On all workers. -EEXIST when the prefix leads to another session. */
+	int (*fib_add)(void *self, const struct vd_prefix *prefix, uint64_t session, void (*done)(void *arg), void *arg);
+	int (*fib_del)(void *self, const struct vd_prefix *prefix, uint64_t session, void (*done)(void *arg), void *arg);
+
+	/* TUN queues, one per worker (or one for all): taken over from the caller. */
+	int (*tun_add)(void *self, const char *name, const int *fds, unsigned n, unsigned mtu, void (*done)(void *arg),
+		void *arg);
+	/* Sum over workers of the drop counters; counts[VD_DROP_MAX]. */
+	int (*drops)(void *self, void (*done)(void *arg, const uint64_t *counts), void *arg);
+};
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,30 @@
+/* Viaduct: service ike.port/1: ports 500 and 4500 shared by the IKE versions. Control thread. */
+#ifndef VIADUCT_IKE_H
+#define VIADUCT_IKE_H
+
+#include <viaduct/datapath.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct vd_ike_version { /* what ike_v1 and ike_v2 register */
+	uint8_t major;
+	/* One whole message, header included; its length field equals len and is at least 28. */
+	void (*input)(void *arg, const struct vd_path *path, const uint8_t *p, size_t len);
+};
+
+struct vd_ike_port_1 {
+	void *self;
+	int (*version)(void *self, const struct vd_ike_version *version, void *arg);
+	int (*send)(void *self, const struct vd_path *path, const void *p, size_t len);
+	/* Half-open accounting, shared by the versions: true when another half-open exchange from this source may start
+	 * (global limit, and a per-source-network limit that only counts while the gateway is busy). */
+	bool (*half_open_take)(void *self, const struct vd_ip *source);
+	void (*half_open_give)(void *self, const struct vd_ip *source);
+};
+
+#ifdef __cplusplus
+}
+#endif
+#endif

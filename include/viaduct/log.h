@@ -1,0 +1,43 @@
+/* Viaduct: logging. The caller who can name the ids logs, once; library code returns errors instead.
+ * Never pass a secret. Control and pool threads; not for stage code (workers count, they do not log).
+ */
+#ifndef VIADUCT_LOG_H
+#define VIADUCT_LOG_H
+
+#include <viaduct/base.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+enum vd_log_level { VD_LOG_ERROR, VD_LOG_WARNING, VD_LOG_NOTICE, VD_LOG_INFO, VD_LOG_DEBUG };
+
+/* Ids that every record carries; 0 = not known yet. */
+struct vd_ids {
+	uint64_t peer, chan, session;
+};
+
+/* area is the plugin or core module: "ike", "l2tp". ids may be NULL. One line, no newline, no full stop. */
+VD_API void vd_log(enum vd_log_level level, const char *area, const struct vd_ids *ids, const char *fmt, ...)
+	VD_PRINTF(4, 5);
+VD_API bool vd_log_enabled(enum vd_log_level level, const char *area);
+
+/* For records that network input can provoke: at most burst per interval_ms, then one line that says how many were left
+ * out. Zeroed except burst and interval_ms. */
+struct vd_log_limit {
+	uint32_t burst, interval_ms;
+	uint64_t since, count, suppressed;
+};
+#define VD_LOG_LIMIT(n, ms) { .burst = (n), .interval_ms = (ms) }
+VD_API void vd_log_limited(struct vd_log_limit *limit, enum vd_log_level level, const char *area,
+	const struct vd_ids *ids, const char *fmt, ...) VD_PRINTF(5, 6);
+
+/* A named counter of one plugin or module ("ike_v1.drop.bad_cookie"), shown by the control socket and metrics.
+ * Registered on first use and kept for the life of the process; name must be a literal. Control thread. */
+VD_API void vd_count(const char *name, uint64_t add);
+VD_API uint64_t vd_counter(const char *name);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,66 @@
+/* Viaduct: what a plugin is. One exported descriptor per shared object, all else hidden, no code at load time.
+ *
+ *   static int my_init(struct vd_host *host, void **ret_self, struct vd_error *err) { ... }
+ *   VD_PLUGIN(my_plugin,
+ *       .version = "1.0", .license = "MIT", .summary = "does this",
+ *       .provides = my_provides, .needs = my_needs, .schema = my_schema, .init = my_init, ...);
+ */
+#ifndef VIADUCT_PLUGIN_H
+#define VIADUCT_PLUGIN_H
+
+#include <viaduct/abi.h> /* generated: VD_ABI_HASH and, in the tree, VD_BUILD_ID */
+#include <viaduct/base.h>
+#include <viaduct/bus.h>
+#include <viaduct/conf.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define VD_PLUGIN_MAGIC 0x56444354u /* "VDCT" */
+#define VD_ABI_MAJOR 1
+#define VD_ABI_MINOR 0
+#ifndef VD_BUILD_ID
+#define VD_BUILD_ID "" /* third party: no build id is compared */
+#endif
+
+struct vd_plugin {
+	uint32_t magic;
+	uint16_t abi_major, abi_minor;
+	uint32_t struct_size;
+	uint64_t abi_hash;
+	const char *build_id;
+	const char *name, *version, *license, *summary;
+	const char *const *provides; /* NULL-terminated: services "esp/1", accept words "accept/l2tp", providers */
+	const char *const *needs;    /* NULL-terminated service names; the provider is pulled in */
+	const struct vd_topic *const *topics; /* NULL-terminated, may be NULL */
+	const struct vd_opt *schema; /* ends with a NULL path, may be NULL */
+	/* Registers services, providers and subscriptions. The configuration (vd_conf_current) is valid. */
+	int (*init)(struct vd_host *host, void **ret_self, struct vd_error *err);
+	/* After everybody's init; privileges are already dropped. Opens what it needs through priv/1. */
+	int (*start)(void *self, struct vd_error *err);
+	/* vd_conf_current() is the new one. Must not fail for what the schema accepted. */
+	void (*reload)(void *self);
+	/* No new work; ends what it holds in an orderly way. */
+	void (*stop)(void *self);
+	/* Frees everything, so that init may be called again. Worker threads are gone. */
+	void (*fini)(void *self);
+};
+
+#define VD_PLUGIN(name_, ...)                                                                               \
+	VD_API extern const struct vd_plugin name_##_LTX_vd_plugin;                                         \
+	const struct vd_plugin name_##_LTX_vd_plugin = { .magic = VD_PLUGIN_MAGIC, .abi_major = VD_ABI_MAJOR, \
+		.abi_minor = VD_ABI_MINOR, .struct_size = sizeof(struct vd_plugin), .abi_hash = VD_ABI_HASH,  \
+		.build_id = VD_BUILD_ID, .name = #name_, __VA_ARGS__ }
+
+/* Services: versioned tables of functions, found by name ("esp/1") and, where several exist, by variant
+ * ("ppp.auth/1", "mschapv2"; NULL otherwise). A table's first member is "void *self", passed to each of its functions. */
+VD_API int vd_service_provide(struct vd_host *host, const char *name, const char *variant, const void *table);
+/* NULL when nobody provides it. Valid from init of a plugin that needs it until its fini. */
+VD_API const void *vd_service_find(const char *name, const char *variant);
+VD_API const char *vd_host_name(const struct vd_host *host);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,49 @@
+/* Viaduct: service priv/1: what needs privilege. Asynchronous, in-process today; a root monitor may take it over.
+ * Every done is called once on the control thread through the FIFO. Results that are descriptors are owned by the caller.
+ */
+#ifndef VIADUCT_PRIV_H
+#define VIADUCT_PRIV_H
+
+#include <viaduct/addr.h>
+#include <viaduct/base.h>
+#include <viaduct/secret.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+enum vd_priv_socket {
+	VD_SOCK_UDP,      /* bound UDP */
+	VD_SOCK_UDP_PORT, /* bound UDP in a reuseport group, with the receive options of datapath.h's endpoint */
+	VD_SOCK_ESP,      /* raw, protocol 50 */
+};
+
+struct vd_priv_1 {
+	void *self;
+	/* One bound socket, non-blocking, close-on-exec. result: the descriptor or a negative errno with err. */
+	int (*open_socket)(void *self, enum vd_priv_socket kind, const struct vd_sa *local,
+		void (*done)(void *arg, int fd, const struct vd_error *err), void *arg);
+	/* A TUN device with n queues (IFF_MULTI_QUEUE when n > 1) and IFF_VNET_HDR, up, with this MTU and queue length.
+	 * fds is valid during the call; name is what the kernel gave. */
+	int (*open_tun)(void *self, const char *name, unsigned n, unsigned mtu, unsigned txqueuelen,
+		void (*done)(void *arg, const int *fds, unsigned n, const char *name, const struct vd_error *err), void *arg);
+	/* Addresses and routes on devices, by netlink. */
+	int (*address)(void *self, bool add, const char *dev, const struct vd_prefix *address,
+		void (*done)(void *arg, const struct vd_error *err), void *arg);
+	int (*route)(void *self, bool add, const char *dev, const struct vd_prefix *dst,
+		void (*done)(void *arg, const struct vd_error *err), void *arg);
+	/* One nftables transaction in nft syntax. */
+	int (*nft)(void *self, const char *commands, void (*done)(void *arg, const struct vd_error *err), void *arg);
+	/* Sets a sysctl ("net/ipv4/ip_forward") to value; the value found is kept in the state directory and restored at a
+	 * clean end, or at the next start after a crash. */
+	int (*sysctl)(void *self, const char *name, const char *value,
+		void (*done)(void *arg, const struct vd_error *err), void *arg);
+	/* A file with a secret; refused when readable for the world. */
+	int (*read_secret)(void *self, const char *path,
+		void (*done)(void *arg, struct vd_secret *secret, const struct vd_error *err), void *arg);
+};
+
+#ifdef __cplusplus
+}
+#endif
+#endif

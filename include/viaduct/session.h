@@ -1,0 +1,69 @@
+/* Viaduct: sessions and the one state machine that brings them up, shared by PPP, IKEv2 and XAuth:
+ *   new -> authenticating -> configuring (admitted, leased) -> up -> closing -> down -> gone
+ * Control thread.
+ */
+#ifndef VIADUCT_SESSION_H
+#define VIADUCT_SESSION_H
+
+#include <viaduct/datapath.h>
+#include <viaduct/object.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+enum vd_session_state {
+	VD_S_NEW, VD_S_AUTHENTICATING, VD_S_CONFIGURING, VD_S_UP, VD_S_CLOSING, VD_S_DOWN, VD_S_GONE,
+};
+VD_API const char *vd_session_state_name(enum vd_session_state state);
+
+struct vd_session {
+	uint64_t id, chan, peer;
+	enum vd_session_state state;
+	const struct vd_conf *conf; /* the snapshot it was made under */
+	char connection[VD_NAME_MAX], user[VD_USER_MAX];
+	struct vd_authenticated granted; /* as authenticated; current attributes may differ after a change of authority */
+	struct vd_leased_address lease4;
+	uint16_t mtu;
+	uint64_t created, up_since;
+	struct vd_session_counters counters; /* last known; final in CLOSING and later */
+	char reason[VD_ID_TEXT];
+};
+
+/* How the protocol that carries the session (PPP, IKEv2) hears of decisions. All through the FIFO, never re-entrant. */
+struct vd_session_owner {
+	/* The session must end on the wire (LCP Terminate-Request, Delete): say goodbye now, do not wait. Called once when
+	 * somebody else called vd_session_close. The session's id is dead for new requests. */
+	void (*closed)(void *arg, uint64_t session, const char *reason);
+};
+
+/* A new session on a channel, for a connection. 0 on failure (limit, memory) with err. Posts session_new. */
+VD_API uint64_t vd_session_new(uint64_t chan, const char *connection, const struct vd_session_owner *owner, void *arg,
+	struct vd_error *err);
+VD_API struct vd_session *vd_session_find(uint64_t id);
+
+/* Step 1: who is it. request needs method, user and evidence; session, connection and realm are filled in from the
+ * session's connection, providers in the realm's order. A further round (CONTINUE) passes the conversation. auth_ok or
+ * auth_failed is posted by the core. -EBUSY while one is open. */
+VD_API int vd_session_authenticate(uint64_t session, struct vd_authenticate *request, uint64_t conversation,
+	void (*done)(void *arg, uint64_t session, const struct vd_answer *answer), void *arg);
+
+/* Step 2: after ACCEPT: admit (second_login), then an address if want4. configured gets the session (lease4 filled in),
+ * or err: the session has to be closed by the caller, after it told the peer. stage is "admit" or "address". */
+VD_API int vd_session_configure(uint64_t session, bool want4,
+	void (*configured)(void *arg, uint64_t session, const char *stage, const struct vd_error *err), void *arg);
+
+/* Step 3: the peer agreed to its parameters: routes, then worker entries and address tables; done when all workers have
+ * them and the session is up (session_up was posted), or err. link tells how packets are wrapped; its session, sources
+ * and owner are filled in by the core. */
+VD_API int vd_session_establish(uint64_t session, const struct vd_wsess_desc *link,
+	void (*done)(void *arg, uint64_t session, const struct vd_error *err), void *arg);
+
+/* Ends it: idempotent, the first reason wins. Requests are cancelled, worker entries removed and acknowledged, then
+ * session_down, then session_gone. By_owner: the owner already knows and is not called. */
+VD_API void vd_session_close(uint64_t session, const char *reason, bool by_owner);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,147 @@
+/* Viaduct: the events and requests that the core defines. Plugins may add their own (plugin.h, topics). */
+#ifndef VIADUCT_TOPICS_H
+#define VIADUCT_TOPICS_H
+
+#include <viaduct/addr.h>
+#include <viaduct/bus.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define VD_NAME_MAX 64  /* configuration names, with the terminator */
+#define VD_USER_MAX 256 /* user names as on the wire */
+#define VD_ID_TEXT 128  /* IKE identities printed */
+
+/* ---- events ---- */
+/* An IKE party authenticated (phase 1 done; EAP may still follow). Posted by the IKE plugin. */
+struct vd_peer_up {
+	uint64_t peer;
+	char connection[VD_NAME_MAX]; /* "" while several are possible */
+	struct vd_sa local, remote;
+	char identity[VD_ID_TEXT], suite[VD_NAME_MAX], profile[VD_NAME_MAX], version[8];
+	uint8_t home;
+};
+extern VD_API const struct vd_topic vd_topic_peer_up;
+/* Posted by the core when vd_peer_close() was called and nothing of the peer is left. */
+struct vd_peer_down {
+	uint64_t peer;
+	char reason[VD_ID_TEXT];
+};
+extern VD_API const struct vd_topic vd_topic_peer_down;
+/* A way to the peer exists in both directions. upper says who takes its datagrams: "l2tp", "tunnel". */
+struct vd_chan_up {
+	uint64_t chan, peer;
+	char connection[VD_NAME_MAX], upper[16];
+	uint16_t mtu; /* largest datagram the channel takes now */
+	uint8_t home;
+};
+extern VD_API const struct vd_topic vd_topic_chan_up;
+struct vd_chan_down {
+	uint64_t chan, peer;
+	char reason[VD_ID_TEXT];
+};
+extern VD_API const struct vd_topic vd_topic_chan_down;
+struct vd_l2tp_tunnel_up {
+	uint64_t chan, peer;
+	uint16_t local_id, remote_id;
+	char host_name[VD_ID_TEXT], vendor_name[VD_ID_TEXT];
+};
+extern VD_API const struct vd_topic vd_topic_l2tp_tunnel_up;
+struct vd_session_new {
+	uint64_t session, chan, peer;
+	char connection[VD_NAME_MAX];
+};
+extern VD_API const struct vd_topic vd_topic_session_new;
+struct vd_auth_ok {
+	uint64_t session;
+	char user[VD_USER_MAX], realm[VD_NAME_MAX], provider[VD_NAME_MAX], method[16];
+};
+extern VD_API const struct vd_topic vd_topic_auth_ok;
+struct vd_auth_failed {
+	uint64_t session;
+	char user[VD_USER_MAX], realm[VD_NAME_MAX], method[16], reason[VD_ID_TEXT];
+};
+extern VD_API const struct vd_topic vd_topic_auth_failed;
+struct vd_session_up {
+	uint64_t session, chan, peer;
+	char user[VD_USER_MAX], connection[VD_NAME_MAX];
+	struct vd_ip address;
+	uint16_t mtu;
+};
+extern VD_API const struct vd_topic vd_topic_session_up;
+/* Once, after the workers gave up the session. Counters are final; in = from the client. */
+struct vd_session_down {
+	uint64_t session, chan, peer;
+	char user[VD_USER_MAX], connection[VD_NAME_MAX], reason[VD_ID_TEXT];
+	struct vd_ip address;
+	uint64_t packets_in, octets_in, packets_out, octets_out, duration_ms;
+};
+extern VD_API const struct vd_topic vd_topic_session_down;
+/* No request of it is open: whoever granted something to it frees that now. */
+struct vd_session_gone {
+	uint64_t session;
+};
+extern VD_API const struct vd_topic vd_topic_session_gone;
+/* A set-up failed; one per failure, everything a person needs to mend it. */
+struct vd_setup_failed {
+	uint64_t peer, chan, session;
+	char stage[32];   /* "phase1", "quick mode", "l2tp", "lcp", "auth", "admit", "address", "ipcp" */
+	char text[512];   /* offered, configured, what to change and where */
+	char client[VD_ID_TEXT]; /* what the client's user sees; "" when not known */
+};
+extern VD_API const struct vd_topic vd_topic_setup_failed;
+
+/* ---- requests ---- */
+enum vd_auth_method { VD_AUTH_PAP, VD_AUTH_CHAP_MD5, VD_AUTH_MSCHAPV2, VD_AUTH_EAP };
+/* Is this user who he claims to be? Providers in the order of the realm. */
+struct vd_authenticate {
+	uint64_t session, peer;
+	char connection[VD_NAME_MAX], realm[VD_NAME_MAX];
+	char user[VD_USER_MAX]; /* as on the wire, DOMAIN\ included */
+	uint8_t method;         /* enum vd_auth_method */
+	uint8_t id;             /* CHAP identifier */
+	uint8_t challenge[16], peer_challenge[16], response[24]; /* MS-CHAPv2; CHAP-MD5 uses response[0..15] */
+	struct vd_blob data;    /* SECRET: PAP password, or an EAP packet */
+};
+struct vd_authenticated {
+	char user[VD_USER_MAX]; /* the account's own spelling */
+	char authenticator[44]; /* MS-CHAPv2 "S=..." */
+	uint8_t send_key[16], recv_key[16]; /* SECRET */
+	struct vd_ip address;   /* dedicated address; family 0: none */
+	char pool[VD_NAME_MAX]; /* "" : the connection's */
+	struct vd_prefix routes_behind[8]; /* family 0 ends the list */
+	uint32_t session_timeout, idle_timeout; /* seconds, 0 none */
+	struct vd_blob data;    /* EAP packet to send */
+};
+extern VD_API const struct vd_topic vd_topic_authenticate;
+/* May this user have (another) session? Combined by VD_ALL; the answer has no data. */
+struct vd_admit {
+	uint64_t session;
+	char user[VD_USER_MAX], connection[VD_NAME_MAX];
+};
+extern VD_API const struct vd_topic vd_topic_admit;
+/* An address for the session. The grant belongs to the session id and is freed on session_gone. */
+struct vd_lease_address {
+	uint64_t session;
+	char user[VD_USER_MAX], pool[VD_NAME_MAX];
+	uint8_t family;      /* 4 or 6 */
+	struct vd_ip want;   /* dedicated address, or family 0 */
+};
+struct vd_leased_address {
+	struct vd_ip address, gateway; /* gateway: our end of the link */
+	struct vd_ip dns[3], wins[2];  /* family 0 ends the list */
+	char search[VD_ID_TEXT];
+};
+extern VD_API const struct vd_topic vd_topic_lease_address;
+/* A route to a network behind the session's client. Freed on session_gone. */
+struct vd_route_add {
+	uint64_t session;
+	struct vd_prefix prefix;
+};
+extern VD_API const struct vd_topic vd_topic_route_add;
+
+#ifdef __cplusplus
+}
+#endif
+#endif
