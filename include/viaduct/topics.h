@@ -92,6 +92,18 @@ struct vd_setup_failed {
 };
 extern VD_API const struct vd_topic vd_topic_setup_failed;
 
+/* A pool of addresses is (no longer) there: its range is routed to us. Posted by the pool plugin on start, reload, stop. */
+struct vd_pool_up {
+	char pool[VD_NAME_MAX];
+	struct vd_ip first, last, gateway; /* gateway: our address toward the clients of this pool */
+};
+extern VD_API const struct vd_topic vd_topic_pool_up;
+struct vd_pool_down {
+	char pool[VD_NAME_MAX];
+	struct vd_ip first, last, gateway;
+};
+extern VD_API const struct vd_topic vd_topic_pool_down;
+
 /* ---- requests ---- */
 enum vd_auth_method { VD_AUTH_PAP, VD_AUTH_CHAP_MD5, VD_AUTH_MSCHAPV2, VD_AUTH_EAP };
 /* Is this user who he claims to be? Providers in the order of the realm. */
