@@ -101,6 +101,8 @@ int vd_session_authenticate(uint64_t session, struct vd_authenticate *request, u
 		return -EINVAL;
 	node = vd_conf_at(rec->pub.conf, NULL, "realms");
 	node = node && rec->realm[0] ? vd_conf_child(node, rec->realm) : NULL;
+	if (node && vd_conf_bool(vd_conf_at(rec->pub.conf, node, "fallback")))
+		opts.flags |= VD_REQUEST_FALLBACK;
 	node = node ? vd_conf_at(rec->pub.conf, node, "authenticate") : NULL;
 	for (size_t i = 0; node && i < vd_conf_count(node) && i < MAX_PROVIDERS; i++)
 		providers[i] = vd_conf_str(vd_conf_nth(node, i));
