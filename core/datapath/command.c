@@ -201,13 +201,16 @@ static void drain_deferred(void *arg)
 	struct vd_datapath *dp = dp_instance;
 	if (dp && dp == arg && dp->drain_again) {
 		dp->drain_again = false;
-		dp_drain(dp);
+		if (dp->inline_mode)
+			vd_datapath_turn();
+		else
+			dp_drain(dp);
 	}
 }
 
 void dp_drain_later(struct vd_datapath *dp)
 {
-	if (!dp->inline_mode && dp->wake.fd >= 0) {
+	if (!dp->inline_mode) {
 		dp_wake(&dp->wake); /* through the loop, so that other work gets its turn */
 		return;
 	}

@@ -14,7 +14,8 @@ void vd_datapath_ports(uint16_t ike, uint16_t natt);
 int vd_datapath_start(unsigned workers, const struct vd_ip *listen, size_t n,
 	void (*done)(void *arg, const struct vd_error *err), void *arg);
 /* Joins the threads and closes the endpoints. Commands on their way are finished first, in order; their done functions
- * are called from here. After it, only vd_datapath_fini may follow, once the plugins' fini are done. */
+ * are called from here. Later commands run at once, on the caller, so that plugins can take back what they added.
+ * vd_datapath_fini follows when the plugins' fini are done. */
 void vd_datapath_stop(void);
 void vd_datapath_fini(void);
 /* Parks all workers with empty inboxes (true) and lets them go on (false). While they are parked commands run at once,
@@ -37,7 +38,7 @@ struct vd_datapath_sent {
 /* Everything that would leave is shown to fn, during the call that made it leave. */
 void vd_datapath_capture(void (*fn)(void *arg, const struct vd_datapath_sent *sent), void *arg);
 /* Received on a socket: worker -1 is the control thread's (path.natt tells 500 from 4500), else that worker's. path.remote
- * port 0: protocol 50. seg 0: one datagram; else a GRO batch of that segment size. */
+ * port 0: protocol 50, p is the ESP packet. seg 0: one datagram; else a GRO batch of that segment size. */
 void vd_datapath_inject(int worker, const struct vd_path *path, const void *p, size_t len, size_t seg);
 /* Read from a worker's TUN queue: an IP packet; vnet may be NULL for a zero virtio header. */
 void vd_datapath_inject_tun(unsigned worker, const uint8_t *vnet, const void *p, size_t len);
