@@ -1,0 +1,60 @@
+/* The configuration as the daemon sees it: loading, all errors at once, installing, showing. Control thread. */
+#ifndef CORE_CONF_H
+#define CORE_CONF_H
+
+#include <stdio.h>
+#include <viaduct/conf.h>
+
+/* One finding. line and column count from 1; 0 when it concerns a whole file. */
+struct vd_conf_error {
+	char *file;
+	unsigned line, column;
+	bool warning;
+	char text[512]; /* what is wrong, and what was probably meant; no full stop */
+};
+
+/* Everything that was found, in the order found. Zeroed memory is an empty list. */
+struct vd_conf_errors {
+	struct vd_conf_error *v;
+	size_t n, size;
+	size_t n_errors; /* without warnings; counts on when the list is full (1,000 entries) */
+};
+
+/* Appends one. file may be NULL. Without memory only the count grows, so that a bad configuration is never accepted. */
+void vd_conf_errors_add(struct vd_conf_errors *errs, bool warning, const char *file, unsigned line, unsigned column,
+	const char *fmt, ...) VD_PRINTF(6, 7);
+/* Frees the entries; the list is then empty and usable. */
+void vd_conf_errors_free(struct vd_conf_errors *errs);
+/* "file:line:column: error: text", one per line. */
+void vd_conf_errors_print(const struct vd_conf_errors *errs, FILE *out);
+/* A JSON array of {file, line, column, level, text}, with a newline behind. 0 or -EIO. */
+int vd_conf_errors_json(const struct vd_conf_errors *errs, FILE *out);
+/* The first error (not warning) in one line, for a struct vd_error or a log. Returns out. */
+char *vd_conf_errors_first(const struct vd_conf_errors *errs, char *out, size_t size);
+
+/* Options of the core itself; ends with a NULL path. Every function below that takes schemas adds it. */
+extern const struct vd_opt vd_conf_core_schema[];
+
+/* Parses text as if it were a file of this name in dir (NULL: the current folder), to which !file paths are relative.
+ * schemas: n tables, each ended by a NULL path; the tables must outlive the result. On success *ret is a new reference.
+ * -EINVAL when errs got errors, -ENOMEM. */
+int vd_conf_parse_text(const char *yaml, const char *name, const char *dir, const struct vd_opt *const *schemas,
+	size_t n, struct vd_conf **ret, struct vd_conf_errors *errs);
+/* Loads dir/viaduct.yaml and dir/conf.d/(*).yaml in the order of their names. words: the "accept/WORD" words that
+ * plugins provide, without the prefix, NULL-terminated; NULL: accept and connect are not compared with anything. */
+int vd_conf_load_dir(const char *dir, const struct vd_opt *const *schemas, size_t n, const char *const *words,
+	struct vd_conf **ret, struct vd_conf_errors *errs);
+/* The same, and forgets the result: `viaductd --check`. 0 when there is no error (warnings are none). */
+int vd_conf_check(const char *dir, const struct vd_opt *const *schemas, size_t n, const char *const *words,
+	struct vd_conf_errors *errs);
+/* Makes conf the current one and takes over the caller's reference; the old one loses its. NULL: none. */
+void vd_conf_install(struct vd_conf *conf);
+
+#define VD_CONF_JSON 1u     /* one JSON object instead of YAML */
+#define VD_CONF_ORIGINS 2u  /* where each value comes from */
+#define VD_CONF_DEFAULTS 4u /* also options that were not written */
+/* Writes the configuration for `config show`. Secrets are shown as where they come from, never as octets.
+ * 0, -EIO, -ENOMEM. */
+int vd_conf_dump(const struct vd_conf *conf, unsigned flags, FILE *out);
+
+#endif

@@ -1,0 +1,233 @@
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "core/log.h"
+#include "core/loop.h"
+#include "viaduct/object.h"
+
+#define LINE_MAX_OCTETS 1024
+#define MAX_AREAS 32
+
+static const char *const level_names[] = { "error", "warning", "notice", "info", "debug" };
+static const int syslog_levels[] = { 3, 4, 5, 6, 7 };
+
+static enum vd_log_level threshold = VD_LOG_INFO;
+static struct {
+	char name[VD_NAME_MAX];
+	enum vd_log_level level;
+} areas[MAX_AREAS];
+static size_t n_areas;
+static void (*sink_fn)(void *arg, enum vd_log_level level, const char *line);
+static void *sink_arg;
+
+void vd_log_set_level(enum vd_log_level level)
+{
+	threshold = level;
+}
+
+int vd_log_set_area(const char *area, enum vd_log_level level)
+{
+	size_t i;
+
+	for (i = 0; i < n_areas && strcmp(areas[i].name, area) != 0; i++)
+		;
+	if (i == MAX_AREAS)
+		return -ENOSPC;
+	vd_strcpy(areas[i].name, sizeof(areas[i].name), area);
+	areas[i].level = level;
+	if (i == n_areas)
+		n_areas++;
+	return 0;
+}
+
+void vd_log_clear_areas(void)
+{
+	n_areas = 0;
+}
+
+int vd_log_level_parse(const char *word, enum vd_log_level *ret_level)
+{
+	for (size_t i = 0; i < VD_ARRAY_SIZE(level_names); i++) {
+		if (strcasecmp(word, level_names[i]) == 0) {
+			*ret_level = (enum vd_log_level)i;
+			return 0;
+		}
+	}
+	return -EINVAL;
+}
+
+const char *vd_log_level_name(enum vd_log_level level)
+{
+	return level_names[level];
+}
+
+void vd_log_sink(void (*sink)(void *arg, enum vd_log_level level, const char *line), void *arg)
+{
+	sink_fn = sink;
+	sink_arg = arg;
+}
+
+bool vd_log_enabled(enum vd_log_level level, const char *area)
+{
+	for (size_t i = 0; i < n_areas; i++)
+		if (strcmp(areas[i].name, area) == 0)
+			return level <= areas[i].level;
+	return level <= threshold;
+}
+
+/* Text from the network may end up in a record: control characters become dots, so that a line stays a line. */
+static void make_printable(char *s)
+{
+	for (; *s; s++)
+		if ((unsigned char)*s < 0x20 || *s == 0x7f)
+			*s = '.';
+}
+
+static void to_stderr(enum vd_log_level level, const char *line)
+{
+	static int journal = -1;
+	char out[LINE_MAX_OCTETS + 64];
+	size_t n;
+
+	if (journal < 0)
+		journal = getenv("JOURNAL_STREAM") != NULL;
+	if (journal) {
+		n = vd_format(out, sizeof(out), "<%d>%s\n", syslog_levels[level], line);
+	} else {
+		struct timespec ts;
+		struct tm tm;
+		char when[24];
+
+		clock_gettime(CLOCK_REALTIME, &ts);
+		localtime_r(&ts.tv_sec, &tm);
+		strftime(when, sizeof(when), "%Y-%m-%d %H:%M:%S", &tm);
+		n = vd_format(out, sizeof(out), "%s.%03ld %-7s %s\n", when, ts.tv_nsec / 1000000, level_names[level], line);
+	}
+	/* One write per record keeps records of several threads whole. */
+	if (write(STDERR_FILENO, out, n) < 0)
+		return;
+}
+
+static void log_v(enum vd_log_level level, const char *area, const struct vd_ids *ids, const char *fmt, va_list ap)
+{
+	char line[LINE_MAX_OCTETS], buf[VD_ID_BUF];
+	size_t n = vd_format(line, sizeof(line), "%s", area);
+	int m;
+
+	if (ids && ids->peer)
+		n += vd_format(line + n, sizeof(line) - n, " %s", vd_id_format('p', ids->peer, buf));
+	if (ids && ids->chan)
+		n += vd_format(line + n, sizeof(line) - n, " %s", vd_id_format('c', ids->chan, buf));
+	if (ids && ids->session)
+		n += vd_format(line + n, sizeof(line) - n, " %s", vd_id_format('s', ids->session, buf));
+	n += vd_format(line + n, sizeof(line) - n, ": ");
+	m = vsnprintf(line + n, sizeof(line) - n, fmt, ap);
+	if (m < 0)
+		return;
+	make_printable(line);
+	if (sink_fn)
+		sink_fn(sink_arg, level, line);
+	else
+		to_stderr(level, line);
+}
+
+void vd_log(enum vd_log_level level, const char *area, const struct vd_ids *ids, const char *fmt, ...)
+{
+	va_list ap;
+
+	if (!vd_log_enabled(level, area))
+		return;
+	va_start(ap, fmt);
+	log_v(level, area, ids, fmt, ap);
+	va_end(ap);
+}
+
+void vd_log_limited(struct vd_log_limit *limit, enum vd_log_level level, const char *area, const struct vd_ids *ids,
+	const char *fmt, ...)
+{
+	uint64_t now = vd_now();
+	va_list ap;
+
+	if (!vd_log_enabled(level, area))
+		return;
+	if (limit->count == 0 || now - limit->since >= limit->interval_ms) {
+		if (limit->suppressed)
+			vd_log(level, area, NULL, "%llu similar records left out", (unsigned long long)limit->suppressed);
+		limit->since = now;
+		limit->count = limit->suppressed = 0;
+	}
+	if (limit->count++ >= limit->burst) {
+		limit->suppressed++;
+		return;
+	}
+	va_start(ap, fmt);
+	log_v(level, area, ids, fmt, ap);
+	va_end(ap);
+}
+
+/* Counters: a hash table of names, which are literals; plugins that stay loaded keep them valid. */
+#define COUNTER_BUCKETS 256
+struct counter {
+	const char *name;
+	uint64_t value;
+	struct counter *next, *next_made;
+};
+static struct counter *counters[COUNTER_BUCKETS], *counters_made, **counters_last = &counters_made;
+
+static struct counter *counter_find(const char *name, bool make)
+{
+	uint32_t h = 2166136261u;
+	struct counter *c;
+
+	for (const char *p = name; *p; p++)
+		h = (h ^ (unsigned char)*p) * 16777619u;
+	for (c = counters[h % COUNTER_BUCKETS]; c; c = c->next)
+		if (strcmp(c->name, name) == 0)
+			return c;
+	if (!make || !(c = calloc(1, sizeof(*c))))
+		return NULL;
+	c->name = name;
+	c->next = counters[h % COUNTER_BUCKETS];
+	counters[h % COUNTER_BUCKETS] = c;
+	*counters_last = c;
+	counters_last = &c->next_made;
+	return c;
+}
+
+void vd_count(const char *name, uint64_t add)
+{
+	struct counter *c = counter_find(name, true);
+
+	if (c)
+		c->value += add;
+}
+
+uint64_t vd_counter(const char *name)
+{
+	struct counter *c = counter_find(name, false);
+
+	return c ? c->value : 0;
+}
+
+void vd_counters_each(void (*fn)(void *arg, const char *name, uint64_t value), void *arg)
+{
+	for (struct counter *c = counters_made; c; c = c->next_made)
+		fn(arg, c->name, c->value);
+}
+
+void vd_counters_reset(void)
+{
+	while (counters_made) {
+		struct counter *c = counters_made;
+
+		counters_made = c->next_made;
+		free(c);
+	}
+	counters_last = &counters_made;
+	memset(counters, 0, sizeof(counters));
+}

@@ -1,0 +1,6 @@
+#include "core/daemon.h"
+
+int main(int argc, char **argv)
+{
+	return vd_daemon_main(argc, argv);
+}

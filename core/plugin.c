@@ -1,0 +1,408 @@
+/* Which plugins there are: opening, checking, choosing by the configuration, ordering by needs. */
+#include <dirent.h>
+#include <dlfcn.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <ltdl.h>
+
+#include <viaduct/conf.h>
+#include <viaduct/topics.h>
+
+#include "core/plugin.h"
+
+#define MAX_PLUGINS 128
+
+static struct vd_host *hosts;
+static lt_dladvise advice;
+static bool ltdl_ready;
+
+struct vd_host *vd_plugins_first(void)
+{
+	return hosts;
+}
+
+struct vd_host *vd_plugin_find(const char *name)
+{
+	for (struct vd_host *h = hosts; h; h = h->next)
+		if (strcmp(h->plugin->name, name) == 0)
+			return h;
+	return NULL;
+}
+
+int vd_plugin_check(const struct vd_plugin *p, const char *name, bool in_tree, struct vd_error *err)
+{
+	if (p->magic != VD_PLUGIN_MAGIC)
+		return vd_error_set(err, -ENOEXEC, "%s is not a Viaduct plugin (magic %08x)", name, p->magic);
+	if (p->abi_major != VD_ABI_MAJOR)
+		return vd_error_set(err, -ENOEXEC, "%s was built for plugin ABI %u, this is %u; rebuild it against the headers "
+			"of this version", name, p->abi_major, VD_ABI_MAJOR);
+	if (p->abi_minor > VD_ABI_MINOR)
+		return vd_error_set(err, -ENOEXEC, "%s needs plugin ABI %u.%u, this is %u.%u; update Viaduct", name, p->abi_major,
+			p->abi_minor, VD_ABI_MAJOR, VD_ABI_MINOR);
+	if (p->struct_size > sizeof(struct vd_plugin))
+		return vd_error_set(err, -ENOEXEC, "%s has a descriptor of %u octets, this version knows %zu; update Viaduct",
+			name, p->struct_size, sizeof(struct vd_plugin));
+	if (p->abi_hash != VD_ABI_HASH)
+		return vd_error_set(err, -ENOEXEC, "%s was built with other headers (abi_hash %016llx, here %016llx); rebuild it "
+			"against the installed headers", name, (unsigned long long)p->abi_hash,
+			(unsigned long long)VD_ABI_HASH);
+	if (!p->name || strcmp(p->name, name) != 0)
+		return vd_error_set(err, -ENOEXEC, "%s calls itself %s; the file must be named after the plugin", name,
+			p->name ? p->name : "nothing");
+	if (in_tree && (!p->build_id || strcmp(p->build_id, VD_BUILD_ID) != 0))
+		return vd_error_set(err, -ENOEXEC, "%s is of another build (build_id %s, here %s); finish the upgrade and restart",
+			name, p->build_id ? p->build_id : "-", VD_BUILD_ID);
+	return 0;
+}
+
+static struct vd_host *add(const struct vd_plugin *plugin, const char *file)
+{
+	struct vd_host *h = calloc(1, sizeof(*h)), **at;
+
+	if (!h)
+		return NULL;
+	h->plugin = plugin;
+	vd_strcpy(h->file, sizeof(h->file), file);
+	for (at = &hosts; *at && strcmp((*at)->plugin->name, plugin->name) < 0; at = &(*at)->next)
+		;
+	h->next = *at;
+	*at = h;
+	return h;
+}
+
+struct vd_host *vd_plugin_preload(const struct vd_plugin *plugin, struct vd_error *err)
+{
+	struct vd_host *h;
+
+	if (vd_plugin_check(plugin, plugin->name, true, err) < 0)
+		return NULL;
+	if ((h = vd_plugin_find(plugin->name)))
+		return h;
+	h = add(plugin, "");
+	if (!h)
+		vd_error_set(err, -ENOMEM, "out of memory");
+	return h;
+}
+
+static int open_one(const char *dir, const char *name, struct vd_error *err)
+{
+	char path[512];
+	const struct vd_plugin *p;
+	lt_dlhandle handle;
+	void *probe;
+	int r;
+
+	vd_format(path, sizeof(path), "%s/%s.so", dir, name);
+	/* libltdl opens lazily and says "file not found" for almost anything, so ask the linker first. The probe stays open. */
+	probe = dlopen(path, RTLD_NOW | RTLD_LOCAL);
+	if (!probe)
+		return vd_error_set(err, -ENOEXEC, "%s", dlerror());
+	handle = lt_dlopenadvise(path, advice);
+	p = handle ? lt_dlsym(handle, "vd_plugin") : NULL;
+	if (!p)
+		return vd_error_set(err, -ENOEXEC, "%s exports no %s_LTX_vd_plugin; is it a Viaduct plugin?", path, name);
+	/* A build id is what plugins of this tree have; third parties leave it empty. */
+	r = vd_plugin_check(p, name, p->magic == VD_PLUGIN_MAGIC && p->build_id && p->build_id[0], err);
+	if (r < 0)
+		return r;
+	if (vd_plugin_find(name))
+		return vd_error_set(err, -EEXIST, "%s is there twice", name);
+	return add(p, path) ? 0 : vd_error_set(err, -ENOMEM, "out of memory");
+}
+
+static int by_name(const void *a, const void *b)
+{
+	return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+int vd_plugins_open(const char *dir, void (*refuse)(void *arg, const char *text), void *arg)
+{
+	char *names[MAX_PLUGINS];
+	size_t n = 0;
+	int refused = 0;
+	struct dirent *de;
+	DIR *d;
+
+	if (!ltdl_ready) {
+		if (lt_dlinit() != 0 || lt_dladvise_init(&advice) != 0 || lt_dladvise_local(&advice) != 0)
+			return -ENOMEM;
+		ltdl_ready = true;
+	}
+	d = opendir(dir);
+	if (!d)
+		return -errno;
+	while ((de = readdir(d)) && n < MAX_PLUGINS) {
+		size_t len = strlen(de->d_name);
+
+		if (len > 3 && strcmp(de->d_name + len - 3, ".so") == 0 && (names[n] = strndup(de->d_name, len - 3)))
+			n++;
+	}
+	closedir(d);
+	qsort(names, n, sizeof(names[0]), by_name);
+	for (size_t i = 0; i < n; i++) {
+		struct vd_error err;
+
+		if (open_one(dir, names[i], &err) < 0) {
+			refuse(arg, err.text);
+			refused++;
+		}
+		free(names[i]);
+	}
+	return refused;
+}
+
+const struct vd_opt **vd_plugins_schemas(size_t *ret_n)
+{
+	const struct vd_opt **out = calloc(MAX_PLUGINS + 1, sizeof(*out));
+	size_t n = 0;
+
+	if (!out)
+		return NULL;
+	for (struct vd_host *h = hosts; h && n < MAX_PLUGINS; h = h->next)
+		if (h->plugin->schema)
+			out[n++] = h->plugin->schema;
+	*ret_n = n;
+	return out;
+}
+
+const char **vd_plugins_accept_words(void)
+{
+	const char **out = calloc(MAX_PLUGINS + 1, sizeof(*out));
+	size_t n = 0;
+
+	if (!out)
+		return NULL;
+	for (struct vd_host *h = hosts; h; h = h->next)
+		for (size_t i = 0; h->plugin->provides && h->plugin->provides[i]; i++)
+			if (strncmp(h->plugin->provides[i], "accept/", 7) == 0 && n < MAX_PLUGINS)
+				out[n++] = h->plugin->provides[i] + 7;
+	return out;
+}
+
+/* ---- choosing ---- */
+static bool provides(const struct vd_host *h, const char *what)
+{
+	for (size_t i = 0; h->plugin->provides && h->plugin->provides[i]; i++)
+		if (strcmp(h->plugin->provides[i], what) == 0)
+			return true;
+	return false;
+}
+
+static bool switched_off(const struct vd_conf *conf, const char *name)
+{
+	char path[96];
+	const struct vd_conf_node *node;
+
+	vd_format(path, sizeof(path), "plugins.%s", name);
+	node = vd_conf_at(conf, NULL, path);
+	return node && strcmp(vd_conf_str(node), "off") == 0;
+}
+
+/* Sections of the core; a plugin may add options below their objects, and is wanted when one of those is written. */
+static bool core_section(const char *name, size_t len)
+{
+	static const char *const names[] = { "connections", "gateway", "realms", "log", "plugins" };
+
+	for (size_t i = 0; i < VD_ARRAY_SIZE(names); i++)
+		if (strlen(names[i]) == len && memcmp(names[i], name, len) == 0)
+			return true;
+	return false;
+}
+
+/* "connections.*.l2tp.psk": is l2tp written in any connection? */
+static bool written_below(const struct vd_conf *conf, const char *section, const char *rest)
+{
+	const struct vd_conf_node *objects = vd_conf_at(conf, NULL, section);
+	const char *dot = strchr(rest, '.');
+	char key[VD_NAME_MAX];
+
+	vd_format(key, sizeof(key), "%.*s", (int)(dot ? (size_t)(dot - rest) : strlen(rest)), rest);
+	for (size_t i = 0; i < vd_conf_count(objects); i++)
+		if (vd_conf_child(vd_conf_nth(objects, i), key))
+			return true;
+	return false;
+}
+
+static const char *wanted_by_section(const struct vd_conf *conf, const struct vd_plugin *p)
+{
+	for (const struct vd_opt *o = p->schema; o && o->path; o++) {
+		const char *dot = strchr(o->path, '.');
+		size_t len = dot ? (size_t)(dot - o->path) : strlen(o->path);
+		char section[VD_NAME_MAX];
+
+		vd_format(section, sizeof(section), "%.*s", (int)len, o->path);
+		if (!core_section(o->path, len)) {
+			const struct vd_conf_node *node = vd_conf_at(conf, NULL, section);
+
+			if (node && vd_conf_written(node))
+				return "its section is written";
+		} else if (dot && dot[1] == '*' && dot[2] == '.' && written_below(conf, section, dot + 3)) {
+			return "a connection uses its options";
+		}
+	}
+	return NULL;
+}
+
+static bool word_in_lists(const struct vd_conf *conf, const char *word)
+{
+	static const char *const lists[] = { "accept", "connect" };
+	const struct vd_conf_node *objects = vd_conf_at(conf, NULL, "connections");
+
+	for (size_t i = 0; i < vd_conf_count(objects); i++) {
+		for (size_t l = 0; l < VD_ARRAY_SIZE(lists); l++) {
+			const struct vd_conf_node *list = vd_conf_at(conf, vd_conf_nth(objects, i), lists[l]);
+
+			for (size_t k = 0; k < vd_conf_count(list); k++)
+				if (strcmp(vd_conf_str(vd_conf_nth(list, k)), word) == 0)
+					return true;
+		}
+	}
+	return false;
+}
+
+static const char *wanted_by_word(const struct vd_conf *conf, const struct vd_plugin *p)
+{
+	for (size_t i = 0; p->provides && p->provides[i]; i++)
+		if (strncmp(p->provides[i], "accept/", 7) == 0 && word_in_lists(conf, p->provides[i] + 7))
+			return "a connection names it";
+	return NULL;
+}
+
+/* Depth-first over needs; marks is 1 while a plugin's needs are being placed. */
+static int place(const struct vd_conf *conf, struct vd_host *h, unsigned *order, unsigned *marks, struct vd_error *err)
+{
+	size_t at = 0;
+
+	for (struct vd_host *x = hosts; x != h; x = x->next)
+		at++;
+	if (h->order)
+		return 0;
+	if (marks[at])
+		return vd_error_set(err, -ELOOP, "plugins need each other in a circle: %s", h->plugin->name);
+	marks[at] = 1;
+	for (size_t i = 0; h->plugin->needs && h->plugin->needs[i]; i++) {
+		const char *need = h->plugin->needs[i];
+		struct vd_host *found = NULL;
+		int r;
+
+		if (vd_service_find(need, NULL))
+			continue; /* the core's own */
+		/* One that is wanted anyway goes first; else the first by name that is not switched off. */
+		for (struct vd_host *x = hosts; x; x = x->next) {
+			if (!provides(x, need) || switched_off(conf, x->plugin->name))
+				continue;
+			if (!found || (!found->why && x->why))
+				found = x;
+		}
+		if (!found)
+			return vd_error_set(err, -ENOENT, "plugin %s needs %s, which no plugin provides; is one switched off or not "
+				"installed?", h->plugin->name, need);
+		if (!found->why)
+			found->why = h->plugin->name;
+		r = place(conf, found, order, marks, err);
+		if (r == -ELOOP && err)
+			vd_format(err->text + strlen(err->text), sizeof(err->text) - strlen(err->text), " <- %s",
+				h->plugin->name);
+		if (r < 0)
+			return r;
+	}
+	marks[at] = 0;
+	h->order = ++*order;
+	return 0;
+}
+
+int vd_plugins_choose(struct vd_error *err)
+{
+	const struct vd_conf *conf = vd_conf_current();
+	unsigned marks[MAX_PLUGINS] = { 0 }, order = 0;
+	int r;
+
+	for (struct vd_host *h = hosts; h; h = h->next) {
+		h->order = 0;
+		h->why = NULL;
+		if (switched_off(conf, h->plugin->name))
+			continue;
+		h->why = wanted_by_word(conf, h->plugin);
+		if (!h->why)
+			h->why = wanted_by_section(conf, h->plugin);
+	}
+	for (struct vd_host *h = hosts; h; h = h->next)
+		if (h->why && (r = place(conf, h, &order, marks, err)) < 0)
+			return r;
+	return 0;
+}
+
+static struct vd_host *by_order(unsigned order)
+{
+	for (struct vd_host *h = hosts; h; h = h->next)
+		if (h->order == order)
+			return h;
+	return NULL;
+}
+
+static unsigned chosen(void)
+{
+	unsigned n = 0;
+
+	for (struct vd_host *h = hosts; h; h = h->next)
+		n += h->order != 0;
+	return n;
+}
+
+int vd_plugins_init(struct vd_error *err)
+{
+	for (unsigned i = 1; i <= chosen(); i++) {
+		int r = vd_host_init(by_order(i), err);
+
+		if (r < 0) {
+			vd_plugins_fini();
+			return r;
+		}
+	}
+	return 0;
+}
+
+int vd_plugins_start(struct vd_error *err)
+{
+	for (unsigned i = 1; i <= chosen(); i++) {
+		int r = vd_host_start(by_order(i), err);
+
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+void vd_plugins_reload(void)
+{
+	for (unsigned i = 1; i <= chosen(); i++) {
+		struct vd_host *h = by_order(i);
+
+		if (h->state == VD_HOST_STARTED && h->plugin->reload)
+			h->plugin->reload(h->self);
+	}
+}
+
+void vd_plugins_stop(void)
+{
+	for (unsigned i = chosen(); i > 0; i--)
+		vd_host_stop(by_order(i));
+}
+
+void vd_plugins_fini(void)
+{
+	for (unsigned i = chosen(); i > 0; i--)
+		vd_host_fini(by_order(i));
+}
+
+void vd_plugins_forget(void)
+{
+	while (hosts) {
+		struct vd_host *h = hosts;
+
+		hosts = h->next;
+		free(h);
+	}
+}

@@ -1,0 +1,52 @@
+/* The registry of plugins and services. Control thread. */
+#ifndef CORE_PLUGIN_H
+#define CORE_PLUGIN_H
+
+#include <viaduct/plugin.h>
+
+/* A plugin known to the daemon: opened from a file, or preloaded into a test. */
+struct vd_host {
+	struct vd_host *next;
+	const struct vd_plugin *plugin;
+	char file[256]; /* "" when preloaded */
+	void *self;
+	const char *why; /* why it is wanted: a section, a word, or who needs it; NULL when it is not */
+	enum { VD_HOST_OPEN, VD_HOST_INIT, VD_HOST_STARTED, VD_HOST_STOPPED } state;
+	unsigned order; /* of starting, from 1; 0: not chosen */
+};
+
+/* Makes a plugin known without a file. */
+struct vd_host *vd_plugin_preload(const struct vd_plugin *plugin, struct vd_error *err);
+/* Opens every *.so of a folder and checks its descriptor. Each refusal is passed to refuse() with its text; the number of
+ * refusals is returned, or -errno when the folder cannot be read. */
+int vd_plugins_open(const char *dir, void (*refuse)(void *arg, const char *text), void *arg);
+/* Is this descriptor one that we can load? in_tree: its build must be ours too. 0 or -ENOEXEC with the reason. */
+int vd_plugin_check(const struct vd_plugin *plugin, const char *name, bool in_tree, struct vd_error *err);
+/* All known plugins, by name. */
+struct vd_host *vd_plugins_first(void);
+struct vd_host *vd_plugin_find(const char *name);
+/* Schemas of all known plugins, and the words they accept ("l2tp"), for the configuration. Arrays are malloc'ed,
+ * NULL-terminated, and freed by the caller; what they point to lives as long as the plugins. */
+const struct vd_opt **vd_plugins_schemas(size_t *ret_n);
+const char **vd_plugins_accept_words(void);
+/* Chooses those that the current configuration needs and sorts them by needs. */
+int vd_plugins_choose(struct vd_error *err);
+/* init of all chosen in order; on failure what was initialised is finished. */
+int vd_plugins_init(struct vd_error *err);
+int vd_plugins_start(struct vd_error *err);
+void vd_plugins_reload(void);
+/* In reverse order. */
+void vd_plugins_stop(void);
+void vd_plugins_fini(void);
+/* One plugin through its life, for tests. */
+int vd_host_init(struct vd_host *host, struct vd_error *err);
+int vd_host_start(struct vd_host *host, struct vd_error *err);
+void vd_host_stop(struct vd_host *host);
+void vd_host_fini(struct vd_host *host);
+/* Forgets everything that is known; opened files stay mapped (production never unloads). */
+void vd_plugins_forget(void);
+/* fn is called for each plugin that was finished, so that modules drop what it registered. At most 8. */
+int vd_on_host_fini(void (*fn)(struct vd_host *host));
+void vd_services_fini(void);
+
+#endif
