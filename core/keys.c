@@ -1,5 +1,5 @@
-/* The store behind keys/1: key material comes in, only results go out. HMACs are computed at once and delivered through
- * the FIFO; signatures are made on the pool. */
+/* keys/1: key ids and data come in, only results go out. HMACs are computed at once and delivered through the FIFO;
+ * signatures are made on the pool. */
 #include "core/keys.h"
 
 #include <viaduct/crypto.h>
@@ -15,62 +15,6 @@
 #include <string.h>
 
 #define SIGNATURE_MAX 2048 /* octets: RSA with 16,384 bits */
-
-struct key {
-	struct key *next;
-	uint64_t id;
-	struct vd_secret *secret;
-	EVP_PKEY *pkey; /* parsed when first used to sign */
-};
-
-static struct key *keys;
-static uint64_t last_id; /* never goes back: ids are not used twice */
-
-static struct key *key_find(uint64_t id)
-{
-	struct key *key = keys;
-
-	while (key && key->id != id)
-		key = key->next;
-	return key;
-}
-
-static void key_free(struct key *key)
-{
-	vd_secret_free(key->secret);
-	EVP_PKEY_free(key->pkey);
-	free(key);
-}
-
-uint64_t vd_keys_add(const void *data, size_t len)
-{
-	struct key *key = calloc(1, sizeof(*key));
-
-	if (!key)
-		return 0;
-	key->secret = vd_secret_new(data, len);
-	if (!key->secret) {
-		free(key);
-		return 0;
-	}
-	key->id = ++last_id;
-	key->next = keys;
-	keys = key;
-	return key->id;
-}
-
-void vd_keys_remove(uint64_t id)
-{
-	for (struct key **p = &keys; *p; p = &(*p)->next) {
-		struct key *key = *p;
-
-		if (key->id != id)
-			continue;
-		*p = key->next;
-		key_free(key);
-		return;
-	}
-}
 
 static int key_gone(struct vd_error *err)
 {
@@ -89,7 +33,7 @@ static void prf_done(void *arg)
 {
 	struct prf_op *op = arg;
 
-	if (op->err.code == 0 && !key_find(op->key))
+	if (op->err.code == 0 && !vd_keys_get(op->key))
 		key_gone(&op->err);
 	if (op->err.code < 0)
 		op->done(op->arg, NULL, &op->err);
@@ -103,7 +47,7 @@ static int psk_prf(void *self, uint64_t id, const char *md, const void *data, si
 	void (*done)(void *arg, struct vd_secret *result, const struct vd_error *err), void *arg)
 {
 	const struct vd_slice part = { data, len };
-	const struct key *key = key_find(id);
+	const struct vd_secret *key = vd_keys_get(id);
 	struct prf_op *op = calloc(1, sizeof(*op));
 	uint8_t mac[64];
 	size_t mac_len = 0;
@@ -118,7 +62,7 @@ static int psk_prf(void *self, uint64_t id, const char *md, const void *data, si
 	if (!key) {
 		key_gone(&op->err);
 	} else {
-		ret = vd_hmac(md, vd_secret_data(key->secret), vd_secret_len(key->secret), &part, 1, mac, &mac_len);
+		ret = vd_hmac(md, vd_secret_data(key), vd_secret_len(key), &part, 1, mac, &mac_len);
 		if (ret == 0) {
 			op->result = vd_secret_new(mac, mac_len);
 			vd_wipe(mac, sizeof(mac));
@@ -138,9 +82,8 @@ static int psk_prf(void *self, uint64_t id, const char *md, const void *data, si
 struct sign_op {
 	struct vd_job job;
 	uint64_t key;
-	EVP_PKEY *pkey;
-	EVP_MD *md; /* NULL: the data are padded as they are */
-	bool pss;
+	struct vd_secret *pem;
+	char scheme[32];
 	size_t signature_len, len;
 	uint8_t signature[SIGNATURE_MAX];
 	struct vd_error err;
@@ -149,36 +92,70 @@ struct sign_op {
 	uint8_t data[];
 };
 
-/* On a pool thread. */
-static int sign_run(struct vd_job *job)
+/* Asked for by OpenSSL when a key is encrypted; without it it would ask the terminal. */
+static int no_passphrase(char *buf, int size, int writing, void *arg)
 {
-	struct sign_op *op = VD_CONTAINER_OF(job, struct sign_op, job);
+	(void)buf;
+	(void)size;
+	(void)writing;
+	(void)arg;
+	return -1;
+}
+
+static int sign_with(struct sign_op *op, EVP_PKEY *pkey, const char *md, bool pss)
+{
 	EVP_PKEY_CTX *pctx = NULL;
 	EVP_MD_CTX *ctx = NULL;
 	bool ok;
 
-	op->signature_len = sizeof(op->signature);
-	if (!op->md) {
-		pctx = EVP_PKEY_CTX_new_from_pkey(NULL, op->pkey, NULL);
+	if (!md) {
+		pctx = EVP_PKEY_CTX_new_from_pkey(NULL, pkey, NULL);
 		ok = pctx && EVP_PKEY_sign_init(pctx) > 0 && EVP_PKEY_CTX_set_rsa_padding(pctx, RSA_PKCS1_PADDING) > 0 &&
 			EVP_PKEY_sign(pctx, op->signature, &op->signature_len, op->data, op->len) > 0;
 		EVP_PKEY_CTX_free(pctx);
-		return ok ? 0 : -EIO;
+	} else {
+		ctx = EVP_MD_CTX_new();
+		ok = ctx && EVP_DigestSignInit_ex(ctx, &pctx, md, NULL, NULL, pkey, NULL) > 0;
+		if (ok && pss) /* salt as long as the digest: RFC 7427 appendix A.4.3 */
+			ok = EVP_PKEY_CTX_set_rsa_padding(pctx, RSA_PKCS1_PSS_PADDING) > 0 &&
+				EVP_PKEY_CTX_set_rsa_pss_saltlen(pctx, RSA_PSS_SALTLEN_DIGEST) > 0;
+		ok = ok && EVP_DigestSign(ctx, op->signature, &op->signature_len, op->data, op->len) > 0;
+		EVP_MD_CTX_free(ctx);
 	}
-	ctx = EVP_MD_CTX_new();
-	ok = ctx && EVP_DigestSignInit_ex(ctx, &pctx, EVP_MD_get0_name(op->md), NULL, NULL, op->pkey, NULL) > 0;
-	if (ok && op->pss) /* salt as long as the digest: RFC 7427 appendix A.4.3 */
-		ok = EVP_PKEY_CTX_set_rsa_padding(pctx, RSA_PKCS1_PSS_PADDING) > 0 &&
-			EVP_PKEY_CTX_set_rsa_pss_saltlen(pctx, RSA_PSS_SALTLEN_DIGEST) > 0;
-	ok = ok && EVP_DigestSign(ctx, op->signature, &op->signature_len, op->data, op->len) > 0;
-	EVP_MD_CTX_free(ctx);
-	return ok ? 0 : -EIO;
+	return ok ? 0 : vd_error_set(&op->err, -EIO, "the signature %s could not be made with this private key", op->scheme);
+}
+
+/* On a pool thread. "RSA-SHA256", "RSA-PSS-SHA256", "ECDSA-SHA384" (in DER), or "RSA": PKCS #1 padding around the data as
+ * they are, without a digest's name, as IKEv1 signs its hashes (RFC 2409 section 5.1). */
+static int sign_run(struct vd_job *job)
+{
+	struct sign_op *op = VD_CONTAINER_OF(job, struct sign_op, job);
+	const char *scheme = op->scheme, *type = strncmp(scheme, "ECDSA-", 6) == 0 ? "EC" : "RSA", *md = NULL;
+	bool pss = strncmp(scheme, "RSA-PSS-", 8) == 0;
+	BIO *bio = BIO_new_mem_buf(vd_secret_data(op->pem), (int)vd_secret_len(op->pem));
+	EVP_PKEY *pkey = bio ? PEM_read_bio_PrivateKey(bio, NULL, no_passphrase, NULL) : NULL;
+	int ret;
+
+	if (pss || strncmp(scheme, "RSA-", 4) == 0 || strncmp(scheme, "ECDSA-", 6) == 0)
+		md = strrchr(scheme, '-') + 1;
+	op->signature_len = sizeof(op->signature);
+	if ((md && vd_digest_size(md) == 0) || (!md && strcmp(scheme, "RSA") != 0))
+		ret = vd_error_set(&op->err, -EINVAL, "unknown signature scheme %s", scheme);
+	else if (!pkey)
+		ret = vd_error_set(&op->err, -EINVAL, "this is no private key in PEM form, or a passphrase protects it");
+	else if (!EVP_PKEY_is_a(pkey, type))
+		ret = vd_error_set(&op->err, -EINVAL, "%s needs another type of private key than %s", scheme,
+			EVP_PKEY_get0_type_name(pkey));
+	else
+		ret = sign_with(op, pkey, md, pss);
+	EVP_PKEY_free(pkey);
+	BIO_free(bio);
+	return ret;
 }
 
 static void sign_free(struct sign_op *op)
 {
-	EVP_PKEY_free(op->pkey);
-	EVP_MD_free(op->md);
+	vd_secret_free(op->pem);
 	vd_wipe(op->data, op->len);
 	free(op);
 }
@@ -187,7 +164,7 @@ static void sign_deliver(void *arg)
 {
 	struct sign_op *op = arg;
 
-	if (op->err.code == 0 && !key_find(op->key))
+	if (op->err.code == 0 && !vd_keys_get(op->key))
 		key_gone(&op->err);
 	if (op->err.code < 0)
 		op->done(op->arg, NULL, 0, &op->err);
@@ -200,69 +177,15 @@ static void sign_done(struct vd_job *job, int result)
 {
 	struct sign_op *op = VD_CONTAINER_OF(job, struct sign_op, job);
 
-	if (result < 0)
-		vd_error_set(&op->err, result, "the signature could not be made with this private key");
+	if (result < 0 && op->err.code == 0)
+		vd_error_set(&op->err, result, "the signature was not made: shutting down");
 	sign_deliver(op);
-}
-
-/* Asked for by OpenSSL when a key is encrypted; without it it would ask the terminal. */
-static int no_passphrase(char *buf, int size, int writing, void *arg)
-{
-	(void)buf;
-	(void)size;
-	(void)writing;
-	(void)arg;
-	return -1;
-}
-
-static int key_parse(struct key *key, struct vd_error *err)
-{
-	BIO *bio;
-
-	if (key->pkey)
-		return 0;
-	bio = BIO_new_mem_buf(vd_secret_data(key->secret), (int)vd_secret_len(key->secret));
-	if (bio)
-		key->pkey = PEM_read_bio_PrivateKey(bio, NULL, no_passphrase, NULL);
-	BIO_free(bio);
-	if (!key->pkey)
-		return vd_error_set(err, -EINVAL, "this is no private key in PEM form, or it is protected by a passphrase");
-	return 0;
-}
-
-/* "RSA-SHA256", "RSA-PSS-SHA256", "ECDSA-SHA384", or "RSA": PKCS #1 padding around the data as they are, without a digest's
- * name, as IKEv1 signs its hashes (RFC 2409 section 5.1). */
-static int sign_scheme(struct sign_op *op, const char *scheme)
-{
-	const char *type, *md = NULL;
-
-	if (strcmp(scheme, "RSA") == 0) {
-		type = "RSA";
-	} else if (strncmp(scheme, "RSA-PSS-", 8) == 0) {
-		type = "RSA", md = scheme + 8, op->pss = true;
-	} else if (strncmp(scheme, "RSA-", 4) == 0) {
-		type = "RSA", md = scheme + 4;
-	} else if (strncmp(scheme, "ECDSA-", 6) == 0) {
-		type = "EC", md = scheme + 6;
-	} else {
-		return vd_error_set(&op->err, -EINVAL, "unknown signature scheme %s", scheme);
-	}
-	if (!EVP_PKEY_is_a(op->pkey, type))
-		return vd_error_set(&op->err, -EINVAL, "%s needs another type of private key than %s", scheme,
-			EVP_PKEY_get0_type_name(op->pkey));
-	if (EVP_PKEY_get_size(op->pkey) > SIGNATURE_MAX)
-		return vd_error_set(&op->err, -EINVAL, "the private key is larger than 16384 bits");
-	if (md && vd_digest_size(md) > 0)
-		op->md = EVP_MD_fetch(NULL, md, NULL);
-	if (md && !op->md)
-		return vd_error_set(&op->err, -EINVAL, "unknown digest in signature scheme %s", scheme);
-	return 0;
 }
 
 static int sign(void *self, uint64_t id, const char *scheme, const void *data, size_t len,
 	void (*done)(void *arg, const uint8_t *signature, size_t len, const struct vd_error *err), void *arg)
 {
-	struct key *key = key_find(id);
+	struct vd_secret *key = vd_keys_get(id);
 	struct sign_op *op;
 	int ret;
 
@@ -280,12 +203,12 @@ static int sign(void *self, uint64_t id, const char *scheme, const void *data, s
 	op->len = len;
 	if (len > 0)
 		memcpy(op->data, data, len);
-	ret = key ? key_parse(key, &op->err) : key_gone(&op->err);
-	if (ret == 0) {
-		EVP_PKEY_up_ref(key->pkey);
-		op->pkey = key->pkey;
-		ret = sign_scheme(op, scheme);
-	}
+	if (!vd_strcpy(op->scheme, sizeof(op->scheme), scheme))
+		ret = vd_error_set(&op->err, -EINVAL, "unknown signature scheme %s", scheme);
+	else
+		ret = key ? 0 : key_gone(&op->err);
+	if (ret == 0)
+		op->pem = vd_secret_ref(key);
 	ret = ret == 0 ? vd_work_submit(&op->job, VD_WORK_NEW) : vd_defer(sign_deliver, op);
 	if (ret < 0)
 		sign_free(op);
@@ -301,6 +224,5 @@ int vd_keys_init(void)
 
 void vd_keys_fini(void)
 {
-	while (keys)
-		vd_keys_remove(keys->id);
+	/* What is under way ends by itself; the keys belong to the configurations (keystore.c). */
 }

@@ -52,6 +52,8 @@ static void setup(void)
 
 static void teardown(void)
 {
+	for (uint64_t id = 1; id <= 8; id++)
+		vd_keys_remove(id);
 	vd_keys_fini();
 	vd_work_stop();
 	fake_fini();
