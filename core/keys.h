@@ -8,6 +8,8 @@
 uint64_t vd_keys_add(const void *data, size_t len);
 /* Cleanses and forgets; 0 and unknown ids are ignored. Operations under way finish with -ENOENT. */
 void vd_keys_remove(uint64_t id);
+/* The octets behind an id, for keys/1 alone; not a new reference. NULL when unknown. (The store is keystore.c.) */
+struct vd_secret *vd_keys_get(uint64_t id);
 /* Registers service keys/1. */
 int vd_keys_init(void);
 void vd_keys_fini(void);

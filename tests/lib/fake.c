@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "core/bus.h"
+#include "core/id.h"
 #include "core/log.h"
 #include "core/loop.h"
 #include "core/plugin.h"
@@ -107,6 +108,7 @@ void fake_init(uint64_t seed)
 {
 	clock_ms = START_MS;
 	random_state = seed;
+	vd_id_reset();
 	vd_loop_use(&fake_ops);
 	vd_log_set_level(getenv("VD_TEST_LOG") ? VD_LOG_DEBUG : VD_LOG_INFO);
 	vd_log_sink(quiet, NULL);

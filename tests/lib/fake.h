@@ -19,6 +19,8 @@ uint64_t fake_next(void);
 /* Parses YAML text with the schemas of the core and of these plugins (NULL-terminated) and puts it in force. Fails the
  * test with the error text when it is wrong. Relative !file paths are resolved against dir (NULL: the current folder). */
 void fake_conf(const char *yaml, const struct vd_plugin *const *plugins, const char *dir);
+/* Drops the configuration; before fake_fini, when fake_conf was used. */
+void fake_conf_fini(void);
 /* Provides a service from a test double. */
 void fake_service(const char *name, const char *variant, const void *table);
 /* init and start of a preloaded plugin, then drains. Fails the test when they fail. */

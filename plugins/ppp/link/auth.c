@@ -1,0 +1,96 @@
+/* Which authentication method the link asks for (RFC 1661 section 6.2). */
+#include "link.h"
+
+#include <viaduct/conf.h>
+#include <viaduct/plugin.h>
+#include <viaduct/secret.h>
+
+#include <errno.h>
+#include <string.h>
+
+static void add(struct ppp_link *link, const char *name)
+{
+	const struct vd_ppp_auth_1 *method = vd_service_find("ppp.auth/1", name);
+
+	if (!method || link->n_auth >= PPP_AUTH_MAX)
+		return;
+	for (unsigned i = 0; i < link->n_auth; i++)
+		if (link->auth[i].method == method)
+			return;
+	link->auth[link->n_auth].method = method;
+	vd_strcpy(link->auth[link->n_auth].name, sizeof(link->auth[0].name), name);
+	link->n_auth++;
+}
+
+int ppp_auth_list(struct ppp_link *link, struct vd_error *err)
+{
+	/* Without a list: what is loaded, the strongest first. PAP only by name. */
+	static const char *const known[] = { "eap", "mschapv2", "chap" };
+	const struct vd_conf_node *list = vd_conf_knob(vd_conf_current(), link->connection, "ppp", "auth");
+
+	for (size_t i = 0; i < vd_conf_count(list); i++)
+		add(link, vd_conf_str(vd_conf_nth(list, i)));
+	if (!vd_conf_count(list)) {
+		for (size_t i = 0; i < VD_ARRAY_SIZE(known); i++)
+			add(link, known[i]);
+		for (unsigned i = 1; i < link->n_auth; i++)
+			for (unsigned k = i; k && link->auth[k].method->strength > link->auth[k - 1].method->strength; k--) {
+				struct ppp_auth swap = link->auth[k];
+
+				link->auth[k] = link->auth[k - 1];
+				link->auth[k - 1] = swap;
+			}
+	}
+	if (!link->n_auth)
+		return vd_error_set(err, -ENOENT, "no PPP authentication method is loaded for connection %s: load "
+			"ppp_auth_mschapv2, or name a loaded one in ppp.auth", link->connection);
+	return 0;
+}
+
+static void no_method(struct ppp_link *link, bool reject, const uint8_t *data, size_t len)
+{
+	char ours[80] = "", theirs[24];
+	size_t n = 0;
+
+	for (unsigned i = 0; i < link->n_auth; i++)
+		n += vd_format(ours + n, sizeof(ours) - n, "%s%s", i ? ", " : "", link->auth[i].name);
+	vd_hex(theirs, sizeof(theirs), data, len > 8 ? 8 : len);
+	ppp_link_report(link, "lcp", "error 734", reject ?
+		"the client refuses to authenticate itself by %s (it rejected the option %s): allow one of these in its "
+		"connection" :
+		"the client does not allow %s and wants authentication option %s: allow one of ours in its connection, or add "
+		"a method to ppp.auth", ours, theirs);
+	ppp_link_fail(link, "no authentication method in common");
+}
+
+void ppp_auth_refused(struct ppp_link *link, bool reject, const uint8_t *data, size_t len)
+{
+	unsigned i;
+
+	link->auth[link->auth_at].refused = true;
+	if (!reject)
+		for (i = 0; i < link->n_auth; i++) {
+			const struct vd_ppp_auth_1 *method = link->auth[i].method;
+
+			if (method->option_len == len && vd_same(method->option, data, len)) {
+				/* It names what we just asked for: a confused peer, and only so often. */
+				if (i == link->auth_at && ++link->auth_unknown > 3)
+					no_method(link, reject, data, len);
+				link->auth_at = (uint8_t)i;
+				return;
+			}
+		}
+	for (i = 0; i < link->n_auth; i++)
+		if (!link->auth[i].refused) {
+			link->auth_at = (uint8_t)i;
+			return;
+		}
+	/* All were refused. A reject of the option is the peer's last word; a Nak may be a wish, so we insist a little. */
+	if (reject || ++link->auth_unknown > 3) {
+		no_method(link, reject, data, len);
+		return;
+	}
+	for (i = 0; i < link->n_auth; i++)
+		link->auth[i].refused = false;
+	link->auth_at = 0;
+}

@@ -1,0 +1,149 @@
+/* Frames from the peer that are not plain data: which protocol gets them, in which phase (RFC 1661 section 3). */
+#include "link.h"
+
+#include <string.h>
+
+/* RFC 1661 section 5.7; once per protocol, since a peer may send many packets of one we do not speak. */
+static void protocol_reject(struct ppp_link *link, uint16_t protocol, const uint8_t *p, size_t len)
+{
+	uint8_t room[PPP_MRU_DEFAULT];
+	struct vd_wr w;
+
+	for (unsigned i = 0; i < link->n_rejected; i++)
+		if (link->rejected[i] == protocol) {
+			vd_count("ppp_link.drop.protocol", 1);
+			return;
+		}
+	if (link->n_rejected == PPP_PROTOCOLS_MAX) {
+		vd_count("ppp_link.drop.protocol", 1);
+		return;
+	}
+	link->rejected[link->n_rejected++] = protocol;
+	vd_wr_init(&w, room, sizeof(room));
+	vd_wr_u16(&w, protocol);
+	vd_wr_put(&w, p, len > sizeof(room) - 2 ? sizeof(room) - 2 : len);
+	ppp_cp_send(&link->lcp, PPP_PROTOCOL_REJ, room, w.len);
+	vd_note('s', link->node.id, "rejected protocol 0x%04x", protocol);
+}
+
+/* CCP without having it (RFC 1962): every option is rejected, so that the peer sees there is nothing to agree on and
+ * closes it by itself; that suits all clients, and IPCP is never held up. */
+static void ccp(struct ppp_link *link, const uint8_t *p, size_t len)
+{
+	uint8_t room[4 + PPP_OPTIONS_MAX];
+	uint8_t code, id;
+	uint16_t total;
+	struct vd_rd r;
+	struct vd_wr w;
+
+	vd_rd_init(&r, p, len);
+	code = vd_rd_u8(&r);
+	id = vd_rd_u8(&r);
+	total = vd_rd_u16(&r);
+	if (!vd_rd_ok(&r) || total < 4 || total > len || total > sizeof(room)) {
+		vd_count("ppp_link.drop.length", 1);
+		return;
+	}
+	if (code != PPP_CONF_REQ && code != PPP_TERM_REQ)
+		return;
+	if (code == PPP_CONF_REQ && link->ccp_requests >= 10) {
+		/* It does not listen: one Protocol-Reject, then silence. */
+		protocol_reject(link, PPP_CCP, p, len);
+		return;
+	}
+	if (!ppp_link_token(link))
+		return;
+	vd_wr_init(&w, room, sizeof(room));
+	if (code == PPP_CONF_REQ && total > 4) {
+		link->ccp_requests++;
+		vd_wr_u8(&w, PPP_CONF_REJ);
+		vd_wr_u8(&w, id);
+		vd_wr_u16(&w, total);
+		vd_wr_put(&w, p + 4, total - 4u);
+	} else {
+		/* An empty request asks for nothing we could reject: answered as in state Closed. */
+		vd_wr_u8(&w, PPP_TERM_ACK);
+		vd_wr_u8(&w, id);
+		vd_wr_u16(&w, 4);
+		link->ccp_requests += code == PPP_CONF_REQ;
+	}
+	if (vd_wr_ok(&w))
+		ppp_link_send(link, PPP_CCP, room, w.len);
+}
+
+static void ipcp(struct ppp_link *link, const uint8_t *p, size_t len)
+{
+	if (link->phase >= PPP_PHASE_NETWORK) {
+		ppp_cp_input(&link->ipcp, p, len);
+		return;
+	}
+	/* The client is authenticated and quicker than its lease: the last request waits, which saves the client's timer. */
+	if (len && p[0] == PPP_CONF_REQ && len < sizeof(link->early)) {
+		memcpy(link->early, p, len);
+		link->early_len = (uint8_t)len;
+	}
+}
+
+void ppp_input(void *self, uint64_t session, const uint8_t *p, size_t len)
+{
+	struct ppp_link *link = ppp_link_find(self, session);
+	const struct vd_ppp_auth_1 *method;
+	uint16_t protocol;
+	struct vd_rd r;
+
+	if (!link) {
+		vd_count("ppp_link.drop.no_link", 1);
+		return;
+	}
+	vd_rd_init(&r, p, len);
+	if (vd_rd_peek(&r) == 0xff)
+		vd_rd_u16(&r);
+	protocol = vd_rd_u8(&r);
+	if (!(protocol & 1))
+		protocol = (uint16_t)(protocol << 8 | vd_rd_u8(&r));
+	p = vd_rd_rest(&r, &len);
+	if (!vd_rd_ok(&r) || !(protocol & 1)) {
+		vd_count("ppp_link.drop.header", 1);
+		return;
+	}
+	link->echo_heard = true;
+	if (!link->heard) {
+		link->heard = true;
+		/* The path works, so our own request is probably under way: see lcp.c, interval. */
+		if (link->lcp.state == PPP_REQ_SENT && vd_timer_left(&link->lcp.timer) < 1000)
+			vd_timer_start(&link->lcp.timer, 1000);
+	}
+	if (protocol == PPP_LCP) {
+		ppp_cp_input(&link->lcp, p, len);
+		return;
+	}
+	if (link->failing || link->lcp.state != PPP_OPENED) {
+		vd_count("ppp_link.drop.lcp_not_open", 1);
+		return;
+	}
+	link->spoke = true;
+	method = link->auth[link->auth_at].method;
+	if (protocol == method->protocol) {
+		if (link->auth_state)
+			method->input(method->self, link->auth_state, p, len);
+		return;
+	}
+	/* RFC 1661 section 3.5: nothing but LCP and authentication until the latter is done. */
+	if (link->phase < PPP_PHASE_CONFIGURE) {
+		vd_count("ppp_link.drop.not_authenticated", 1);
+		return;
+	}
+	switch (protocol) {
+	case PPP_IPCP:
+		ipcp(link, p, len);
+		break;
+	case PPP_CCP:
+		ccp(link, p, len);
+		break;
+	case PPP_IP:
+		vd_count("ppp_link.drop.data_before_up", 1);
+		break;
+	default:
+		protocol_reject(link, protocol, p, len);
+	}
+}

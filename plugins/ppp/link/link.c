@@ -1,0 +1,259 @@
+/* Life of a link: start, end, sending; service link/1. */
+#include "link.h"
+#include "ppp_stage.h"
+
+#include <viaduct/bus.h>
+#include <viaduct/conf.h>
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct ppp_link *ppp_link_find(struct ppp_self *self, uint64_t session)
+{
+	struct ppp_map_node *node = ppp_map_find(&self->links, session);
+
+	return node ? VD_CONTAINER_OF(node, struct ppp_link, node) : NULL;
+}
+
+uint64_t ppp_knob(const struct ppp_link *link, const char *option)
+{
+	return vd_conf_uint(vd_conf_knob(vd_conf_current(), link->connection, "ppp", option));
+}
+
+struct vd_ids ppp_link_ids(const struct ppp_link *link)
+{
+	const struct vd_session *session = vd_session_find(link->node.id);
+
+	return (struct vd_ids){ .peer = session ? session->peer : 0, .chan = session ? session->chan : 0,
+		.session = link->node.id };
+}
+
+void ppp_link_send(struct ppp_link *link, uint16_t protocol, const void *p, size_t len)
+{
+	uint8_t room[4 + PPP_MRU_DEFAULT];
+	struct vd_wr w;
+
+	if (!link->lower)
+		return;
+	vd_wr_init(&w, room, sizeof(room));
+	vd_wr_u16(&w, 0xff03);
+	vd_wr_u16(&w, protocol);
+	vd_wr_put(&w, p, len);
+	/* What is lost here is repeated by its timer, as if the network had lost it. */
+	if (!vd_wr_ok(&w) || link->lower->send(link->lower_arg, link->node.id, room, w.len) < 0)
+		vd_count("ppp_link.send_failed", 1);
+}
+
+bool ppp_link_token(struct ppp_link *link)
+{
+	enum { FULL = 20000, EACH = 1000, PER_MS = 10 };
+	uint64_t now = vd_now(), gained = now > link->tokens_at ? (now - link->tokens_at) * PER_MS : 0;
+
+	link->tokens_at = now;
+	link->tokens = gained > FULL - link->tokens ? FULL : link->tokens + (uint32_t)gained;
+	if (link->tokens < EACH) {
+		vd_count("ppp_link.drop.flood", 1);
+		return false;
+	}
+	link->tokens -= EACH;
+	return true;
+}
+
+void ppp_link_report(struct ppp_link *link, const char *stage, const char *client, const char *fmt, ...)
+{
+	struct vd_setup_failed report = { .session = link->node.id };
+	struct vd_ids ids = ppp_link_ids(link);
+	va_list ap;
+
+	if (link->reported || link->failing)
+		return;
+	link->reported = true;
+	report.peer = ids.peer;
+	report.chan = ids.chan;
+	vd_strcpy(report.stage, sizeof(report.stage), stage);
+	vd_strcpy(report.client, sizeof(report.client), client);
+	va_start(ap, fmt);
+	vsnprintf(report.text, sizeof(report.text), fmt, ap);
+	va_end(ap);
+	vd_event_post(&vd_topic_setup_failed, &report);
+	vd_log_limited(&link->self->limit, VD_LOG_WARNING, "ppp", &ids, "%s: %s", stage, report.text);
+}
+
+void ppp_link_close_session(struct ppp_link *link)
+{
+	if (link->session_closed)
+		return;
+	link->session_closed = true;
+	vd_session_close(link->node.id, link->reason[0] ? link->reason : "the link ended", true);
+}
+
+void ppp_link_fail(struct ppp_link *link, const char *fmt, ...)
+{
+	va_list ap;
+
+	if (link->failing || link->end.kind == PPP_END_GONE)
+		return;
+	if (!link->reason[0]) {
+		va_start(ap, fmt);
+		vsnprintf(link->reason, sizeof(link->reason), fmt, ap);
+		va_end(ap);
+	}
+	link->failing = true;
+	link->end.kind = PPP_END_FAIL;
+	vd_timer_start(&link->end, 0);
+}
+
+void ppp_link_gone(struct ppp_link *link, const char *reason)
+{
+	if (!link->reason[0])
+		vd_strcpy(link->reason, sizeof(link->reason), reason);
+	link->failing = true;
+	link->end.kind = PPP_END_GONE;
+	vd_timer_start(&link->end, 0);
+}
+
+void ppp_link_free(struct ppp_link *link)
+{
+	if (link->auth_state)
+		link->auth[link->auth_at].method->end(link->auth[link->auth_at].method->self, link->auth_state);
+	vd_timer_stop(&link->open);
+	vd_timer_stop(&link->setup);
+	vd_timer_stop(&link->end);
+	vd_timer_stop(&link->echo);
+	ppp_cp_fini(&link->lcp);
+	ppp_cp_fini(&link->ipcp);
+	ppp_map_remove(&link->self->links, &link->node);
+	free(link);
+}
+
+static void end_timer(struct vd_timer *t)
+{
+	struct ppp_link *link = VD_CONTAINER_OF(t, struct ppp_link, end);
+	const struct vd_link_lower *lower = link->lower;
+	void *arg = link->lower_arg;
+	uint64_t session = link->node.id;
+	char reason[VD_ID_TEXT];
+
+	if (t->kind == PPP_END_FAIL) {
+		ppp_cp_event(&link->lcp, PPP_EV_CLOSE);
+		ppp_link_close_session(link);
+		/* Where nothing was open there is nobody to say goodbye to. */
+		if (link->lcp.state != PPP_CLOSING && t->kind != PPP_END_GONE)
+			ppp_link_gone(link, "the link ended");
+		return;
+	}
+	ppp_link_close_session(link);
+	vd_strcpy(reason, sizeof(reason), link->reason);
+	ppp_link_free(link);
+	if (lower)
+		lower->closed(arg, session, reason);
+}
+
+static void open_timer(struct vd_timer *t)
+{
+	struct ppp_link *link = VD_CONTAINER_OF(t, struct ppp_link, open);
+
+	ppp_cp_event(&link->lcp, PPP_EV_OPEN);
+	ppp_cp_event(&link->lcp, PPP_EV_UP);
+}
+
+static void setup_timer(struct vd_timer *t)
+{
+	struct ppp_link *link = VD_CONTAINER_OF(t, struct ppp_link, setup);
+	static const char *const stages[PPP_PHASES] = { "lcp", "auth", "address", "ipcp", "ipcp", "ipcp" };
+
+	if (link->phase == PPP_PHASE_UP)
+		return;
+	ppp_link_report(link, stages[link->phase], "error 718",
+		"the client's PPP was not up in time; LCP is in state %s, IPCP in %s", ppp_fsm_name(link->lcp.state),
+		ppp_fsm_name(link->ipcp.state));
+	ppp_link_fail(link, "the client's PPP was not up in time");
+}
+
+/* What the channel leaves for a PPP information field behind an uncompressed header. */
+static uint16_t channel_mru(const struct ppp_link *link)
+{
+	const struct vd_session *session = vd_session_find(link->node.id);
+	const struct vd_chan_info *chan = session ? vd_chan_find(session->chan) : NULL;
+	int mru = PPP_MRU_DEFAULT;
+
+	if (chan && chan->mtu)
+		mru = chan->mtu - link->overhead - 4;
+	if (mru > PPP_MRU_DEFAULT)
+		mru = PPP_MRU_DEFAULT;
+	return (uint16_t)(mru < 576 ? 576 : mru); /* an IPv4 host takes 576 (RFC 791); smaller channels fragment outside */
+}
+
+int ppp_link_start(void *self_, uint64_t session, const struct vd_link_lower *lower, void *arg,
+	const struct vd_link_params *params)
+{
+	struct ppp_self *self = self_;
+	struct ppp_link *link;
+	struct vd_error err = { 0 };
+	int r;
+
+	if (!vd_session_find(session))
+		return -ESTALE;
+	if (ppp_link_find(self, session))
+		return -EEXIST;
+	link = calloc(1, sizeof(*link));
+	if (!link)
+		return -ENOMEM;
+	link->node.id = session;
+	link->self = self;
+	link->lower = lower;
+	link->lower_arg = arg;
+	link->overhead = params->overhead;
+	vd_strcpy(link->connection, sizeof(link->connection), params->connection);
+	link->peer.mru = PPP_MRU_DEFAULT;
+	link->mru = channel_mru(link);
+	link->ask_mru = link->mru != PPP_MRU_DEFAULT;
+	link->ask_magic = link->ask_address = true;
+	while (!link->magic)
+		vd_random(&link->magic, sizeof(link->magic));
+	link->tokens = 20000;
+	link->tokens_at = vd_now();
+	vd_timer_init(&link->open, open_timer);
+	vd_timer_init(&link->setup, setup_timer);
+	vd_timer_init(&link->end, end_timer);
+	vd_timer_init(&link->echo, ppp_echo_timer);
+	ppp_cp_init(&link->lcp, &ppp_lcp, link);
+	ppp_cp_init(&link->ipcp, &ppp_ipcp, link);
+	r = ppp_auth_list(link, &err);
+	if (r < 0) {
+		ppp_link_report(link, "lcp", "", "%s", err.text);
+		goto fail;
+	}
+	r = self->dp->session_punt(self->dp->self, session, ppp_input, self);
+	if (r < 0)
+		goto fail;
+	r = ppp_map_add(&self->links, &link->node);
+	if (r < 0)
+		goto fail;
+	/* The first Configure-Request leaves when the caller is back, and an import may still replace what stands here. */
+	vd_timer_start(&link->open, 0);
+	vd_timer_start(&link->setup, ppp_knob(link, "setup_timeout"));
+	return 0;
+fail:
+	free(link);
+	return r;
+}
+
+void ppp_link_stop(void *self, uint64_t session, const char *reason)
+{
+	struct ppp_link *link = ppp_link_find(self, session);
+
+	if (link)
+		ppp_link_fail(link, "%s", reason && reason[0] ? reason : "stopped");
+}
+
+void ppp_link_lower_down(void *self, uint64_t session, const char *reason)
+{
+	struct ppp_link *link = ppp_link_find(self, session);
+
+	if (!link)
+		return;
+	link->lower = NULL;
+	ppp_link_gone(link, reason && reason[0] ? reason : "the lower layer went down");
+}

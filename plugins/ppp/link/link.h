@@ -1,0 +1,150 @@
+/* One PPP link: its phases (RFC 1661 section 3), its two control protocols and what belongs to them. Control thread. */
+#ifndef PPP_LINK_H
+#define PPP_LINK_H
+
+#include "cp.h"
+#include "../lib/map.h"
+
+#include <viaduct/link.h>
+#include <viaduct/log.h>
+#include <viaduct/session.h>
+
+#define PPP_AUTH_MAX 4
+#define PPP_PROTOCOLS_MAX 16 /* protocols that are rejected, once each; further ones are dropped */
+
+enum ppp_phase {
+	PPP_PHASE_ESTABLISH,    /* LCP */
+	PPP_PHASE_AUTHENTICATE, /* a method runs */
+	PPP_PHASE_CONFIGURE,    /* the core admits and leases */
+	PPP_PHASE_NETWORK,      /* IPCP */
+	PPP_PHASE_BRING_UP,     /* the core makes routes and worker entries */
+	PPP_PHASE_UP,
+	PPP_PHASES
+};
+
+/* What link.end does when it fires. Ends are never done inside of a callback: the timer is armed with 0 ms. */
+enum ppp_end { PPP_END_NONE, PPP_END_FAIL, PPP_END_GONE };
+
+struct ppp_auth {
+	const struct vd_ppp_auth_1 *method;
+	char name[16];
+	bool refused; /* by the peer, in this negotiation */
+};
+
+struct ppp_self { /* the plugin */
+	const struct vd_datapath_1 *dp;
+	struct vd_link_1 service;
+	struct ppp_map links;
+	struct vd_log_limit limit;
+};
+
+/* What the peer asked for itself. */
+struct ppp_lcp_peer {
+	uint16_t mru;
+	bool pfc, acfc;
+	uint32_t magic;
+};
+
+struct ppp_link {
+	struct ppp_map_node node; /* id: the session */
+	struct ppp_self *self;
+	const struct vd_link_lower *lower; /* NULL: gone */
+	void *lower_arg;
+	uint16_t overhead;
+	char connection[VD_NAME_MAX];
+	uint8_t phase; /* enum ppp_phase */
+	bool failing;        /* the end is decided; only LCP still speaks */
+	bool session_closed;
+	bool reported;
+	bool heard;          /* the peer sent anything at all */
+	bool spoke;          /* it sent something that is only allowed with LCP open */
+	bool ever_opened;
+	char reason[VD_ID_TEXT];
+	struct vd_timer open, setup, end;
+
+	struct ppp_cp lcp;
+	uint16_t mru; /* what we ask the peer to keep to */
+	bool ask_mru, ask_magic;
+	uint32_t magic;
+	struct ppp_lcp_peer peer, staged;
+	struct ppp_auth auth[PPP_AUTH_MAX];
+	uint8_t n_auth, auth_at, auth_unknown;
+	void *auth_state; /* of the method that runs or has run */
+	uint8_t notes;    /* Identifications in the timeline */
+
+	struct vd_timer echo;
+	uint8_t echo_lost;
+	bool echo_heard, echo_off; /* heard: any frame since the last tick; off: the peer rejects echoes */
+	uint8_t echo_id;
+	uint64_t echo_packets;
+
+	struct ppp_cp ipcp;
+	bool ask_address, asked_missing, saw_address;
+	uint8_t address_refused;
+	uint8_t early_len; /* an IPCP Configure-Request that came before the lease */
+	uint8_t early[PPP_OPTIONS_MAX];
+
+	uint16_t rejected[PPP_PROTOCOLS_MAX];
+	uint8_t n_rejected, ccp_requests;
+	uint8_t other_id; /* identifiers of what we send besides Configure- and Terminate-Requests */
+	uint32_t tokens;     /* answers that the peer may provoke now, in thousandths */
+	uint64_t tokens_at;
+};
+
+/* ---- link.c ---- */
+struct ppp_link *ppp_link_find(struct ppp_self *self, uint64_t session);
+/* service link/1 */
+int ppp_link_start(void *self, uint64_t session, const struct vd_link_lower *lower, void *arg,
+	const struct vd_link_params *params);
+void ppp_link_stop(void *self, uint64_t session, const char *reason);
+void ppp_link_lower_down(void *self, uint64_t session, const char *reason);
+/* Decides the end: Terminate-Request, then lower->closed. The first reason wins. Safe in any callback: acts later. */
+void ppp_link_fail(struct ppp_link *link, const char *fmt, ...) VD_PRINTF(2, 3);
+/* LCP is finished: the link goes. Safe in any callback. */
+void ppp_link_gone(struct ppp_link *link, const char *reason);
+/* Ends the session in the core, once. */
+void ppp_link_close_session(struct ppp_link *link);
+/* One report of a failed set-up; the first counts. client: what its user sees, may be "". */
+void ppp_link_report(struct ppp_link *link, const char *stage, const char *client, const char *fmt, ...) VD_PRINTF(4, 5);
+struct vd_ids ppp_link_ids(const struct ppp_link *link);
+/* Frees at once; nothing is sent. */
+void ppp_link_free(struct ppp_link *link);
+/* A frame of this protocol to the peer, uncompressed header in front. */
+void ppp_link_send(struct ppp_link *link, uint16_t protocol, const void *p, size_t len);
+/* True when the peer may provoke another answer: 10 a second, 20 at once. */
+bool ppp_link_token(struct ppp_link *link);
+
+/* ---- phase.c: from LCP open to the session up ---- */
+void ppp_phase_lcp_up(struct ppp_link *link);
+void ppp_phase_lcp_down(struct ppp_link *link, bool terminating);
+void ppp_phase_ipcp_up(struct ppp_link *link);
+extern const struct vd_ppp_auth_host ppp_auth_host; /* its argument is the link */
+/* Octets in front of an IP packet toward the peer, as negotiated. */
+size_t ppp_phase_header(const struct ppp_link *link, uint8_t out[4]);
+
+/* ---- auth.c: which method ---- */
+/* Fills link->auth from the connection's list, or with all methods there are. -ENOENT with err when none. */
+int ppp_auth_list(struct ppp_link *link, struct vd_error *err);
+/* The peer refused our method: takes what it named when we allow it, else the next. */
+void ppp_auth_refused(struct ppp_link *link, bool reject, const uint8_t *data, size_t len);
+
+/* ---- input.c ---- */
+/* A punted frame (datapath/1 session_punt). */
+void ppp_input(void *self, uint64_t session, const uint8_t *p, size_t len);
+
+/* ---- echo.c ---- */
+void ppp_echo_start(struct ppp_link *link);
+void ppp_echo_timer(struct vd_timer *t);
+
+/* ---- export.c ---- */
+extern const struct vd_layer ppp_layer;
+
+extern const struct ppp_cp_kind ppp_lcp, ppp_ipcp;
+/* Knobs of the connection. */
+uint64_t ppp_knob(const struct ppp_link *link, const char *option);
+
+/* ---- ras.c ---- */
+/* Decodes the data of a Windows Terminate-Request: false when it is none. */
+bool ppp_ras_reason(const uint8_t *data, size_t len, char *out, size_t size);
+
+#endif
