@@ -315,7 +315,8 @@ static void check_node(struct check *c, struct vd_conf_node *node, const struct 
 	}
 	for (k = s->child; k; k = k->next)
 		if (k->opt && k->opt->flags & VD_OPT_REQUIRED && strcmp(k->name, "*") && !conf_node_find(node, k->name))
-			conf_bad_key(c->errs, node, "%s needs `%s`: %s", path, k->name, k->opt->doc ? k->opt->doc : "");
+			conf_bad_key(c->errs, node, "%s needs `%s`%s%.*s", path, k->name, k->opt->doc ? ": " : "",
+				k->opt->doc ? (int)strcspn(k->opt->doc, ".") : 0, k->opt->doc ? k->opt->doc : "");
 }
 
 /* ---- connections that nothing can tell apart ---- */

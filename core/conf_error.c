@@ -183,7 +183,7 @@ void conf_guess_try(struct conf_guess *g, const char *candidate)
 	size_t shorter = strlen(candidate) < strlen(g->wrong) ? strlen(candidate) : strlen(g->wrong);
 	size_t n = strlen(g->known);
 
-	if (d <= (shorter < 6 ? (shorter < 3 ? 1 : 2) : shorter / 3) && d < shorter && (!g->best || d < g->distance)) {
+	if (d <= (shorter < 6 ? (shorter < 3 ? 1 : 2) : shorter / 3) && (d < shorter || !d) && (!g->best || d < g->distance)) {
 		g->best = candidate;
 		g->distance = d;
 	}

@@ -154,6 +154,10 @@ static bool bad_word(struct vd_conf *conf, const struct vd_conf_node *v, const c
 	const char *p;
 	char hint[256], *word;
 
+	if (word_of(v->opt->arg, "off") && (!strcasecmp(v->text, "no") || !strcasecmp(v->text, "false")))
+		guess.wrong = "off";
+	if (word_of(v->opt->arg, "on") && (!strcasecmp(v->text, "yes") || !strcasecmp(v->text, "true")))
+		guess.wrong = "on";
 	for (p = v->opt->arg; p && *p; p += strcspn(p, "|"), p += *p == '|') {
 		word = conf_strndup(conf, p, strcspn(p, "|"));
 		if (word)
@@ -172,7 +176,7 @@ static bool is_name(const char *text)
 
 static bool string(const struct vd_conf_node *v, const char *path, struct vd_conf_errors *errs)
 {
-	size_t max = v->opt->arg ? strtoul(v->opt->arg, NULL, 10) : 255;
+	size_t max = v->opt->type == VD_T_STRING && v->opt->arg ? strtoul(v->opt->arg, NULL, 10) : 255;
 	const char *p;
 
 	if (v->style == CONF_PLAIN &&

@@ -40,13 +40,12 @@ static int syntax_error(struct reader *r)
 	yaml_mark_t at = p->problem_mark;
 	char text[400];
 	const char *line, *hint = "";
-	size_t len, blank = 0;
+	size_t len, blank = 0, i;
+	bool colons = false;
 
 	if (p->error == YAML_MEMORY_ERROR)
 		return r->error = -ENOMEM;
 	if (p->error == YAML_READER_ERROR) { /* has an offset only */
-		size_t i;
-
 		memset(&at, 0, sizeof(at));
 		for (i = 0; i < r->len && i < p->problem_offset; i++) {
 			at.column = r->text[i] == '\n' ? 0 : at.column + 1;
@@ -58,9 +57,11 @@ static int syntax_error(struct reader *r)
 	line = line_at(r, at.line, &len);
 	while (blank < len && line[blank] == ' ')
 		blank++;
+	for (i = 1; i < len; i++)
+		colons |= line[i] == ':' && line[i - 1] == ':';
 	if (memchr(line, '\t', len))
 		hint = "; there is a tab in this line: indent with spaces";
-	else if (memmem(line, len, "::", 2))
+	else if (colons)
 		hint = "; write IPv6 addresses in quotes: \"2001:db8::1\"";
 	else if (len > blank && line[blank] == '%')
 		hint = "; directives are not used here";

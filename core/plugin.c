@@ -190,14 +190,15 @@ static bool provides(const struct vd_host *h, const char *what)
 	return false;
 }
 
-static bool switched_off(const struct vd_conf *conf, const char *name)
+/* "plugins: { NAME: on|off }": is it written so? */
+static bool switched(const struct vd_conf *conf, const char *name, const char *word)
 {
 	char path[96];
 	const struct vd_conf_node *node;
 
 	vd_format(path, sizeof(path), "plugins.%s", name);
 	node = vd_conf_at(conf, NULL, path);
-	return node && strcmp(vd_conf_str(node), "off") == 0;
+	return node && strcmp(vd_conf_str(node), word) == 0;
 }
 
 /* Sections of the core; a plugin may add options below their objects, and is wanted when one of those is written. */
@@ -291,7 +292,7 @@ static int place(const struct vd_conf *conf, struct vd_host *h, unsigned *order,
 			continue; /* the core's own */
 		/* One that is wanted anyway goes first; else the first by name that is not switched off. */
 		for (struct vd_host *x = hosts; x; x = x->next) {
-			if (!provides(x, need) || switched_off(conf, x->plugin->name))
+			if (!provides(x, need) || switched(conf, x->plugin->name, "off"))
 				continue;
 			if (!found || (!found->why && x->why))
 				found = x;
@@ -322,9 +323,12 @@ int vd_plugins_choose(struct vd_error *err)
 	for (struct vd_host *h = hosts; h; h = h->next) {
 		h->order = 0;
 		h->why = NULL;
-		if (switched_off(conf, h->plugin->name))
+		if (switched(conf, h->plugin->name, "off"))
 			continue;
-		h->why = wanted_by_word(conf, h->plugin);
+		if (switched(conf, h->plugin->name, "on"))
+			h->why = "it is switched on";
+		if (!h->why)
+			h->why = wanted_by_word(conf, h->plugin);
 		if (!h->why)
 			h->why = wanted_by_section(conf, h->plugin);
 	}

@@ -47,6 +47,8 @@ void vd_host_fini(struct vd_host *host);
 void vd_plugins_forget(void);
 /* fn is called for each plugin that was finished, so that modules drop what it registered. At most 8. */
 int vd_on_host_fini(void (*fn)(struct vd_host *host));
+/* Who hears vd_host_failed. */
+void vd_on_failed(void (*fn)(struct vd_host *host, const struct vd_error *err));
 void vd_services_fini(void);
 
 #endif

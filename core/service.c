@@ -81,11 +81,25 @@ const char *vd_host_name(const struct vd_host *host)
 	return host ? host->plugin->name : "core";
 }
 
+static void (*failed_fn)(struct vd_host *host, const struct vd_error *err);
+
+void vd_on_failed(void (*fn)(struct vd_host *host, const struct vd_error *err))
+{
+	failed_fn = fn;
+}
+
+void vd_host_failed(struct vd_host *host, const struct vd_error *err)
+{
+	if (failed_fn)
+		failed_fn(host, err);
+}
+
 void vd_services_fini(void)
 {
 	while (services)
 		forget_host(services->host);
 	n_fini_hooks = 0;
+	failed_fn = NULL;
 }
 
 /* ---- one plugin through its life ---- */

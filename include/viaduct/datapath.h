@@ -68,6 +68,8 @@ VD_API uint64_t vd_worker_now(const struct vd_worker *w);
 VD_API unsigned vd_worker_index(const struct vd_worker *w);
 /* A per-worker pointer of a plugin, in a slot from vd_worker_slot(). Worker. */
 VD_API void *vd_worker_state(const struct vd_worker *w, unsigned slot);
+/* Sets it: from a function run by call or call_all of datapath/1. Worker. */
+VD_API void vd_worker_set_state(struct vd_worker *w, unsigned slot, void *state);
 
 /* ---- channels ---- */
 enum {

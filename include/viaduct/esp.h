@@ -61,6 +61,8 @@ struct vd_esp_1 {
 	void (*chan_close)(void *self, uint64_t chan, const char *reason);
 	/* Milliseconds since the last authenticated inbound packet of the channel, as last reported by its worker. */
 	uint64_t (*idle)(void *self, uint64_t chan);
+	/* After an import: whoever negotiated the SAs takes a channel over again. -ESTALE for an unknown one. */
+	int (*chan_adopt)(void *self, uint64_t chan, const struct vd_esp_events *events, void *arg);
 };
 
 #ifdef __cplusplus

@@ -59,6 +59,9 @@ VD_API int vd_service_provide(struct vd_host *host, const char *name, const char
 /* NULL when nobody provides it. Valid from init of a plugin that needs it until its fini. */
 VD_API const void *vd_service_find(const char *name, const char *variant);
 VD_API const char *vd_host_name(const struct vd_host *host);
+/* The plugin cannot do its work and never will (its device cannot be opened): the daemon logs why and ends with status 1,
+ * rather than serve half. For what fails after start() returned. */
+VD_API void vd_host_failed(struct vd_host *host, const struct vd_error *err);
 
 #ifdef __cplusplus
 }

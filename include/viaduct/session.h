@@ -41,6 +41,9 @@ struct vd_session_owner {
 VD_API uint64_t vd_session_new(uint64_t chan, const char *connection, const struct vd_session_owner *owner, void *arg,
 	struct vd_error *err);
 VD_API struct vd_session *vd_session_find(uint64_t id);
+/* Takes over an existing session: after an import, when the owner's own layer was read. -ENOENT, or -ESTALE when it is
+ * already closing. */
+VD_API int vd_session_adopt(uint64_t session, const struct vd_session_owner *owner, void *arg);
 
 /* Step 1: who is it. request needs method, user and evidence; session, connection and realm are filled in from the
  * session's connection, providers in the realm's order. A further round (CONTINUE) passes the conversation. auth_ok or

@@ -1,0 +1,363 @@
+/* Start, signals and end of viaductd. */
+#include "core/daemon.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <getopt.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "core/bus.h"
+#include "core/conf.h"
+#include "core/control.h"
+#include "core/datapath/datapath.h"
+#include "core/keys.h"
+#include "core/log.h"
+#include "core/loop.h"
+#include "core/object.h"
+#include "core/plugin.h"
+#include "core/priv.h"
+#include "core/session.h"
+#include "core/work.h"
+
+#define EXIT_FAILED 1
+#define EXIT_USAGE 2
+#define MAX_LISTEN 16
+#define GOODBYE_MS 3000 /* how long farewells may take at the end */
+#define POOL_THREADS 2
+
+static struct {
+	const char *conf_dir, *state_dir, *run_dir, *plugin_dir;
+	bool check, verbose;
+	int lock, status;
+	bool ready;
+} d = { .conf_dir = VD_SYSCONFDIR, .state_dir = VD_STATEDIR, .run_dir = VD_RUNSTATEDIR, .plugin_dir = VD_PLUGINDIR,
+	.lock = -1 };
+
+static const char help[] =
+	"viaductd: VPN gateway\n"
+	"\n"
+	"  --config DIR    configuration: DIR/viaduct.yaml and DIR/conf.d/*.yaml (" VD_SYSCONFDIR ")\n"
+	"  --state DIR     what must survive a restart (" VD_STATEDIR ")\n"
+	"  --run DIR       control socket (" VD_RUNSTATEDIR ")\n"
+	"  --plugins DIR   where plugins are (" VD_PLUGINDIR ", or $VIADUCT_PLUGINDIR)\n"
+	"  --check         check the configuration and end: 0 good, 1 with warnings, 2 with errors\n"
+	"  --foreground    stay in the foreground (always so)\n"
+	"  --verbose       log everything\n"
+	"  --version\n"
+	"  --help\n";
+
+/* One clear line, and status 2. */
+static int usage(const char *fmt, ...)
+{
+	va_list ap;
+
+	fputs("viaductd: ", stderr);
+	va_start(ap, fmt);
+	vfprintf(stderr, fmt, ap);
+	va_end(ap);
+	fputs("; see viaductd --help\n", stderr);
+	return EXIT_USAGE;
+}
+
+/* -1: go on; else the exit status. */
+static int parse_arguments(int argc, char **argv)
+{
+	enum { O_CONFIG = 1, O_STATE, O_RUN, O_PLUGINS, O_CHECK, O_FOREGROUND, O_VERBOSE, O_VERSION, O_HELP };
+	static const struct option options[] = {
+		{ "config", required_argument, NULL, O_CONFIG }, { "state", required_argument, NULL, O_STATE },
+		{ "run", required_argument, NULL, O_RUN }, { "plugins", required_argument, NULL, O_PLUGINS },
+		{ "check", no_argument, NULL, O_CHECK }, { "foreground", no_argument, NULL, O_FOREGROUND },
+		{ "verbose", no_argument, NULL, O_VERBOSE }, { "version", no_argument, NULL, O_VERSION },
+		{ "help", no_argument, NULL, O_HELP }, { NULL, 0, NULL, 0 },
+	};
+	int c;
+
+	if (getenv("VIADUCT_PLUGINDIR"))
+		d.plugin_dir = getenv("VIADUCT_PLUGINDIR");
+	opterr = 0;
+	while ((c = getopt_long(argc, argv, ":", options, NULL)) != -1) {
+		switch (c) {
+		case O_CONFIG: d.conf_dir = optarg; break;
+		case O_STATE: d.state_dir = optarg; break;
+		case O_RUN: d.run_dir = optarg; break;
+		case O_PLUGINS: d.plugin_dir = optarg; break;
+		case O_CHECK: d.check = true; break;
+		case O_FOREGROUND: break;
+		case O_VERBOSE: d.verbose = true; break;
+		case O_VERSION:
+			puts("viaductd " VD_VERSION " (build " VD_BUILD_ID ")");
+			return 0;
+		case O_HELP:
+			fputs(help, stdout);
+			return 0;
+		case ':':
+			return usage("%s needs a value", argv[optind - 1]);
+		default:
+			return usage("unknown option %s", argv[optind - 1]);
+		}
+	}
+	if (optind < argc)
+		return usage("unexpected argument %s", argv[optind]);
+	return -1;
+}
+
+static void on_refused(void *arg, const char *text)
+{
+	(void)arg;
+	vd_log(VD_LOG_ERROR, "plugins", NULL, "not loaded: %s", text);
+}
+
+/* 0, or an exit status. Findings go to standard error, all at once. */
+static int load_configuration(void)
+{
+	const struct vd_opt **schemas;
+	const char **words;
+	struct vd_conf_errors errs = { 0 };
+	struct vd_conf *conf = NULL;
+	size_t n;
+	int r;
+
+	r = vd_plugins_open(d.plugin_dir, on_refused, NULL);
+	if (r < 0) {
+		fprintf(stderr, "viaductd: cannot read the plugins in %s: %s; give their folder with --plugins\n", d.plugin_dir,
+			strerror(-r));
+		return EXIT_USAGE;
+	}
+	schemas = vd_plugins_schemas(&n);
+	words = vd_plugins_accept_words();
+	if (!schemas || !words) {
+		fputs("viaductd: out of memory\n", stderr);
+		return EXIT_FAILED;
+	}
+	r = vd_conf_load_dir(d.conf_dir, schemas, n, words, &conf, &errs);
+	vd_conf_errors_print(&errs, stderr);
+	if (r < 0 && errs.n_errors == 0)
+		fprintf(stderr, "viaductd: cannot load %s: %s\n", d.conf_dir, strerror(-r));
+	if (d.check && r == 0)
+		d.status = errs.n ? 1 : 0;
+	vd_conf_errors_free(&errs);
+	free(schemas);
+	free(words);
+	if (r < 0)
+		return EXIT_USAGE;
+	vd_conf_install(conf);
+	return 0;
+}
+
+static void apply_log_levels(void)
+{
+	const struct vd_conf_node *areas = vd_conf_at(vd_conf_current(), NULL, "log.areas");
+	enum vd_log_level level;
+
+	vd_log_clear_areas();
+	if (vd_log_level_parse(vd_conf_str(vd_conf_at(vd_conf_current(), NULL, "log.level")), &level) == 0)
+		vd_log_set_level(d.verbose ? VD_LOG_DEBUG : level);
+	for (size_t i = 0; !d.verbose && i < vd_conf_count(areas); i++) {
+		const struct vd_conf_node *node = vd_conf_nth(areas, i);
+
+		if (vd_log_level_parse(vd_conf_str(node), &level) == 0)
+			vd_log_set_area(vd_conf_name(node), level);
+	}
+}
+
+static int make_dir(const char *path, mode_t mode, struct vd_error *err)
+{
+	if (mkdir(path, mode) < 0 && errno != EEXIST)
+		return vd_error_set(err, -errno, "cannot make %s: %s", path, strerror(errno));
+	return 0;
+}
+
+/* Two daemons on one state directory would give the same addresses twice. */
+static int take_lock(struct vd_error *err)
+{
+	char path[512];
+
+	vd_format(path, sizeof(path), "%s/viaductd.lock", d.state_dir);
+	d.lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	if (d.lock < 0)
+		return vd_error_set(err, -errno, "cannot open %s: %s", path, strerror(errno));
+	if (flock(d.lock, LOCK_EX | LOCK_NB) < 0)
+		return vd_error_set(err, -EBUSY, "viaductd already runs on %s; end it first, or give another --state", d.state_dir);
+	return 0;
+}
+
+/* The service manager's readiness protocol (sd_notify(3)). */
+static void notify(const char *state)
+{
+	const char *path = getenv("NOTIFY_SOCKET");
+	struct sockaddr_un sa = { .sun_family = AF_UNIX };
+	size_t len = path ? strlen(path) : 0;
+	int fd;
+
+	if (len < 2 || len >= sizeof(sa.sun_path) || (path[0] != '/' && path[0] != '@'))
+		return;
+	memcpy(sa.sun_path, path, len);
+	if (path[0] == '@')
+		sa.sun_path[0] = '\0';
+	fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	if (fd < 0)
+		return;
+	if (sendto(fd, state, strlen(state), MSG_NOSIGNAL, (struct sockaddr *)&sa,
+		(socklen_t)(offsetof(struct sockaddr_un, sun_path) + len)) < 0)
+		vd_log(VD_LOG_WARNING, "daemon", NULL, "cannot tell the service manager: %s", strerror(errno));
+	close(fd);
+}
+
+static void on_end(int signo)
+{
+	vd_log(VD_LOG_NOTICE, "daemon", NULL, "%s: ending", strsignal(signo));
+	vd_loop_ev_stop();
+}
+
+static void on_hangup(int signo)
+{
+	(void)signo;
+	vd_log(VD_LOG_NOTICE, "daemon", NULL, "SIGHUP is ignored; restart to use another configuration");
+}
+
+/* A plugin that cannot do its work: the daemon ends rather than serve half. */
+static void on_failed(struct vd_host *host, const struct vd_error *err)
+{
+	vd_log(VD_LOG_ERROR, "daemon", NULL, "%s: %s", vd_host_name(host), err->text);
+	d.status = EXIT_FAILED;
+	vd_loop_ev_stop();
+}
+
+static void on_datapath(void *arg, const struct vd_error *err)
+{
+	(void)arg;
+	if (err) {
+		on_failed(NULL, err);
+		return;
+	}
+	d.ready = true;
+	vd_log(VD_LOG_NOTICE, "daemon", NULL, "ready");
+	notify("READY=1");
+}
+
+static int start_datapath(struct vd_error *err)
+{
+	const struct vd_conf *conf = vd_conf_current();
+	const struct vd_conf_node *list = vd_conf_at(conf, NULL, "gateway.listen");
+	struct vd_ip listen[MAX_LISTEN];
+	size_t n = 0;
+	int r;
+
+	for (size_t i = 0; i < vd_conf_count(list) && n < MAX_LISTEN; i++)
+		listen[n++] = *vd_conf_ip(vd_conf_nth(list, i));
+	if (n == 0)
+		return vd_error_set(err, -EINVAL, "gateway.listen is empty: write our addresses there, so that clients reach us");
+	r = vd_datapath_start((unsigned)vd_conf_uint(vd_conf_at(conf, NULL, "gateway.workers")), listen, n, on_datapath,
+		NULL);
+	return r < 0 ? vd_error_set(err, r, "the data path cannot start: %s", strerror(-r)) : 0;
+}
+
+static const char *control_path(char *out, size_t size)
+{
+	const struct vd_conf_node *node = vd_conf_at(vd_conf_current(), NULL, "control.socket");
+
+	if (node && vd_conf_written(node))
+		return vd_conf_str(node);
+	vd_format(out, size, "%s/control.sock", d.run_dir);
+	return out;
+}
+
+/* What needs root, then no more root, then everything else. */
+static int start_all(struct vd_error *err)
+{
+	const char *user = vd_conf_str(vd_conf_at(vd_conf_current(), NULL, "gateway.user"));
+	struct rlimit files = { .rlim_cur = 65536, .rlim_max = 65536 };
+	char path[512];
+	int r;
+
+	umask(077);
+	signal(SIGPIPE, SIG_IGN);
+	setrlimit(RLIMIT_NOFILE, &files);
+	if ((r = make_dir(d.state_dir, 0700, err)) < 0 || (r = make_dir(d.run_dir, 0755, err)) < 0 || (r = take_lock(err)) < 0)
+		return r;
+	if ((r = vd_priv_own(d.state_dir, user, err)) < 0 || (r = vd_priv_own(d.run_dir, user, err)) < 0)
+		return r;
+	if ((r = vd_loop_ev_init()) < 0 || (r = vd_bus_init()) < 0 || (r = vd_objects_init()) < 0 ||
+		(r = vd_sessions_init()) < 0 || (r = vd_keys_init()) < 0 || (r = vd_priv_init(d.state_dir)) < 0 ||
+		(r = vd_datapath_init()) < 0)
+		return vd_error_set(err, r, "cannot start: %s", strerror(-r));
+	vd_on_failed(on_failed);
+	if (vd_loop_ev_signal(SIGTERM, on_end) < 0 || vd_loop_ev_signal(SIGINT, on_end) < 0 ||
+		vd_loop_ev_signal(SIGHUP, on_hangup) < 0)
+		return vd_error_set(err, -ENOMEM, "cannot watch signals");
+	if ((r = vd_plugins_choose(err)) < 0 || (r = vd_plugins_init(err)) < 0)
+		return r;
+	if ((r = vd_priv_drop(user, err)) < 0)
+		return r;
+	if ((r = vd_work_start(POOL_THREADS)) < 0)
+		return vd_error_set(err, r, "cannot start threads: %s", strerror(-r));
+	if ((r = start_datapath(err)) < 0 || (r = vd_plugins_start(err)) < 0)
+		return r;
+	return vd_control_start(control_path(path, sizeof(path)), err);
+}
+
+static bool all_quiet(void)
+{
+	return vd_session_count() == 0 && vd_peer_count() == 0 && vd_bus_open_requests(0) == 0;
+}
+
+static void stop_all(void)
+{
+	uint64_t until;
+
+	notify("STOPPING=1");
+	vd_plugins_stop();
+	for (until = vd_now() + GOODBYE_MS; !all_quiet() && vd_now() < until;)
+		vd_loop_ev_once(20);
+	if (!all_quiet())
+		vd_log(VD_LOG_WARNING, "daemon", NULL, "%zu sessions and %zu peers did not end in time", vd_session_count(),
+			vd_peer_count());
+	vd_control_stop();
+	vd_datapath_stop();
+	vd_fifo_drain();
+	vd_work_stop();
+	vd_plugins_fini();
+	vd_fifo_drain();
+	vd_priv_restore();
+	vd_datapath_fini();
+	vd_sessions_fini();
+	vd_objects_fini();
+	vd_priv_fini();
+	vd_keys_fini();
+	vd_bus_fini();
+	vd_services_fini();
+	vd_loop_ev_fini();
+}
+
+int vd_daemon_main(int argc, char **argv)
+{
+	struct vd_error err;
+	int r = parse_arguments(argc, argv);
+
+	if (r >= 0)
+		return r;
+	vd_log_set_level(d.verbose ? VD_LOG_DEBUG : VD_LOG_NOTICE);
+	r = load_configuration();
+	if (r != 0 || d.check)
+		return r ? r : d.status;
+	apply_log_levels();
+	if (start_all(&err) < 0) {
+		vd_log(VD_LOG_ERROR, "daemon", NULL, "%s", err.text);
+		return EXIT_FAILED;
+	}
+	vd_loop_ev_run();
+	stop_all();
+	vd_conf_install(NULL);
+	vd_plugins_forget();
+	vd_counters_reset();
+	return d.status;
+}

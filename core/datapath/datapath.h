@@ -1,0 +1,52 @@
+/* Viaduct: starting and stopping the data path, and driving it without threads in tests. Control thread. */
+#ifndef CORE_DATAPATH_DATAPATH_H
+#define CORE_DATAPATH_DATAPATH_H
+
+#include <viaduct/datapath.h>
+
+/* Registers service datapath/1. Before the plugins' init. -ENOMEM, -EBUSY when it is there already. */
+int vd_datapath_init(void);
+/* UDP ports other than 500 and 4500, for tests in namespaces; before start. */
+void vd_datapath_ports(uint16_t ike, uint16_t natt);
+/* Makes the workers at once (so that commands may be queued), opens the endpoints through priv/1 and starts the threads;
+ * then done(arg, NULL), or err with everything closed again (vd_datapath_stop is still needed). workers: 0 = one per
+ * processor. After the plugins' init. Failures before the first socket are returned, and done is not called. */
+int vd_datapath_start(unsigned workers, const struct vd_ip *listen, size_t n,
+	void (*done)(void *arg, const struct vd_error *err), void *arg);
+/* Joins the threads and closes the endpoints. Commands on their way are finished first, in order; their done functions
+ * are called from here. Later commands run at once, on the caller, so that plugins can take back what they added.
+ * vd_datapath_fini follows when the plugins' fini are done. */
+void vd_datapath_stop(void);
+void vd_datapath_fini(void);
+/* Parks all workers with empty inboxes (true) and lets them go on (false). While they are parked commands run at once,
+ * on the caller: state may be exported. Blocks for about one turn of the slowest worker. */
+void vd_datapath_pause(bool on);
+
+/* ---- without threads and sockets ---- */
+/* Commands run at once; done functions and punts come through the FIFO. Two listening addresses exist: endpoint 1 is
+ * 192.0.2.1, endpoint 2 is 2001:db8::1. */
+int vd_datapath_start_inline(unsigned workers);
+
+enum vd_datapath_way { VD_SENT_UDP, VD_SENT_RAW, VD_SENT_IKE, VD_SENT_TUN };
+struct vd_datapath_sent {
+	enum vd_datapath_way way;
+	unsigned worker;
+	struct vd_path path; /* not for TUN */
+	const uint8_t *p;    /* UDP payload as on the wire (markers included), ESP, or the inner IP packet */
+	size_t len;
+};
+/* Everything that would leave is shown to fn, during the call that made it leave. */
+void vd_datapath_capture(void (*fn)(void *arg, const struct vd_datapath_sent *sent), void *arg);
+/* Received on a socket: worker -1 is the control thread's (path.natt tells 500 from 4500), else that worker's. path.remote
+ * port 0: protocol 50, p is the ESP packet. seg 0: one datagram; else a GRO batch of that segment size. */
+void vd_datapath_inject(int worker, const struct vd_path *path, const void *p, size_t len, size_t seg);
+/* Read from a worker's TUN queue: an IP packet; vnet may be NULL for a zero virtio header. */
+void vd_datapath_inject_tun(unsigned worker, const uint8_t *vnet, const void *p, size_t len);
+/* One turn of every worker and of the control thread's side. */
+void vd_datapath_turn(void);
+/* The drop counter of all workers. */
+uint64_t vd_datapath_drops(enum vd_drop why);
+/* Buffers in use on all workers: 0 when nothing leaks. */
+unsigned vd_datapath_buffers(void);
+
+#endif

@@ -1,0 +1,328 @@
+/* Viaduct: what the files of core/datapath share. Worker files are w_*.c: they allocate nothing, log nothing and know
+ * neither the bus nor the event loop (tests/lint). control.c, endpoint.c, punt.c and inline.c run on the control thread. */
+#ifndef CORE_DATAPATH_DP_H
+#define CORE_DATAPATH_DP_H
+
+#include <pthread.h>
+
+#include <viaduct/datapath.h>
+#include <viaduct/loop.h>
+
+#include "core/datapath/datapath.h"
+#include "core/datapath/map.h"
+#include "core/datapath/ring.h"
+
+#define DP_BUF 2048u            /* octets of a buffer, also its alignment: a packet's buffer is found from its p */
+#define DP_ROOM (DP_BUF - VD_HEAD - VD_TAIL)
+#define DP_BUFS 1024u           /* buffers of a worker */
+#define DP_VNET 10u             /* struct virtio_net_hdr */
+#define DP_ENDPOINTS 8u         /* listening addresses */
+#define DP_SLOTS 8u             /* per-worker pointers of plugins */
+#define DP_SESSIONS 65536u      /* of one worker */
+#define DP_INBOX (1u << 20)
+#define DP_PUNT (1u << 20)
+#define DP_HAND (1u << 18)      /* 64 vectors of small packets, or about 170 full ones */
+#define DP_COMMANDS 4096u       /* not yet acknowledged, of one worker */
+#define DP_ACK_ROOM (DP_COMMANDS * 40u) /* kept free in the auth ring, so that an acknowledgement always fits */
+#define DP_BACKLOG 65536u       /* commands that wait for room in an inbox */
+#define DP_RECV 65536u          /* octets of one receive, which GRO may have filled with many segments */
+#define DP_BATCH 64u            /* datagrams of one source in a turn */
+#define DP_RAW_TURN 64u         /* raw punts in a turn of the control thread */
+#define DP_AUTH_TURN 512u
+#define DP_LIMITS 1024u         /* buckets of the limit on raw punts */
+#define DP_PUNT_MS 250u         /* window of the punt limits */
+#define DP_PUNT_CHAN 256u       /* punts of one channel in a window */
+#define DP_PUNT_SOURCE 128u     /* of one source address and port, not authenticated */
+
+/* Records. Inbox: CALL, SEND, ESP. Hand rings: ESP, OUT. Auth: ACK, TELL, PUNT. Raw: IKE. */
+enum { DP_R_CALL = 1, DP_R_SEND, DP_R_ESP, DP_R_OUT, DP_R_ACK, DP_R_TELL, DP_R_PUNT, DP_R_IKE };
+struct dp_r_call { void (*fn)(struct vd_worker *w, void *arg); void *arg; void (*done)(void *arg); void *done_arg; };
+struct dp_r_send { uint64_t chan; };
+struct dp_r_path { struct vd_path path; };
+struct dp_r_ack { void (*done)(void *arg); void *arg; };
+struct dp_r_tell { void (*fn)(void *arg, uint64_t a, uint64_t b); void *arg; uint64_t a, b; };
+struct dp_r_punt { uint64_t chan, session; };
+
+enum dp_src_kind { DP_SRC_WAKE, DP_SRC_UDP, DP_SRC_RAW, DP_SRC_TUN };
+struct dp_src {
+	enum dp_src_kind kind;
+	int fd;
+	unsigned endpoint; /* index */
+	bool v6;
+};
+
+struct dp_wchan { /* a channel on its worker */
+	struct dp_node node;
+	struct vd_chan *chan;
+	uint64_t window;
+	uint32_t punts;
+};
+
+struct vd_wsess { /* a session on its home worker, made by the control thread */
+	uint64_t id;
+	uint32_t index;
+	bool up;
+	struct vd_wsess_desc d;
+	struct vd_chan *chan;
+	struct vd_session_counters c;
+	uint64_t icmp_window;
+	uint32_t icmp_sent;
+};
+
+struct dp_wlink {
+	struct dp_node node;
+	uint64_t chan, key, session;
+	uint32_t index;
+	const struct vd_stage *up;
+	void *state;
+};
+
+struct dp_fib { /* one prefix, one copy per worker */
+	struct dp_node node;
+	struct vd_prefix prefix;
+	uint64_t session;
+	uint32_t index;
+	uint8_t home;
+};
+
+struct dp_fibs {
+	struct dp_map map;
+	uint32_t n4[33], n6[129]; /* prefixes of each length: only lengths in use are looked up */
+};
+
+struct dp_limit {
+	uint64_t key, window;
+	uint32_t n;
+};
+
+struct dp_esp_batch { /* received ESP on its way to esp_input */
+	struct vd_vec vec;
+	struct vd_esp_meta meta[VD_VEC];
+};
+
+struct dp_out_batch { /* packets for one channel */
+	uint64_t chan;
+	struct vd_vec vec;
+};
+
+struct dp_rx; /* buffers of recvmmsg, w_rx.c */
+
+struct vd_worker {
+	struct vd_datapath *dp;
+	unsigned index, workers;
+	uint64_t now;
+	void *state[DP_SLOTS];
+	/* buffers */
+	uint8_t *pool;
+	void *free;
+	unsigned n_free;
+	/* rings: read by this worker, and written by it */
+	struct dp_ring inbox, *hand_in[VD_MAX_WORKERS];
+	struct dp_ring auth, raw;
+	struct dp_ring *hand_out[VD_MAX_WORKERS];
+	struct dp_wake wake, *wake_of[VD_MAX_WORKERS], *wake_control;
+	uint32_t touched; /* readers to wake at the end of the turn: bit per worker, bit 31 the control thread */
+	/* tables */
+	struct dp_map chans, links, spare;
+	struct vd_wsess **sess;
+	struct dp_fibs fib;
+	struct dp_limit *limits;
+	uint64_t limit_key;
+	vd_esp_input_fn *esp_input;
+	struct dp_esp_batch in;
+	struct dp_out_batch out;
+	uint64_t drops[VD_DROP_MAX];
+	/* descriptors */
+	int epoll;
+	struct dp_src src[2 + 2 * DP_ENDPOINTS];
+	unsigned n_src;
+	int udp_fd[DP_ENDPOINTS], raw_fd[DP_ENDPOINTS];
+	struct vd_sa listen[DP_ENDPOINTS]; /* local address and NAT-T port */
+	unsigned n_listen;
+	int tun_fd;
+	bool tun_reads, tun_own, tx_blocked;
+	struct dp_rx *rx;
+	_Atomic bool stop;
+	pthread_t thread;
+	bool running;
+	/* Inline mode: what would leave is given to this instead. */
+	void (*capture)(void *arg, const struct vd_datapath_sent *sent);
+	void *capture_arg;
+};
+
+/* ---- w_pool.c ---- */
+void dp_pool_init(struct vd_worker *w);
+/* Copies of these octets as a packet; false when there is no buffer or they do not fit (counted). */
+bool dp_pkt_copy(struct vd_worker *w, const void *p, size_t len, struct vd_pkt *ret_pkt);
+
+/* ---- w_table.c ---- */
+struct vd_wsess *dp_sess(const struct vd_worker *w, uint32_t sess);
+uint64_t dp_fib_key(const struct vd_ip *ip, unsigned len);
+void dp_fib_put(struct vd_worker *w, struct dp_fib *f);
+void dp_fib_take(struct vd_worker *w, struct dp_fib *f);
+/* Longest prefix; NULL when nothing leads there. */
+const struct dp_fib *dp_fib_find(const struct vd_worker *w, const struct vd_ip *ip);
+struct dp_wchan *dp_wchan(const struct vd_worker *w, uint64_t chan);
+
+/* ---- w_simple.c: one packet, straight from the RFCs; pure functions ---- */
+/* Adds octets to a one's complement sum (RFC 1071); odd lengths only at the end. */
+uint32_t dp_sum(uint32_t sum, const uint8_t *p, size_t len);
+uint16_t dp_sum_fold(uint32_t sum);
+/* Pseudo header of UDP and TCP: RFC 768, RFC 8200 section 8.1. */
+uint32_t dp_sum_pseudo(const struct vd_ip *src, const struct vd_ip *dst, uint8_t protocol, uint32_t len);
+/* The inner IP packet at p: version, lengths, addresses. Trims what follows its total length. */
+struct dp_inner {
+	uint8_t version, protocol, tos;
+	uint16_t l4;          /* offset */
+	bool first, fragment; /* first: the L4 header is here */
+	bool df;
+	struct vd_ip src, dst;
+};
+bool dp_inner_parse(struct vd_pkt *pkt, struct dp_inner *ret_inner);
+/* Lowers the MSS option of a TCP SYN to what fits mtu, checksum by RFC 1624. */
+void dp_mss_clamp(struct vd_pkt *pkt, const struct dp_inner *in, uint16_t mtu);
+/* From a client: VD_DROP_NONE, or why it must not pass. */
+enum vd_drop dp_simple_in(const struct vd_wsess *s, struct vd_pkt *pkt);
+/* To a client: the header block is put in front. The packet fits the session. */
+enum vd_drop dp_simple_out(const struct vd_wsess *s, const struct vd_chan *chan, struct vd_pkt *pkt,
+	const struct dp_inner *in);
+/* Completes a partial checksum (virtio NEEDS_CSUM): start and offset as in the virtio header. */
+bool dp_csum_complete(struct vd_pkt *pkt, uint16_t start, uint16_t offset);
+
+/* ---- w_toobig.c ---- */
+/* The packet is larger than the session takes: emits fragments of it (IPv4 without DF), or drops it and answers with
+ * ICMP. Consumes. */
+void dp_too_big(struct vd_worker *w, struct vd_wsess *s, struct vd_pkt *pkt, const struct dp_inner *in,
+	void (*emit)(struct vd_worker *w, struct vd_wsess *s, struct vd_pkt *pkt));
+
+/* ---- w_in.c, w_out.c ---- */
+/* A received datagram or GRO batch of the NAT-T port: each segment by itself. */
+void dp_in_udp(struct vd_worker *w, const struct vd_path *path, const uint8_t *p, size_t len, size_t seg);
+/* A received packet of protocol 50, behind the IP header that IPv4 raw sockets deliver (v6: none). */
+void dp_in_raw(struct vd_worker *w, const struct vd_path *path, const uint8_t *p, size_t len);
+void dp_in_esp(struct vd_worker *w, const struct vd_path *path, const uint8_t *p, size_t len);
+void dp_in_flush(struct vd_worker *w);
+/* One IP packet read from TUN behind its virtio header; consumes. */
+void dp_out_tun(struct vd_worker *w, const uint8_t vnet[DP_VNET], struct vd_pkt *pkt);
+/* One IP packet for one of our sessions, or another worker's; consumes. */
+void dp_out_packet(struct vd_worker *w, struct vd_pkt *pkt);
+void dp_out_flush(struct vd_worker *w);
+void dp_tun_write(struct vd_worker *w, struct vd_pkt *pkt);
+
+/* ---- w_rx.c ---- */
+/* At most DP_BATCH datagrams of one source. */
+void dp_rx_socket(struct vd_worker *w, const struct dp_src *src);
+void dp_rx_tun(struct vd_worker *w);
+size_t dp_rx_size(void);
+/* The control part of a received message: local address and segment size (0: one datagram). */
+struct msghdr;
+void dp_cmsg_read(struct msghdr *m, struct vd_ip *local, size_t *seg);
+/* One datagram from an endpoint's socket, with its source address when the socket is bound to a wildcard. */
+int dp_sendto(int fd, const struct vd_path *path, bool pktinfo, uint8_t tos, const void *p, size_t len);
+
+/* ---- w_loop.c ---- */
+void *dp_worker_main(void *arg);
+/* Inbox and hand rings, and what they lead to. */
+void dp_worker_rings(struct vd_worker *w);
+void dp_worker_wake_others(struct vd_worker *w);
+unsigned dp_owner(const struct vd_worker *w, uint8_t home);
+
+/* ---- control thread ---- */
+struct dp_chan {
+	struct dp_node node;
+	struct vd_chan *chan;
+	struct dp_wchan w;
+	bool removing;
+	void (*punt)(void *arg, uint64_t chan, const uint8_t *p, size_t len);
+	void *punt_arg;
+};
+
+struct dp_session {
+	struct dp_node node;
+	struct vd_wsess *w; /* NULL until a link or session_add */
+	unsigned worker, links;
+	uint8_t home;
+	bool established;
+	void (*punt)(void *arg, uint64_t session, const uint8_t *p, size_t len);
+	void *punt_arg;
+};
+
+struct dp_route {
+	struct dp_node node;
+	struct vd_prefix prefix;
+	uint64_t session;
+	struct dp_fib *copy[VD_MAX_WORKERS];
+};
+
+struct dp_link {
+	struct dp_node node;
+	struct dp_wlink w;
+};
+
+struct dp_pending {
+	struct dp_pending *next;
+	struct dp_r_call call;
+};
+
+struct dp_endpoint {
+	struct vd_sa local;      /* address, NAT-T port */
+	int ike, natt;           /* control thread's sockets */
+	struct vd_io *ike_io, *natt_io;
+};
+
+struct vd_datapath {
+	struct vd_datapath_1 service;
+	bool inline_mode, started, paused, tun;
+	unsigned n_workers;
+	struct vd_worker *w[VD_MAX_WORKERS];
+	struct dp_ring hand[VD_MAX_WORKERS][VD_MAX_WORKERS]; /* [from][to] */
+	unsigned outstanding[VD_MAX_WORKERS], n_backlog;
+	struct dp_pending *backlog[VD_MAX_WORKERS], **backlog_end[VD_MAX_WORKERS];
+	uint8_t *index_used[VD_MAX_WORKERS]; /* session indexes */
+	uint32_t index_next[VD_MAX_WORKERS];
+	unsigned n_slots;
+	struct dp_wake wake; /* of the control thread */
+	struct vd_io *wake_io;
+	bool drain_again;
+	uint64_t limit_window;
+	struct dp_map chans, sessions, links, routes;
+	vd_esp_input_fn *esp_input;
+	void (*ike_input)(void *arg, const struct vd_path *path, const uint8_t *p, size_t len);
+	void *ike_arg;
+	struct dp_endpoint ep[DP_ENDPOINTS];
+	unsigned n_ep;
+	uint16_t ike_port, natt_port;
+	struct dp_open *open; /* start in progress */
+	void (*capture)(void *arg, const struct vd_datapath_sent *sent);
+	void *capture_arg;
+	/* parking for state export */
+	pthread_mutex_t lock;
+	pthread_cond_t cond;
+	unsigned parked;
+	bool resume;
+};
+
+extern struct vd_datapath *dp_instance;
+/* Runs fn on a worker (in order), then done on the control thread. Never refused below DP_BACKLOG. */
+int dp_call(struct vd_datapath *dp, unsigned worker, void (*fn)(struct vd_worker *w, void *arg), void *arg,
+	void (*done)(void *arg), void *done_arg);
+int dp_call_all(struct vd_datapath *dp, void (*fn)(struct vd_worker *w, void *arg), void *arg,
+	void (*done)(void *arg), void *done_arg);
+/* Inline or paused: what is in the inbox runs now. Everything a worker wrote is drained by a deferred dp_drain. */
+void dp_kick(struct vd_datapath *dp, unsigned worker);
+void dp_flush_backlog(struct vd_datapath *dp, unsigned worker);
+void dp_drain(struct vd_datapath *dp);
+void dp_drain_later(struct vd_datapath *dp);
+/* A datagram on one of the control thread's sockets, by segments. */
+void dp_control_datagram(struct vd_datapath *dp, const struct vd_path *path, const uint8_t *p, size_t len, size_t seg);
+void dp_service_fill(struct vd_datapath *dp);
+void dp_tables_free(struct vd_datapath *dp);
+int dp_endpoints_open(struct vd_datapath *dp, const struct vd_ip *listen, size_t n,
+	void (*done)(void *arg, const struct vd_error *err), void *arg);
+void dp_endpoints_close(struct vd_datapath *dp);
+int dp_ike_send(void *self, const struct vd_path *path, const void *p, size_t len);
+int dp_workers_make(struct vd_datapath *dp, unsigned n);
+void dp_workers_free(struct vd_datapath *dp);
+int dp_threads_start(struct vd_datapath *dp, struct vd_error *err);
+
+#endif

@@ -1,0 +1,99 @@
+/* Viaduct: the data path without threads and sockets: what tests put in, and what they see leaving. Control thread. */
+#include <errno.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "core/datapath/dp.h"
+
+int vd_datapath_start_inline(unsigned workers)
+{
+	struct vd_datapath *dp = dp_instance;
+	if (!dp || dp->started || !workers || workers > VD_MAX_WORKERS)
+		return -EINVAL;
+	dp->started = dp->inline_mode = true;
+	int rc = dp_workers_make(dp, workers);
+	if (rc)
+		return rc;
+	dp->n_ep = 2;
+	vd_ip_parse("192.0.2.1", &dp->ep[0].local.ip);
+	vd_ip_parse("2001:db8::1", &dp->ep[1].local.ip);
+	dp->ep[0].local.port = dp->ep[1].local.port = dp->natt_port;
+	for (unsigned i = 0; i < workers; i++) {
+		dp->w[i]->n_listen = 2;
+		dp->w[i]->listen[0] = dp->ep[0].local;
+		dp->w[i]->listen[1] = dp->ep[1].local;
+	}
+	return 0;
+}
+
+void vd_datapath_capture(void (*fn)(void *arg, const struct vd_datapath_sent *sent), void *arg)
+{
+	struct vd_datapath *dp = dp_instance;
+	dp->capture = fn;
+	dp->capture_arg = arg;
+	for (unsigned i = 0; i < dp->n_workers; i++) {
+		dp->w[i]->capture = fn;
+		dp->w[i]->capture_arg = arg;
+	}
+}
+
+void vd_datapath_inject(int worker, const struct vd_path *path, const void *p, size_t len, size_t seg)
+{
+	struct vd_datapath *dp = dp_instance;
+	if (worker < 0) {
+		dp_control_datagram(dp, path, p, len, seg);
+		return;
+	}
+	struct vd_worker *w = dp->w[worker];
+	w->now = vd_now();
+	if (path->remote.port)
+		dp_in_udp(w, path, p, len, seg);
+	else
+		dp_in_esp(w, path, p, len);
+	dp_in_flush(w);
+	w->touched = 0;
+	dp_drain_later(dp);
+}
+
+void vd_datapath_inject_tun(unsigned worker, const uint8_t *vnet, const void *p, size_t len)
+{
+	static const uint8_t none[DP_VNET];
+	struct vd_worker *w = dp_instance->w[worker];
+	struct vd_pkt pkt;
+	w->now = vd_now();
+	if (dp_pkt_copy(w, p, len, &pkt))
+		dp_out_tun(w, vnet ? vnet : none, &pkt);
+	dp_out_flush(w);
+	w->touched = 0;
+	dp_drain_later(dp_instance);
+}
+
+void vd_datapath_turn(void)
+{
+	struct vd_datapath *dp = dp_instance;
+	/* Twice: what a worker hands to one before it is handled in the same turn. */
+	for (unsigned round = 0; round < 2; round++)
+		for (unsigned i = 0; i < dp->n_workers; i++) {
+			dp->w[i]->now = vd_now();
+			dp_worker_rings(dp->w[i]);
+			dp->w[i]->tx_blocked = false;
+			dp->w[i]->touched = 0;
+		}
+	dp_drain(dp);
+}
+
+uint64_t vd_datapath_drops(enum vd_drop why)
+{
+	uint64_t n = 0;
+	for (unsigned i = 0; i < dp_instance->n_workers; i++)
+		n += dp_instance->w[i]->drops[why];
+	return n;
+}
+
+unsigned vd_datapath_buffers(void)
+{
+	unsigned n = 0;
+	for (unsigned i = 0; i < dp_instance->n_workers; i++)
+		n += DP_BUFS - dp_instance->w[i]->n_free;
+	return n;
+}

@@ -1,0 +1,742 @@
+/* Viaduct: service datapath/1: channels, links, sessions, addresses and TUN queues, as commands to the workers that own
+ * them. Control thread, except the functions named w_*, which are what the commands run. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "core/datapath/dp.h"
+
+static struct dp_chan *chan_of(struct vd_datapath *dp, uint64_t id)
+{
+	struct dp_node *n = dp_map_find(&dp->chans, id);
+	struct dp_chan *c = n ? VD_CONTAINER_OF(n, struct dp_chan, node) : NULL;
+	return c && !c->removing ? c : NULL;
+}
+
+static struct dp_session *session_of(struct vd_datapath *dp, uint64_t id)
+{
+	struct dp_node *n = dp_map_find(&dp->sessions, id);
+	return n ? VD_CONTAINER_OF(n, struct dp_session, node) : NULL;
+}
+
+static unsigned workers(void *self)
+{
+	return ((struct vd_datapath *)self)->n_workers;
+}
+
+static int ike_input(void *self, void (*fn)(void *arg, const struct vd_path *path, const uint8_t *p, size_t len), void *arg)
+{
+	struct vd_datapath *dp = self;
+	if (fn && dp->ike_input)
+		return -EBUSY;
+	dp->ike_input = fn;
+	dp->ike_arg = arg;
+	return 0;
+}
+
+static int esp_input(void *self, vd_esp_input_fn *fn)
+{
+	struct vd_datapath *dp = self;
+	if (dp->n_workers || (fn && dp->esp_input))
+		return -EBUSY;
+	dp->esp_input = fn;
+	return 0;
+}
+
+static int call(void *self, uint8_t home, void (*fn)(struct vd_worker *w, void *arg), void (*done)(void *arg), void *arg)
+{
+	struct vd_datapath *dp = self;
+	return dp->n_workers ? dp_call(dp, home % dp->n_workers, fn, arg, done, arg) : -ESHUTDOWN;
+}
+
+static int call_all(void *self, void (*fn)(struct vd_worker *w, void *arg), void (*done)(void *arg), void *arg)
+{
+	return dp_call_all(self, fn, arg, done, arg);
+}
+
+/* ---- channels ---- */
+static void w_chan_add(struct vd_worker *w, void *arg)
+{
+	struct dp_wchan *c = arg;
+	dp_map_add(&w->chans, &c->node, c->chan->id);
+}
+
+static void w_chan_remove(struct vd_worker *w, void *arg)
+{
+	struct dp_chan *c = arg;
+	dp_map_del(&w->chans, &c->w.node);
+}
+
+static int chan_add(void *self, struct vd_chan *chan, void (*done)(void *arg), void *arg)
+{
+	struct vd_datapath *dp = self;
+	if (!dp->n_workers)
+		return -ESHUTDOWN;
+	if (dp_map_find(&dp->chans, chan->id))
+		return -EEXIST;
+	struct dp_chan *c = calloc(1, sizeof(*c));
+	if (!c)
+		return -ENOMEM;
+	c->chan = c->w.chan = chan;
+	dp_map_add(&dp->chans, &c->node, chan->id);
+	int rc = dp_call(dp, chan->home % dp->n_workers, w_chan_add, &c->w, done, arg);
+	if (rc < 0) {
+		dp_map_del(&dp->chans, &c->node);
+		free(c);
+	}
+	return rc;
+}
+
+struct chan_remove {
+	struct vd_datapath *dp;
+	struct dp_chan *c;
+	void (*done)(void *arg);
+	void *arg;
+};
+
+static void chan_removed(void *arg)
+{
+	struct chan_remove *op = arg;
+	dp_map_del(&op->dp->chans, &op->c->node);
+	free(op->c);
+	if (op->done)
+		op->done(op->arg);
+	free(op);
+}
+
+static int chan_remove(void *self, uint64_t chan, void (*done)(void *arg), void *arg)
+{
+	struct vd_datapath *dp = self;
+	struct dp_chan *c = chan_of(dp, chan);
+	struct chan_remove *op = c ? malloc(sizeof(*op)) : NULL;
+	if (!op)
+		return c ? -ENOMEM : -ESTALE;
+	*op = (struct chan_remove){ dp, c, done, arg };
+	int rc = dp_call(dp, c->chan->home % dp->n_workers, w_chan_remove, c, chan_removed, op);
+	if (rc < 0)
+		free(op);
+	else
+		c->removing = true;
+	return rc;
+}
+
+struct attach {
+	struct vd_chan *chan;
+	const struct vd_stage *up;
+	void *upper;
+};
+
+static void w_attach(struct vd_worker *w, void *arg)
+{
+	struct attach *a = arg;
+	(void)w;
+	a->chan->up = a->up;
+	a->chan->upper = a->upper;
+}
+
+static int chan_attach(void *self, uint64_t chan, const struct vd_stage *up, void *upper,
+	void (*punt)(void *arg, uint64_t chan, const uint8_t *p, size_t len), void *arg)
+{
+	struct vd_datapath *dp = self;
+	struct dp_chan *c = chan_of(dp, chan);
+	struct attach *a = c ? malloc(sizeof(*a)) : NULL;
+	if (!a)
+		return c ? -ENOMEM : -ESTALE;
+	*a = (struct attach){ c->chan, up, upper };
+	int rc = dp_call(dp, c->chan->home % dp->n_workers, w_attach, a, free, a);
+	if (rc < 0) {
+		free(a);
+		return rc;
+	}
+	c->punt = punt;
+	c->punt_arg = arg;
+	return 0;
+}
+
+static int chan_send(void *self, uint64_t chan, const void *p, size_t len)
+{
+	struct vd_datapath *dp = self;
+	struct dp_chan *c = chan_of(dp, chan);
+	struct dp_r_send head = { chan };
+	if (!c)
+		return -ESTALE;
+	unsigned worker = c->chan->home % dp->n_workers;
+	if (len > DP_ROOM)
+		return -EMSGSIZE;
+	/* Commands keep half of the inbox to themselves; behind a backlog nothing may overtake. */
+	uint8_t *at = dp->backlog[worker] ? NULL
+		: dp_ring_reserve(&dp->w[worker]->inbox, DP_R_SEND, sizeof(head) + len, DP_INBOX / 2);
+	if (!at)
+		return -ENOBUFS;
+	memcpy(at, &head, sizeof(head));
+	memcpy(at + sizeof(head), p, len);
+	dp_ring_commit(&dp->w[worker]->inbox);
+	dp_kick(dp, worker);
+	return 0;
+}
+
+/* ---- sessions ---- */
+static void index_free(struct vd_datapath *dp, unsigned worker, uint32_t index)
+{
+	dp->index_used[worker][index] = 0;
+}
+
+static bool index_take(struct vd_datapath *dp, unsigned worker, uint32_t *ret_index)
+{
+	for (uint32_t i = 0; i < DP_SESSIONS; i++) {
+		uint32_t at = (dp->index_next[worker] + i) % DP_SESSIONS;
+		if (dp->index_used[worker][at])
+			continue;
+		dp->index_used[worker][at] = 1;
+		dp->index_next[worker] = at + 1;
+		*ret_index = at;
+		return true;
+	}
+	return false;
+}
+
+static void w_session_new(struct vd_worker *w, void *arg)
+{
+	struct vd_wsess *s = arg;
+	w->sess[s->index] = s;
+}
+
+static struct dp_session *session_make(struct vd_datapath *dp, uint64_t id)
+{
+	struct dp_session *s = session_of(dp, id);
+	if (s || !id)
+		return s;
+	s = calloc(1, sizeof(*s));
+	if (s)
+		dp_map_add(&dp->sessions, &s->node, id);
+	return s;
+}
+
+/* The worker's part of a session, once its channel is known. */
+static int session_place(struct vd_datapath *dp, struct dp_session *s, const struct dp_chan *c)
+{
+	if (s->w)
+		return s->w->d.chan == c->chan->id ? 0 : -EEXIST;
+	struct vd_wsess *w = calloc(1, sizeof(*w));
+	if (!w)
+		return -ENOMEM;
+	s->home = c->chan->home;
+	s->worker = s->home % dp->n_workers;
+	w->id = s->node.key;
+	w->d.chan = c->chan->id;
+	if (!index_take(dp, s->worker, &w->index)) {
+		free(w);
+		return -ENOSPC;
+	}
+	int rc = dp_call(dp, s->worker, w_session_new, w, NULL, NULL);
+	if (rc < 0) {
+		index_free(dp, s->worker, w->index);
+		free(w);
+		return rc;
+	}
+	s->w = w;
+	return 0;
+}
+
+struct session_op {
+	struct vd_datapath *dp;
+	struct vd_wsess *w;
+	unsigned worker;
+	struct vd_wsess_desc desc;
+	struct vd_session_counters c;
+	void (*done)(void *arg);
+	void (*report)(void *arg, uint64_t session, const struct vd_session_counters *counters);
+	void *arg;
+};
+
+static void session_op_done(void *arg)
+{
+	struct session_op *op = arg;
+	if (op->done)
+		op->done(op->arg);
+	free(op);
+}
+
+static void w_session_add(struct vd_worker *w, void *arg)
+{
+	struct session_op *op = arg;
+	(void)w;
+	op->w->d = op->desc;
+	op->w->up = true;
+}
+
+static int session_add(void *self, const struct vd_wsess_desc *desc, void (*done)(void *arg), void *arg)
+{
+	struct vd_datapath *dp = self;
+	struct dp_chan *c = chan_of(dp, desc->chan);
+	if (!c)
+		return -ESTALE;
+	if (desc->v4.len > sizeof(desc->v4.bytes) || desc->v6.len > sizeof(desc->v6.bytes))
+		return -EINVAL;
+	struct dp_session *s = session_make(dp, desc->session);
+	struct session_op *op = s ? calloc(1, sizeof(*op)) : NULL;
+	if (!op)
+		return -ENOMEM;
+	int rc = session_place(dp, s, c);
+	if (!rc) {
+		*op = (struct session_op){ .w = s->w, .desc = *desc, .done = done, .arg = arg };
+		rc = dp_call(dp, s->worker, w_session_add, op, session_op_done, op);
+	}
+	if (rc < 0)
+		free(op);
+	else
+		s->established = true;
+	return rc;
+}
+
+static void w_session_del(struct vd_worker *w, void *arg)
+{
+	struct session_op *op = arg;
+	dp_out_flush(w);
+	op->c = op->w->c;
+	w->sess[op->w->index] = NULL;
+}
+
+static void session_deleted(void *arg)
+{
+	struct session_op *op = arg;
+	if (op->report)
+		op->report(op->arg, op->w->id, &op->c);
+	index_free(op->dp, op->worker, op->w->index);
+	free(op->w);
+	free(op);
+}
+
+/* Takes the session from its worker; the record goes at once, so that its punts end here. */
+static int session_remove(struct vd_datapath *dp, struct dp_session *s,
+	void (*done)(void *arg, uint64_t session, const struct vd_session_counters *counters), void *arg)
+{
+	struct session_op *op = calloc(1, sizeof(*op));
+	if (!op)
+		return -ENOMEM;
+	if (!s->w) { /* only a punt function was set */
+		s->w = calloc(1, sizeof(*s->w));
+		if (!s->w) {
+			free(op);
+			return -ENOMEM;
+		}
+		s->w->id = s->node.key;
+		if (!index_take(dp, s->worker, &s->w->index)) {
+			free(s->w);
+			s->w = NULL;
+			free(op);
+			return -ENOSPC;
+		}
+	}
+	*op = (struct session_op){ .dp = dp, .w = s->w, .worker = s->worker, .report = done, .arg = arg };
+	int rc = dp_call(dp, s->worker, w_session_del, op, session_deleted, op);
+	if (rc < 0) {
+		free(op);
+		return rc;
+	}
+	dp_map_del(&dp->sessions, &s->node);
+	free(s);
+	return 0;
+}
+
+static int session_del(void *self, uint64_t session,
+	void (*done)(void *arg, uint64_t session, const struct vd_session_counters *counters), void *arg)
+{
+	struct vd_datapath *dp = self;
+	struct dp_session *s = session_of(dp, session);
+	return s ? session_remove(dp, s, done, arg) : -ENOENT;
+}
+
+static void w_session_counters(struct vd_worker *w, void *arg)
+{
+	struct session_op *op = arg;
+	(void)w;
+	op->c = op->w->c;
+}
+
+static void session_counted(void *arg)
+{
+	struct session_op *op = arg;
+	op->report(op->arg, op->desc.session, &op->c);
+	free(op);
+}
+
+static int session_counters(void *self, uint64_t session,
+	void (*done)(void *arg, uint64_t session, const struct vd_session_counters *counters), void *arg)
+{
+	struct vd_datapath *dp = self;
+	struct dp_session *s = session_of(dp, session);
+	if (!s || !s->w)
+		return -ENOENT;
+	struct session_op *op = calloc(1, sizeof(*op));
+	if (!op)
+		return -ENOMEM;
+	*op = (struct session_op){ .w = s->w, .report = done, .arg = arg };
+	op->desc.session = session;
+	int rc = dp_call(dp, s->worker, w_session_counters, op, session_counted, op);
+	if (rc < 0)
+		free(op);
+	return rc;
+}
+
+static int session_punt(void *self, uint64_t session, void (*punt)(void *arg, uint64_t session, const uint8_t *p, size_t len),
+	void *arg)
+{
+	struct vd_datapath *dp = self;
+	struct dp_session *s = punt ? session_make(dp, session) : session_of(dp, session);
+	if (!s)
+		return punt ? -ENOMEM : 0;
+	s->punt = punt;
+	s->punt_arg = arg;
+	return 0;
+}
+
+/* ---- links ---- */
+static struct dp_link *link_of(struct vd_datapath *dp, uint64_t chan, uint64_t key)
+{
+	for (struct dp_node *n = dp_map_find(&dp->links, key ^ chan << 32); n; n = dp_map_same(n)) {
+		struct dp_link *l = VD_CONTAINER_OF(n, struct dp_link, node);
+		if (l->w.chan == chan && l->w.key == key)
+			return l;
+	}
+	return NULL;
+}
+
+static void w_link_add(struct vd_worker *w, void *arg)
+{
+	struct dp_wlink *l = arg;
+	dp_map_add(&w->links, &l->node, l->key ^ l->chan << 32);
+}
+
+static int link_add(void *self, const struct vd_link_desc *link, void (*done)(void *arg), void *arg)
+{
+	struct vd_datapath *dp = self;
+	struct dp_chan *c = chan_of(dp, link->chan);
+	if (!c)
+		return -ESTALE;
+	if (!link->up || !link->session)
+		return -EINVAL;
+	if (link_of(dp, link->chan, link->key))
+		return -EEXIST;
+	struct dp_session *s = session_make(dp, link->session);
+	struct dp_link *l = s ? calloc(1, sizeof(*l)) : NULL;
+	if (!l)
+		return -ENOMEM;
+	int rc = session_place(dp, s, c);
+	if (!rc) {
+		l->w = (struct dp_wlink){ .chan = link->chan, .key = link->key, .session = link->session,
+			.index = s->w->index, .up = link->up, .state = link->state };
+		rc = dp_call(dp, s->worker, w_link_add, &l->w, done, arg);
+	}
+	if (rc < 0) {
+		free(l);
+		return rc;
+	}
+	dp_map_add(&dp->links, &l->node, link->key ^ link->chan << 32);
+	s->links++;
+	return 0;
+}
+
+struct link_op {
+	struct dp_link *l;
+	void (*done)(void *arg);
+	void *arg;
+};
+
+static void w_link_del(struct vd_worker *w, void *arg)
+{
+	struct link_op *op = arg;
+	dp_map_del(&w->links, &op->l->w.node);
+}
+
+static void link_deleted(void *arg)
+{
+	struct link_op *op = arg;
+	if (op->done)
+		op->done(op->arg);
+	free(op->l);
+	free(op);
+}
+
+static int link_del(void *self, uint64_t chan, uint64_t key, void (*done)(void *arg), void *arg)
+{
+	struct vd_datapath *dp = self;
+	struct dp_link *l = link_of(dp, chan, key);
+	struct dp_node *n = dp_map_find(&dp->chans, chan);
+	if (!l || !n)
+		return -ENOENT;
+	struct link_op *op = malloc(sizeof(*op));
+	if (!op)
+		return -ENOMEM;
+	*op = (struct link_op){ l, done, arg };
+	struct dp_chan *c = VD_CONTAINER_OF(n, struct dp_chan, node);
+	struct dp_session *s = session_of(dp, l->w.session);
+	int rc = dp_call(dp, c->chan->home % dp->n_workers, w_link_del, op, link_deleted, op);
+	if (rc < 0) {
+		free(op);
+		return rc;
+	}
+	dp_map_del(&dp->links, &l->node);
+	/* A session that never was established is nobody's business but its links'. */
+	if (s && --s->links == 0 && !s->established)
+		session_remove(dp, s, NULL, NULL);
+	return 0;
+}
+
+/* ---- addresses ---- */
+struct fib_op {
+	struct dp_fib *copy[VD_MAX_WORKERS];
+	unsigned n;
+	bool release;
+	void (*done)(void *arg);
+	void *arg;
+};
+
+static void w_fib_add(struct vd_worker *w, void *arg)
+{
+	dp_fib_put(w, ((struct fib_op *)arg)->copy[w->index]);
+}
+
+static void w_fib_del(struct vd_worker *w, void *arg)
+{
+	dp_fib_take(w, ((struct fib_op *)arg)->copy[w->index]);
+}
+
+static void fib_done(void *arg)
+{
+	struct fib_op *op = arg;
+	for (unsigned i = 0; op->release && i < op->n; i++)
+		free(op->copy[i]);
+	if (op->done)
+		op->done(op->arg);
+	free(op);
+}
+
+static struct dp_route *route_of(struct vd_datapath *dp, const struct vd_prefix *p)
+{
+	for (struct dp_node *n = dp_map_find(&dp->routes, dp_fib_key(&p->ip, p->len)); n; n = dp_map_same(n)) {
+		struct dp_route *r = VD_CONTAINER_OF(n, struct dp_route, node);
+		if (r->prefix.len == p->len && vd_ip_equal(&r->prefix.ip, &p->ip))
+			return r;
+	}
+	return NULL;
+}
+
+static int fib_add(void *self, const struct vd_prefix *prefix, uint64_t session, void (*done)(void *arg), void *arg)
+{
+	struct vd_datapath *dp = self;
+	struct dp_session *s = session_of(dp, session);
+	struct dp_route *r = route_of(dp, prefix);
+	if (!s || !s->w)
+		return -ESTALE;
+	if (r)
+		return -EEXIST;
+	if ((prefix->ip.family != AF_INET || prefix->len > 32) && (prefix->ip.family != AF_INET6 || prefix->len > 128))
+		return -EINVAL;
+	r = calloc(1, sizeof(*r));
+	struct fib_op *op = calloc(1, sizeof(*op));
+	bool ok = r && op;
+	for (unsigned i = 0; ok && i < dp->n_workers; i++) {
+		struct dp_fib *f = r->copy[i] = op->copy[i] = calloc(1, sizeof(*f));
+		ok = f;
+		if (f) {
+			f->prefix = *prefix;
+			f->session = session;
+			f->index = s->w->index;
+			f->home = s->home;
+		}
+	}
+	int rc = ok ? 0 : -ENOMEM;
+	if (ok) {
+		op->n = dp->n_workers;
+		op->done = done;
+		op->arg = arg;
+		rc = dp_call_all(dp, w_fib_add, op, fib_done, op);
+	}
+	if (rc < 0) {
+		for (unsigned i = 0; r && i < dp->n_workers; i++)
+			free(r->copy[i]);
+		free(r);
+		free(op);
+		return rc;
+	}
+	r->prefix = *prefix;
+	r->session = session;
+	dp_map_add(&dp->routes, &r->node, dp_fib_key(&prefix->ip, prefix->len));
+	return 0;
+}
+
+static int fib_del(void *self, const struct vd_prefix *prefix, uint64_t session, void (*done)(void *arg), void *arg)
+{
+	struct vd_datapath *dp = self;
+	struct dp_route *r = route_of(dp, prefix);
+	if (!r || r->session != session)
+		return -ENOENT;
+	struct fib_op *op = calloc(1, sizeof(*op));
+	if (!op)
+		return -ENOMEM;
+	memcpy(op->copy, r->copy, sizeof(op->copy));
+	op->n = dp->n_workers;
+	op->release = true;
+	op->done = done;
+	op->arg = arg;
+	int rc = dp_call_all(dp, w_fib_del, op, fib_done, op);
+	if (rc < 0) {
+		free(op);
+		return rc;
+	}
+	dp_map_del(&dp->routes, &r->node);
+	free(r);
+	return 0;
+}
+
+/* ---- TUN and counters ---- */
+struct tun_op {
+	int fd[VD_MAX_WORKERS];
+	bool reads[VD_MAX_WORKERS];
+	void (*done)(void *arg);
+	void *arg;
+};
+
+static void w_tun_add(struct vd_worker *w, void *arg)
+{
+	struct tun_op *op = arg;
+	w->tun_fd = op->fd[w->index];
+	w->tun_own = true;
+	w->tun_reads = op->reads[w->index];
+	if (!w->tun_reads || w->epoll < 0)
+		return;
+	struct dp_src *src = &w->src[w->n_src++];
+	*src = (struct dp_src){ .kind = DP_SRC_TUN, .fd = w->tun_fd };
+	struct epoll_event ev = { .events = EPOLLIN, .data.ptr = src };
+	if (epoll_ctl(w->epoll, EPOLL_CTL_ADD, w->tun_fd, &ev) < 0)
+		w->drops[VD_DROP_TUN]++;
+}
+
+static void tun_added(void *arg)
+{
+	struct tun_op *op = arg;
+	if (op->done)
+		op->done(op->arg);
+	free(op);
+}
+
+static int tun_add(void *self, const char *name, const int *fds, unsigned n, unsigned mtu, void (*done)(void *arg),
+	void *arg)
+{
+	struct vd_datapath *dp = self;
+	(void)name;
+	if (!n || mtu > DP_ROOM)
+		return -EINVAL;
+	if (!dp->n_workers)
+		return -ESHUTDOWN;
+	if (dp->tun)
+		return -EEXIST;
+	struct tun_op *op = calloc(1, sizeof(*op));
+	if (!op)
+		return -ENOMEM;
+	op->done = done;
+	op->arg = arg;
+	/* A worker without a queue of its own writes to a copy of another's, and reads nothing. */
+	for (unsigned i = 0; i < dp->n_workers; i++) {
+		op->reads[i] = i < n;
+		op->fd[i] = i < n ? fds[i] : dup(fds[i % n]);
+	}
+	int rc = dp_call_all(dp, w_tun_add, op, tun_added, op);
+	if (rc < 0) {
+		for (unsigned i = n; i < dp->n_workers; i++)
+			close(op->fd[i]);
+		free(op);
+		return rc;
+	}
+	for (unsigned i = dp->n_workers; i < n; i++)
+		close(fds[i]);
+	dp->tun = true;
+	return 0;
+}
+
+struct drops_op {
+	uint64_t counts[VD_DROP_MAX], part[VD_MAX_WORKERS][VD_DROP_MAX];
+	unsigned workers;
+	void (*done)(void *arg, const uint64_t *counts);
+	void *arg;
+};
+
+static void w_drops(struct vd_worker *w, void *arg)
+{
+	struct drops_op *op = arg;
+	memcpy(op->part[w->index], w->drops, sizeof(w->drops));
+}
+
+static void drops_done(void *arg)
+{
+	struct drops_op *op = arg;
+	for (unsigned i = 0; i < op->workers; i++)
+		for (unsigned d = 0; d < VD_DROP_MAX; d++)
+			op->counts[d] += op->part[i][d];
+	op->done(op->arg, op->counts);
+	free(op);
+}
+
+static int drops(void *self, void (*done)(void *arg, const uint64_t *counts), void *arg)
+{
+	struct vd_datapath *dp = self;
+	struct drops_op *op = calloc(1, sizeof(*op));
+	if (!op)
+		return -ENOMEM;
+	op->workers = dp->n_workers;
+	op->done = done;
+	op->arg = arg;
+	int rc = dp_call_all(dp, w_drops, op, drops_done, op);
+	if (rc < 0)
+		free(op);
+	return rc;
+}
+
+static void free_all(struct dp_map *m, size_t node, void (*more)(struct vd_datapath *dp, void *item),
+	struct vd_datapath *dp)
+{
+	for (uint32_t i = 0; m->bucket && i <= m->mask; i++)
+		for (struct dp_node *n = m->bucket[i], *next; n; n = next) {
+			void *item = (char *)n - node;
+			next = n->next;
+			if (more)
+				more(dp, item);
+			free(item);
+		}
+	free(m->bucket);
+	m->bucket = NULL;
+}
+
+static void free_session(struct vd_datapath *dp, void *item)
+{
+	(void)dp;
+	free(((struct dp_session *)item)->w);
+}
+
+static void free_route(struct vd_datapath *dp, void *item)
+{
+	for (unsigned i = 0; i < dp->n_workers; i++)
+		free(((struct dp_route *)item)->copy[i]);
+}
+
+void dp_tables_free(struct vd_datapath *dp)
+{
+	free_all(&dp->links, offsetof(struct dp_link, node), NULL, dp);
+	free_all(&dp->sessions, offsetof(struct dp_session, node), free_session, dp);
+	free_all(&dp->routes, offsetof(struct dp_route, node), free_route, dp);
+	free_all(&dp->chans, offsetof(struct dp_chan, node), NULL, dp);
+}
+
+void dp_service_fill(struct vd_datapath *dp)
+{
+	dp->service = (struct vd_datapath_1){ .self = dp, .workers = workers, .ike_input = ike_input,
+		.ike_send = dp_ike_send, .esp_input = esp_input, .call = call, .call_all = call_all,
+		.chan_add = chan_add, .chan_remove = chan_remove, .chan_attach = chan_attach, .chan_send = chan_send,
+		.link_add = link_add, .link_del = link_del, .session_punt = session_punt, .session_add = session_add,
+		.session_del = session_del, .session_counters = session_counters, .fib_add = fib_add, .fib_del = fib_del,
+		.tun_add = tun_add, .drops = drops };
+}

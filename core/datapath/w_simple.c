@@ -1,0 +1,224 @@
+/* Viaduct: the straight path of one packet, as the RFCs say it: what is checked and changed between a session and TUN.
+ * Pure functions of the packet and the session. It is the whole path today; when packets go in batches this stays as what
+ * their results are compared with. */
+#include <string.h>
+#include <sys/socket.h>
+
+#include "core/datapath/dp.h"
+
+enum { IPPROTO_TCP_ = 6, IPPROTO_UDP_ = 17 };
+
+uint32_t dp_sum(uint32_t sum, const uint8_t *p, size_t len)
+{
+	struct vd_rd r;
+	uint64_t s = sum;
+	vd_rd_init(&r, p, len);
+	while (vd_rd_left(&r) >= 2)
+		s += vd_rd_u16(&r);
+	if (vd_rd_left(&r))
+		s += (uint32_t)vd_rd_u8(&r) << 8;
+	while (s >> 32)
+		s = (s & 0xffffffffu) + (s >> 32);
+	return (uint32_t)((s & 0xffff) + (s >> 16));
+}
+
+uint16_t dp_sum_fold(uint32_t sum)
+{
+	while (sum >> 16)
+		sum = (sum & 0xffff) + (sum >> 16);
+	return (uint16_t)~sum;
+}
+
+uint32_t dp_sum_pseudo(const struct vd_ip *src, const struct vd_ip *dst, uint8_t protocol, uint32_t len)
+{
+	size_t n = src->family == AF_INET ? 4 : 16;
+	return dp_sum(dp_sum(protocol + (len >> 16) + (len & 0xffff), src->a, n), dst->a, n);
+}
+
+static bool parse4(struct vd_pkt *pkt, struct dp_inner *in)
+{
+	struct vd_rd r;
+	vd_rd_init(&r, pkt->p, pkt->len);
+	unsigned ihl = (vd_rd_u8(&r) & 15u) * 4;
+	in->tos = vd_rd_u8(&r);
+	unsigned total = vd_rd_u16(&r);
+	vd_rd_u16(&r);
+	unsigned frag = vd_rd_u16(&r);
+	vd_rd_u8(&r);
+	in->protocol = vd_rd_u8(&r);
+	vd_rd_u16(&r);
+	in->src.family = in->dst.family = AF_INET;
+	vd_rd_copy(&r, in->src.a, 4);
+	vd_rd_copy(&r, in->dst.a, 4);
+	if (!vd_rd_ok(&r) || ihl < 20 || total < ihl || total > pkt->len)
+		return false;
+	in->l4 = (uint16_t)ihl;
+	in->df = frag & 0x4000;
+	in->first = !(frag & 0x1fff);
+	in->fragment = frag & 0x3fff;
+	pkt->len = total;
+	return true;
+}
+
+static bool parse6(struct vd_pkt *pkt, struct dp_inner *in)
+{
+	struct vd_rd r;
+	vd_rd_init(&r, pkt->p, pkt->len);
+	uint32_t first = vd_rd_u32(&r);
+	unsigned payload = vd_rd_u16(&r);
+	uint8_t next = vd_rd_u8(&r);
+	vd_rd_u8(&r);
+	in->src.family = in->dst.family = AF_INET6;
+	vd_rd_copy(&r, in->src.a, 16);
+	vd_rd_copy(&r, in->dst.a, 16);
+	if (!vd_rd_ok(&r) || payload + 40 > pkt->len)
+		return false;
+	pkt->len = payload + 40;
+	in->tos = (uint8_t)(first >> 20);
+	in->df = in->first = true;
+	vd_rd_init(&r, pkt->p, pkt->len);
+	vd_rd_take(&r, 40);
+	/* RFC 8200 section 4: hop-by-hop, routing, fragment, destination options. */
+	for (unsigned i = 0; i < 8 && (next == 0 || next == 43 || next == 44 || next == 60); i++) {
+		uint8_t was = next;
+		next = vd_rd_u8(&r);
+		unsigned ext = vd_rd_u8(&r);
+		if (was == 44) {
+			in->first = !(vd_rd_u16(&r) & 0xfff8);
+			in->fragment = true;
+			vd_rd_take(&r, 4);
+		} else {
+			vd_rd_take(&r, 8 * ext + 6);
+		}
+	}
+	if (!vd_rd_ok(&r))
+		return false;
+	in->protocol = next;
+	in->l4 = (uint16_t)(pkt->len - vd_rd_left(&r));
+	return true;
+}
+
+bool dp_inner_parse(struct vd_pkt *pkt, struct dp_inner *ret_inner)
+{
+	struct dp_inner in = { 0 };
+	struct vd_rd r;
+	vd_rd_init(&r, pkt->p, pkt->len);
+	in.version = vd_rd_u8(&r) >> 4;
+	if (!(in.version == 4 ? parse4(pkt, &in) : in.version == 6 && parse6(pkt, &in)))
+		return false;
+	pkt->l4 = in.l4;
+	*ret_inner = in;
+	return true;
+}
+
+static void put16(uint8_t *p, size_t len, size_t at, uint16_t v)
+{
+	struct vd_wr w;
+	if (at > len)
+		return;
+	vd_wr_init(&w, p + at, len - at);
+	vd_wr_u16(&w, v);
+}
+
+void dp_mss_clamp(struct vd_pkt *pkt, const struct dp_inner *in, uint16_t mtu)
+{
+	uint16_t most = (uint16_t)(in->version == 4 ? mtu - 40 : mtu - 60);
+	if (in->protocol != IPPROTO_TCP_ || !in->first || mtu < 100)
+		return;
+	struct vd_rd tcp, opt;
+	vd_rd_init(&tcp, pkt->p, pkt->len);
+	vd_rd_take(&tcp, in->l4);
+	size_t base = in->l4;
+	vd_rd_take(&tcp, 12);
+	unsigned header = (vd_rd_u8(&tcp) >> 4) * 4u;
+	uint8_t bits = vd_rd_u8(&tcp);
+	vd_rd_u16(&tcp);
+	uint16_t sum = vd_rd_u16(&tcp);
+	vd_rd_u16(&tcp);
+	if (!vd_rd_ok(&tcp) || !(bits & 2) || header < 20 || !vd_rd_sub(&tcp, header - 20, &opt))
+		return;
+	while (vd_rd_left(&opt)) {
+		uint8_t kind = vd_rd_u8(&opt);
+		if (kind == 0)
+			return;
+		if (kind == 1)
+			continue;
+		uint8_t len = vd_rd_u8(&opt);
+		if (len < 2)
+			return;
+		if (kind != 2 || len != 4) {
+			vd_rd_take(&opt, len - 2u);
+			continue;
+		}
+		size_t at = header - vd_rd_left(&opt); /* of the value, from the TCP header */
+		uint16_t old = vd_rd_u16(&opt);
+		if (!vd_rd_ok(&opt) || old <= most)
+			return;
+		/* RFC 1624 equation 3; a value on an odd offset lies across two words: its octets count swapped. */
+		uint16_t a = old, b = most;
+		if (at & 1) {
+			a = (uint16_t)(a << 8 | a >> 8);
+			b = (uint16_t)(b << 8 | b >> 8);
+		}
+		put16(pkt->p, pkt->len, base + at, most);
+		put16(pkt->p, pkt->len, base + 16,
+			dp_sum_fold((uint32_t)(uint16_t)~sum + (uint16_t)~a + b));
+		return;
+	}
+}
+
+bool dp_csum_complete(struct vd_pkt *pkt, uint16_t start, uint16_t offset)
+{
+	if ((uint32_t)start + offset + 2 > pkt->len)
+		return false;
+	/* The field holds the sum of the pseudo header. */
+	uint16_t sum = dp_sum_fold(dp_sum(0, pkt->p + start, pkt->len - start));
+	if (!sum && offset == 6)
+		sum = 0xffff; /* UDP: 0 means none */
+	put16(pkt->p, pkt->len, (size_t)start + offset, sum);
+	pkt->flags &= (uint8_t)~VD_PKT_CSUM;
+	return true;
+}
+
+enum vd_drop dp_simple_in(const struct vd_wsess *s, struct vd_pkt *pkt)
+{
+	struct dp_inner in;
+	if (!dp_inner_parse(pkt, &in))
+		return VD_DROP_NOT_IP;
+	bool ours = false;
+	for (size_t i = 0; i < VD_ARRAY_SIZE(s->d.source) && s->d.source[i].ip.family && !ours; i++)
+		ours = vd_prefix_has(&s->d.source[i], &in.src);
+	if (!ours)
+		return VD_DROP_SOURCE;
+	dp_mss_clamp(pkt, &in, s->d.mtu);
+	return VD_DROP_NONE;
+}
+
+enum vd_drop dp_simple_out(const struct vd_wsess *s, const struct vd_chan *chan, struct vd_pkt *pkt,
+	const struct dp_inner *in)
+{
+	const struct vd_hdr *h = in->version == 4 ? &s->d.v4 : &s->d.v6;
+	if (!h->len || h->len > sizeof(h->bytes))
+		return VD_DROP_NO_ROUTE;
+	if (pkt->len > s->d.mtu || (size_t)h->len + chan->head > VD_HEAD)
+		return VD_DROP_TOO_BIG;
+	dp_mss_clamp(pkt, in, s->d.mtu);
+	pkt->p -= h->len;
+	pkt->len += h->len;
+	memcpy(pkt->p, h->bytes, h->len);
+	pkt->tos = in->tos & 0xfc; /* DSCP; ECN is not carried over: nobody would merge it back (RFC 9601) */
+	if (h->l2tp_len && h->l2tp_from < h->len)
+		put16(pkt->p, h->len, h->l2tp_len, (uint16_t)(pkt->len - h->l2tp_from));
+	if (!h->udp_len || h->udp_from >= h->len)
+		return VD_DROP_NONE;
+	put16(pkt->p, h->len, h->udp_len, (uint16_t)(pkt->len - h->udp_from));
+	put16(pkt->p, h->len, h->udp_len + 2u, 0);
+	/* RFC 2661 section 8.1 lets IPv4 go without; in IPv6 zero is illegal (RFC 8200 section 8.1). */
+	if (chan->remote.family == AF_INET6) {
+		uint32_t len = pkt->len - h->udp_from;
+		uint16_t sum = dp_sum_fold(dp_sum(dp_sum_pseudo(&chan->local, &chan->remote, IPPROTO_UDP_, len),
+			pkt->p + h->udp_from, len));
+		put16(pkt->p, h->len, h->udp_len + 2u, sum ? sum : 0xffff);
+	}
+	return VD_DROP_NONE;
+}

@@ -1,0 +1,659 @@
+/* Peers, channels, ids and timelines: the control thread's view of who is connected, and how. */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <viaduct/esp.h>
+#include <viaduct/log.h>
+#include <viaduct/plugin.h>
+#include <viaduct/state.h>
+
+#include "core/id.h"
+#include "core/object.h"
+#include "core/session.h"
+
+#define MAX_PEERS 20000 /* when the configuration does not say */
+#define SLOTS 256
+
+struct peer {
+	struct vd_peer pub;
+	struct vd_entry by_id, by_remote;
+	struct vd_link all, chans, work;
+	struct vd_timeline timeline;
+	char reason[VD_ID_TEXT];
+	bool closing, down;
+};
+
+struct chan {
+	struct vd_chan_info pub;
+	struct vd_entry by_id;
+	struct vd_link all, of_peer, sessions;
+	struct vd_timeline timeline;
+	char reason[VD_ID_TEXT];
+	bool closing; /* its maker was told */
+	bool gone;    /* the maker said so; the record waits for its sessions */
+};
+
+static struct {
+	bool ready;
+	struct vd_table peers, remotes, chans;
+	struct vd_link all_peers, all_chans;
+	struct vd_link work; /* peers that are being closed and have a next step; one deferred call each */
+	uint32_t load[SLOTS];
+	struct vd_timer retry; /* goes on with closing when vd_defer had no memory */
+} reg;
+
+/* ---- timelines ---- */
+void vd_timeline_add(struct vd_timeline *t, const char *fmt, va_list ap)
+{
+	char text[240];
+	struct vd_moment *m;
+	char *copy;
+
+	vsnprintf(text, sizeof(text), fmt, ap);
+	copy = strdup(text);
+	if (!t->v)
+		t->v = calloc(VD_TIMELINE_MAX, sizeof(*t->v));
+	if (!copy || !t->v) {
+		free(copy);
+		return;
+	}
+	if (t->n == VD_TIMELINE_MAX) {
+		free(t->v[t->first].text);
+		t->first = (t->first + 1) % VD_TIMELINE_MAX;
+		t->n--;
+		t->forgotten++;
+	}
+	m = &t->v[(t->first + t->n) % VD_TIMELINE_MAX];
+	*m = (struct vd_moment){ .at = vd_now(), .wall = vd_wall(), .text = copy };
+	t->n++;
+}
+
+void vd_timeline_clear(struct vd_timeline *t)
+{
+	for (unsigned i = 0; i < t->n; i++)
+		free(t->v[(t->first + i) % VD_TIMELINE_MAX].text);
+	free(t->v);
+	*t = (struct vd_timeline){ 0 };
+}
+
+static struct peer *peer_find(uint64_t id)
+{
+	struct vd_entry *e = vd_table_find(&reg.peers, id);
+
+	return e ? VD_CONTAINER_OF(e, struct peer, by_id) : NULL;
+}
+
+static struct chan *chan_find(uint64_t id)
+{
+	struct vd_entry *e = vd_table_find(&reg.chans, id);
+
+	return e ? VD_CONTAINER_OF(e, struct chan, by_id) : NULL;
+}
+
+const struct vd_timeline *vd_timeline_find(char letter, uint64_t id)
+{
+	struct peer *p = letter == 'p' ? peer_find(id) : NULL;
+	struct chan *c = letter == 'c' ? chan_find(id) : NULL;
+
+	if (letter == 's')
+		return vd_session_timeline(id);
+	return p ? &p->timeline : c ? &c->timeline : NULL;
+}
+
+void vd_note(char letter, uint64_t id, const char *fmt, ...)
+{
+	struct vd_timeline *t = (struct vd_timeline *)vd_timeline_find(letter, id);
+	va_list ap;
+
+	if (!t)
+		return;
+	va_start(ap, fmt);
+	vd_timeline_add(t, fmt, ap);
+	va_end(ap);
+}
+
+/* ---- peers ---- */
+static uint64_t remote_key(const struct vd_sa *sa)
+{
+	struct vd_wr w;
+	uint8_t room[24];
+
+	vd_wr_init(&w, room, sizeof(room));
+	vd_wr_u16(&w, sa->ip.family);
+	vd_wr_put(&w, sa->ip.a, sizeof(sa->ip.a));
+	vd_wr_u16(&w, sa->port);
+	vd_wr_u32(&w, sa->scope);
+	return vd_siphash(reg.remotes.secret, room, w.len);
+}
+
+/* Datagrams of one source port reach one socket, so peers that share it must share a home. */
+static uint8_t home_for(const struct vd_sa *remote)
+{
+	uint8_t best = 0;
+
+	for (struct vd_entry *e = vd_table_find(&reg.remotes, remote_key(remote)); e; e = vd_table_again(e)) {
+		const struct peer *p = VD_CONTAINER_OF(e, struct peer, by_remote);
+
+		if (vd_sa_equal(&p->pub.remote, remote))
+			return p->pub.home;
+	}
+	for (unsigned i = 1; i < SLOTS; i++)
+		if (reg.load[i] < reg.load[best])
+			best = i;
+	return best;
+}
+
+static void peer_free(struct peer *p)
+{
+	vd_table_del(&reg.peers, &p->by_id);
+	vd_table_del(&reg.remotes, &p->by_remote);
+	vd_link_del(&p->all);
+	vd_link_del(&p->work);
+	reg.load[p->pub.home]--;
+	vd_timeline_clear(&p->timeline);
+	free(p);
+}
+
+/* Puts a record with id, home and remote filled in into the registry. Frees it on failure. */
+static struct peer *peer_insert(struct peer *p)
+{
+	vd_link_init(&p->all);
+	vd_link_init(&p->chans);
+	vd_link_init(&p->work);
+	if (vd_table_add(&reg.peers, &p->by_id, p->pub.id) < 0)
+		goto fail;
+	if (vd_table_add(&reg.remotes, &p->by_remote, remote_key(&p->pub.remote)) < 0) {
+		vd_table_del(&reg.peers, &p->by_id);
+		goto fail;
+	}
+	vd_link_add(&reg.all_peers, &p->all);
+	reg.load[p->pub.home]++;
+	return p;
+fail:
+	free(p);
+	return NULL;
+}
+
+struct vd_peer *vd_peer_new(uint64_t endpoint, const struct vd_sa *local, const struct vd_sa *remote)
+{
+	uint64_t limit = vd_conf_uint(vd_conf_at(vd_conf_current(), NULL, "gateway.max_peers"));
+	struct peer *p;
+	char text[VD_SA_TEXT];
+
+	if (reg.peers.n >= (limit ? limit : MAX_PEERS)) {
+		vd_count("core.peer.limit", 1);
+		return NULL;
+	}
+	p = calloc(1, sizeof(*p));
+	if (!p)
+		return NULL;
+	p->pub.id = vd_id_new();
+	p->pub.endpoint = endpoint;
+	p->pub.local = *local;
+	p->pub.remote = *remote;
+	p->pub.home = home_for(remote);
+	p->pub.created = vd_now();
+	p = peer_insert(p);
+	if (!p)
+		return NULL;
+	vd_note('p', p->pub.id, "first message from %s", vd_sa_format(remote, text));
+	return &p->pub;
+}
+
+struct vd_peer *vd_peer_find(uint64_t id)
+{
+	struct peer *p = peer_find(id);
+
+	return p ? &p->pub : NULL;
+}
+
+void vd_peer_set_up(uint64_t id, const struct vd_peer_up *facts)
+{
+	struct peer *p = peer_find(id);
+	struct vd_peer_up event = *facts;
+
+	if (!p || p->closing)
+		return;
+	vd_strcpy(p->pub.connection, sizeof(p->pub.connection), facts->connection);
+	vd_strcpy(p->pub.identity, sizeof(p->pub.identity), facts->identity);
+	vd_strcpy(p->pub.suite, sizeof(p->pub.suite), facts->suite);
+	vd_strcpy(p->pub.profile, sizeof(p->pub.profile), facts->profile);
+	vd_strcpy(p->pub.version, sizeof(p->pub.version), facts->version);
+	p->pub.up = true;
+	event.peer = id;
+	event.local = p->pub.local;
+	event.remote = p->pub.remote;
+	event.home = p->pub.home;
+	vd_note('p', id, "up: %s as %s, %s", facts->version, facts->identity, facts->suite);
+	vd_event_post(&vd_topic_peer_up, &event);
+}
+
+void vd_peer_endpoint(uint64_t id, const struct vd_sa *remote, bool natt)
+{
+	struct peer *p = peer_find(id);
+	char text[VD_SA_TEXT];
+
+	if (!p)
+		return;
+	p->pub.natt = natt;
+	if (vd_sa_equal(&p->pub.remote, remote))
+		return;
+	vd_table_del(&reg.remotes, &p->by_remote);
+	p->pub.remote = *remote;
+	vd_table_add(&reg.remotes, &p->by_remote, remote_key(remote));
+	vd_note('p', id, "now at %s%s", vd_sa_format(remote, text), natt ? ", behind NAT" : "");
+}
+
+/* ---- closing: sessions, then channels (by their maker), then the peer ---- */
+static void peer_step(void *arg);
+
+static void retry_steps(struct vd_timer *t)
+{
+	(void)t;
+	while (!vd_link_empty(&reg.work))
+		peer_step(NULL);
+}
+
+static void peer_kick(struct peer *p)
+{
+	if (!vd_link_empty(&p->work))
+		return;
+	vd_link_add(&reg.work, &p->work);
+	if (vd_defer(peer_step, NULL) < 0)
+		vd_timer_start(&reg.retry, 10);
+}
+
+static void peer_progress(struct peer *p)
+{
+	const struct vd_esp_1 *esp = vd_service_find("esp/1", NULL);
+
+	if (p->down) {
+		peer_free(p);
+		return;
+	}
+	/* chan_close may come back with vd_chan_gone at once, which changes the list: start over after each. */
+	for (struct vd_link *l = p->chans.next; l != &p->chans;) {
+		struct chan *c = VD_CONTAINER_OF(l, struct chan, of_peer);
+
+		if (c->closing || !vd_link_empty(&c->sessions)) { /* goodbyes still travel on it */
+			l = l->next;
+			continue;
+		}
+		c->closing = true;
+		if (esp)
+			esp->chan_close(esp->self, c->pub.id, p->reason);
+		else
+			vd_chan_gone(c->pub.id, p->reason); /* nobody is left who could have it on a worker */
+		l = p->chans.next;
+	}
+	if (vd_link_empty(&p->chans)) {
+		struct vd_peer_down event = { .peer = p->pub.id };
+
+		vd_strcpy(event.reason, sizeof(event.reason), p->reason);
+		vd_event_post(&vd_topic_peer_down, &event);
+		p->down = true;
+		peer_kick(p); /* the record stays until peer_down was delivered */
+	}
+}
+
+static void peer_step(void *arg)
+{
+	struct peer *p;
+
+	(void)arg;
+	if (!reg.ready || vd_link_empty(&reg.work))
+		return;
+	p = VD_CONTAINER_OF(reg.work.next, struct peer, work);
+	vd_link_del(&p->work);
+	peer_progress(p);
+}
+
+void vd_peer_close(uint64_t id, const char *reason)
+{
+	struct peer *p = peer_find(id);
+
+	if (!p || p->closing)
+		return;
+	p->closing = true;
+	p->pub.up = false;
+	vd_strcpy(p->reason, sizeof(p->reason), reason);
+	vd_note('p', id, "closing: %s", reason);
+	for (struct vd_link *l = p->chans.next; l != &p->chans; l = l->next)
+		vd_sessions_close_on(VD_CONTAINER_OF(l, struct chan, of_peer)->pub.id, reason);
+	peer_kick(p);
+}
+
+const char *vd_peer_closing(uint64_t id)
+{
+	struct peer *p = peer_find(id);
+
+	return p && p->closing ? p->reason : NULL;
+}
+
+/* ---- channels ---- */
+struct vd_chan_info *vd_chan_find(uint64_t id)
+{
+	struct chan *c = chan_find(id);
+
+	return c ? &c->pub : NULL;
+}
+
+static struct chan *chan_insert(struct chan *c, struct peer *p)
+{
+	vd_link_init(&c->sessions);
+	if (vd_table_add(&reg.chans, &c->by_id, c->pub.id) < 0) {
+		free(c);
+		return NULL;
+	}
+	vd_link_add(&reg.all_chans, &c->all);
+	vd_link_add(&p->chans, &c->of_peer);
+	return c;
+}
+
+struct vd_chan_info *vd_chan_record(uint64_t peer, const char *upper, uint16_t mtu)
+{
+	struct peer *p = peer_find(peer);
+	struct chan *c;
+
+	if (!p || p->closing)
+		return NULL;
+	c = calloc(1, sizeof(*c));
+	if (!c)
+		return NULL;
+	c->pub.id = vd_id_new();
+	c->pub.peer = peer;
+	c->pub.mtu = mtu;
+	c->pub.home = p->pub.home;
+	c->pub.protected_ = true;
+	vd_strcpy(c->pub.upper, sizeof(c->pub.upper), upper);
+	vd_strcpy(c->pub.connection, sizeof(c->pub.connection), p->pub.connection);
+	c = chan_insert(c, p);
+	return c ? &c->pub : NULL;
+}
+
+void vd_chan_set_up(uint64_t id)
+{
+	struct chan *c = chan_find(id);
+	struct vd_chan_up event = { .chan = id };
+
+	if (!c || c->pub.up || c->closing)
+		return;
+	c->pub.up = true;
+	event.peer = c->pub.peer;
+	event.mtu = c->pub.mtu;
+	event.home = c->pub.home;
+	vd_strcpy(event.connection, sizeof(event.connection), c->pub.connection);
+	vd_strcpy(event.upper, sizeof(event.upper), c->pub.upper);
+	vd_note('c', id, "up for %s, datagrams of %u octets", c->pub.upper, c->pub.mtu);
+	vd_event_post(&vd_topic_chan_up, &event);
+}
+
+static void chan_end(struct chan *c)
+{
+	struct peer *p = peer_find(c->pub.peer);
+	struct vd_chan_down event = { .chan = c->pub.id, .peer = c->pub.peer };
+
+	vd_strcpy(event.reason, sizeof(event.reason), c->reason);
+	vd_event_post(&vd_topic_chan_down, &event);
+	vd_note('p', c->pub.peer, "channel c-%llu is gone: %s", (unsigned long long)c->pub.id, c->reason);
+	vd_table_del(&reg.chans, &c->by_id);
+	vd_link_del(&c->all);
+	vd_link_del(&c->of_peer);
+	vd_timeline_clear(&c->timeline);
+	free(c);
+	if (p && p->closing && !p->down)
+		peer_kick(p);
+}
+
+void vd_chan_gone(uint64_t id, const char *reason)
+{
+	struct chan *c = chan_find(id);
+
+	if (!c || c->gone)
+		return;
+	c->gone = c->closing = true;
+	c->pub.up = false;
+	vd_strcpy(c->reason, sizeof(c->reason), reason);
+	vd_note('c', id, "gone: %s", reason);
+	vd_sessions_close_on(id, reason);
+	/* Whoever hears chan_down has heard session_gone of all sessions above it. */
+	if (vd_link_empty(&c->sessions))
+		chan_end(c);
+}
+
+bool vd_chan_closing(uint64_t id)
+{
+	struct chan *c = chan_find(id);
+
+	return !c || c->closing || vd_peer_closing(c->pub.peer);
+}
+
+struct vd_link *vd_chan_sessions(uint64_t chan)
+{
+	struct chan *c = chan_find(chan);
+
+	return c ? &c->sessions : NULL;
+}
+
+void vd_chan_session_left(uint64_t chan)
+{
+	struct chan *c = chan_find(chan);
+	struct peer *p = c ? peer_find(c->pub.peer) : NULL;
+
+	if (c && c->gone && vd_link_empty(&c->sessions))
+		chan_end(c);
+	else if (p && p->closing && !p->down)
+		peer_kick(p);
+}
+
+/* ---- iteration ---- */
+struct vd_peer *vd_peer_after(const struct vd_peer *peer)
+{
+	struct vd_link *l = peer ? VD_CONTAINER_OF(peer, struct peer, pub)->all.next : reg.all_peers.next;
+
+	return l == &reg.all_peers ? NULL : &VD_CONTAINER_OF(l, struct peer, all)->pub;
+}
+
+struct vd_chan_info *vd_chan_after(const struct vd_chan_info *chan)
+{
+	struct vd_link *l = chan ? VD_CONTAINER_OF(chan, struct chan, pub)->all.next : reg.all_chans.next;
+
+	return l == &reg.all_chans ? NULL : &VD_CONTAINER_OF(l, struct chan, all)->pub;
+}
+
+size_t vd_peer_count(void)
+{
+	return reg.peers.n;
+}
+
+size_t vd_chan_count(void)
+{
+	return reg.chans.n;
+}
+
+/* ---- layer core.objects: u64 next id; u32 peers, then each; u32 channels, then each ---- */
+#define LAYER_VERSION 1
+
+void vd_sa_write(struct vd_wr *w, const struct vd_sa *sa)
+{
+	vd_wr_u16(w, sa->ip.family);
+	vd_wr_put(w, sa->ip.a, sizeof(sa->ip.a));
+	vd_wr_u16(w, sa->port);
+	vd_wr_u32(w, sa->scope);
+}
+
+void vd_sa_read(struct vd_rd *r, struct vd_sa *ret_sa)
+{
+	*ret_sa = (struct vd_sa){ 0 };
+	ret_sa->ip.family = vd_rd_u16(r);
+	vd_rd_copy(r, ret_sa->ip.a, sizeof(ret_sa->ip.a));
+	ret_sa->port = vd_rd_u16(r);
+	ret_sa->scope = vd_rd_u32(r);
+}
+
+void vd_text_write(struct vd_wr *w, const char *text)
+{
+	size_t len = strlen(text);
+
+	vd_wr_u16(w, (uint16_t)len);
+	vd_wr_put(w, text, len);
+}
+
+void vd_text_read(struct vd_rd *r, char *out, size_t size)
+{
+	size_t len = vd_rd_u16(r);
+	const uint8_t *p = len < size ? vd_rd_take(r, len) : NULL;
+
+	out[0] = 0;
+	if (!p) {
+		vd_rd_fail(r);
+		return;
+	}
+	memcpy(out, p, len);
+	out[len] = 0;
+}
+
+static int objects_export(void *self, struct vd_wr *w, struct vd_error *err)
+{
+	(void)self;
+	vd_wr_u64(w, vd_id_peek());
+	vd_wr_u32(w, (uint32_t)reg.peers.n);
+	for (struct vd_link *l = reg.all_peers.next; l != &reg.all_peers; l = l->next) {
+		const struct peer *p = VD_CONTAINER_OF(l, struct peer, all);
+
+		if (p->closing)
+			return vd_error_set(err, -EAGAIN, "peer p-%llu is being closed", (unsigned long long)p->pub.id);
+		vd_wr_u64(w, p->pub.id);
+		vd_wr_u64(w, p->pub.endpoint);
+		vd_wr_u64(w, vd_now() - p->pub.created);
+		vd_sa_write(w, &p->pub.local);
+		vd_sa_write(w, &p->pub.remote);
+		vd_wr_u8(w, (uint8_t)(p->pub.natt | p->pub.up << 1));
+		vd_wr_u8(w, p->pub.home);
+		vd_text_write(w, p->pub.connection);
+		vd_text_write(w, p->pub.identity);
+		vd_text_write(w, p->pub.suite);
+		vd_text_write(w, p->pub.profile);
+		vd_text_write(w, p->pub.version);
+	}
+	vd_wr_u32(w, (uint32_t)reg.chans.n);
+	for (struct vd_link *l = reg.all_chans.next; l != &reg.all_chans; l = l->next) {
+		const struct chan *c = VD_CONTAINER_OF(l, struct chan, all);
+
+		vd_wr_u64(w, c->pub.id);
+		vd_wr_u64(w, c->pub.peer);
+		vd_wr_u16(w, c->pub.mtu);
+		vd_wr_u8(w, (uint8_t)(c->pub.up | c->pub.protected_ << 1));
+		vd_text_write(w, c->pub.upper);
+		vd_text_write(w, c->pub.connection);
+	}
+	return 0;
+}
+
+static int import_peer(struct vd_rd *r)
+{
+	struct peer *p = calloc(1, sizeof(*p));
+	uint8_t flags;
+
+	if (!p)
+		return -ENOMEM;
+	p->pub.id = vd_rd_u64(r);
+	p->pub.endpoint = vd_rd_u64(r);
+	p->pub.created = vd_now() - vd_rd_u64(r);
+	vd_sa_read(r, &p->pub.local);
+	vd_sa_read(r, &p->pub.remote);
+	flags = vd_rd_u8(r);
+	p->pub.natt = flags & 1;
+	p->pub.up = flags & 2;
+	p->pub.home = vd_rd_u8(r);
+	vd_text_read(r, p->pub.connection, sizeof(p->pub.connection));
+	vd_text_read(r, p->pub.identity, sizeof(p->pub.identity));
+	vd_text_read(r, p->pub.suite, sizeof(p->pub.suite));
+	vd_text_read(r, p->pub.profile, sizeof(p->pub.profile));
+	vd_text_read(r, p->pub.version, sizeof(p->pub.version));
+	if (!vd_rd_ok(r) || !p->pub.id || p->pub.id >= vd_id_peek() || peer_find(p->pub.id)) {
+		free(p);
+		return -EBADMSG;
+	}
+	return peer_insert(p) ? 0 : -ENOMEM;
+}
+
+static int import_chan(struct vd_rd *r)
+{
+	struct chan *c = calloc(1, sizeof(*c));
+	struct peer *p;
+	uint8_t flags;
+
+	if (!c)
+		return -ENOMEM;
+	c->pub.id = vd_rd_u64(r);
+	c->pub.peer = vd_rd_u64(r);
+	c->pub.mtu = vd_rd_u16(r);
+	flags = vd_rd_u8(r);
+	c->pub.up = flags & 1;
+	c->pub.protected_ = flags & 2;
+	vd_text_read(r, c->pub.upper, sizeof(c->pub.upper));
+	vd_text_read(r, c->pub.connection, sizeof(c->pub.connection));
+	p = peer_find(c->pub.peer);
+	if (!vd_rd_ok(r) || !p || !c->pub.id || c->pub.id >= vd_id_peek() || chan_find(c->pub.id)) {
+		free(c);
+		return -EBADMSG;
+	}
+	c->pub.home = p->pub.home;
+	return chan_insert(c, p) ? 0 : -ENOMEM;
+}
+
+static int objects_import(void *self, uint16_t version, struct vd_rd *r, enum vd_import_mode mode, struct vd_error *err)
+{
+	int res = 0;
+
+	(void)self;
+	(void)mode;
+	if (version != LAYER_VERSION)
+		return vd_error_set(err, -EPROTONOSUPPORT, "core.objects version %u cannot be read", version);
+	vd_id_restore(vd_rd_u64(r));
+	for (uint32_t n = vd_rd_u32(r); n && !res && vd_rd_ok(r); n--)
+		res = import_peer(r);
+	for (uint32_t n = res ? 0 : vd_rd_u32(r); n && !res && vd_rd_ok(r); n--)
+		res = import_chan(r);
+	if (!res && !vd_rd_done(r))
+		res = -EBADMSG;
+	return res ? vd_error_set(err, res, "core.objects: %s", res == -ENOMEM ? "out of memory" : "damaged record") : 0;
+}
+
+static const struct vd_layer layer = { "core.objects", LAYER_VERSION, objects_export, objects_import };
+
+int vd_objects_init(void)
+{
+	vd_table_init(&reg.peers);
+	vd_table_init(&reg.remotes);
+	vd_table_init(&reg.chans);
+	vd_link_init(&reg.all_peers);
+	vd_link_init(&reg.all_chans);
+	vd_link_init(&reg.work);
+	vd_timer_init(&reg.retry, retry_steps);
+	reg.ready = true;
+	return vd_layer_register(NULL, &layer, NULL);
+}
+
+void vd_objects_fini(void)
+{
+	if (!reg.ready)
+		return;
+	while (!vd_link_empty(&reg.all_chans)) {
+		struct chan *c = VD_CONTAINER_OF(reg.all_chans.next, struct chan, all);
+
+		vd_link_del(&c->all);
+		vd_timeline_clear(&c->timeline);
+		free(c);
+	}
+	while (!vd_link_empty(&reg.all_peers))
+		peer_free(VD_CONTAINER_OF(reg.all_peers.next, struct peer, all));
+	vd_timer_stop(&reg.retry);
+	vd_table_fini(&reg.peers);
+	vd_table_fini(&reg.remotes);
+	vd_table_fini(&reg.chans);
+	memset(&reg, 0, sizeof(reg));
+}

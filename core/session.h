@@ -1,0 +1,100 @@
+/* Inside the core: what session.c and session_bringup.c share, and what the control socket and objects need of them. */
+#ifndef CORE_SESSION_H
+#define CORE_SESSION_H
+
+#include <viaduct/session.h>
+#include <viaduct/state.h>
+
+#include "core/object.h"
+
+#define VD_SESSION_ROUTES VD_ARRAY_SIZE(((struct vd_authenticated *)0)->routes_behind)
+/* The lease and the routes behind it. */
+#define VD_SESSION_PREFIXES (1 + VD_SESSION_ROUTES)
+
+enum vd_session_step {
+	VD_STEP_IDLE, VD_STEP_AUTH, VD_STEP_ADMIT, VD_STEP_ADDRESS, VD_STEP_ROUTES, VD_STEP_ADD, VD_STEP_FIB,
+	VD_STEP_FIB_DEL, VD_STEP_DEL,
+};
+
+/* A session with what only the core sees of it. */
+struct vd_session_rec {
+	struct vd_session pub;
+	struct vd_entry by_id, by_user; /* by_user from the moment it asked to be admitted */
+	struct vd_link all, on_chan;
+	struct vd_timeline timeline;
+	struct vd_session_owner owner;
+	void *owner_arg;
+	char realm[VD_NAME_MAX];
+	uint8_t method;
+	enum vd_session_step step; /* what is being waited for */
+	uint32_t round;            /* acknowledgements of an earlier step are stale */
+	unsigned waiting;          /* acknowledgements of this step */
+	struct vd_timer timer;     /* patience with workers; session_timeout while up */
+	bool authenticated, leased, added, finished;
+	bool tell_owner, reap;     /* deferred work */
+	struct vd_timer later;     /* stands in for vd_defer when that had no memory */
+	uint64_t claim;            /* order of admission; 0: not asked yet */
+	uint64_t ticket;           /* of an admit that waits for other sessions of the user to be gone */
+	struct vd_wsess_desc link;
+	struct vd_prefix fib[VD_SESSION_PREFIXES];
+	unsigned n_fib;            /* handed to the workers */
+	unsigned route;            /* next of routes_behind */
+	uint64_t counted_before[4]; /* packets and octets from before an import */
+	union {
+		void (*auth)(void *arg, uint64_t session, const struct vd_answer *answer);
+		void (*configured)(void *arg, uint64_t session, const char *stage, const struct vd_error *err);
+		void (*established)(void *arg, uint64_t session, const struct vd_error *err);
+	} done;
+	void *done_arg;
+	bool want4;
+};
+
+/* Provider "core" of admit, layer core.sessions. After vd_objects_init. */
+int vd_sessions_init(void);
+/* Frees all records without posting. After the last plugin's fini, when the FIFO is empty. */
+void vd_sessions_fini(void);
+
+struct vd_session_rec *vd_session_rec(uint64_t id);
+struct vd_session *vd_session_after(const struct vd_session *session);
+size_t vd_session_count(void);
+const struct vd_timeline *vd_session_timeline(uint64_t id);
+/* Closes all sessions on a channel; by somebody else than their owners. */
+void vd_sessions_close_on(uint64_t chan, const char *reason);
+
+/* The same key for the same user of the same realm. */
+uint64_t vd_session_user_key(const char *realm, const char *user);
+/* The next session (NULL: the first) that claimed admission for this user. */
+struct vd_session_rec *vd_session_of_user(const char *realm, const char *user, const struct vd_session_rec *after);
+/* Enters rec into the index of users; -ENOMEM. */
+int vd_session_claim(struct vd_session_rec *rec);
+
+/* A record in state new with the current configuration; on no channel yet. NULL when out of memory. */
+struct vd_session_rec *vd_session_rec_new(uint64_t id);
+void vd_session_rec_free(struct vd_session_rec *rec);
+
+/* session_state.c: registers layer core.sessions. */
+int vd_session_layer_init(void);
+
+/* session_bringup.c: registers provider "core" of admit; tells waiting logins of a user that one of his sessions is gone. */
+int vd_bringup_init(void);
+void vd_bringup_gone(const char *realm, const char *user);
+/* Fills link.source from the lease and the routes behind the client. */
+void vd_session_sources(struct vd_session_rec *rec);
+
+/* Waiting for workers. A step begins with vd_step_begin (earlier acknowledgements become stale), then each command gets a
+ * ticket from vd_ack_new (NULL: out of memory) as the argument of vd_ack_done or vd_ack_counters; when datapath/1 refused
+ * the command the ticket is given back with vd_ack_drop. vd_step_wait ends the list of commands: false when there is
+ * nothing to wait for and the caller goes on at once. Else, when all are there or 1 s passed, session.c goes on. */
+struct vd_ack;
+void vd_step_begin(struct vd_session_rec *rec, enum vd_session_step step);
+bool vd_step_wait(struct vd_session_rec *rec);
+struct vd_ack *vd_ack_new(struct vd_session_rec *rec);
+void vd_ack_drop(struct vd_ack *ack);
+void vd_ack_done(void *arg);
+void vd_ack_counters(void *arg, uint64_t session, const struct vd_session_counters *counters);
+/* Takes over counters as a worker reports them. */
+void vd_session_count_in(struct vd_session_rec *rec, const struct vd_session_counters *counters);
+/* Called by session.c when all acknowledgements of a bring-up step are there, or (late) 1 s passed. */
+void vd_bringup_acked(struct vd_session_rec *rec, bool late);
+
+#endif

@@ -1,0 +1,497 @@
+/* How a session comes up, once for all protocols: authenticate, admit, address, routes, workers, up.
+ * Numbers of steps as in the message sequences of ARCHITECTURE.md. */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#include <viaduct/log.h>
+#include <viaduct/loop.h>
+#include <viaduct/plugin.h>
+
+#include "core/session.h"
+
+#define AUTH_DEADLINE 10000 /* clients give up after 30 s: all servers of a realm together must be faster */
+#define STEP_DEADLINE 5000
+#define MAX_PROVIDERS 8
+
+static const struct vd_conf_node *connection_opt(const struct vd_session_rec *rec, const char *option)
+{
+	const struct vd_conf_node *all = vd_conf_at(rec->pub.conf, NULL, "connections");
+	const struct vd_conf_node *one = all ? vd_conf_child(all, rec->pub.connection) : NULL;
+
+	return one ? vd_conf_at(rec->pub.conf, one, option) : NULL;
+}
+
+static void report_failure(const struct vd_session_rec *rec, const char *stage, const char *text)
+{
+	struct vd_setup_failed event = { .peer = rec->pub.peer, .chan = rec->pub.chan, .session = rec->pub.id };
+
+	vd_strcpy(event.stage, sizeof(event.stage), stage);
+	vd_strcpy(event.text, sizeof(event.text), text);
+	vd_note('s', rec->pub.id, "%s failed: %s", stage, text);
+	vd_event_post(&vd_topic_setup_failed, &event);
+}
+
+/* The reason of an answer that is not ACCEPT, in words. */
+static const char *why_text(const struct vd_answer *answer, const char *nobody)
+{
+	if (answer->why.text[0])
+		return answer->why.text;
+	return answer->verdict == VD_PASS ? nobody : vd_verdict_name(answer->verdict);
+}
+
+/* ---- step 1: who is it ---- */
+static void auth_done(void *arg, const struct vd_answer *answer)
+{
+	struct vd_session_rec *rec = arg; /* its requests are cancelled before it goes */
+	void (*done)(void *, uint64_t, const struct vd_answer *) = rec->done.auth;
+	static const char *const methods[] = { "pap", "chap-md5", "mschapv2", "eap" };
+	const char *method = rec->method < VD_ARRAY_SIZE(methods) ? methods[rec->method] : "unknown";
+
+	rec->step = VD_STEP_IDLE;
+	if (answer->verdict == VD_ACCEPT) {
+		struct vd_auth_ok event = { .session = rec->pub.id };
+
+		if (answer->data) {
+			rec->pub.granted = *(const struct vd_authenticated *)answer->data;
+			rec->pub.granted.data = (struct vd_blob){ 0 }; /* lives during the callback only */
+		}
+		if (rec->pub.granted.user[0])
+			vd_strcpy(rec->pub.user, sizeof(rec->pub.user), rec->pub.granted.user);
+		rec->authenticated = true;
+		vd_strcpy(event.user, sizeof(event.user), rec->pub.user);
+		vd_strcpy(event.realm, sizeof(event.realm), rec->realm);
+		vd_strcpy(event.provider, sizeof(event.provider), answer->provider);
+		vd_strcpy(event.method, sizeof(event.method), method);
+		vd_note('s', rec->pub.id, "%s authenticated by %s with %s", rec->pub.user, answer->provider, method);
+		vd_event_post(&vd_topic_auth_ok, &event);
+	} else if (answer->verdict != VD_CONTINUE) {
+		struct vd_auth_failed event = { .session = rec->pub.id };
+		const char *why = why_text(answer, "no provider of the realm knows this user");
+		char text[512];
+
+		vd_strcpy(event.user, sizeof(event.user), rec->pub.user);
+		vd_strcpy(event.realm, sizeof(event.realm), rec->realm);
+		vd_strcpy(event.method, sizeof(event.method), method);
+		vd_strcpy(event.reason, sizeof(event.reason), why);
+		vd_event_post(&vd_topic_auth_failed, &event);
+		vd_format(text, sizeof(text), "user %s of realm %s: %s", rec->pub.user, rec->realm, why);
+		report_failure(rec, "auth", text);
+	}
+	done(rec->done_arg, rec->pub.id, answer);
+}
+
+int vd_session_authenticate(uint64_t session, struct vd_authenticate *request, uint64_t conversation,
+	void (*done)(void *arg, uint64_t session, const struct vd_answer *answer), void *arg)
+{
+	struct vd_session_rec *rec = vd_session_rec(session);
+	const char *providers[MAX_PROVIDERS + 1] = { NULL };
+	struct vd_request_opts opts = { .mode = VD_FIRST, .deadline_ms = AUTH_DEADLINE, .session = session,
+		.conversation = conversation, .providers = providers };
+	const struct vd_conf_node *node;
+	char text[256];
+
+	if (!rec)
+		return -ENOENT;
+	if (rec->step != VD_STEP_IDLE)
+		return -EBUSY;
+	/* PPP may authenticate again while the session is up; the authority's later word does not change the grant. */
+	if (rec->pub.state != VD_S_NEW && rec->pub.state != VD_S_AUTHENTICATING)
+		return -EINVAL;
+	node = vd_conf_at(rec->pub.conf, NULL, "realms");
+	node = node && rec->realm[0] ? vd_conf_child(node, rec->realm) : NULL;
+	if (node && vd_conf_bool(vd_conf_at(rec->pub.conf, node, "fallback")))
+		opts.flags |= VD_REQUEST_FALLBACK;
+	node = node ? vd_conf_at(rec->pub.conf, node, "authenticate") : NULL;
+	for (size_t i = 0; node && i < vd_conf_count(node) && i < MAX_PROVIDERS; i++)
+		providers[i] = vd_conf_str(vd_conf_nth(node, i));
+	if (!providers[0]) {
+		vd_format(text, sizeof(text), "connection %s has no realm with an authenticate list; give it one",
+			rec->pub.connection);
+		report_failure(rec, "auth", text);
+		return -ENOKEY;
+	}
+	request->session = session;
+	request->peer = rec->pub.peer;
+	vd_strcpy(request->connection, sizeof(request->connection), rec->pub.connection);
+	vd_strcpy(request->realm, sizeof(request->realm), rec->realm);
+	if (!conversation || request->user[0])
+		vd_strcpy(rec->pub.user, sizeof(rec->pub.user), request->user);
+	rec->method = request->method;
+	rec->authenticated = false;
+	rec->done.auth = done;
+	rec->done_arg = arg;
+	if (!vd_request(&vd_topic_authenticate, request, &opts, auth_done, rec))
+		return -ENOMEM;
+	rec->pub.state = VD_S_AUTHENTICATING;
+	rec->step = VD_STEP_AUTH;
+	return 0;
+}
+
+/* ---- step 2: may he, and from which address ---- */
+static void configured(struct vd_session_rec *rec, const char *stage, const struct vd_error *err)
+{
+	rec->step = VD_STEP_IDLE;
+	if (err)
+		report_failure(rec, stage, err->text);
+	rec->done.configured(rec->done_arg, rec->pub.id, stage, err);
+}
+
+static void configure_failed(struct vd_session_rec *rec, const char *stage, const struct vd_answer *answer,
+	const char *nobody)
+{
+	struct vd_error err;
+
+	vd_error_set(&err, answer && answer->why.code ? answer->why.code : -EACCES, "%s",
+		answer ? why_text(answer, nobody) : nobody);
+	configured(rec, stage, &err);
+}
+
+static void address_done(void *arg, const struct vd_answer *answer)
+{
+	struct vd_session_rec *rec = arg;
+	const struct vd_leased_address *lease = answer->data;
+	char text[VD_IP_TEXT];
+
+	if (answer->verdict != VD_ACCEPT || !lease || !lease->address.family) {
+		configure_failed(rec, "address", answer, "no pool gives an address; does the connection name a pool");
+		return;
+	}
+	rec->pub.lease4 = *lease;
+	rec->leased = true;
+	vd_note('s', rec->pub.id, "address %s from %s", vd_ip_format(&lease->address, text), answer->provider);
+	configured(rec, "address", NULL);
+}
+
+static void ask_address(struct vd_session_rec *rec)
+{
+	struct vd_lease_address request = { .session = rec->pub.id, .family = 4 };
+	struct vd_request_opts opts = { .deadline_ms = STEP_DEADLINE, .session = rec->pub.id };
+	const char *pool = rec->pub.granted.pool;
+	const struct vd_conf_node *node = connection_opt(rec, "pool");
+
+	if (!pool[0] && node && vd_conf_str(node))
+		pool = vd_conf_str(node);
+	vd_strcpy(request.user, sizeof(request.user), rec->pub.user);
+	vd_strcpy(request.pool, sizeof(request.pool), pool);
+	request.want = rec->pub.granted.address;
+	rec->step = VD_STEP_ADDRESS;
+	if (!vd_request(&vd_topic_lease_address, &request, &opts, address_done, rec))
+		configure_failed(rec, "address", NULL, "out of memory");
+}
+
+static void admit_done(void *arg, const struct vd_answer *answer)
+{
+	struct vd_session_rec *rec = arg;
+
+	if (answer->verdict != VD_ACCEPT) {
+		configure_failed(rec, "admit", answer, "nobody admits this user");
+		return;
+	}
+	if (rec->want4) {
+		ask_address(rec);
+		return;
+	}
+	rec->leased = true; /* nothing to lease */
+	configured(rec, "admit", NULL);
+}
+
+int vd_session_configure(uint64_t session, bool want4,
+	void (*done)(void *arg, uint64_t session, const char *stage, const struct vd_error *err), void *arg)
+{
+	struct vd_session_rec *rec = vd_session_rec(session);
+	struct vd_admit request = { .session = session };
+	struct vd_request_opts opts = { .mode = VD_ALL, .deadline_ms = STEP_DEADLINE, .session = session };
+
+	if (!rec)
+		return -ENOENT;
+	if (rec->step != VD_STEP_IDLE)
+		return -EBUSY;
+	if (rec->pub.state != VD_S_AUTHENTICATING || !rec->authenticated)
+		return -EINVAL;
+	vd_strcpy(request.user, sizeof(request.user), rec->pub.user);
+	vd_strcpy(request.connection, sizeof(request.connection), rec->pub.connection);
+	rec->done.configured = done;
+	rec->done_arg = arg;
+	rec->want4 = want4;
+	if (!vd_request(&vd_topic_admit, &request, &opts, admit_done, rec))
+		return -ENOMEM;
+	rec->pub.state = VD_S_CONFIGURING;
+	rec->step = VD_STEP_ADMIT;
+	return 0;
+}
+
+/* ---- provider "core" of admit: connections.NAME.second_login ---- */
+static void admit_ask(void *arg, const struct vd_ask *ask)
+{
+	const struct vd_admit *request = ask->data;
+	struct vd_session_rec *rec = vd_session_rec(request->session), *other, *next;
+	const char *policy = rec ? vd_conf_str(connection_opt(rec, "second_login")) : NULL;
+	bool refuse = policy && !strcmp(policy, "refuse"), wait = false;
+
+	(void)arg;
+	if (!rec || (policy && !strcmp(policy, "coexist"))) {
+		bool failed = rec && !rec->claim && vd_session_claim(rec) < 0;
+
+		vd_reply(ask->ticket, failed ? VD_UNAVAILABLE : VD_PASS, NULL, NULL);
+		return;
+	}
+	for (other = vd_session_of_user(rec->realm, rec->pub.user, NULL); other && refuse;
+		other = vd_session_of_user(rec->realm, rec->pub.user, other)) {
+		struct vd_error why;
+		char when[32];
+		time_t since;
+		struct tm tm;
+
+		if (other == rec || other->pub.state >= VD_S_CLOSING)
+			continue;
+		since = (time_t)((vd_wall() - (vd_now() - other->pub.created)) / 1000);
+		strftime(when, sizeof(when), "%Y-%m-%d %H:%M:%S", localtime_r(&since, &tm));
+		vd_error_set(&why, -EEXIST, "%s is logged in as s-%llu since %s", rec->pub.user,
+			(unsigned long long)other->pub.id, when);
+		vd_reply(ask->ticket, VD_REJECT, NULL, &why);
+		return;
+	}
+	/* From here on this login is the latest: whoever comes later replaces it, whatever is still waited for. */
+	for (other = vd_session_of_user(rec->realm, rec->pub.user, NULL); other; other = next) {
+		char reason[VD_ID_TEXT];
+
+		next = vd_session_of_user(rec->realm, rec->pub.user, other);
+		if (other == rec)
+			continue;
+		wait = true; /* its address is free when it is gone */
+		vd_format(reason, sizeof(reason), "replaced by s-%llu", (unsigned long long)rec->pub.id);
+		vd_session_close(other->pub.id, reason, false);
+	}
+	if (!rec->claim && vd_session_claim(rec) < 0) {
+		vd_reply(ask->ticket, VD_UNAVAILABLE, NULL, NULL);
+		return;
+	}
+	if (wait)
+		rec->ticket = ask->ticket;
+	else
+		vd_reply(ask->ticket, VD_ACCEPT, NULL, NULL);
+}
+
+static void admit_cancel(void *arg, uint64_t ticket)
+{
+	(void)arg;
+	for (struct vd_session *s = vd_session_after(NULL); s; s = vd_session_after(s)) {
+		struct vd_session_rec *rec = VD_CONTAINER_OF(s, struct vd_session_rec, pub);
+
+		if (rec->ticket == ticket)
+			rec->ticket = 0;
+	}
+}
+
+void vd_bringup_gone(const char *realm, const char *user)
+{
+	struct vd_session_rec *rec, *other;
+	bool older;
+
+	for (rec = vd_session_of_user(realm, user, NULL); rec; rec = vd_session_of_user(realm, user, rec)) {
+		uint64_t ticket = rec->ticket;
+
+		if (!ticket)
+			continue;
+		older = false;
+		for (other = vd_session_of_user(realm, user, NULL); other; other = vd_session_of_user(realm, user, other))
+			older = older || other->claim < rec->claim;
+		if (older)
+			continue;
+		rec->ticket = 0;
+		vd_reply(ticket, VD_ACCEPT, NULL, NULL);
+	}
+}
+
+int vd_bringup_init(void)
+{
+	int res = vd_provide(NULL, "admit", "core", admit_ask, admit_cancel, NULL);
+
+	return res == -EEXIST ? 0 : res; /* it has no state: the one of an earlier start serves */
+}
+
+/* ---- step 3: routes, workers, up ---- */
+static void established(struct vd_session_rec *rec, const struct vd_error *err)
+{
+	rec->step = VD_STEP_IDLE;
+	if (err)
+		report_failure(rec, "establish", err->text);
+	rec->done.established(rec->done_arg, rec->pub.id, err);
+}
+
+static void up(struct vd_session_rec *rec)
+{
+	struct vd_session_up event = { .session = rec->pub.id, .chan = rec->pub.chan, .peer = rec->pub.peer };
+	char text[VD_IP_TEXT];
+
+	rec->pub.state = VD_S_UP;
+	rec->pub.up_since = vd_now();
+	event.mtu = rec->pub.mtu;
+	event.address = rec->pub.lease4.address;
+	vd_strcpy(event.user, sizeof(event.user), rec->pub.user);
+	vd_strcpy(event.connection, sizeof(event.connection), rec->pub.connection);
+	vd_note('s', rec->pub.id, "up with %s, mtu %u", vd_ip_format(&event.address, text), rec->pub.mtu);
+	vd_event_post(&vd_topic_session_up, &event);
+	if (rec->pub.granted.session_timeout)
+		vd_timer_start(&rec->timer, rec->pub.granted.session_timeout * 1000ull);
+	established(rec, NULL);
+}
+
+/* The addresses of the client: its lease as a host, then what lies behind it. Returns how many. */
+static unsigned prefixes_of(const struct vd_session_rec *rec, struct vd_prefix out[VD_SESSION_PREFIXES])
+{
+	unsigned n = 0;
+
+	if (rec->pub.lease4.address.family)
+		out[n++] = (struct vd_prefix){ rec->pub.lease4.address, 32 };
+	for (unsigned i = 0; i < VD_SESSION_ROUTES && rec->pub.granted.routes_behind[i].ip.family; i++)
+		out[n++] = rec->pub.granted.routes_behind[i];
+	return n;
+}
+
+void vd_session_sources(struct vd_session_rec *rec)
+{
+	memset(rec->link.source, 0, sizeof(rec->link.source));
+	prefixes_of(rec, rec->link.source);
+}
+
+static void establish_failed(struct vd_session_rec *rec, int code, const char *what)
+{
+	struct vd_error err;
+
+	rec->round++; /* what is still under way is no longer waited for; closing removes it */
+	rec->waiting = 0;
+	vd_timer_stop(&rec->timer);
+	vd_error_set(&err, code, "%s: %s", what, strerror(-code));
+	established(rec, &err);
+}
+
+static void add_fib(struct vd_session_rec *rec, const struct vd_datapath_1 *dp)
+{
+	unsigned n = prefixes_of(rec, rec->fib);
+	char what[96], text[VD_IP_TEXT];
+
+	vd_step_begin(rec, VD_STEP_FIB);
+	for (rec->n_fib = 0; rec->n_fib < n; rec->n_fib++) {
+		struct vd_ack *ack = vd_ack_new(rec);
+		int res = ack ? dp->fib_add(dp->self, &rec->fib[rec->n_fib], rec->pub.id, vd_ack_done, ack) : -ENOMEM;
+
+		if (res < 0) {
+			if (ack)
+				vd_ack_drop(ack);
+			vd_format(what, sizeof(what), "address table entry %s",
+				vd_prefix_format(&rec->fib[rec->n_fib], text));
+			establish_failed(rec, res, what);
+			return;
+		}
+	}
+	if (!vd_step_wait(rec))
+		up(rec);
+}
+
+static void add_session(struct vd_session_rec *rec)
+{
+	const struct vd_datapath_1 *dp = vd_service_find("datapath/1", NULL);
+	struct vd_ack *ack;
+	int res;
+
+	if (!dp) {
+		establish_failed(rec, -ENODEV, "no datapath");
+		return;
+	}
+	vd_step_begin(rec, VD_STEP_ADD);
+	ack = vd_ack_new(rec);
+	res = ack ? dp->session_add(dp->self, &rec->link, vd_ack_done, ack) : -ENOMEM;
+	if (res < 0) {
+		if (ack)
+			vd_ack_drop(ack);
+		establish_failed(rec, res, "worker entry");
+		return;
+	}
+	rec->added = true;
+	if (!vd_step_wait(rec))
+		add_fib(rec, dp);
+}
+
+void vd_bringup_acked(struct vd_session_rec *rec, bool late)
+{
+	const struct vd_datapath_1 *dp = vd_service_find("datapath/1", NULL);
+
+	if (late || !dp)
+		establish_failed(rec, late ? -ETIMEDOUT : -ENODEV, "workers");
+	else if (rec->step == VD_STEP_ADD)
+		add_fib(rec, dp);
+	else if (rec->step == VD_STEP_FIB)
+		up(rec);
+}
+
+static int ask_route(struct vd_session_rec *rec);
+
+static void route_done(void *arg, const struct vd_answer *answer)
+{
+	struct vd_session_rec *rec = arg;
+	struct vd_error err;
+
+	if (answer->verdict != VD_ACCEPT) {
+		vd_error_set(&err, answer->why.code ? answer->why.code : -ENETUNREACH, "route behind the client: %s",
+			why_text(answer, "no plugin sets routes"));
+		established(rec, &err);
+		return;
+	}
+	rec->route++;
+	if (ask_route(rec) < 0)
+		establish_failed(rec, -ENOMEM, "route behind the client");
+}
+
+/* Asks for the next route; when there is none left the workers are next. */
+static int ask_route(struct vd_session_rec *rec)
+{
+	struct vd_route_add request = { .session = rec->pub.id };
+	struct vd_request_opts opts = { .deadline_ms = STEP_DEADLINE, .session = rec->pub.id };
+
+	if (rec->route >= VD_SESSION_ROUTES || !rec->pub.granted.routes_behind[rec->route].ip.family) {
+		add_session(rec);
+		return 0;
+	}
+	rec->step = VD_STEP_ROUTES;
+	request.prefix = rec->pub.granted.routes_behind[rec->route];
+	return vd_request(&vd_topic_route_add, &request, &opts, route_done, rec) ? 0 : -ENOMEM;
+}
+
+static void establish_begin(void *arg)
+{
+	struct vd_session_rec *rec = arg; /* goes through the FIFO only after this */
+
+	if (rec->pub.state != VD_S_CONFIGURING)
+		return;
+	if (ask_route(rec) < 0)
+		establish_failed(rec, -ENOMEM, "route behind the client");
+}
+
+int vd_session_establish(uint64_t session, const struct vd_wsess_desc *link,
+	void (*done)(void *arg, uint64_t session, const struct vd_error *err), void *arg)
+{
+	struct vd_session_rec *rec = vd_session_rec(session);
+
+	if (!rec)
+		return -ENOENT;
+	if (rec->step != VD_STEP_IDLE)
+		return -EBUSY;
+	if (rec->pub.state != VD_S_CONFIGURING || !rec->leased)
+		return -EINVAL;
+	rec->link = *link;
+	rec->link.session = session;
+	rec->link.chan = rec->pub.chan;
+	vd_session_sources(rec);
+	rec->pub.mtu = link->mtu;
+	rec->done.established = done;
+	rec->done_arg = arg;
+	rec->route = 0;
+	/* Begun after the current callback, so that done is never called from inside this function. */
+	if (vd_defer(establish_begin, rec) < 0)
+		return -ENOMEM;
+	rec->step = VD_STEP_ROUTES;
+	return 0;
+}

@@ -1,0 +1,10 @@
+/* Inside the core: the list of layers. */
+#ifndef CORE_STATE_H
+#define CORE_STATE_H
+
+#include <viaduct/state.h>
+
+/* Forgets all layers. After the last plugin's fini. */
+void vd_state_fini(void);
+
+#endif
