@@ -1,0 +1,179 @@
+/* L2TP as LNS (RFC 2661) over protected channels (RFC 3193). Control thread, but for l2tp_stage.c.
+ *
+ * A tunnel belongs to the channel that its SCCRQ came through and is found by (channel, our tunnel id) alone: addresses
+ * and ports never identify anybody, so many clients behind one NAT, all with tunnel id 1 and port 1701, are no special case.
+ */
+#ifndef L2TP_H
+#define L2TP_H
+
+#include <viaduct/datapath.h>
+#include <viaduct/esp.h>
+#include <viaduct/link.h>
+#include <viaduct/log.h>
+#include <viaduct/loop.h>
+#include <viaduct/object.h>
+#include <viaduct/plugin.h>
+#include <viaduct/session.h>
+
+#include "l2tp_codec.h"
+#include "l2tp_stage.h"
+
+#define L2TP_MAX_MESSAGE 4096u /* longest control message that is read */
+#define L2TP_MAX_QUEUE 48u     /* of ours not acknowledged: beyond it the peer's requests wait */
+#define L2TP_MAX_TOMBS 8u      /* closed tunnels kept per channel, and closed calls per tunnel */
+#define L2TP_MAX_WINDOW 64u
+#define L2TP_RTO_FIRST 1000u
+#define L2TP_RTO_CAP 8000u     /* RFC 2661 section 5.8: not below 8 s */
+#define L2TP_SETUP_MS 30000u   /* for SCCCN and ICCN to come */
+#define L2TP_IDLE_MS 60000u    /* a tunnel without a call */
+#define L2TP_STOP_MS 10000u    /* for the link's farewell */
+#define L2TP_DUP_MS 4000u      /* an equal SCCRQ this soon after set-up is a late duplicate */
+
+enum l2tp_timer { L2TP_TIMER_RETRANSMIT = 1, L2TP_TIMER_HELLO, L2TP_TIMER_LIFE, L2TP_TIMER_CALL };
+
+struct l2tp_tx { /* one of our messages, from the header on */
+	struct l2tp_tx *next;
+	uint16_t ns, len;
+	uint8_t buf[];
+};
+
+struct l2tp_rx { /* came before its turn */
+	uint16_t len;
+	uint8_t buf[];
+};
+
+enum l2tp_call_state {
+	L2TP_CALL_LINK,  /* ICRQ came; the worker learns the key */
+	L2TP_CALL_REPLY, /* ICRP sent, ICCN awaited */
+	L2TP_CALL_UP,    /* the link has it */
+	L2TP_CALL_STOP,  /* the link says goodbye */
+	L2TP_CALL_DEAD,  /* its id is kept for a while */
+};
+struct l2tp_call {
+	struct l2tp_tunnel *tunnel;
+	struct l2tp_call *next;   /* of the tunnel */
+	struct l2tp_call *hashed; /* same bucket of self->calls */
+	enum l2tp_call_state state;
+	uint16_t local, remote;
+	uint32_t serial;
+	uint64_t session;
+	bool importing; /* the link may not send yet */
+	struct vd_timer timer;
+};
+
+enum l2tp_tunnel_state {
+	L2TP_TUNNEL_REPLY,  /* SCCRP sent, SCCCN awaited */
+	L2TP_TUNNEL_UP,
+	L2TP_TUNNEL_CLOSED, /* StopCCN sent or received: only acknowledges */
+};
+struct l2tp_tunnel {
+	struct l2tp_chan *chan;
+	struct l2tp_tunnel *next; /* of the channel, oldest first */
+	enum l2tp_tunnel_state state;
+	uint16_t local, remote;
+	uint16_t local_port, remote_port;
+	char host[L2TP_TEXT], vendor[L2TP_TEXT];
+	uint8_t sccrq[16]; /* digest of the SCCRQ's octets */
+	uint8_t challenge[16];
+	bool challenged;
+	uint64_t created, heard; /* vd_now() of the SCCRQ, of the last control message */
+	/* Reliable delivery (RFC 2661 section 5.8, appendix A). */
+	uint16_t ns;       /* of the next message that is queued */
+	uint16_t ns_sent;  /* one beyond the highest that ever went out */
+	uint16_t nr;       /* expected next */
+	uint16_t window;   /* the peer's */
+	uint16_t cwnd, ssthresh, cwnd_acks;
+	uint16_t queued, flying; /* messages in tx; of these, from the head, sent and not yet given up */
+	uint8_t tries;     /* retransmissions of the head */
+	bool ack_due;
+	struct l2tp_tx *tx, **tx_end;
+	uint16_t own_window;
+	struct l2tp_rx *rx[L2TP_MAX_WINDOW]; /* by Ns modulo own_window */
+	struct vd_timer retransmit, hello, life;
+	struct l2tp_call *calls;
+};
+
+struct l2tp_chan {
+	struct l2tp *self;
+	struct l2tp_chan *next, *hashed;
+	uint64_t id, peer;
+	char connection[VD_NAME_MAX];
+	struct l2tp_in *in;
+	struct l2tp_tunnel *tunnels;
+};
+
+#define L2TP_HASH 1024u
+struct l2tp { /* also the table of l2tp/1, which has no functions yet */
+	void *self;
+	struct vd_host *host;
+	const struct vd_datapath_1 *dp;
+	const struct vd_esp_1 *esp;
+	const struct vd_link_1 *link;
+	struct l2tp_chan *chans, **chans_end;
+	struct l2tp_chan *by_id[L2TP_HASH];
+	struct l2tp_call *calls[L2TP_HASH]; /* by session id */
+	struct vd_log_limit limit;
+	bool stopping;
+};
+
+/* ---- l2tp_main.c ---- */
+struct l2tp_chan *l2tp_chan_find(struct l2tp *self, uint64_t id);
+/* Attaches the plugin to a channel; NULL (with a log record) when it must not or cannot. */
+struct l2tp_chan *l2tp_chan_open(struct l2tp *self, uint64_t id, const char *connection);
+void l2tp_chan_free(struct l2tp_chan *chan, const char *reason);
+/* A knob's value for the channel's connection. */
+uint64_t l2tp_knob(const struct l2tp_chan *chan, const char *option);
+struct vd_secret *l2tp_secret(const struct l2tp_chan *chan);
+struct vd_ids l2tp_ids(const struct l2tp_chan *chan, uint64_t session);
+/* Logs and counts nothing itself: posts setup_failed with a stage of "l2tp". */
+void l2tp_setup_failed(const struct l2tp_chan *chan, uint64_t session, const char *fmt, ...) VD_PRINTF(3, 4);
+/* One datagram: the message at p from our port to the peer's. Returns what chan_send returns. */
+int l2tp_emit(struct l2tp_chan *chan, uint16_t from, uint16_t to, const uint8_t *p, size_t len);
+
+/* ---- l2tp_control.c: reliable delivery ---- */
+/* Queues a finished message (its Ns and Nr are set when it leaves) and sends what the window allows. */
+void l2tp_queue(struct l2tp_tunnel *t, struct vd_wr *w);
+/* An acknowledgement without a message, now. */
+void l2tp_ack(struct l2tp_tunnel *t);
+/* The peer acknowledged everything below nr. False when nr lies outside of what we sent. */
+bool l2tp_acked(struct l2tp_tunnel *t, uint16_t nr);
+/* Sends the head of the queue again, without touching timers: for a repeated SCCRQ. */
+void l2tp_resend(struct l2tp_tunnel *t);
+void l2tp_queue_clear(struct l2tp_tunnel *t);
+void l2tp_on_retransmit(struct vd_timer *timer);
+/* Milliseconds of one full cycle of retransmissions with the configured number. */
+uint64_t l2tp_cycle(const struct l2tp_chan *chan);
+
+/* ---- l2tp_tunnel.c ---- */
+/* A control datagram that starts at its UDP header. */
+void l2tp_input(struct l2tp_chan *chan, const uint8_t *p, size_t len);
+/* A zeroed tunnel with its timers, last in the channel's list; NULL when out of memory. */
+struct l2tp_tunnel *l2tp_tunnel_new(struct l2tp_chan *chan, uint16_t local);
+struct l2tp_tunnel *l2tp_tunnel_find(struct l2tp_chan *chan, uint16_t local);
+/* StopCCN when result is not 0; calls end, the tunnel stays for one retransmission cycle. */
+void l2tp_tunnel_close(struct l2tp_tunnel *t, uint16_t result, uint16_t error, const char *reason);
+/* Without a word on the wire; the tunnel and its calls are freed. */
+void l2tp_tunnel_free(struct l2tp_tunnel *t, const char *reason);
+/* Since the peer was last heard, by control message or (newest tunnel of its channel) any packet of the channel. */
+uint64_t l2tp_tunnel_silence(const struct l2tp_tunnel *t);
+/* No call is left: the tunnel lives on for L2TP_IDLE_MS. */
+void l2tp_tunnel_idle(struct l2tp_tunnel *t);
+
+/* ---- l2tp_call.c ---- */
+void l2tp_call_input(struct l2tp_tunnel *t, const struct l2tp_msg *m);
+struct l2tp_call *l2tp_call_new(struct l2tp_tunnel *t, uint16_t local);
+struct l2tp_call *l2tp_call_find(struct l2tp_tunnel *t, uint16_t local);
+/* CDN when result is not 0. The session is closed, the worker forgets the key, the id is kept for a while. */
+void l2tp_call_end(struct l2tp_call *c, uint16_t result, uint16_t error, const char *reason);
+void l2tp_call_free(struct l2tp_call *c);
+/* The bucket by session id. */
+void l2tp_call_hash(struct l2tp_call *c);
+/* Gives an imported call back to the worker and to the link. */
+int l2tp_call_restore(struct l2tp_call *c);
+/* The owner of sessions: its closed() finds the call. */
+extern const struct vd_session_owner l2tp_owner;
+
+/* ---- l2tp_state.c ---- */
+extern const struct vd_layer l2tp_layer;
+
+#endif

@@ -1,0 +1,408 @@
+/* L2TP: incoming calls: ICRQ to CDN, and the link above (RFC 2661 sections 6.6 to 6.12, 7.4). */
+#include "l2tp.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+static void on_timer(struct vd_timer *timer);
+
+static uint64_t link_key(const struct l2tp_call *c)
+{
+	return (uint64_t)c->tunnel->local << 16 | c->local;
+}
+
+struct l2tp_call *l2tp_call_find(struct l2tp_tunnel *t, uint16_t local)
+{
+	struct l2tp_call *c = t->calls;
+	while (c && c->local != local)
+		c = c->next;
+	return c;
+}
+
+static struct l2tp_call *find_session(struct l2tp *self, uint64_t session)
+{
+	struct l2tp_call *c = self->calls[session % L2TP_HASH];
+	while (c && c->session != session)
+		c = c->hashed;
+	return c;
+}
+
+void l2tp_call_hash(struct l2tp_call *c)
+{
+	struct l2tp_call **bucket = &c->tunnel->chan->self->calls[c->session % L2TP_HASH];
+	c->hashed = *bucket;
+	*bucket = c;
+}
+
+static void unhash(struct l2tp_call *c)
+{
+	struct l2tp_call **at = &c->tunnel->chan->self->calls[c->session % L2TP_HASH];
+	while (*at && *at != c)
+		at = &(*at)->hashed;
+	if (*at)
+		*at = c->hashed;
+	c->hashed = NULL;
+}
+
+struct l2tp_call *l2tp_call_new(struct l2tp_tunnel *t, uint16_t local)
+{
+	struct l2tp_call *c = calloc(1, sizeof(*c));
+	if (!c)
+		return NULL;
+	while (!local || l2tp_call_find(t, local))
+		vd_random(&local, sizeof(local));
+	c->tunnel = t;
+	c->local = local;
+	vd_timer_init(&c->timer, on_timer);
+	c->timer.kind = L2TP_TIMER_CALL;
+	struct l2tp_call **at = &t->calls;
+	while (*at)
+		at = &(*at)->next;
+	*at = c;
+	return c;
+}
+
+void l2tp_call_free(struct l2tp_call *c)
+{
+	vd_timer_stop(&c->timer);
+	unhash(c);
+	struct l2tp_call **at = &c->tunnel->calls;
+	while (*at != c)
+		at = &(*at)->next;
+	*at = c->next;
+	free(c);
+}
+
+static void send_cdn(struct l2tp_tunnel *t, uint16_t remote, uint16_t local, uint16_t result, uint16_t error,
+	const char *why)
+{
+	uint8_t room[256];
+	struct vd_wr w;
+	vd_wr_init(&w, room, sizeof(room));
+	l2tp_begin_type(&w, t->remote, remote, L2TP_CDN);
+	l2tp_avp_result(&w, result, error, why);
+	l2tp_avp_u16(&w, L2TP_A_SESSION_ID, local);
+	l2tp_queue(t, &w);
+}
+
+void l2tp_call_end(struct l2tp_call *c, uint16_t result, uint16_t error, const char *reason)
+{
+	struct l2tp_tunnel *t = c->tunnel;
+	struct l2tp *self = t->chan->self;
+	enum l2tp_call_state was = c->state;
+	if (was == L2TP_CALL_DEAD)
+		return;
+	c->state = L2TP_CALL_DEAD;
+	vd_note('s', c->session, "L2TP call ended: %s", reason);
+	if (result)
+		send_cdn(t, c->remote, c->local, result, error, reason);
+	self->dp->link_del(self->dp->self, t->chan->id, link_key(c), NULL, NULL);
+	/* An answer of the link (closed) finds no call any more. */
+	unhash(c);
+	if (was == L2TP_CALL_UP || was == L2TP_CALL_STOP)
+		self->link->lower_down(self->link->self, c->session, reason);
+	vd_session_close(c->session, reason, true);
+	vd_timer_start(&c->timer, l2tp_cycle(t->chan));
+	l2tp_tunnel_idle(t);
+}
+
+static void on_timer(struct vd_timer *timer)
+{
+	struct l2tp_call *c = VD_CONTAINER_OF(timer, struct l2tp_call, timer);
+	switch (c->state) {
+	case L2TP_CALL_LINK: case L2TP_CALL_REPLY:
+		vd_count("l2tp.setup_timeout", 1);
+		l2tp_setup_failed(c->tunnel->chan, c->session, "the client's L2TP call did not come up within %u s: its ICCN is "
+			"missing", L2TP_SETUP_MS / 1000);
+		l2tp_call_end(c, L2TP_CDN_ERROR, L2TP_E_VENDOR, "no ICCN came");
+		break;
+	case L2TP_CALL_UP: break;
+	case L2TP_CALL_STOP: l2tp_call_end(c, L2TP_CDN_ADMIN, 0, "session ended"); break;
+	case L2TP_CALL_DEAD: l2tp_call_free(c); break;
+	}
+}
+
+/* ---- towards the link ---- */
+static void call_header(const struct l2tp_call *c, struct vd_wr *w)
+{
+	const struct l2tp_tunnel *t = c->tunnel;
+	vd_wr_u16(w, t->local_port);
+	vd_wr_u16(w, t->remote_port);
+	vd_wr_u16(w, 0); /* lengths are patched per packet */
+	vd_wr_u16(w, 0);
+	vd_wr_u16(w, L2TP_DATA_FLAGS);
+	vd_wr_u16(w, 0);
+	vd_wr_u16(w, t->remote);
+	vd_wr_u16(w, c->remote);
+}
+
+static int lower_send(void *arg, uint64_t session, const uint8_t *p, size_t len)
+{
+	struct l2tp_call *c = find_session(arg, session);
+	uint8_t room[2048];
+	struct vd_wr w;
+	if (!c || c->state == L2TP_CALL_DEAD)
+		return -ESTALE;
+	if (c->importing)
+		return -EAGAIN;
+	struct l2tp_tunnel *t = c->tunnel;
+	vd_wr_init(&w, room, sizeof(room));
+	vd_wr_u16(&w, L2TP_DATA_FLAGS);
+	vd_wr_u16(&w, (uint16_t)(L2TP_DATA_HEADER + len));
+	vd_wr_u16(&w, t->remote);
+	vd_wr_u16(&w, c->remote);
+	vd_wr_put(&w, p, len);
+	if (!vd_wr_ok(&w))
+		return -EMSGSIZE;
+	return l2tp_emit(t->chan, t->local_port, t->remote_port, room, w.len);
+}
+
+static void lower_header(void *arg, uint64_t session, struct vd_hdr *ret_hdr)
+{
+	const struct l2tp_call *c = find_session(arg, session);
+	struct vd_wr w;
+	memset(ret_hdr, 0, sizeof(*ret_hdr));
+	if (!c)
+		return;
+	vd_wr_init(&w, ret_hdr->bytes, sizeof(ret_hdr->bytes));
+	call_header(c, &w);
+	ret_hdr->len = (uint8_t)w.len;
+	ret_hdr->udp_len = 4;
+	ret_hdr->udp_from = 0;
+	ret_hdr->l2tp_len = L2TP_UDP + 2;
+	ret_hdr->l2tp_from = L2TP_UDP;
+}
+
+static void lower_closed(void *arg, uint64_t session, const char *reason)
+{
+	struct l2tp_call *c = find_session(arg, session);
+	if (!c || (c->state != L2TP_CALL_UP && c->state != L2TP_CALL_STOP))
+		return;
+	c->state = L2TP_CALL_LINK; /* the link has let go: it must not be told that we are down */
+	l2tp_call_end(c, L2TP_CDN_ADMIN, 0, reason);
+}
+
+static const struct vd_link_lower lower = { .send = lower_send, .header = lower_header, .closed = lower_closed };
+
+static void owner_closed(void *arg, uint64_t session, const char *reason)
+{
+	struct l2tp *self = arg;
+	struct l2tp_call *c = find_session(self, session);
+	if (!c)
+		return;
+	if (c->state == L2TP_CALL_UP) {
+		c->state = L2TP_CALL_STOP;
+		vd_timer_start(&c->timer, L2TP_STOP_MS);
+		self->link->stop(self->link->self, session, reason);
+	} else if (c->state != L2TP_CALL_STOP) {
+		l2tp_call_end(c, L2TP_CDN_ADMIN, 0, reason);
+	}
+}
+
+const struct vd_session_owner l2tp_owner = { .closed = owner_closed };
+
+static int start_link(struct l2tp_call *c)
+{
+	struct l2tp_chan *chan = c->tunnel->chan;
+	struct vd_link_params params = { .overhead = L2TP_UDP + L2TP_DATA_HEADER };
+	vd_strcpy(params.connection, sizeof(params.connection), chan->connection);
+	return chan->self->link->start(chan->self->link->self, c->session, &lower, chan->self, &params);
+}
+
+/* ---- the worker knows the key ---- */
+struct link_wait { /* the call may be gone when the worker answers */
+	struct l2tp *self;
+	uint64_t session;
+};
+
+static void on_link_added(void *arg)
+{
+	struct link_wait *wait = arg;
+	struct l2tp_call *c = find_session(wait->self, wait->session);
+	free(wait);
+	if (!c || c->state != L2TP_CALL_LINK)
+		return;
+	c->state = L2TP_CALL_REPLY;
+	uint8_t room[64];
+	struct vd_wr w;
+	vd_wr_init(&w, room, sizeof(room));
+	l2tp_begin_type(&w, c->tunnel->remote, c->remote, L2TP_ICRP);
+	l2tp_avp_u16(&w, L2TP_A_SESSION_ID, c->local);
+	l2tp_queue(c->tunnel, &w);
+}
+
+static int add_link(struct l2tp_call *c)
+{
+	struct l2tp_chan *chan = c->tunnel->chan;
+	struct l2tp *self = chan->self;
+	struct vd_link_desc desc = { .chan = chan->id, .key = link_key(c), .session = c->session, .up = self->link->stage };
+	struct link_wait *wait = malloc(sizeof(*wait));
+	if (!wait)
+		return -ENOMEM;
+	*wait = (struct link_wait){ .self = self, .session = c->session };
+	int rc = self->dp->link_add(self->dp->self, &desc, on_link_added, wait);
+	if (rc < 0)
+		free(wait);
+	return rc;
+}
+
+static void clear_importing(void *arg)
+{
+	struct link_wait *wait = arg;
+	struct l2tp_call *c = find_session(wait->self, wait->session);
+	if (c)
+		c->importing = false;
+	free(wait);
+}
+
+int l2tp_call_restore(struct l2tp_call *c)
+{
+	struct l2tp *self = c->tunnel->chan->self;
+	if (c->state == L2TP_CALL_DEAD)
+		return 0;
+	int rc = vd_session_adopt(c->session, &l2tp_owner, self);
+	if (rc < 0 || (rc = add_link(c)) < 0 || (c->state != L2TP_CALL_UP && c->state != L2TP_CALL_STOP))
+		return rc;
+	/* The link opens as for a new call and its own layer then puts its state in; until that is done it stays silent. */
+	struct link_wait *wait = malloc(sizeof(*wait));
+	if (!wait)
+		return -ENOMEM;
+	*wait = (struct link_wait){ .self = self, .session = c->session };
+	c->importing = true;
+	rc = vd_defer(clear_importing, wait);
+	if (rc < 0) {
+		free(wait);
+		return rc;
+	}
+	return start_link(c);
+}
+
+/* ---- messages ---- */
+static void on_icrq(struct l2tp_tunnel *t, const struct l2tp_msg *m)
+{
+	struct l2tp_chan *chan = t->chan;
+	unsigned living = 0, dead = 0;
+	struct l2tp_call *oldest = NULL;
+	if (!L2TP_SEEN(m, L2TP_A_SESSION_ID) || m->session_id == 0) {
+		vd_count("l2tp.drop.bad_icrq", 1);
+		return;
+	}
+	for (struct l2tp_call *c = t->calls; c; c = c->next) {
+		if (c->state == L2TP_CALL_DEAD) {
+			dead++;
+			oldest = oldest ? oldest : c;
+			continue;
+		}
+		living++;
+		if (c->remote == m->session_id) { /* an answer would hit the call that has this id */
+			vd_count("l2tp.drop.id_in_use", 1);
+			return;
+		}
+	}
+	if (m->bad_code) {
+		vd_count("l2tp.bad_avp", 1);
+		send_cdn(t, m->session_id, 0, L2TP_CDN_ERROR, m->bad_code, "a mandatory AVP is unknown or malformed");
+		return;
+	}
+	if (living >= l2tp_knob(chan, "sessions")) {
+		vd_count("l2tp.refused_call", 1);
+		l2tp_setup_failed(chan, 0, "the client asked for more than %u sessions in one tunnel (l2tp.sessions)",
+			(unsigned)l2tp_knob(chan, "sessions"));
+		send_cdn(t, m->session_id, 0, L2TP_CDN_BUSY, L2TP_E_RESOURCES, "too many sessions");
+		return;
+	}
+	if (dead >= L2TP_MAX_TOMBS)
+		l2tp_call_free(oldest);
+	struct vd_error err = { 0 };
+	struct l2tp_call *c = l2tp_call_new(t, 0);
+	uint64_t session = c ? vd_session_new(chan->id, chan->connection, &l2tp_owner, chan->self, &err) : 0;
+	if (!session) {
+		if (c)
+			l2tp_call_free(c);
+		vd_count("l2tp.refused_call", 1);
+		l2tp_setup_failed(chan, 0, "no session for the client: %s", err.text[0] ? err.text : "out of memory");
+		send_cdn(t, m->session_id, 0, L2TP_CDN_BUSY, L2TP_E_RESOURCES, "no resources");
+		return;
+	}
+	c->remote = m->session_id;
+	c->serial = m->serial;
+	c->session = session;
+	l2tp_call_hash(c);
+	vd_timer_stop(&t->life);
+	vd_timer_start(&c->timer, L2TP_SETUP_MS);
+	vd_note('s', session, "L2TP call %u in tunnel %u, peer's %u", c->local, t->local, c->remote);
+	/* The key first: the client's LCP may come before its ICCN, and right behind our ICRP. */
+	if (add_link(c) < 0)
+		l2tp_call_end(c, L2TP_CDN_BUSY, L2TP_E_RESOURCES, "no resources");
+}
+
+static void on_iccn(struct l2tp_call *c, const struct l2tp_msg *m)
+{
+	if (c->state != L2TP_CALL_REPLY) {
+		l2tp_call_end(c, L2TP_CDN_ERROR, L2TP_E_VALUE, "ICCN is out of sequence");
+		return;
+	}
+	if (L2TP_SEEN(m, L2TP_A_SEQUENCING))
+		vd_count("l2tp.sequencing_asked", 1);
+	c->state = L2TP_CALL_UP;
+	vd_timer_stop(&c->timer);
+	vd_note('s', c->session, "L2TP call is up");
+	int rc = start_link(c);
+	if (rc < 0) {
+		struct vd_ids ids = l2tp_ids(c->tunnel->chan, c->session);
+		vd_log(VD_LOG_ERROR, "l2tp", &ids, "cannot start PPP: %s", strerror(-rc));
+		c->state = L2TP_CALL_REPLY; /* the link does not have it */
+		l2tp_call_end(c, L2TP_CDN_BUSY, L2TP_E_RESOURCES, "no resources");
+	}
+}
+
+static void on_cdn(struct l2tp_call *c, const struct l2tp_msg *m)
+{
+	char why[L2TP_TEXT + 64];
+	vd_format(why, sizeof(why), "client hung up (result %u, error %u%s%s)", m->result, m->error, m->text[0] ? ": " : "",
+		m->text);
+	l2tp_call_end(c, 0, 0, why);
+}
+
+static struct l2tp_call *find_call(struct l2tp_tunnel *t, const struct l2tp_msg *m)
+{
+	if (m->h.session)
+		return l2tp_call_find(t, m->h.session);
+	/* A CDN of one that does not know our id yet (RFC 2661 section 4.4.4). */
+	if (m->type == L2TP_CDN && L2TP_SEEN(m, L2TP_A_SESSION_ID))
+		for (struct l2tp_call *c = t->calls; c; c = c->next)
+			if (c->remote == m->session_id && c->state != L2TP_CALL_DEAD)
+				return c;
+	return NULL;
+}
+
+void l2tp_call_input(struct l2tp_tunnel *t, const struct l2tp_msg *m)
+{
+	if (m->type == L2TP_ICRQ) {
+		on_icrq(t, m);
+		return;
+	}
+	if (m->type == L2TP_OCRQ) {
+		vd_count("l2tp.refused_call", 1);
+		if (m->session_id)
+			send_cdn(t, m->session_id, 0, L2TP_CDN_NEVER, 0, "no outgoing calls here");
+		return;
+	}
+	struct l2tp_call *c = find_call(t, m);
+	if (!c || c->state == L2TP_CALL_DEAD) {
+		vd_count("l2tp.drop.no_call", 1);
+		return;
+	}
+	if (m->bad_code && m->type != L2TP_CDN) {
+		vd_count("l2tp.bad_avp", 1);
+		l2tp_call_end(c, L2TP_CDN_ERROR, m->bad_code, "a mandatory AVP is unknown or malformed");
+		return;
+	}
+	switch (m->type) {
+	case L2TP_ICCN: on_iccn(c, m); break;
+	case L2TP_CDN: on_cdn(c, m); break;
+	case L2TP_WEN: case L2TP_SLI: break; /* line errors and ACCM of serial lines say nothing about us */
+	default: l2tp_call_end(c, L2TP_CDN_ERROR, L2TP_E_VALUE, "message is out of sequence"); break;
+	}
+}

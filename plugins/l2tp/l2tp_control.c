@@ -1,0 +1,171 @@
+/* L2TP: reliable delivery of control messages (RFC 2661 section 5.8, congestion window as in appendix A). */
+#include "l2tp.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+static uint16_t congestion_window(const struct l2tp_tunnel *t)
+{
+	return t->cwnd < t->window ? t->cwnd : t->window;
+}
+
+static uint64_t timeout(const struct l2tp_tunnel *t)
+{
+	uint64_t ms = L2TP_RTO_FIRST;
+	for (unsigned i = 0; i < t->tries && ms < L2TP_RTO_CAP; i++)
+		ms *= 2;
+	return ms < L2TP_RTO_CAP ? ms : L2TP_RTO_CAP;
+}
+
+uint64_t l2tp_cycle(const struct l2tp_chan *chan)
+{
+	uint64_t sum = 0, ms = L2TP_RTO_FIRST, n = l2tp_knob(chan, "retries") + 1;
+	for (uint64_t i = 0; i < n; i++) {
+		sum += ms;
+		ms = ms * 2 < L2TP_RTO_CAP ? ms * 2 : L2TP_RTO_CAP;
+	}
+	return sum;
+}
+
+static void transmit(struct l2tp_tunnel *t, struct l2tp_tx *tx)
+{
+	struct vd_wr w;
+	vd_wr_init(&w, tx->buf, tx->len);
+	w.len = tx->len; /* the octets are there; only Ns and Nr change */
+	vd_wr_patch_u16(&w, 8, tx->ns);
+	vd_wr_patch_u16(&w, 10, t->nr);
+	t->ack_due = false;
+	if (l2tp_emit(t->chan, t->local_port, t->remote_port, tx->buf, tx->len) < 0)
+		vd_count("l2tp.send_failed", 1);
+}
+
+static void push(struct l2tp_tunnel *t)
+{
+	struct l2tp_tx *tx = t->tx;
+	for (unsigned i = 0; tx && i < t->flying; i++)
+		tx = tx->next;
+	while (tx && t->flying < congestion_window(t)) {
+		transmit(t, tx);
+		t->flying++;
+		if ((int16_t)(tx->ns + 1 - t->ns_sent) > 0)
+			t->ns_sent = tx->ns + 1;
+		tx = tx->next;
+	}
+	if (t->flying && !vd_timer_armed(&t->retransmit))
+		vd_timer_start(&t->retransmit, timeout(t));
+}
+
+void l2tp_queue(struct l2tp_tunnel *t, struct vd_wr *w)
+{
+	l2tp_end(w);
+	struct l2tp_tx *tx = vd_wr_ok(w) ? malloc(sizeof(*tx) + w->len) : NULL;
+	if (!tx) {
+		/* Without this message the conversation cannot go on: the peer's repetitions or our timers end it. */
+		vd_count("l2tp.drop.no_memory", 1);
+		return;
+	}
+	tx->next = NULL;
+	tx->ns = t->ns++;
+	tx->len = (uint16_t)w->len;
+	memcpy(tx->buf, w->base, w->len);
+	*t->tx_end = tx;
+	t->tx_end = &tx->next;
+	t->queued++;
+	push(t);
+}
+
+void l2tp_ack(struct l2tp_tunnel *t)
+{
+	uint8_t room[L2TP_HEADER];
+	struct vd_wr w;
+	vd_wr_init(&w, room, sizeof(room));
+	/* A ZLB carries the next Ns without using it up; messages still waiting in the queue have theirs already. */
+	l2tp_begin(&w, t->remote, 0, t->ns_sent, t->nr);
+	l2tp_end(&w);
+	t->ack_due = false;
+	if (l2tp_emit(t->chan, t->local_port, t->remote_port, room, w.len) < 0)
+		vd_count("l2tp.send_failed", 1);
+}
+
+bool l2tp_acked(struct l2tp_tunnel *t, uint16_t nr)
+{
+	uint16_t first = t->tx ? t->tx->ns : t->ns_sent;
+	if ((int16_t)(nr - t->ns_sent) > 0)
+		return false;
+	if ((int16_t)(nr - first) <= 0)
+		return true;
+	while (t->tx && (int16_t)(nr - t->tx->ns) > 0) {
+		struct l2tp_tx *tx = t->tx;
+		t->tx = tx->next;
+		if (!t->tx)
+			t->tx_end = &t->tx;
+		t->queued--;
+		if (t->flying)
+			t->flying--;
+		free(tx);
+	}
+	if (t->cwnd < t->ssthresh) {
+		t->cwnd++;
+	} else if (t->cwnd < t->window && ++t->cwnd_acks >= t->cwnd) {
+		t->cwnd++;
+		t->cwnd_acks = 0;
+	}
+	t->tries = 0;
+	vd_timer_stop(&t->retransmit);
+	push(t);
+	return true;
+}
+
+void l2tp_resend(struct l2tp_tunnel *t)
+{
+	if (t->tx)
+		transmit(t, t->tx);
+}
+
+void l2tp_queue_clear(struct l2tp_tunnel *t)
+{
+	while (t->tx) {
+		struct l2tp_tx *tx = t->tx;
+		t->tx = tx->next;
+		free(tx);
+	}
+	t->tx_end = &t->tx;
+	t->queued = t->flying = 0;
+	t->tries = 0;
+	vd_timer_stop(&t->retransmit);
+}
+
+void l2tp_on_retransmit(struct vd_timer *timer)
+{
+	struct l2tp_tunnel *t = VD_CONTAINER_OF(timer, struct l2tp_tunnel, retransmit);
+	uint64_t retries = l2tp_knob(t->chan, "retries");
+	if (!t->tx)
+		return;
+	if (t->tries >= retries) {
+		if (t->state == L2TP_TUNNEL_CLOSED) {
+			l2tp_queue_clear(t);
+			return;
+		}
+		/* Android 9 and 10 stop answering HELLO while data flows: a peer that is heard at all is alive. */
+		if (t->state != L2TP_TUNNEL_UP || l2tp_tunnel_silence(t) >= l2tp_cycle(t->chan)) {
+			struct vd_ids ids = l2tp_ids(t->chan, 0);
+			vd_count("l2tp.timeout", 1);
+			vd_log(VD_LOG_NOTICE, "l2tp", &ids, "tunnel %u: no answer after %u retransmissions", t->local, t->tries);
+			if (t->state == L2TP_TUNNEL_REPLY)
+				l2tp_setup_failed(t->chan, 0, "the client asked for an L2TP tunnel but never acknowledged our answer "
+					"(SCCRP): packets to it are lost on the way, or its own SA is gone");
+			l2tp_queue_clear(t);
+			l2tp_tunnel_close(t, 0, 0, "peer does not answer");
+			return;
+		}
+	} else {
+		t->tries++;
+	}
+	t->ssthresh = congestion_window(t) / 2 ? congestion_window(t) / 2 : 1;
+	t->cwnd = 1;
+	t->cwnd_acks = 0;
+	t->flying = 0; /* what was sent behind the head goes again when the head is acknowledged */
+	vd_count("l2tp.retransmitted", 1);
+	push(t);
+}
