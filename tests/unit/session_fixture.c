@@ -334,7 +334,6 @@ void fx_again(void)
 	fake_drain();
 	vd_sessions_fini();
 	vd_objects_fini();
-	vd_state_fini();
 	ck_assert_int_eq(vd_objects_init(), 0);
 	ck_assert_int_eq(vd_sessions_init(), 0);
 	fx.trace[0] = 0;
@@ -346,7 +345,6 @@ void fx_stop(void)
 	fake_drain();
 	vd_sessions_fini();
 	vd_objects_fini();
-	vd_state_fini();
 	fake_fini();
 	vd_conf_install(NULL);
 }
