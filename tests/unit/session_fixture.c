@@ -358,11 +358,12 @@ uint64_t fx_new(const char *connection)
 static void auth_done(void *arg, uint64_t session, const struct vd_answer *answer)
 {
 	(void)arg;
-	(void)session;
 	fx.n_done++;
 	fx.verdict = answer->verdict;
 	fx.err = answer->why;
 	trace("auth-done ");
+	if (fx.close_in_done)
+		vd_session_close(session, "closed inside done", true);
 }
 
 int fx_auth(uint64_t session, const char *user)
@@ -378,13 +379,14 @@ int fx_auth(uint64_t session, const char *user)
 static void configured(void *arg, uint64_t session, const char *stage, const struct vd_error *err)
 {
 	(void)arg;
-	(void)session;
 	fx.n_done++;
 	fx.failed = err;
 	if (err)
 		fx.err = *err;
 	vd_strcpy(fx.stage, sizeof(fx.stage), stage);
 	trace("configured ");
+	if (fx.close_in_done)
+		vd_session_close(session, "closed inside done", true);
 }
 
 int fx_configure(uint64_t session)
@@ -395,12 +397,13 @@ int fx_configure(uint64_t session)
 static void established(void *arg, uint64_t session, const struct vd_error *err)
 {
 	(void)arg;
-	(void)session;
 	fx.n_done++;
 	fx.failed = err;
 	if (err)
 		fx.err = *err;
 	trace("established ");
+	if (fx.close_in_done)
+		vd_session_close(session, "closed inside done", true);
 }
 
 int fx_establish(uint64_t session)
