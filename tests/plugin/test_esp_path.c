@@ -624,7 +624,7 @@ START_TEST(test_export)
 	ck_assert_int_eq(esp->alloc_spi(esp->self, cl[1].chan, &spare), 0);
 	for (int i = 0; i < 70; i++) {
 		size_t len = wrap(&cl[0], a, (const uint8_t *)"abc", 3, 0xc8);
-		if (i % 3)
+		if (i % 3 != 1)
 			vd_datapath_inject(0, &cl[0].path, a, len, 0);
 		dp->chan_send(dp->self, cl[0].chan, "12345678", 8);
 	}
@@ -662,9 +662,7 @@ START_TEST(test_export)
 		/* The window came along: an old packet is a replay, the next one is good. */
 		upper(&cl[0]);
 		vd_datapath_inject(0, &cl[0].path, a, late, 0);
-		memcpy(a, b, late);
 		vd_datapath_inject(0, &cl[0].path, b, late, 0);
-		memcpy(b, a, late);
 		fake_drain();
 		ck_assert_uint_eq(got.punts, 1);
 	}
