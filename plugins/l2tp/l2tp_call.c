@@ -261,8 +261,8 @@ int l2tp_call_restore(struct l2tp_call *c)
 	struct l2tp *self = c->tunnel->chan->self;
 	if (c->state == L2TP_CALL_DEAD)
 		return 0;
-	int rc = add_link(c);
-	if (rc < 0 || (c->state != L2TP_CALL_UP && c->state != L2TP_CALL_STOP))
+	int rc = vd_session_adopt(c->session, &l2tp_owner, self);
+	if (rc < 0 || (rc = add_link(c)) < 0 || (c->state != L2TP_CALL_UP && c->state != L2TP_CALL_STOP))
 		return rc;
 	/* The link opens as for a new call and its own layer then puts its state in; until that is done it stays silent. */
 	struct link_wait *wait = malloc(sizeof(*wait));

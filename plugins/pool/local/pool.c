@@ -184,22 +184,31 @@ int pool_take(struct pool *pool, int family, struct vd_ip *ret_ip)
 	return err;
 }
 
+/* Numbers up to and including x that leave this rest when divided by 256. */
+static uint64_t ending(uint64_t x, unsigned rest)
+{
+	return x < rest ? 0 : (x - rest) / 256 + 1;
+}
+
 void pool_fill(const struct pool *pool, int family, uint64_t *ret_size, uint64_t *ret_leased)
 {
 	const struct pool_range *r;
-	struct vd_ip ip;
-	uint32_t i, n;
+	uint32_t off, a;
+	uint64_t b;
 
 	*ret_size = *ret_leased = 0;
 	for (r = pool->ranges; r < pool->ranges + pool->n_ranges; r++) {
 		if (r->first.family != family)
 			continue;
-		for (n = r->size, i = 0; family == AF_INET && i < r->size; i++) {
-			ip = at_offset(&r->first, i);
-			n -= pool_unusable(pool, &ip);
-		}
-		*ret_size += n;
+		*ret_size += r->size;
 		*ret_leased += r->leased;
+		if (family == AF_INET) {
+			a = vd_ip_u32(&r->first);
+			b = (uint64_t)a + r->size - 1;
+			*ret_size -= ending(b, 0) + ending(b, 255) - (a ? ending(a - 1, 0) + ending(a - 1, 255) : 0);
+		}
+		if (range_of(pool, &pool->facts.gateway, &off) == r && off < r->size && pool->facts.gateway.a[3] % 255)
+			--*ret_size;
 	}
 }
 

@@ -88,6 +88,7 @@ static int import(void *arg, uint16_t version, struct vd_rd *r, enum vd_import_m
 	struct vd_ip ip;
 	uint64_t session;
 	uint8_t tag;
+	size_t i;
 	int ret = 0;
 
 	(void)mode;
@@ -108,8 +109,8 @@ static int import(void *arg, uint16_t version, struct vd_rd *r, enum vd_import_m
 				ret = book_remember(&self->book, name, user, &ip);
 			else
 				ret = book_grant(&self->book, session, name, user, &ip);
-			if (!ret && tag == TAG_LEASE && pools_find(self, name))
-				ret = pool_mark(pools_find(self, name), &ip, true);
+			for (i = 0; !ret && tag == TAG_LEASE && i < self->n; i++)
+				ret = pool_mark(&self->v[i], &ip, true);
 		} else {
 			ret = -EBADMSG;
 		}
