@@ -14,6 +14,7 @@
 #include "core/plugin.h"
 #include "core/session.h"
 #include "core/state.h"
+#include "core/work.h"
 #include "plugins/ike/v1/v1.h"
 #include "tests/lib/fake.h"
 
@@ -231,6 +232,7 @@ void world_start(const char *yaml)
 	setenv("IKE_TEST_PSK_A", "correct horse battery", 1);
 	setenv("IKE_TEST_PSK_B", "tills and routers", 1);
 	fake_init(7);
+	vd_budget_reset();
 	ck_assert_int_eq(vd_objects_init(), 0);
 	fake_service("datapath/1", NULL, &datapath);
 	fake_service("esp/1", NULL, &esp);
