@@ -42,6 +42,8 @@ static int dp_ike_send(void *self, const struct vd_path *path, const void *p, si
 	memcpy(world.sent[i].p, p, len);
 	world.sent[i].len = len;
 	world.sent_path[i] = *path;
+	if (world.wire != NULL)
+		world.wire(path, p, len);
 	return 0;
 }
 
