@@ -230,7 +230,7 @@ static void v1_fini(void *self)
 	struct ike_v1 *v = self;
 	struct vd_ike_version none = { .major = 1 };
 
-	v->stopped = true;
+	v->stopped = v->silent = true;
 	while (v->peers != NULL)
 		ike_v1_peer_discard(v->peers, "stopping", false);
 	half_open_free(v);
