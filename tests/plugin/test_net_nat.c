@@ -1,4 +1,5 @@
-/* net_nat with the core's own priv/1 and real nftables, in a network namespace of the test's own. Skipped without root. */
+/* net_nat with the core's own priv/1 and real nftables, in a network namespace of the test's own. Skipped without
+ * root. */
 #include <config.h>
 
 #include "core/plugin.h"

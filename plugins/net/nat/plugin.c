@@ -1,6 +1,6 @@
-/* net_nat: clients of connections with "egress: masquerade" go out with the gateway's address. One nftables table of our
- * own, replaced as a whole in one transaction whenever pools or the configuration change. (No chain of ours could let a
- * packet through that another table drops: a host firewall has to allow forwarding for these ranges itself.) */
+/* net_nat: clients of connections with "egress: masquerade" go out with the gateway's address. One nftables table of
+ * our own, replaced as a whole in one transaction whenever pools or the configuration change. (No chain of ours could
+ * let a packet through that another table drops: a host firewall has to allow forwarding for these ranges itself.) */
 #include <viaduct/log.h>
 #include <viaduct/plugin.h>
 #include <viaduct/priv.h>
@@ -59,7 +59,8 @@ static bool masqueraded(const char *pool)
 	return false;
 }
 
-static size_t add(char *out, size_t size, size_t len, const struct vd_pool_up *pool, const char *field, const char *verdict)
+static size_t add(char *out, size_t size, size_t len, const struct vd_pool_up *pool, const char *field,
+	const char *verdict)
 {
 	char first[VD_IP_TEXT], last[VD_IP_TEXT];
 

@@ -1,6 +1,6 @@
 /* net_tun: the TUN device of the gateway: opened at start with a queue per worker and given to the data path; addresses
- * and routes of the pools on it; routes to networks behind clients. The device, and with it every address and route, goes
- * when the data path closes its queues. */
+ * and routes of the pools on it; routes to networks behind clients. The device, and with it every address and route,
+ * goes when the data path closes its queues. */
 #include "plugins/net/tun/cover.h"
 
 #include <viaduct/datapath.h>
@@ -17,8 +17,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-/* Two full vectors, so that a worker coming back to the device finds work. In super-packets of 64 KiB that is at most 8 MiB,
- * 67 ms at 1 Gbit/s; the kernel's default of 500 would be a quarter of a second. */
+/* Two full vectors, so that a worker coming back to the device finds work. In super-packets of 64 KiB that is at most 8
+ * MiB, 67 ms at 1 Gbit/s; the kernel's default of 500 would be a quarter of a second. */
 #define TXQUEUELEN 128
 #define ROUTES_MAX 65536 /* of an import */
 
@@ -376,6 +376,7 @@ static const struct vd_opt schema[] = {
 static const char *const provides[] = { "tun/1", NULL };
 static const char *const needs[] = { "priv/1", "datapath/1", NULL };
 
-VD_PLUGIN(net_tun, .version = "1.0", .license = "MIT", .summary = "TUN device, addresses and routes of pools and sessions",
+VD_PLUGIN(net_tun, .version = "1.0", .license = "MIT",
+	.summary = "TUN device, addresses and routes of pools and sessions",
 	.provides = provides, .needs = needs, .schema = schema, .init = tun_init, .start = tun_start, .stop = tun_stop,
 	.fini = tun_fini);
