@@ -36,6 +36,7 @@ struct tun_route {
 };
 
 struct tun {
+	struct vd_host *host;
 	const struct vd_priv_1 *priv;
 	const struct vd_datapath_1 *dp;
 	char dev[16];
@@ -284,7 +285,7 @@ static void on_tun(void *arg, const int *fds, unsigned n, const char *name, cons
 	int ret = -ECANCELED;
 
 	if (err) {
-		vd_log(VD_LOG_ERROR, "net_tun", NULL, "%s", err->text);
+		vd_host_failed(t->host, err); /* without a device there is no way for packets */
 		return;
 	}
 	vd_strcpy(t->dev, sizeof(t->dev), name);
@@ -311,6 +312,7 @@ static int tun_init(struct vd_host *host, void **ret_self, struct vd_error *err)
 	int ret = -ENOMEM;
 
 	if (t) {
+		t->host = host;
 		t->priv = vd_service_find("priv/1", NULL);
 		t->dp = vd_service_find("datapath/1", NULL);
 		ret = t->priv && t->dp ? 0 : -ENOENT;
