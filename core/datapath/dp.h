@@ -256,6 +256,7 @@ struct dp_route {
 
 struct dp_link {
 	struct dp_node node;
+	unsigned worker;
 	struct dp_wlink w;
 };
 

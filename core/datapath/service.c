@@ -430,6 +430,7 @@ static int link_add(void *self, const struct vd_link_desc *link, void (*done)(vo
 		return -ENOMEM;
 	int rc = session_place(dp, s, c);
 	if (!rc) {
+		l->worker = s->worker;
 		l->w = (struct dp_wlink){ .chan = link->chan, .key = link->key, .session = link->session,
 			.index = s->w->index, .up = link->up, .state = link->state };
 		rc = dp_call(dp, s->worker, w_link_add, &l->w, done, arg);
@@ -467,17 +468,15 @@ static void link_deleted(void *arg)
 static int link_del(void *self, uint64_t chan, uint64_t key, void (*done)(void *arg), void *arg)
 {
 	struct vd_datapath *dp = self;
-	struct dp_link *l = link_of(dp, chan, key);
-	struct dp_node *n = dp_map_find(&dp->chans, chan);
-	if (!l || !n)
+	struct dp_link *l = link_of(dp, chan, key); /* its channel may be gone already */
+	if (!l)
 		return -ENOENT;
 	struct link_op *op = malloc(sizeof(*op));
 	if (!op)
 		return -ENOMEM;
 	*op = (struct link_op){ l, done, arg };
-	struct dp_chan *c = VD_CONTAINER_OF(n, struct dp_chan, node);
 	struct dp_session *s = session_of(dp, l->w.session);
-	int rc = dp_call(dp, c->chan->home % dp->n_workers, w_link_del, op, link_deleted, op);
+	int rc = dp_call(dp, l->worker, w_link_del, op, link_deleted, op);
 	if (rc < 0) {
 		free(op);
 		return rc;
