@@ -27,7 +27,8 @@ static unsigned workers(void *self)
 	return ((struct vd_datapath *)self)->n_workers;
 }
 
-static int ike_input(void *self, void (*fn)(void *arg, const struct vd_path *path, const uint8_t *p, size_t len), void *arg)
+static int ike_input(void *self, void (*fn)(void *arg, const struct vd_path *path, const uint8_t *p, size_t len),
+	void *arg)
 {
 	struct vd_datapath *dp = self;
 	if (fn && dp->ike_input)
@@ -49,7 +50,8 @@ static int esp_input(void *self, vd_esp_input_fn *fn)
 	return 0;
 }
 
-static int call(void *self, uint8_t home, void (*fn)(struct vd_worker *w, void *arg), void (*done)(void *arg), void *arg)
+static int call(void *self, uint8_t home, void (*fn)(struct vd_worker *w, void *arg), void (*done)(void *arg),
+	void *arg)
 {
 	struct vd_datapath *dp = self;
 	return dp->n_workers ? dp_call(dp, home % dp->n_workers, fn, arg, done, arg) : -ESHUTDOWN;
@@ -385,8 +387,8 @@ static int session_counters(void *self, uint64_t session,
 	return rc;
 }
 
-static int session_punt(void *self, uint64_t session, void (*punt)(void *arg, uint64_t session, const uint8_t *p, size_t len),
-	void *arg)
+static int session_punt(void *self, uint64_t session,
+	void (*punt)(void *arg, uint64_t session, const uint8_t *p, size_t len), void *arg)
 {
 	struct vd_datapath *dp = self;
 	struct dp_session *s = punt ? session_make(dp, session) : session_of(dp, session);
