@@ -89,7 +89,9 @@ vm_end_session() { # FILE: kills a process that leads a session of its own, with
 
 # ---- namespaces ----
 vm_ns() { # NAME
-	ip netns add "$1" && ip -n "$1" link set lo up
+	# Without duplicate address detection a snapshot does not change by itself a second later.
+	ip netns add "$1" && ip netns exec "$1" sysctl -qw net.ipv6.conf.all.accept_dad=0 net.ipv6.conf.default.accept_dad=0 &&
+		ip -n "$1" link set lo up
 }
 vm_bridge() { # NAMESPACE ADDRESS
 	ip -n "$1" link add br0 type bridge forward_delay 0 && ip -n "$1" addr add "$2" dev br0 && ip -n "$1" link set br0 up
