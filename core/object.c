@@ -9,6 +9,7 @@
 #include <viaduct/plugin.h>
 #include <viaduct/state.h>
 
+#include "core/id.h"
 #include "core/object.h"
 #include "core/session.h"
 
@@ -36,41 +37,12 @@ struct chan {
 
 static struct {
 	bool ready;
-	uint64_t next_id;
 	struct vd_table peers, remotes, chans;
 	struct vd_link all_peers, all_chans;
 	struct vd_link work; /* peers that are being closed and have a next step; one deferred call each */
 	uint32_t load[SLOTS];
 	struct vd_timer retry; /* goes on with closing when vd_defer had no memory */
 } reg;
-
-/* ---- ids ---- */
-uint64_t vd_id_new(void)
-{
-	if (!reg.next_id)
-		reg.next_id = 1;
-	return reg.next_id++;
-}
-
-uint64_t vd_id_peek(void)
-{
-	return reg.next_id ? reg.next_id : 1;
-}
-
-void vd_id_restore(uint64_t next)
-{
-	if (next > reg.next_id)
-		reg.next_id = next;
-}
-
-char *vd_id_format(char letter, uint64_t id, char out[VD_ID_BUF])
-{
-	if (id)
-		vd_format(out, VD_ID_BUF, "%c-%llu", letter, (unsigned long long)id);
-	else
-		vd_strcpy(out, VD_ID_BUF, "-");
-	return out;
-}
 
 /* ---- timelines ---- */
 void vd_timeline_add(struct vd_timeline *t, const char *fmt, va_list ap)
@@ -668,8 +640,6 @@ int vd_objects_init(void)
 
 void vd_objects_fini(void)
 {
-	uint64_t next_id = reg.next_id;
-
 	if (!reg.ready)
 		return;
 	while (!vd_link_empty(&reg.all_chans)) {
@@ -686,5 +656,4 @@ void vd_objects_fini(void)
 	vd_table_fini(&reg.remotes);
 	vd_table_fini(&reg.chans);
 	memset(&reg, 0, sizeof(reg));
-	reg.next_id = next_id; /* ids are not reused even by another start within this process */
 }

@@ -102,10 +102,6 @@ struct vd_link *vd_chan_sessions(uint64_t chan);
 /* Told by session.c after a session left a channel's list, so that closing can go on. */
 void vd_chan_session_left(uint64_t chan);
 
-/* The next id, for export, and its restoration: never moves back. */
-uint64_t vd_id_peek(void);
-void vd_id_restore(uint64_t next);
-
 /* How the core's layers write addresses and texts (u16 length, octets). Reading marks r failed when it does not fit. */
 void vd_sa_write(struct vd_wr *w, const struct vd_sa *sa);
 void vd_sa_read(struct vd_rd *r, struct vd_sa *ret_sa);

@@ -307,7 +307,9 @@ void vd_bringup_gone(const char *realm, const char *user)
 
 int vd_bringup_init(void)
 {
-	return vd_provide(NULL, "admit", "core", admit_ask, admit_cancel, NULL);
+	int res = vd_provide(NULL, "admit", "core", admit_ask, admit_cancel, NULL);
+
+	return res == -EEXIST ? 0 : res; /* it has no state: the one of an earlier start serves */
 }
 
 /* ---- step 3: routes, workers, up ---- */

@@ -7,6 +7,7 @@
 #include <viaduct/loop.h>
 #include <viaduct/plugin.h>
 
+#include "core/id.h"
 #include "core/session.h"
 
 #define LAYER_VERSION 1

@@ -13,6 +13,7 @@
 #include "core/datapath/dp.h"
 
 struct vd_datapath *dp_instance;
+static struct vd_datapath_1 table; /* outlives the instance: the registry keeps its address */
 
 /* Zeroed, on its own cache lines. */
 static void *room_new(size_t size)
@@ -51,8 +52,11 @@ int vd_datapath_init(void)
 	if (dp_map_init(&dp->chans, 4096) || dp_map_init(&dp->sessions, 4096) || dp_map_init(&dp->links, 4096) ||
 		dp_map_init(&dp->routes, 4096))
 		rc = -ENOMEM;
+	table = dp->service;
 	if (!rc)
-		rc = vd_service_provide(NULL, "datapath/1", NULL, &dp->service);
+		rc = vd_service_provide(NULL, "datapath/1", NULL, &table);
+	if (rc == -EEXIST)
+		rc = 0; /* our own, of an instance before this one */
 	if (rc)
 		vd_datapath_fini();
 	return rc;

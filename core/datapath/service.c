@@ -40,9 +40,12 @@ static int ike_input(void *self, void (*fn)(void *arg, const struct vd_path *pat
 static int esp_input(void *self, vd_esp_input_fn *fn)
 {
 	struct vd_datapath *dp = self;
-	if (dp->n_workers || (fn && dp->esp_input))
+	/* Not while threads run. */
+	if ((dp->n_workers && !dp->inline_mode) || (fn && dp->esp_input))
 		return -EBUSY;
 	dp->esp_input = fn;
+	for (unsigned i = 0; i < dp->n_workers; i++)
+		dp->w[i]->esp_input = fn;
 	return 0;
 }
 

@@ -1,7 +1,4 @@
 /* Viaduct: system calls of a worker: receiving in batches, reading TUN, sending one datagram. */
-#ifndef _GNU_SOURCE
-#define _GNU_SOURCE 1 /* recvmmsg, struct in6_pktinfo */
-#endif
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/udp.h>

@@ -1,5 +1,4 @@
-/* What the tests of the configuration share: schemas of plugins that do not exist yet, and doubles that stand in only
- * where the core has none of its own. */
+/* What the tests of the configuration share: schemas of plugins that do not exist yet, and a folder for files. */
 #ifndef TEST_CONF_COMMON_H
 #define TEST_CONF_COMMON_H
 
@@ -11,29 +10,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 #include <viaduct/loop.h>
-#include <viaduct/object.h>
 
 #include "core/conf.h"
-#include "core/keys.h"
 #include "tests/lib/fake.h"
-
-static uint64_t keys_made, keys_gone;
-
-__attribute__((weak)) uint64_t vd_keys_add(const void *data, size_t len)
-{
-	return data && len ? ++keys_made : 0;
-}
-
-__attribute__((weak)) void vd_keys_remove(uint64_t id)
-{
-	keys_gone += id != 0;
-}
-
-__attribute__((weak)) char *vd_id_format(char letter, uint64_t id, char out[VD_ID_BUF])
-{
-	vd_format(out, VD_ID_BUF, "%c-%llu", letter, (unsigned long long)id);
-	return out;
-}
 
 static const struct vd_opt other_schema[] = {
 	{ "users.*", VD_T_MAP, 0, NULL, NULL, "Users." },

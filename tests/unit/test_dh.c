@@ -3,6 +3,7 @@
 #include <viaduct/crypto.h>
 
 #include "core/crypto/dh_modp.h"
+#include "tests/lib/fake.h"
 
 #include <check.h>
 #include <errno.h>
@@ -293,6 +294,11 @@ START_TEST(ecp_exponent_range)
 }
 END_TEST
 
+static void setup(void)
+{
+	fake_init(3);
+}
+
 int main(void)
 {
 	Suite *suite = suite_create("dh");
@@ -300,6 +306,7 @@ int main(void)
 	SRunner *runner;
 	int failed;
 
+	tcase_add_checked_fixture(tc, setup, fake_fini);
 	tcase_set_timeout(tc, 120); /* modp8192 under sanitizers on a busy machine */
 	tcase_add_loop_test(tc, modp_constants, 0, VD_ARRAY_SIZE(modp_groups));
 	tcase_add_loop_test(tc, modp_exponents, 0, VD_ARRAY_SIZE(modp_groups));

@@ -111,7 +111,7 @@ static bool keep_nak(uint8_t type)
 	return type == IPCP_ADDRESS;
 }
 
-static void accept(struct ppp_cp *cp)
+static void take(struct ppp_cp *cp)
 {
 	(void)cp; /* only the leased values are ever accepted, and those the session has */
 }
@@ -163,7 +163,7 @@ const struct ppp_cp_kind ppp_ipcp = {
 	.option = option,
 	.missing = missing,
 	.keep_nak = keep_nak,
-	.accept = accept,
+	.accept = take,
 	.refused = refused,
 	.terminate = terminate,
 	.up = up,

@@ -97,7 +97,7 @@ static enum ppp_judgement option(struct ppp_cp *cp, uint8_t type, const uint8_t 
 	}
 }
 
-static void accept(struct ppp_cp *cp)
+static void take(struct ppp_cp *cp)
 {
 	cp->link->peer = cp->link->staged;
 }
@@ -299,7 +299,7 @@ const struct ppp_cp_kind ppp_lcp = {
 	.request = request,
 	.begin = begin,
 	.option = option,
-	.accept = accept,
+	.accept = take,
 	.refused = refused,
 	.extra = extra,
 	.opened_extra = opened_extra,

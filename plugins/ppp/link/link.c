@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <stdio.h>
 #include <string.h>
 
 struct ppp_link *ppp_link_find(struct ppp_self *self, uint64_t session)

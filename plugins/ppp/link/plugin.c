@@ -23,6 +23,16 @@ static const struct vd_opt schema[] = {
 		"So many unanswered LCP echoes in a row end the session; 0 never asks." },
 	{ "ppp.setup_timeout", VD_T_DURATION, VD_OPT_KNOB | VD_OPT_LIVE, "60s", "5s..10m",
 		"A client whose PPP is not up after this time is dropped." },
+	{ "connections.*.ppp", VD_T_MAP, 0, NULL, NULL, "PPP knobs for the clients of this connection." },
+	{ "connections.*.ppp.auth", VD_T_WORD, VD_OPT_LIST | VD_OPT_LIVE, NULL, "mschapv2|chap|pap|eap",
+		"How clients prove who they are, the preferred method first; without it all loaded methods but PAP, the "
+		"strongest first." },
+	{ "connections.*.ppp.echo_interval", VD_T_DURATION, VD_OPT_LIVE, NULL, "1s..1h",
+		"After this much silence the client is asked whether it is still there." },
+	{ "connections.*.ppp.echo_failures", VD_T_UINT, VD_OPT_LIVE, NULL, "0..100",
+		"So many unanswered LCP echoes in a row end the session; 0 never asks." },
+	{ "connections.*.ppp.setup_timeout", VD_T_DURATION, VD_OPT_LIVE, NULL, "5s..10m",
+		"A client whose PPP is not up after this time is dropped." },
 	{ NULL },
 };
 

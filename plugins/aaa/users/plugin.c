@@ -1,0 +1,147 @@
+/* aaa_users: the provider "users" of authenticate, from YAML files. It holds no state that a restart could lose. */
+#include "plugins/aaa/users/users.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <viaduct/log.h>
+#include <viaduct/loop.h>
+
+struct users {
+	struct users_file *files;
+	size_t n;
+};
+
+static const struct vd_opt schema[] = {
+	{ "users.*", VD_T_MAP, 0, NULL, NULL, "A set of accounts; realms name it as users/NAME." },
+	{ "users.*.file", VD_T_PATH, VD_OPT_REQUIRED | VD_OPT_LIVE, NULL, NULL,
+		"YAML file of accounts; read again when it changes." },
+	{ NULL },
+};
+
+static struct users_file *find(struct users *self, const char *name)
+{
+	size_t i;
+
+	for (i = 0; i < self->n; i++)
+		if (!strcmp(self->files[i].name, name))
+			return &self->files[i];
+	return NULL;
+}
+
+static void drop_files(struct users_file *files, size_t n)
+{
+	size_t i;
+
+	for (i = 0; i < n; i++)
+		users_file_clear(&files[i]);
+	free(files);
+}
+
+/* Reads all files of the configuration. strict: the first wrong one is a failure; otherwise it keeps what it had. */
+static int read_all(struct users *self, bool strict, struct vd_error *err)
+{
+	const struct vd_conf *conf = vd_conf_current();
+	const struct vd_conf_node *section = vd_conf_at(conf, NULL, "users"), *node;
+	size_t n = vd_conf_count(section), i;
+	struct users_file *files = calloc(n + 1, sizeof(*files)), *old;
+	struct vd_error why;
+	int ret;
+
+	if (!files)
+		return vd_error_set(err, -ENOMEM, "out of memory");
+	for (i = 0; i < n; i++) {
+		node = vd_conf_nth(section, i);
+		vd_strcpy(files[i].name, sizeof(files[i].name), vd_conf_name(node));
+		vd_strcpy(files[i].path, sizeof(files[i].path), vd_conf_str(vd_conf_at(conf, node, "file")));
+		vd_random(files[i].blind, sizeof(files[i].blind));
+		old = find(self, files[i].name);
+		if (old)
+			files[i].conf = vd_conf_ref(old->conf);
+		ret = users_file_load(&files[i], &why);
+		if (ret && strict) {
+			vd_error_set(err, ret, "users.%s.file: %s", files[i].name, why.text);
+			drop_files(files, n);
+			return ret;
+		}
+		if (ret)
+			vd_log(VD_LOG_ERROR, "users", NULL, "users/%s keeps what it had: %s", files[i].name, why.text);
+	}
+	drop_files(self->files, self->n);
+	self->files = files;
+	self->n = n;
+	return 0;
+}
+
+static void authenticate(void *arg, const struct vd_ask *ask)
+{
+	struct users *self = arg;
+	struct users_file *file = find(self, ask->instance);
+	struct vd_authenticated answer = { 0 };
+	struct vd_error why = { 0 };
+	enum vd_verdict verdict;
+	int ret;
+
+	if (!file) {
+		vd_reply(ask->ticket, VD_PASS, NULL, NULL);
+		return;
+	}
+	ret = users_file_refresh(file, &why);
+	if (ret < 0)
+		vd_log(VD_LOG_ERROR, "users", NULL, "users/%s keeps what it had: %s", file->name, why.text);
+	else if (ret)
+		vd_log(VD_LOG_NOTICE, "users", NULL, "users/%s was read again", file->name);
+	memset(&why, 0, sizeof(why));
+	if (!file->conf) {
+		vd_error_set(&why, -ENOENT, "users/%s has not been read yet: see the log", file->name);
+		vd_reply(ask->ticket, VD_UNAVAILABLE, NULL, &why);
+		return;
+	}
+	verdict = users_check(file, ask->data, &answer, &why);
+	vd_count(verdict == VD_ACCEPT ? "aaa_users.accepted" : "aaa_users.rejected", 1);
+	vd_reply(ask->ticket, verdict, verdict == VD_ACCEPT ? &answer : NULL, verdict == VD_REJECT ? &why : NULL);
+	vd_wipe(&answer, sizeof(answer));
+}
+
+static int init(struct vd_host *host, void **ret_self, struct vd_error *err)
+{
+	struct users *self = calloc(1, sizeof(*self));
+	int ret;
+
+	if (!self)
+		return vd_error_set(err, -ENOMEM, "out of memory");
+	ret = read_all(self, true, err);
+	if (!ret) {
+		ret = vd_provide(host, "authenticate", "users", authenticate, NULL, self);
+		if (ret)
+			vd_error_set(err, ret, "cannot provide authenticate as users");
+	}
+	if (ret) {
+		drop_files(self->files, self->n);
+		free(self);
+		return ret;
+	}
+	*ret_self = self;
+	return 0;
+}
+
+static void reload(void *self)
+{
+	struct vd_error err;
+
+	if (read_all(self, false, &err))
+		vd_log(VD_LOG_ERROR, "users", NULL, "%s", err.text);
+}
+
+static void fini(void *arg)
+{
+	struct users *self = arg;
+
+	drop_files(self->files, self->n);
+	free(self);
+}
+
+static const char *const provides[] = { "authenticate/users", NULL };
+
+VD_PLUGIN(aaa_users, .version = "1.0", .license = "MIT", .summary = "accounts in YAML files", .provides = provides,
+	.schema = schema, .init = init, .reload = reload, .fini = fini);

@@ -1,0 +1,151 @@
+/* esp_userspace: ESP (RFC 4303) in worker threads. *_stage.c is what workers run; the rest is the control thread's.
+ *
+ * An SA is made on the control thread, keys and all, and given to the worker of its peer's home slot; from then on that
+ * worker alone touches what is marked "worker", without locks or atomics, until a command has taken the SA back. */
+#ifndef ESP_USERSPACE_ESP_H
+#define ESP_USERSPACE_ESP_H
+
+#include <openssl/evp.h>
+
+#include <viaduct/esp.h>
+#include <viaduct/loop.h>
+#include <viaduct/object.h>
+#include <viaduct/plugin.h>
+#include <viaduct/state.h>
+
+#define ESP_BUCKETS 4096u
+#define ESP_WINDOW 1024u
+#define ESP_WINDOW_MAX 4096u
+#define ESP_ICV_MAX 32u
+#define ESP_SAS_MAX 16u    /* of one channel and direction */
+#define ESP_RESERVED_MAX 8u /* SPIs of one channel that wait for their SA */
+#define ESP_TAKEOVER (1u << 20)
+
+struct esp_suite {
+	uint8_t encr, integ;
+	uint16_t key_bits;
+	uint8_t iv, icv, align; /* octets; align: of what is encrypted */
+	bool aead;
+	uint8_t key, salt, integ_key;
+	const char *cipher, *md;
+};
+
+struct esp_crypt {
+	struct esp_suite suite;
+	EVP_CIPHER_CTX *ctx;   /* keyed */
+	EVP_CIPHER_CTX *ivgen; /* CBC, outbound: AES under a key of its own */
+	EVP_MAC_CTX *mac;      /* keyed */
+	uint8_t salt[4];
+	uint64_t iv;           /* AEAD: epoch(16) | counter(48); CBC: number of the next IV */
+};
+
+/* RFC 6479. bits has room for one word more than the window needs, so that moving on clears whole words. */
+struct esp_window {
+	uint32_t size, words; /* packets; words a power of two */
+	uint64_t top;         /* highest number seen, 0: none */
+	uint64_t bits[128];
+};
+
+struct esp_chan;
+struct esp_sa {
+	struct esp_sa *next;    /* control: of its channel, oldest first */
+	struct esp_sa *chain;   /* worker: of its bucket */
+	struct esp_chan *chan;
+	bool in;
+	struct vd_esp_sa desc;  /* constant; a reference of keymat is held */
+	struct esp_crypt crypt; /* worker */
+	struct esp_window window; /* worker, inbound */
+	uint64_t seq;           /* worker, outbound: last number used */
+	uint64_t packets, bytes; /* worker */
+	bool soft_told, hard_told, first_told; /* worker */
+};
+
+struct esp_chan {
+	struct vd_chan c;       /* first; c.lower is the current outbound SA */
+	struct esp *esp;
+	/* worker */
+	struct vd_path path, seen;
+	bool seen_told;
+	uint64_t alive_told;
+	enum vd_esp_mode mode;  /* constant */
+	/* control */
+	struct esp_chan *next;
+	struct vd_path control_path;
+	char upper[16];
+	const struct vd_esp_events *events;
+	void *arg;
+	struct esp_sa *in, *out;
+	uint32_t reserved[ESP_RESERVED_MAX];
+	bool have_in, have_out, up, closing;
+	uint64_t last_in;
+	char reason[VD_ID_TEXT];
+};
+
+struct esp_table { /* one per worker */
+	struct esp_sa *bucket[ESP_BUCKETS];
+};
+
+struct esp {
+	const struct vd_datapath_1 *dp;
+	struct vd_host *host;
+	struct vd_esp_1 service;
+	struct esp_chan *chan[ESP_BUCKETS];
+	struct esp_table *table[VD_MAX_WORKERS];
+	bool tables;
+};
+
+/* ---- suite.c ---- */
+/* -EOPNOTSUPP for what we cannot do. */
+int esp_suite(uint8_t encr, uint16_t key_bits, uint8_t integ, struct esp_suite *ret_suite);
+size_t esp_suite_keymat(const struct esp_suite *s);
+/* Keys the contexts. in: for opening. */
+int esp_crypt_init(struct esp_crypt *c, const struct esp_suite *s, const struct vd_secret *keymat, bool in);
+void esp_crypt_fini(struct esp_crypt *c);
+/* Fills in limits that are 0 (DESIGN: SA life). */
+void esp_limits(const struct esp_suite *s, struct vd_esp_sa *sa);
+/* Largest datagram that fits outer_mtu on this path with this suite; NULL: with any. */
+uint16_t esp_mtu(const struct esp_suite *s, const struct vd_path *path, uint16_t outer_mtu);
+
+/* ---- sa.c, channel.c, export.c ---- */
+struct esp_chan *esp_chan_find(struct esp *esp, uint64_t id);
+struct esp_chan *esp_chan_make(struct esp *esp, uint64_t id, uint64_t peer, uint8_t home, enum vd_esp_mode mode,
+	const struct vd_path *path, const char *upper);
+void esp_chan_free(struct esp *esp, struct esp_chan *c);
+int esp_tables(struct esp *esp);
+int esp_sa_make(struct esp_chan *c, const struct vd_esp_sa *desc, bool in, struct esp_sa **ret_sa);
+void esp_sa_free(struct esp_sa *sa);
+/* Puts a made SA on its channel and worker; done when it is there. */
+int esp_sa_install(struct esp *esp, struct esp_sa *sa, void (*done)(void *arg), void *arg);
+void esp_sa_service(struct vd_esp_1 *service);
+void esp_chan_service(struct vd_esp_1 *service);
+extern const struct vd_layer esp_layer;
+/* Told by workers; run on the control thread. */
+void esp_on_soft(void *arg, uint64_t chan, uint64_t sa);
+void esp_on_hard(void *arg, uint64_t chan, uint64_t sa);
+void esp_on_first(void *arg, uint64_t chan, uint64_t spi);
+void esp_on_moved(void *arg, uint64_t chan, uint64_t unused);
+void esp_on_alive(void *arg, uint64_t chan, uint64_t unused);
+#define ESP_TOLD_IN (1ull << 32) /* in the number told by soft and hard: an inbound SPI */
+
+/* ---- window_stage.c ---- */
+void esp_window_init(struct esp_window *w, uint32_t size);
+/* May this number still come? Changes nothing. */
+bool esp_window_check(const struct esp_window *w, uint64_t seq);
+/* After authentication. True when it is the newest. */
+bool esp_window_update(struct esp_window *w, uint64_t seq);
+
+/* ---- crypt_stage.c ---- */
+/* esp: SPI, sequence number, IV (written here), text octets of plain text with trailer, then room for the ICV. */
+bool esp_seal(struct esp_crypt *c, uint8_t *esp, size_t text);
+/* The whole packet; on success the text behind the IV is plain and its length returned, else -1. */
+long esp_open(struct esp_crypt *c, uint8_t *esp, size_t len);
+
+/* ---- in_stage.c, out_stage.c ---- */
+/* Slot of the worker's esp_table. A static, because esp_input has no argument; set by init. */
+extern unsigned esp_slot;
+vd_esp_input_fn esp_input;
+void esp_output(struct vd_worker *w, struct vd_chan *chan, struct vd_vec *vec);
+void esp_table_add(struct esp_table *t, struct esp_sa *sa);
+void esp_table_del(struct esp_table *t, struct esp_sa *sa);
+
+#endif

@@ -1,0 +1,44 @@
+/* Viaduct: the anti-replay window without bit shifting (RFC 6479), owned by one worker. */
+#include <string.h>
+
+#include "esp.h"
+
+void esp_window_init(struct esp_window *w, uint32_t size)
+{
+	memset(w, 0, sizeof(*w));
+	if (size < 64)
+		size = 64;
+	if (size > ESP_WINDOW_MAX)
+		size = ESP_WINDOW_MAX;
+	w->size = size;
+	/* One word is always partly outside the window. */
+	for (w->words = 2; w->words * 64 < size + 64; w->words *= 2)
+		continue;
+}
+
+static bool bit(const struct esp_window *w, uint64_t seq)
+{
+	return w->bits[(seq >> 6) & (w->words - 1)] >> (seq & 63) & 1;
+}
+
+bool esp_window_check(const struct esp_window *w, uint64_t seq)
+{
+	if (!seq)
+		return false; /* RFC 4303 section 3.3.3: the first is 1 */
+	if (seq > w->top)
+		return true;
+	return w->top - seq < w->size && !bit(w, seq);
+}
+
+bool esp_window_update(struct esp_window *w, uint64_t seq)
+{
+	bool newest = seq > w->top;
+	if (newest) {
+		uint64_t steps = (seq >> 6) - (w->top >> 6);
+		for (uint64_t i = 1; i <= steps && i <= w->words; i++)
+			w->bits[((w->top >> 6) + i) & (w->words - 1)] = 0;
+		w->top = seq;
+	}
+	w->bits[(seq >> 6) & (w->words - 1)] |= 1ull << (seq & 63);
+	return newest;
+}

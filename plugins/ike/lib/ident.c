@@ -1,0 +1,92 @@
+#include "ident.h"
+
+#include <errno.h>
+#include <openssl/x509.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <viaduct/bytes.h>
+
+/* Truncates; what a terminal could misread becomes a question mark. */
+static void print_text(struct ike_ident *id, const uint8_t *p, size_t n)
+{
+	size_t i;
+
+	for (i = 0; i < n && i < sizeof(id->text) - 1; i++)
+		id->text[i] = p[i] > 0x20 && p[i] < 0x7f ? (char)p[i] : '?';
+	id->text[i] = '\0';
+}
+
+static int print_dn(struct ike_ident *id, const uint8_t *p, size_t n)
+{
+	const unsigned char *at = p;
+	X509_NAME *name = d2i_X509_NAME(NULL, &at, (long)n);
+
+	if (name == NULL)
+		return -EBADMSG;
+	BIO *bio = BIO_new(BIO_s_mem());
+	if (bio == NULL) {
+		X509_NAME_free(name);
+		return -ENOMEM;
+	}
+	char *text = NULL;
+	X509_NAME_print_ex(bio, name, 0, XN_FLAG_RFC2253);
+	long len = BIO_get_mem_data(bio, &text);
+	size_t i;
+	for (i = 0; (long)i < len && i < sizeof(id->text) - 1; i++)
+		id->text[i] = text[i] >= 0x20 && text[i] < 0x7f ? text[i] : '?';
+	id->text[i] = '\0';
+	BIO_free(bio);
+	X509_NAME_free(name);
+	return 0;
+}
+
+int ike_ident_parse(const uint8_t *body, size_t len, struct ike_ident *ret_ident)
+{
+	struct ike_ident id = { 0 };
+	struct vd_ip ip = { 0 };
+	struct vd_rd r;
+	size_t n;
+	int rc = 0;
+
+	vd_rd_init(&r, body, len);
+	id.type = vd_rd_u8(&r);
+	id.proto = vd_rd_u8(&r);
+	id.port = vd_rd_u16(&r);
+	if (!vd_rd_ok(&r))
+		return -EBADMSG;
+	const uint8_t *p = vd_rd_rest(&r, &n);
+	switch (id.type) {
+	case IKE_ID_IPV4_ADDR:
+	case IKE_ID_IPV6_ADDR: {
+		size_t want = id.type == IKE_ID_IPV4_ADDR ? 4 : 16;
+
+		if (n != want)
+			return -EBADMSG;
+		ip.family = want == 4 ? AF_INET : AF_INET6;
+		memcpy(ip.a, p, want);
+		vd_ip_format(&ip, id.text);
+		break;
+	}
+	case IKE_ID_FQDN:
+	case IKE_ID_USER_FQDN:
+		if (n == 0)
+			return -EBADMSG;
+		print_text(&id, p, n);
+		break;
+	case IKE_ID_KEY_ID: {
+		char hex[VD_ID_TEXT - 6];
+
+		vd_format(id.text, sizeof(id.text), "keyid:%s", vd_hex(hex, sizeof(hex), p, n));
+		break;
+	}
+	case IKE_ID_DER_ASN1_DN:
+		rc = print_dn(&id, p, n);
+		break;
+	default:
+		vd_format(id.text, sizeof(id.text), "type-%u", id.type);
+		rc = -EPROTONOSUPPORT;
+	}
+	if (rc == 0 || rc == -EPROTONOSUPPORT)
+		*ret_ident = id;
+	return rc;
+}

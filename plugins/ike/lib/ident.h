@@ -1,0 +1,22 @@
+/* Identities as in ID payloads (RFC 2407 section 4.6.2), printed for people and compared as text. */
+#ifndef IKE_LIB_IDENT_H
+#define IKE_LIB_IDENT_H
+
+#include <viaduct/topics.h>
+
+enum ike_id_type {
+	IKE_ID_IPV4_ADDR = 1, IKE_ID_FQDN = 2, IKE_ID_USER_FQDN = 3, IKE_ID_IPV4_SUBNET = 4, IKE_ID_IPV6_ADDR = 5,
+	IKE_ID_IPV6_SUBNET = 6, IKE_ID_DER_ASN1_DN = 9, IKE_ID_KEY_ID = 11,
+};
+
+struct ike_ident {
+	uint8_t type, proto;
+	uint16_t port;
+	char text[VD_ID_TEXT]; /* "192.0.2.1", "host", "keyid:6162", "CN=..."; never control characters */
+};
+
+/* body: type, protocol, port, data. -EBADMSG when the data does not fit the type, -EPROTONOSUPPORT for other types
+ * (text then is the type's number). Any thread. */
+int ike_ident_parse(const uint8_t *body, size_t len, struct ike_ident *ret_ident);
+
+#endif

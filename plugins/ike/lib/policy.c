@@ -1,0 +1,333 @@
+#include "policy.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <viaduct/crypto.h>
+
+static const char *const hash_words[] = { "", "sha1", "sha256", "sha384", "sha512" };
+static const char *const hash_mds[] = { NULL, "SHA1", "SHA256", "SHA384", "SHA512" };
+
+static const struct encr_word {
+	const char *word, *cipher;
+	uint8_t encr;
+	uint16_t bits;
+} encr_words[] = {
+	{ "aes256", "AES-256-CBC", VD_ENCR_AES_CBC, 256 },
+	{ "aes192", "AES-192-CBC", VD_ENCR_AES_CBC, 192 },
+	{ "aes128", "AES-128-CBC", VD_ENCR_AES_CBC, 128 },
+	{ "3des", "DES-EDE3-CBC", VD_ENCR_3DES, 192 },
+	{ "aes256gcm16", NULL, VD_ENCR_AES_GCM_16, 256 },
+	{ "aes192gcm16", NULL, VD_ENCR_AES_GCM_16, 192 },
+	{ "aes128gcm16", NULL, VD_ENCR_AES_GCM_16, 128 },
+};
+
+/* Server preference for everyone: strong first, but SHA1 before SHA256 for ESP in the sets for old clients, some of
+ * which truncate HMAC-SHA-256 to 96 bits without saying so. */
+static const char *const modern_ike[] = { "aes256-sha384-ecp384", "aes256-sha256-ecp256", "aes256-sha512-modp4096",
+	"aes256-sha256-modp4096", "aes256-sha256-modp3072", "aes256-sha256-modp2048", "aes256-sha512-modp2048",
+	"aes128-sha256-ecp256", "aes128-sha256-modp3072", "aes128-sha256-modp2048", NULL };
+static const char *const modern_esp[] = { "aes256gcm16", "aes128gcm16", "aes256-sha256", "aes256-sha384", "aes256-sha512",
+	"aes128-sha256", NULL };
+static const char *const compatible_ike[] = { "aes256-sha256-modp4096", "aes256-sha256-modp3072", "aes256-sha256-modp2048",
+	"aes256-sha384-ecp384", "aes256-sha256-ecp256", "aes256-sha1-ecp384", "aes128-sha256-modp3072",
+	"aes128-sha256-ecp256", "aes128-sha256-modp2048", "aes128-sha1-ecp256", "aes256-sha1-modp2048",
+	"aes192-sha1-modp2048", "aes128-sha1-modp2048", "aes256-sha512-modp2048", "3des-sha1-modp2048", NULL };
+static const char *const compatible_esp[] = { "aes256-sha1", "aes128-sha1", "aes256gcm16", "aes128gcm16", "aes256-sha256",
+	"aes128-sha256", "aes192-sha1", "3des-sha1", NULL };
+static const char *const legacy_more[] = { "aes256-sha256-modp1536", "aes256-sha1-modp1536", "aes128-sha1-modp1536",
+	"3des-sha1-modp1536", "aes256-sha256-modp1024", "aes256-sha1-modp1024", "aes128-sha1-modp1024",
+	"3des-sha1-modp1024", NULL };
+
+const char *ike_hash_md(uint8_t hash)
+{
+	return hash < VD_ARRAY_SIZE(hash_mds) ? hash_mds[hash] : NULL;
+}
+
+uint8_t ike_hash_integ(uint8_t hash)
+{
+	switch (hash) {
+	case IKE_HASH_SHA1: return VD_INTEG_SHA1_96;
+	case IKE_HASH_SHA256: return VD_INTEG_SHA2_256_128;
+	case IKE_HASH_SHA384: return VD_INTEG_SHA2_384_192;
+	case IKE_HASH_SHA512: return VD_INTEG_SHA2_512_256;
+	default: return VD_INTEG_NONE;
+	}
+}
+
+static const struct encr_word *suite_encr(const struct ike_suite *suite)
+{
+	for (size_t i = 0; i < VD_ARRAY_SIZE(encr_words); i++)
+		if (encr_words[i].encr == suite->encr && encr_words[i].bits == suite->key_bits)
+			return &encr_words[i];
+	return NULL;
+}
+
+const char *ike_suite_cipher(const struct ike_suite *suite)
+{
+	const struct encr_word *e = suite_encr(suite);
+
+	return e != NULL ? e->cipher : NULL;
+}
+
+static bool suite_word(struct ike_suite *s, const char *word)
+{
+	for (size_t i = 0; i < VD_ARRAY_SIZE(encr_words); i++)
+		if (strcmp(word, encr_words[i].word) == 0 && s->encr == 0) {
+			s->encr = encr_words[i].encr;
+			s->key_bits = encr_words[i].bits;
+			return true;
+		}
+	for (uint8_t i = 1; i < VD_ARRAY_SIZE(hash_words); i++)
+		if (strcmp(word, hash_words[i]) == 0 && s->hash == 0) {
+			s->hash = i;
+			return true;
+		}
+	unsigned group = vd_dh_group(word);
+	if (group == 0 || s->group != 0)
+		return false;
+	s->group = (uint8_t)group;
+	return true;
+}
+
+int ike_suite_parse(const char *word, bool ike, struct ike_suite *ret_suite, struct vd_error *err)
+{
+	struct ike_suite s = { 0 };
+	char copy[IKE_SUITE_TEXT], *save = NULL;
+
+	if (!vd_strcpy(copy, sizeof(copy), word))
+		return vd_error_set(err, -EINVAL, "suite %.40s... is too long", word);
+	for (char *part = strtok_r(copy, "-", &save); part != NULL; part = strtok_r(NULL, "-", &save))
+		if (!suite_word(&s, part))
+			return vd_error_set(err, -EINVAL, "suite %s: %s is not an algorithm, or the second of its kind", word, part);
+	bool aead = s.encr == VD_ENCR_AES_GCM_16;
+	if (s.encr == 0)
+		return vd_error_set(err, -EINVAL, "suite %s has no cipher; write for example aes256-sha256-modp2048", word);
+	if (ike && (aead || s.hash == 0 || s.group == 0))
+		return vd_error_set(err, -EINVAL, "suite %s: for ike write cipher, hash and group, as in aes256-sha256-modp2048",
+			word);
+	if (!ike && (s.group != 0 || aead != (s.hash == 0)))
+		return vd_error_set(err, -EINVAL, "suite %s: for esp write aes256-sha256, or aes256gcm16 without a hash", word);
+	*ret_suite = s;
+	return 0;
+}
+
+char *ike_suite_format(const struct ike_suite *suite, char out[IKE_SUITE_TEXT])
+{
+	const struct encr_word *e = suite_encr(suite);
+	const char *group = suite->group != 0 ? vd_dh_name(suite->group) : NULL;
+
+	vd_format(out, IKE_SUITE_TEXT, "%s%s%s%s%s", e != NULL ? e->word : "?", suite->hash != 0 ? "-" : "",
+		suite->hash < VD_ARRAY_SIZE(hash_words) ? hash_words[suite->hash] : "?", group != NULL ? "-" : "",
+		group != NULL ? group : "");
+	return out;
+}
+
+static int add_words(struct ike_suite *list, unsigned *n, bool ike, const char *const *words)
+{
+	for (; *words != NULL; words++) {
+		int rc = ike_suite_parse(*words, ike, &list[*n], NULL);
+
+		if (rc < 0)
+			return rc;
+		++*n;
+	}
+	return 0;
+}
+
+static int policy_builtin(const char *name, struct ike_policy *p)
+{
+	int rc;
+
+	if (strcmp(name, "modern") == 0) {
+		rc = add_words(p->ike, &p->n_ike, true, modern_ike);
+		return rc < 0 ? rc : add_words(p->esp, &p->n_esp, false, modern_esp);
+	}
+	bool legacy = strcmp(name, "legacy") == 0;
+	if (!legacy && strcmp(name, "compatible") != 0)
+		return -ENOENT;
+	rc = add_words(p->ike, &p->n_ike, true, compatible_ike);
+	if (rc == 0 && legacy)
+		rc = add_words(p->ike, &p->n_ike, true, legacy_more);
+	return rc < 0 ? rc : add_words(p->esp, &p->n_esp, false, compatible_esp);
+}
+
+static int add_conf(struct ike_suite *list, unsigned *n, bool ike, const struct vd_conf_node *words, struct vd_error *err)
+{
+	size_t count = vd_conf_count(words);
+
+	if (count == 0)
+		return 0;
+	if (count > IKE_SUITES_MAX)
+		return vd_error_set(err, -E2BIG, "more than %u suites", IKE_SUITES_MAX);
+	*n = 0;
+	for (size_t i = 0; i < count; i++) {
+		int rc = ike_suite_parse(vd_conf_str(vd_conf_nth(words, i)), ike, &list[*n], err);
+
+		if (rc < 0)
+			return rc;
+		++*n;
+	}
+	return 0;
+}
+
+int ike_policy_load(const struct vd_conf *conf, const char *name, struct ike_policy *ret_policy, struct vd_error *err)
+{
+	const struct vd_conf_node *node = vd_conf_child(vd_conf_at(conf, NULL, "crypto"), name);
+	struct ike_policy p = { 0 };
+	int rc;
+
+	vd_strcpy(p.name, sizeof(p.name), name);
+	if (node == NULL) {
+		rc = policy_builtin(name, &p);
+		if (rc < 0)
+			return vd_error_set(err, rc, "crypto %s is neither modern, compatible or legacy nor a name under crypto:", name);
+	} else {
+		const char *base = vd_conf_str(vd_conf_at(conf, node, "extends"));
+
+		rc = policy_builtin(base != NULL ? base : "compatible", &p);
+		if (rc == 0)
+			rc = add_conf(p.ike, &p.n_ike, true, vd_conf_at(conf, node, "ike"), err);
+		if (rc == 0)
+			rc = add_conf(p.esp, &p.n_esp, false, vd_conf_at(conf, node, "esp"), err);
+		if (rc < 0)
+			return vd_error_prefix(err, "crypto.%s: ", name);
+	}
+	*ret_policy = p;
+	return 0;
+}
+
+static bool suite_equal(const struct ike_suite *a, const struct ike_suite *b)
+{
+	return a->encr == b->encr && a->hash == b->hash && a->group == b->group && a->key_bits == b->key_bits;
+}
+
+bool ike_policy_allows(const struct ike_policy *policy, const struct ike_suite *suite)
+{
+	for (unsigned i = 0; i < policy->n_ike; i++)
+		if (suite_equal(&policy->ike[i], suite))
+			return true;
+	return false;
+}
+
+bool ike_policy_allows_group(const struct ike_policy *policy, uint16_t group)
+{
+	if (vd_dh_public_len(group) == 0)
+		return false;
+	if (group >= 14)
+		return true;
+	for (unsigned i = 0; i < policy->n_ike; i++)
+		if (policy->ike[i].group == group)
+			return true;
+	return false;
+}
+
+/* HMAC and hash numbers of phase 1 (RFC 2409 appendix A and the IANA registry). */
+static uint8_t hash_phase1(uint16_t hash)
+{
+	switch (hash) {
+	case 2: return IKE_HASH_SHA1;
+	case 4: return IKE_HASH_SHA256;
+	case 5: return IKE_HASH_SHA384;
+	case 6: return IKE_HASH_SHA512;
+	default: return IKE_HASH_NONE;
+	}
+}
+
+bool ike_suite_from_phase1(const struct ike_offer *offer, struct ike_suite *ret_suite)
+{
+	struct ike_suite s = { .hash = hash_phase1(offer->hash) };
+
+	/* transform id 1: KEY_IKE; authentication 1: pre-shared key */
+	if (!offer->usable || offer->id != 1 || offer->auth != 1 || s.hash == 0)
+		return false;
+	if (offer->encr == 7)
+		s = (struct ike_suite){ .encr = VD_ENCR_AES_CBC, .hash = s.hash, .key_bits = offer->key_bits };
+	else if (offer->encr == 5 && offer->key_bits == 0)
+		s = (struct ike_suite){ .encr = VD_ENCR_3DES, .hash = s.hash, .key_bits = 192 };
+	else
+		return false;
+	if (suite_encr(&s) == NULL || offer->group > UINT8_MAX || vd_dh_public_len(offer->group) == 0)
+		return false;
+	s.group = (uint8_t)offer->group;
+	*ret_suite = s;
+	return true;
+}
+
+static uint8_t hash_phase2(uint16_t auth)
+{
+	switch (auth) {
+	case 2: return IKE_HASH_SHA1;
+	case 5: return IKE_HASH_SHA256;
+	case 6: return IKE_HASH_SHA384;
+	case 7: return IKE_HASH_SHA512;
+	default: return IKE_HASH_NONE;
+	}
+}
+
+bool ike_suite_from_phase2(const struct ike_offer *offer, struct ike_suite *ret_suite)
+{
+	struct ike_suite s = { .hash = hash_phase2(offer->auth), .key_bits = offer->key_bits };
+
+	if (!offer->usable)
+		return false;
+	switch (offer->id) {
+	case 3:
+		if (offer->key_bits != 0 && offer->key_bits != 192)
+			return false;
+		s.encr = VD_ENCR_3DES;
+		s.key_bits = 192;
+		break;
+	case 12:
+		s.encr = VD_ENCR_AES_CBC;
+		if (s.key_bits == 0)
+			s.key_bits = 128; /* RFC 3602 section 5.3 */
+		break;
+	case 20:
+		s.encr = VD_ENCR_AES_GCM_16;
+		if (offer->auth != 0)
+			return false;
+		break;
+	default:
+		return false;
+	}
+	if (suite_encr(&s) == NULL || (s.encr != VD_ENCR_AES_GCM_16 && s.hash == 0))
+		return false;
+	*ret_suite = s;
+	return true;
+}
+
+char *ike_suites_format(const struct ike_suite *suites, unsigned n, char *out, size_t size)
+{
+	size_t len = 0;
+
+	out[0] = '\0';
+	for (unsigned i = 0; i < n; i++) {
+		char word[IKE_SUITE_TEXT];
+
+		ike_suite_format(&suites[i], word);
+		if (len + strlen(word) + 20 > size) {
+			vd_format(out + len, size - len, ", %u more", n - i);
+			break;
+		}
+		len += vd_format(out + len, size - len, "%s%s", i > 0 ? ", " : "", word);
+	}
+	return out;
+}
+
+char *ike_offers_format(unsigned phase, const struct ike_offers *offers, char *out, size_t size)
+{
+	struct ike_suite known[IKE_SUITES_MAX];
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < offers->n && n < IKE_SUITES_MAX; i++)
+		n += phase == 1 ? ike_suite_from_phase1(&offers->v[i], &known[n]) : ike_suite_from_phase2(&offers->v[i], &known[n]);
+	ike_suites_format(known, n, out, size);
+	if (n < offers->n) {
+		size_t len = strlen(out);
+
+		vd_format(out + len, size - len, "%s%u that are not known here (DES, MD5, certificates, ...)", n > 0 ? ", " : "",
+			offers->n - n);
+	}
+	return out;
+}

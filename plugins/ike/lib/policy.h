@@ -1,0 +1,51 @@
+/* Which algorithms a connection allows, in the gateway's order of preference. No state; any thread except loading. */
+#ifndef IKE_LIB_POLICY_H
+#define IKE_LIB_POLICY_H
+
+#include <viaduct/conf.h>
+#include <viaduct/esp.h>
+#include <viaduct/topics.h>
+
+#include "isakmp.h"
+
+/* Suites of one list; the built-in ones have 20 at most. */
+#define IKE_SUITES_MAX 48u
+
+enum ike_hash { IKE_HASH_NONE, IKE_HASH_SHA1, IKE_HASH_SHA256, IKE_HASH_SHA384, IKE_HASH_SHA512 };
+
+/* IANA numbers of IKEv2 for encr, of both versions for group. */
+struct ike_suite {
+	uint8_t encr, hash, group; /* hash NONE: AEAD; group 0: none (ESP) */
+	uint16_t key_bits;
+};
+struct ike_policy {
+	char name[VD_NAME_MAX];
+	unsigned n_ike, n_esp;
+	struct ike_suite ike[IKE_SUITES_MAX], esp[IKE_SUITES_MAX];
+};
+
+/* OpenSSL names; NULL when there is none. */
+const char *ike_hash_md(uint8_t hash);
+const char *ike_suite_cipher(const struct ike_suite *suite);
+
+/* "aes256-sha256-modp2048", "aes128gcm16", "3des-sha1". ike: with group, without AEAD. -EINVAL with the reason. */
+int ike_suite_parse(const char *word, bool ike, struct ike_suite *ret_suite, struct vd_error *err);
+#define IKE_SUITE_TEXT 48
+char *ike_suite_format(const struct ike_suite *suite, char out[IKE_SUITE_TEXT]);
+
+/* The policy of this name: crypto.NAME of conf, else modern, compatible or legacy. -ENOENT, -EINVAL. Control thread. */
+int ike_policy_load(const struct vd_conf *conf, const char *name, struct ike_policy *ret_policy, struct vd_error *err);
+bool ike_policy_allows(const struct ike_policy *policy, const struct ike_suite *suite);
+/* Groups of 2048 bits and above are always fine for PFS; weaker ones where the policy has them for phase 1. */
+bool ike_policy_allows_group(const struct ike_policy *policy, uint16_t group);
+
+/* What an IKEv1 offer means as a suite. False when it is nothing that we have (DES, MD5, certificates). */
+bool ike_suite_from_phase1(const struct ike_offer *offer, struct ike_suite *ret_suite);
+bool ike_suite_from_phase2(const struct ike_offer *offer, struct ike_suite *ret_suite);
+/* "aes256-sha1-modp2048, 3des-sha1-modp1024, 2 others" for reports. Returns out. */
+char *ike_offers_format(unsigned phase, const struct ike_offers *offers, char *out, size_t size);
+char *ike_suites_format(const struct ike_suite *suites, unsigned n, char *out, size_t size);
+/* Of ESP: the integrity transform of esp/1. */
+uint8_t ike_hash_integ(uint8_t hash);
+
+#endif

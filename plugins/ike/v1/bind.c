@@ -1,0 +1,325 @@
+/* Main mode, messages 5 and 6: which connection is it? Every PSK is tried, always all and in the same order, so that
+ * neither time nor answer tells which one was nearly right (DESIGN: late binding). */
+#include "v1.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct ike_v1_trial {
+	struct ike_v1_sa *sa; /* NULL: abandoned */
+	unsigned n, waiting;
+	struct trial_key {
+		struct ike_v1_trial *trial;
+		char connection[VD_NAME_MAX];
+		struct vd_secret *skeyid;
+	} keys[IKE_V1_PSKS_MAX];
+	struct vd_path path;
+	size_t len;
+	uint8_t message[IKE_MESSAGE_MAX];
+};
+
+/* What one key made of message 5. */
+struct trial_result {
+	struct ike_v1_keys keys;
+	uint8_t iv[IKE_BLOCK_MAX];
+	struct ike_v1_buf id;
+	bool initial_contact;
+};
+
+static void trial_free(struct ike_v1_trial *t)
+{
+	for (unsigned i = 0; i < t->n; i++)
+		vd_secret_free(t->keys[i].skeyid);
+	vd_wipe(t, sizeof(*t));
+	free(t);
+}
+
+void ike_v1_trial_abandon(struct ike_v1_sa *sa)
+{
+	if (sa->trial == NULL)
+		return;
+	sa->trial->sa = NULL; /* freed with its last answer */
+	sa->trial = NULL;
+}
+
+/* True when this key's HASH_I is right; the result is filled in then. */
+static bool trial_one(const struct ike_v1_sa *sa, const struct ike_v1_trial *t, unsigned i, struct trial_result *ret)
+{
+	struct vd_secret *skeyid = t->keys[i].skeyid;
+	uint8_t message[IKE_MESSAGE_MAX], hash[IKE_HASH_MAX];
+	struct trial_result r = { 0 };
+	struct ike_chain chain;
+	bool good = false;
+
+	if (skeyid == NULL ||
+		ike_v1_keys_derive(&r.keys, &sa->suite, vd_secret_data(skeyid), vd_secret_len(skeyid), vd_secret_data(sa->shared),
+			vd_secret_len(sa->shared), sa->icookie, sa->rcookie) < 0 ||
+		ike_v1_iv_first(&r.keys, sa->gxi.p, sa->gxr.p, sa->gxi.len, r.iv) < 0)
+		return false;
+	memcpy(message, t->message, t->len);
+	if (ike_v1_crypt(&r.keys, false, r.iv, message, t->len) == 0 &&
+		ike_chain_parse(t->message[16], message + IKE_HEADER_LEN, t->len - IKE_HEADER_LEN, &chain) == 0) {
+		const struct ike_payload *id = ike_chain_find(&chain, IKE_P_ID, 0), *h = ike_chain_find(&chain, IKE_P_HASH, 0);
+
+		if (id != NULL && h != NULL && h->len == r.keys.hash_len && ike_chain_count(&chain, IKE_P_ID) == 1 &&
+			ike_v1_hash_main(&r.keys, sa->gxi.p, sa->gxr.p, sa->gxi.len, sa->icookie, sa->rcookie, sa->sa_body.p,
+				sa->sa_body.len, id->p, id->len, hash) == 0 &&
+			vd_same(hash, h->p, h->len))
+			good = ike_v1_buf_set(&r.id, id->p, id->len) == 0;
+		for (unsigned k = 0; good && k < chain.n; k++)
+			if (chain.v[k].type == IKE_P_NOTIFY && chain.v[k].len >= 8 &&
+				(chain.v[k].p[6] << 8 | chain.v[k].p[7]) == IKE_N_INITIAL_CONTACT)
+				r.initial_contact = true;
+	}
+	if (good)
+		*ret = r;
+	vd_wipe(&r.keys, sizeof(r.keys));
+	vd_wipe(message, t->len);
+	return good;
+}
+
+static void wrong_psk(struct ike_v1_sa *sa, unsigned tried)
+{
+	vd_count("ike_v1.failed.psk", 1);
+	sa->state = IKE_V1_WAIT_MM5; /* the real client may still come: anybody could have sent that message */
+	if (sa->failed_reported)
+		return;
+	sa->failed_reported = true;
+	ike_v1_failed(sa->v, sa, &sa->path, "phase1", "Windows 789, Apple: shared secret is wrong",
+		"wrong PSK: message 5 opened with none of the %u tried; compare the client's pre-shared key with "
+		"connections.*.l2tp.psk", tried);
+	ike_v1_info_plain(sa->v, &sa->path, sa->icookie, sa->rcookie, IKE_N_PAYLOAD_MALFORMED);
+}
+
+static const struct ike_v1_candidate *candidate_find(const struct ike_v1 *v, const char *connection)
+{
+	for (unsigned i = 0; i < v->n_candidates; i++)
+		if (strcmp(v->candidates[i].connection, connection) == 0)
+			return &v->candidates[i];
+	return NULL;
+}
+
+/* The living peer that this phase 1 continues, or NULL: same endpoint, identity and connection, heard lately. */
+static struct ike_v1_peer *peer_to_join(struct ike_v1_sa *sa, const char *connection, const char *identity, bool fresh)
+{
+	struct ike_v1_peer *peer = ike_v1_peer_find(sa->v, &sa->path.remote, connection, identity);
+
+	if (peer == NULL)
+		return NULL;
+	if (fresh) {
+		/* Only for the very same (address, port) and identity: a private address is an identity that many have. */
+		vd_count("ike_v1.initial_contact", 1);
+		ike_v1_peer_end(peer, "the client started anew", false);
+		return NULL;
+	}
+	if (ike_v1_peer_silence(peer) > IKE_V1_REATTACH_MS) {
+		vd_count("ike_v1.reattach_refused", 1);
+		vd_note('p', peer->id, "a new phase 1 from the same endpoint did not take over: nothing was heard here for %llu s",
+			(unsigned long long)(ike_v1_peer_silence(peer) / 1000));
+		return NULL;
+	}
+	vd_count("ike_v1.reattached", 1);
+	vd_note('p', peer->id, "rekeyed by the client: a new IKE SA from the same endpoint with the same identity");
+	return peer;
+}
+
+static struct ike_v1_peer *peer_make(struct ike_v1_sa *sa, const char *connection, const char *identity)
+{
+	struct vd_peer *object = vd_peer_new(sa->path.endpoint, &sa->path.local, &sa->path.remote);
+	struct ike_v1_peer *peer = object != NULL ? ike_v1_peer_add(sa->v, object->id) : NULL;
+	struct vd_peer_up up = { 0 };
+
+	if (peer == NULL) {
+		if (object != NULL)
+			vd_peer_close(object->id, "out of memory");
+		return NULL;
+	}
+	peer->path = sa->path;
+	vd_strcpy(peer->connection, sizeof(peer->connection), connection);
+	vd_strcpy(peer->identity, sizeof(peer->identity), identity);
+	vd_peer_endpoint(peer->id, &sa->path.remote, sa->path.natt);
+	vd_note('p', peer->id, "phase 1 from %s: connection %s, NAT %s%s%s", identity, connection,
+		sa->natted_peer ? "at the client" : "", sa->natted_us ? " at the gateway" : "",
+		!sa->natted_peer && !sa->natted_us ? "none" : "");
+	up.peer = peer->id;
+	up.local = sa->path.local;
+	up.remote = sa->path.remote;
+	up.home = object->home;
+	vd_strcpy(up.connection, sizeof(up.connection), connection);
+	vd_strcpy(up.identity, sizeof(up.identity), identity);
+	ike_suite_format(&sa->suite, up.suite);
+	vd_strcpy(up.profile, sizeof(up.profile), ike_vendor_profile(sa->vendors));
+	vd_strcpy(up.version, sizeof(up.version), "ikev1");
+	vd_peer_set_up(peer->id, &up);
+	return peer;
+}
+
+/* IDir, HASH_R, encrypted with the chain of message 5. Updates iv to the last block. */
+static int mm6_build(struct ike_v1_sa *sa, uint8_t *iv, uint8_t *room, size_t size)
+{
+	struct ike_header h = { .exchange = IKE_X_MAIN };
+	uint8_t hash[IKE_HASH_MAX];
+	struct ike_out out;
+
+	memcpy(h.icookie, sa->icookie, IKE_COOKIE_LEN);
+	memcpy(h.rcookie, sa->rcookie, IKE_COOKIE_LEN);
+	ike_out_init(&out, room, size, &h);
+	ike_out_address(&out, IKE_P_ID, &sa->path.local.ip);
+	const uint8_t *id = room + IKE_HEADER_LEN + 4;
+	size_t id_len = out.w.len - IKE_HEADER_LEN - 4;
+	int rc = ike_v1_hash_main(&sa->keys, sa->gxr.p, sa->gxi.p, sa->gxr.len, sa->rcookie, sa->icookie, sa->sa_body.p,
+		sa->sa_body.len, id, id_len, hash);
+	if (rc < 0)
+		return rc;
+	ike_out_payload(&out, IKE_P_HASH, hash, sa->keys.hash_len);
+	rc = ike_out_finish(&out);
+	return rc < 0 ? rc : ike_v1_seal(&sa->keys, iv, room, (size_t)rc, size);
+}
+
+static void bound(struct ike_v1_sa *sa, const struct ike_v1_trial *t, unsigned match, struct trial_result *r)
+{
+	const char *connection = t->keys[match].connection;
+	const struct ike_v1_candidate *c = candidate_find(sa->v, connection);
+	uint8_t room[512], digest[32];
+	struct ike_ident id;
+	char suite[IKE_SUITE_TEXT], allowed[200];
+	size_t n;
+
+	sa->keys = r->keys;
+	sa->path = t->path;
+	sa->state = IKE_V1_WAIT_MM5;
+	ike_suite_format(&sa->suite, suite);
+	if (c == NULL || !ike_policy_allows(&c->policy, &sa->suite)) {
+		vd_count("ike_v1.failed.suite_after_binding", 1);
+		ike_v1_failed(sa->v, sa, &sa->path, "phase1", "Windows 789",
+			"the PSK is that of connection %s, which does not allow %s (it allows %s); change its crypto", connection, suite,
+			c != NULL ? ike_suites_format(c->policy.ike, c->policy.n_ike, allowed, sizeof(allowed)) : "nothing now");
+		ike_v1_info_plain(sa->v, &sa->path, sa->icookie, sa->rcookie, IKE_N_NO_PROPOSAL_CHOSEN);
+		ike_v1_sa_free(sa, "suite is not allowed");
+		return;
+	}
+	int rc = ike_ident_parse(r->id.p, r->id.len, &id);
+	if (rc < 0 && rc != -EPROTONOSUPPORT) {
+		vd_count("ike_v1.drop.mm5_identity", 1);
+		ike_v1_failed(sa->v, sa, &sa->path, "phase1", "", "the client's identity is malformed");
+		ike_v1_sa_free(sa, "malformed identity");
+		return;
+	}
+	int len = mm6_build(sa, r->iv, room, sizeof(room));
+	if (len < 0 || vd_digest("SHA256", t->message, t->len, digest, &n) < 0 ||
+		ike_v1_cache_set(&sa->mm5, digest, room, (size_t)len) < 0) {
+		ike_v1_sa_free(sa, "out of memory");
+		return;
+	}
+	memcpy(sa->last_block, r->iv, sa->keys.block);
+	struct ike_v1_peer *peer = peer_to_join(sa, connection, id.text, r->initial_contact);
+	if (peer == NULL)
+		peer = peer_make(sa, connection, id.text);
+	if (peer == NULL) {
+		ike_v1_failed(sa->v, sa, &sa->path, "phase1", "", "no more peers are allowed (gateway.max_peers), or memory is short");
+		ike_v1_sa_free(sa, "no more peers");
+		return;
+	}
+	ike_v1_sa_half_open_done(sa);
+	vd_timer_stop(&sa->resend);
+	sa->state = IKE_V1_UP;
+	sa->established = sa->heard = vd_now();
+	ike_v1_buf_free(&sa->mm3.reply);
+	ike_v1_buf_free(&sa->ni);
+	ike_v1_buf_free(&sa->nr);
+	ike_v1_buf_free(&sa->gxi);
+	ike_v1_buf_free(&sa->gxr);
+	ike_v1_buf_free(&sa->sa_body);
+	vd_secret_free(sa->shared);
+	sa->shared = NULL;
+	uint64_t life = (uint64_t)sa->life_seconds * 1000;
+	if (life == 0 || life > sa->v->opt.life_max_ms)
+		life = sa->v->opt.life_max_ms;
+	sa->life.kind = IKE_V1_T_LIFE;
+	vd_timer_start(&sa->life, life);
+	ike_v1_peer_join(peer, sa);
+	vd_count("ike_v1.up", 1);
+	struct vd_ids ids = { .peer = peer->id };
+	vd_log(VD_LOG_INFO, "ike", &ids, "phase 1 up: connection %s, identity %s, %s", connection, id.text, suite);
+	ike_v1_send(sa->v, &sa->path, room, (size_t)len);
+}
+
+static void trial_finish(struct ike_v1_trial *t)
+{
+	struct ike_v1_sa *sa = t->sa;
+	struct trial_result result = { 0 }, r;
+	unsigned tried = 0, match = IKE_V1_PSKS_MAX;
+
+	sa->trial = NULL;
+	for (unsigned i = 0; i < t->n; i++) {
+		tried += t->keys[i].skeyid != NULL;
+		if (!trial_one(sa, t, i, &r))
+			continue;
+		if (match == IKE_V1_PSKS_MAX) {
+			match = i;
+			result = r;
+		} else {
+			ike_v1_buf_free(&r.id);
+		}
+		vd_wipe(&r.keys, sizeof(r.keys));
+	}
+	if (match == IKE_V1_PSKS_MAX)
+		wrong_psk(sa, tried);
+	else
+		bound(sa, t, match, &result);
+	ike_v1_buf_free(&result.id);
+	vd_wipe(&result, sizeof(result));
+}
+
+static void trial_key_done(void *arg, struct vd_secret *skeyid, const struct vd_error *err)
+{
+	struct trial_key *key = arg;
+	struct ike_v1_trial *t = key->trial;
+
+	if (skeyid != NULL && (err == NULL || err->code == 0))
+		key->skeyid = vd_secret_ref(skeyid);
+	if (--t->waiting > 0)
+		return;
+	if (t->sa != NULL)
+		trial_finish(t);
+	trial_free(t);
+}
+
+void ike_v1_mm5(struct ike_v1_sa *sa, const struct vd_path *path, const uint8_t *p, size_t len)
+{
+	struct ike_v1 *v = sa->v;
+	uint8_t nonces[2 * IKE_V1_NONCE_MAX];
+	struct ike_v1_trial *t;
+
+	if (len > IKE_MESSAGE_MAX || v->n_candidates == 0) {
+		vd_count("ike_v1.drop.mm5", 1);
+		return;
+	}
+	t = calloc(1, sizeof(*t));
+	if (t == NULL)
+		return;
+	memcpy(nonces, sa->ni.p, sa->ni.len);
+	memcpy(nonces + sa->ni.len, sa->nr.p, sa->nr.len);
+	t->sa = sa;
+	t->path = *path;
+	t->len = len;
+	memcpy(t->message, p, len);
+	sa->trials++;
+	sa->trial = t;
+	sa->state = IKE_V1_TRIAL;
+	t->waiting = 1; /* ours, so that it lives while we ask */
+	for (unsigned i = 0; i < v->n_candidates; i++) {
+		struct trial_key *key = &t->keys[t->n];
+
+		key->trial = t;
+		vd_strcpy(key->connection, sizeof(key->connection), v->candidates[i].connection);
+		if (v->keys->psk_prf(v->keys->self, v->candidates[i].key, ike_hash_md(sa->suite.hash), nonces,
+			(size_t)sa->ni.len + sa->nr.len, trial_key_done, key) < 0)
+			continue;
+		t->n++;
+		t->waiting++;
+	}
+	struct trial_key ours = { .trial = t };
+	trial_key_done(&ours, NULL, NULL);
+}

@@ -1,0 +1,78 @@
+/* Diffie-Hellman in the pool. A job owns its memory: when its owner goes first, the pool's last word frees it. */
+#include "v1.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Pool thread. */
+static int dh_run(struct vd_job *job)
+{
+	struct ike_v1_dh *dh = VD_CONTAINER_OF(job, struct ike_v1_dh, job);
+	struct vd_dh *key = NULL;
+	size_t len;
+
+	int rc = vd_dh_new(dh->group, &key);
+	if (rc < 0)
+		return rc;
+	const uint8_t *own = vd_dh_public(key, &len);
+	if (len != dh->len)
+		rc = -EINVAL;
+	else
+		memcpy(dh->own, own, len);
+	if (rc == 0)
+		rc = vd_dh_shared(key, dh->peer, dh->len, &dh->shared);
+	vd_dh_free(key);
+	return rc;
+}
+
+static void dh_free(struct ike_v1_dh *dh)
+{
+	vd_secret_free(dh->shared);
+	free(dh);
+}
+
+static void dh_done(struct vd_job *job, int result)
+{
+	struct ike_v1_dh *dh = VD_CONTAINER_OF(job, struct ike_v1_dh, job);
+
+	dh->done(dh, result);
+	dh_free(dh);
+}
+
+static void dh_orphaned(struct vd_job *job)
+{
+	dh_free(VD_CONTAINER_OF(job, struct ike_v1_dh, job));
+}
+
+struct ike_v1_dh *ike_v1_dh_start(unsigned group, const uint8_t *peer, size_t len, enum vd_work_class work,
+	void (*done)(struct ike_v1_dh *dh, int result), void *owner)
+{
+	struct ike_v1_dh *dh;
+
+	if (len == 0 || len > VD_DH_MAX_PUBLIC || len != vd_dh_public_len(group))
+		return NULL;
+	dh = calloc(1, sizeof(*dh));
+	if (dh == NULL)
+		return NULL;
+	dh->job.run = dh_run;
+	dh->job.done = dh_done;
+	dh->done = done;
+	dh->owner = owner;
+	dh->group = group;
+	dh->len = len;
+	memcpy(dh->peer, peer, len);
+	if (vd_work_submit(&dh->job, work) < 0) {
+		vd_count("ike_v1.refused.work", 1);
+		free(dh);
+		return NULL;
+	}
+	return dh;
+}
+
+void ike_v1_dh_cancel(struct ike_v1_dh **dh)
+{
+	if (*dh != NULL && vd_work_cancel(&(*dh)->job, dh_orphaned))
+		dh_free(*dh);
+	*dh = NULL;
+}

@@ -1,0 +1,159 @@
+/* Message 1 and its embryos: a table of fixed size in which new ones push out old ones, so that a flood costs nothing but
+ * the table. Answers are made from the embryo alone, again for each duplicate. */
+#include "v1.h"
+
+#include <string.h>
+
+static uint32_t embryo_set(const struct ike_v1 *v, const uint8_t *icookie)
+{
+	uint64_t h = v->secret;
+
+	for (unsigned i = 0; i < IKE_COOKIE_LEN; i++)
+		h = (h ^ icookie[i]) * 0x9e3779b97f4a7c15u;
+	return (uint32_t)((h ^ h >> 31) % (v->n_embryos / IKE_V1_EMBRYO_WAYS)) * IKE_V1_EMBRYO_WAYS;
+}
+
+struct ike_v1_embryo *ike_v1_embryo_find(struct ike_v1 *v, const uint8_t *icookie, const uint8_t *rcookie)
+{
+	uint32_t at = embryo_set(v, icookie);
+
+	for (uint32_t i = at; i < at + IKE_V1_EMBRYO_WAYS; i++) {
+		struct ike_v1_embryo *e = &v->embryos[i];
+
+		if (e->used && memcmp(e->icookie, icookie, IKE_COOKIE_LEN) == 0 &&
+			(rcookie == NULL || memcmp(e->rcookie, rcookie, IKE_COOKIE_LEN) == 0)) {
+			if (vd_now() - e->created <= IKE_V1_EMBRYO_MS)
+				return e;
+			e->used = false;
+		}
+	}
+	return NULL;
+}
+
+struct ike_v1_embryo *ike_v1_embryo_place(struct ike_v1 *v, const uint8_t *icookie)
+{
+	uint32_t at = embryo_set(v, icookie);
+	struct ike_v1_embryo *oldest = &v->embryos[at];
+
+	for (uint32_t i = at; i < at + IKE_V1_EMBRYO_WAYS; i++) {
+		if (!v->embryos[i].used)
+			return &v->embryos[i];
+		if (v->embryos[i].created < oldest->created)
+			oldest = &v->embryos[i];
+	}
+	vd_count("ike_v1.embryo.pushed_out", 1);
+	return oldest;
+}
+
+/* The offer that most connections allow; among equals the gateway's order of preference, connections in order. */
+static int choose(const struct ike_v1 *v, const struct ike_offers *offers)
+{
+	unsigned best_count = 0;
+	int best = -1;
+
+	for (unsigned c = 0; c < v->n_candidates; c++)
+		for (unsigned s = 0; s < v->candidates[c].policy.n_ike; s++) {
+			const struct ike_suite *want = &v->candidates[c].policy.ike[s];
+			unsigned count = 0;
+
+			for (unsigned k = 0; k < v->n_candidates; k++)
+				count += ike_policy_allows(&v->candidates[k].policy, want);
+			if (count <= best_count)
+				continue;
+			for (unsigned i = 0; i < offers->n; i++) {
+				struct ike_suite got;
+
+				if (ike_suite_from_phase1(&offers->v[i], &got) && got.encr == want->encr && got.hash == want->hash &&
+					got.group == want->group && got.key_bits == want->key_bits) {
+					best = (int)i;
+					best_count = count;
+					break;
+				}
+			}
+		}
+	return best;
+}
+
+static void no_proposal(struct ike_v1 *v, const struct vd_path *path, const struct ike_header *h,
+	const struct ike_offers *offers)
+{
+	char offered[200], allowed[200], names[80] = "";
+	size_t len = 0;
+
+	for (unsigned i = 0; i < v->n_candidates; i++)
+		len += vd_format(names + len, sizeof(names) - len, "%s%s", i > 0 ? ", " : "", v->candidates[i].connection);
+	ike_offers_format(1, offers, offered, sizeof(offered));
+	if (v->n_candidates > 0)
+		ike_suites_format(v->candidates[0].policy.ike, v->candidates[0].policy.n_ike, allowed, sizeof(allowed));
+	else
+		vd_strcpy(allowed, sizeof(allowed), "nothing");
+	vd_count("ike_v1.failed.no_proposal", 1);
+	ike_v1_failed(v, NULL, path, "phase1", "Windows 788 or 789, Apple: negotiation failed",
+		"no common proposal: offered %s; connections (%s) allow %s; set crypto: legacy for a connection of old clients",
+		offered, names, allowed);
+	ike_v1_info_plain(v, path, h->icookie, h->rcookie, IKE_N_NO_PROPOSAL_CHOSEN);
+}
+
+static void mm2_send(struct ike_v1 *v, const struct ike_v1_embryo *e)
+{
+	struct ike_header h = { .exchange = IKE_X_MAIN };
+	struct ike_offers offers;
+	struct ike_out out;
+	uint8_t room[1024];
+
+	if (ike_offers_parse(1, e->sa, e->sa_len, &offers) < 0 || e->offer >= offers.n)
+		return;
+	memcpy(h.icookie, e->icookie, IKE_COOKIE_LEN);
+	memcpy(h.rcookie, e->rcookie, IKE_COOKIE_LEN);
+	ike_out_init(&out, room, sizeof(room), &h);
+	ike_out_sa(&out, &offers.v[e->offer], e->sa, NULL, 0);
+	/* One NAT traversal only: clients that see two may mix their payload numbers. */
+	if (e->vendors & IKE_V_RFC3947)
+		ike_out_payload(&out, IKE_P_VENDOR, ike_vendor_rfc3947, sizeof(ike_vendor_rfc3947));
+	else if (e->vendors & IKE_V_NATT_02N)
+		ike_out_payload(&out, IKE_P_VENDOR, ike_vendor_natt_02n, sizeof(ike_vendor_natt_02n));
+	ike_out_payload(&out, IKE_P_VENDOR, ike_vendor_dpd, sizeof(ike_vendor_dpd));
+	int len = ike_out_finish(&out);
+	if (len > 0)
+		ike_v1_send(v, &e->path, room, (size_t)len);
+}
+
+void ike_v1_mm1(struct ike_v1 *v, const struct vd_path *path, const struct ike_header *h, const uint8_t *p, size_t len)
+{
+	struct ike_v1_embryo *e = ike_v1_embryo_find(v, h->icookie, NULL);
+	struct ike_offers offers;
+	struct ike_chain chain;
+
+	if (e != NULL && vd_sa_equal(&e->path.remote, &path->remote)) {
+		vd_count("ike_v1.duplicate.mm1", 1);
+		mm2_send(v, e);
+		return;
+	}
+	if (h->flags & IKE_F_ENCRYPTED || h->mid != 0 ||
+		ike_chain_parse(h->next, p + IKE_HEADER_LEN, len - IKE_HEADER_LEN, &chain) < 0 || chain.n == 0 ||
+		chain.v[0].type != IKE_P_SA) {
+		vd_count("ike_v1.drop.mm1_malformed", 1);
+		return;
+	}
+	const struct ike_payload *sa = &chain.v[0];
+	if (sa->len > IKE_V1_SA_MAX || ike_offers_parse(1, sa->p, sa->len, &offers) < 0) {
+		vd_count("ike_v1.drop.mm1_sa", 1);
+		return;
+	}
+	int offer = choose(v, &offers);
+	if (offer < 0) {
+		no_proposal(v, path, h, &offers);
+		return;
+	}
+	e = ike_v1_embryo_place(v, h->icookie);
+	*e = (struct ike_v1_embryo){ .used = true, .created = vd_now(), .path = *path, .offer = (uint8_t)offer,
+		.sa_len = sa->len };
+	memcpy(e->icookie, h->icookie, IKE_COOKIE_LEN);
+	vd_random(e->rcookie, IKE_COOKIE_LEN);
+	memcpy(e->sa, sa->p, sa->len);
+	for (unsigned i = 0; i < chain.n; i++)
+		if (chain.v[i].type == IKE_P_VENDOR)
+			e->vendors |= ike_vendor_flag(chain.v[i].p, chain.v[i].len);
+	vd_count("ike_v1.mm1", 1);
+	mm2_send(v, e);
+}

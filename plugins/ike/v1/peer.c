@@ -1,0 +1,309 @@
+/* Peers: what outlives an IKE SA. Their CHILD SAs, the one channel of these, and the end. */
+#include "v1.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+struct ike_v1_peer *ike_v1_peer_find(struct ike_v1 *v, const struct vd_sa *remote, const char *connection,
+	const char *identity)
+{
+	for (struct ike_v1_peer *p = v->peers; p != NULL; p = p->next)
+		if (!p->closing && vd_sa_equal(&p->path.remote, remote) && strcmp(p->connection, connection) == 0 &&
+			strcmp(p->identity, identity) == 0)
+			return p;
+	return NULL;
+}
+
+struct ike_v1_peer *ike_v1_peer_by_id(struct ike_v1 *v, uint64_t id)
+{
+	for (struct ike_v1_peer *p = v->peers; p != NULL; p = p->next)
+		if (p->id == id)
+			return p;
+	return NULL;
+}
+
+struct ike_v1_peer *ike_v1_peer_by_chan(struct ike_v1 *v, uint64_t chan)
+{
+	for (struct ike_v1_peer *p = v->peers; p != NULL; p = p->next)
+		if (p->chan == chan && chan != 0)
+			return p;
+	return NULL;
+}
+
+/* A phase 1 that ended while ESP lives: Windows lets its IKE SA go when idle, and comes back. */
+static void orphan_fired(struct vd_timer *t)
+{
+	struct ike_v1_peer *p = VD_CONTAINER_OF(t, struct ike_v1_peer, orphan);
+
+	if (p->sas != NULL)
+		return;
+	if (ike_v1_peer_silence(p) >= p->v->opt.orphan_ms)
+		ike_v1_peer_end(p, "no IKE SA and nothing heard", false);
+	else
+		vd_timer_start(t, IKE_V1_ORPHAN_CHECK_MS);
+}
+
+static void keepalive_fired(struct vd_timer *t)
+{
+	struct ike_v1_peer *p = VD_CONTAINER_OF(t, struct ike_v1_peer, keepalive);
+	static const uint8_t octet = 0xff; /* datapath/1 sends it without a marker (RFC 3948 section 2.3) */
+
+	ike_v1_send(p->v, &p->path, &octet, 1);
+	vd_timer_start(t, IKE_V1_KEEPALIVE_MS);
+}
+
+void ike_v1_peer_timers_init(struct ike_v1_peer *peer)
+{
+	vd_timer_init(&peer->orphan, orphan_fired);
+	peer->orphan.kind = IKE_V1_T_ORPHAN;
+	vd_timer_init(&peer->keepalive, keepalive_fired);
+	peer->keepalive.kind = IKE_V1_T_KEEPALIVE;
+}
+
+struct ike_v1_peer *ike_v1_peer_add(struct ike_v1 *v, uint64_t id)
+{
+	struct ike_v1_peer *p = calloc(1, sizeof(*p));
+
+	if (p == NULL)
+		return NULL;
+	p->v = v;
+	p->id = id;
+	ike_v1_peer_timers_init(p);
+	p->next = v->peers;
+	v->peers = p;
+	return p;
+}
+
+uint64_t ike_v1_peer_silence(const struct ike_v1_peer *peer)
+{
+	uint64_t least = UINT64_MAX;
+
+	for (const struct ike_v1_sa *sa = peer->sas; sa != NULL; sa = sa->peer_next)
+		if (vd_now() - sa->heard < least)
+			least = vd_now() - sa->heard;
+	if (peer->chan != 0 && peer->children != NULL) {
+		uint64_t idle = peer->v->esp->idle(peer->v->esp->self, peer->chan);
+
+		if (idle < least)
+			least = idle;
+	}
+	return least;
+}
+
+void ike_v1_peer_join(struct ike_v1_peer *peer, struct ike_v1_sa *sa)
+{
+	unsigned n = 0;
+
+	for (struct ike_v1_sa *old = peer->sas; old != NULL; old = old->peer_next, n++) {
+		if (old->life.kind != IKE_V1_T_REPLACED) {
+			old->life.kind = IKE_V1_T_REPLACED;
+			vd_timer_start(&old->life, IKE_V1_REPLACED_MS);
+		}
+		if (old->peer_next == NULL && n + 1 >= IKE_V1_SAS_MAX) {
+			ike_v1_sa_free(old, "replaced"); /* the oldest; others remain, so the peer does too */
+			break;
+		}
+	}
+	sa->peer = peer;
+	sa->peer_next = peer->sas;
+	peer->sas = sa;
+	peer->natted_us = sa->natted_us;
+	vd_timer_stop(&peer->orphan);
+	if (peer->natted_us)
+		vd_timer_start(&peer->keepalive, IKE_V1_KEEPALIVE_MS);
+	else
+		vd_timer_stop(&peer->keepalive);
+	ike_v1_peer_moved(peer, &sa->path);
+}
+
+void ike_v1_peer_check(struct ike_v1_peer *peer, const char *why)
+{
+	if (peer->sas != NULL || peer->closing)
+		return;
+	if (peer->children == NULL) {
+		ike_v1_peer_end(peer, why, false);
+		return;
+	}
+	vd_note('p', peer->id, "IKE SA is gone (%s), its channel stays while it is used", why);
+	vd_timer_stop(&peer->keepalive);
+	vd_timer_start(&peer->orphan, IKE_V1_ORPHAN_CHECK_MS);
+}
+
+void ike_v1_peer_end(struct ike_v1_peer *peer, const char *why, bool farewell)
+{
+	struct ike_v1 *v = peer->v;
+
+	if (peer->closing)
+		return;
+	peer->closing = true;
+	while (peer->children != NULL) { /* their SAs stay until the core closes the channel: goodbyes travel on it */
+		struct ike_v1_child *child = peer->children;
+
+		peer->children = child->next;
+		vd_timer_stop(&child->timer);
+		if (farewell && peer->sas != NULL)
+			ike_v1_info_delete_esp(peer->sas, child->spi_in);
+		free(child);
+	}
+	while (peer->sas != NULL) {
+		if (farewell)
+			ike_v1_info_delete_ike(peer->sas);
+		ike_v1_sa_free(peer->sas, why);
+	}
+	vd_timer_stop(&peer->orphan);
+	vd_timer_stop(&peer->keepalive);
+	for (struct ike_v1_peer **at = &v->peers; *at != NULL; at = &(*at)->next)
+		if (*at == peer) {
+			*at = peer->next;
+			break;
+		}
+	uint64_t id = peer->id;
+	free(peer);
+	vd_peer_close(id, why);
+}
+
+struct vd_path ike_v1_esp_path(const struct vd_path *path)
+{
+	struct vd_path esp = *path;
+
+	if (!path->natt)
+		esp.local.port = esp.remote.port = 0; /* protocol 50 */
+	return esp;
+}
+
+void ike_v1_peer_moved(struct ike_v1_peer *peer, const struct vd_path *path)
+{
+	bool same = vd_sa_equal(&peer->path.remote, &path->remote) && vd_sa_equal(&peer->path.local, &path->local) &&
+		peer->path.natt == path->natt;
+
+	for (struct ike_v1_sa *sa = peer->sas; sa != NULL; sa = sa->peer_next)
+		sa->path = *path;
+	if (same)
+		return;
+	peer->path = *path;
+	vd_count("ike_v1.moved", 1);
+	char text[VD_SA_TEXT];
+	vd_note('p', peer->id, "moved to %s", vd_sa_format(&path->remote, text));
+	vd_peer_endpoint(peer->id, &path->remote, path->natt);
+	if (peer->chan != 0) {
+		struct vd_path esp = ike_v1_esp_path(path);
+
+		peer->v->esp->set_path(peer->v->esp->self, peer->chan, &esp, NULL, NULL);
+	}
+}
+
+static void child_fired(struct vd_timer *t)
+{
+	struct ike_v1_child *child = VD_CONTAINER_OF(t, struct ike_v1_child, timer);
+	struct ike_v1_peer *peer = child->peer;
+
+	ike_v1_child_remove(child, true);
+	ike_v1_peer_check(peer, "CHILD SA lifetime is over");
+}
+
+struct ike_v1_child *ike_v1_child_add(struct ike_v1_peer *peer, uint32_t spi_in, uint32_t spi_out)
+{
+	struct ike_v1_child *child = calloc(1, sizeof(*child));
+	struct ike_v1_child *last = NULL;
+	unsigned n = 0;
+
+	if (child == NULL)
+		return NULL;
+	for (struct ike_v1_child *c = peer->children; c != NULL; c = c->next, n++)
+		last = c;
+	if (n >= IKE_V1_CHILDREN_MAX && last != NULL)
+		ike_v1_child_remove(last, true);
+	child->peer = peer;
+	child->spi_in = spi_in;
+	child->spi_out = spi_out;
+	vd_timer_init(&child->timer, child_fired);
+	child->next = peer->children;
+	peer->children = child;
+	return child;
+}
+
+void ike_v1_child_life(struct ike_v1_child *child, uint64_t ms, uint32_t kind)
+{
+	child->timer.kind = kind;
+	vd_timer_start(&child->timer, ms);
+}
+
+void ike_v1_child_remove(struct ike_v1_child *child, bool delete_)
+{
+	struct ike_v1_peer *peer = child->peer;
+	const struct vd_esp_1 *esp = peer->v->esp;
+
+	for (struct ike_v1_child **at = &peer->children; *at != NULL; at = &(*at)->next)
+		if (*at == child) {
+			*at = child->next;
+			break;
+		}
+	vd_timer_stop(&child->timer);
+	if (delete_ && peer->sas != NULL)
+		ike_v1_info_delete_esp(peer->sas, child->spi_in);
+	esp->remove_in(esp->self, peer->chan, child->spi_in);
+	esp->remove_out(esp->self, peer->chan, child->spi_out);
+	free(child);
+}
+
+static struct ike_v1_child *child_by_in(struct ike_v1_peer *peer, uint32_t spi_in)
+{
+	struct ike_v1_child *child = peer->children;
+
+	while (child != NULL && child->spi_in != spi_in)
+		child = child->next;
+	return child;
+}
+
+/* The new SA is used: what is older goes in 30 s, unless its Delete comes first. */
+static void esp_first_in(void *arg, uint64_t chan, uint32_t spi)
+{
+	struct ike_v1_peer *peer = ike_v1_peer_by_chan(arg, chan);
+	struct ike_v1_child *child = peer != NULL ? child_by_in(peer, spi) : NULL;
+
+	if (child == NULL)
+		return;
+	for (struct ike_v1_child *old = child->next; old != NULL; old = old->next)
+		if (old->timer.kind != IKE_V1_T_CHILD_REPLACED)
+			ike_v1_child_life(old, IKE_V1_REPLACED_MS, IKE_V1_T_CHILD_REPLACED);
+}
+
+/* We start no rekey: clients do, and Windows refuses ours. */
+static void esp_soft(void *arg, uint64_t chan, uint32_t spi)
+{
+	struct ike_v1_peer *peer = ike_v1_peer_by_chan(arg, chan);
+
+	(void)spi;
+	vd_count("ike_v1.soft_limit", 1);
+	if (peer != NULL)
+		vd_note('p', peer->id, "a CHILD SA is near its limit: the client has to rekey");
+}
+
+static void esp_hard(void *arg, uint64_t chan, uint32_t spi)
+{
+	struct ike_v1_peer *peer = ike_v1_peer_by_chan(arg, chan);
+
+	if (peer == NULL)
+		return;
+	for (struct ike_v1_child *c = peer->children; c != NULL; c = c->next)
+		if (c->spi_in == spi || c->spi_out == spi) {
+			vd_note('p', peer->id, "a CHILD SA reached its hard limit and is gone");
+			ike_v1_child_remove(c, true);
+			ike_v1_peer_check(peer, "CHILD SA reached its limit");
+			return;
+		}
+}
+
+static void esp_rebind(void *arg, uint64_t chan, const struct vd_path *path)
+{
+	struct ike_v1_peer *peer = ike_v1_peer_by_chan(arg, chan);
+	struct vd_path moved = *path;
+
+	if (peer == NULL || path->remote.port == 0)
+		return;
+	moved.natt = true; /* ESP in UDP is on 4500 */
+	ike_v1_peer_moved(peer, &moved);
+}
+
+const struct vd_esp_events ike_v1_esp_events = { .soft = esp_soft, .hard = esp_hard, .first_in = esp_first_in,
+	.rebind = esp_rebind };

@@ -1,0 +1,249 @@
+/* Plugin ike_v1: IKEv1 as responder, main mode with pre-shared keys, for L2TP over IPsec. */
+#include "v1.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+static void v1_input(void *arg, const struct vd_path *path, const uint8_t *p, size_t len)
+{
+	static const uint8_t none[IKE_COOKIE_LEN];
+	uint8_t message[IKE_MESSAGE_MAX];
+	struct ike_v1 *v = arg;
+	struct ike_header h;
+	char from[VD_SA_TEXT];
+
+	if (v->stopped || ike_header_parse(p, len, &h) < 0)
+		return;
+	if (len > IKE_MESSAGE_MAX) {
+		vd_count("ike_v1.drop.too_long", 1);
+		return;
+	}
+	if (h.next == IKE_P_MS_FRAGMENT) {
+		vd_count("ike_v1.drop.ms_fragment", 1);
+		return;
+	}
+	if (h.exchange == IKE_X_AGGRESSIVE) {
+		vd_count("ike_v1.drop.aggressive", 1);
+		vd_log_limited(&v->limit, VD_LOG_NOTICE, "ike", NULL,
+			"%s wants aggressive mode, which is not served: clear the group name in the client's L2TP settings",
+			vd_sa_format(&path->remote, from));
+		return;
+	}
+	bool first = memcmp(h.rcookie, none, sizeof(none)) == 0;
+	if (first && h.exchange == IKE_X_MAIN) {
+		ike_v1_mm1(v, path, &h, p, len);
+		return;
+	}
+	struct ike_v1_sa *sa = first ? NULL : ike_v1_sa_find(v, h.icookie, h.rcookie);
+	if (sa == NULL) {
+		struct ike_v1_embryo *e = first || h.exchange != IKE_X_MAIN ? NULL : ike_v1_embryo_find(v, h.icookie, h.rcookie);
+
+		if (e != NULL)
+			ike_v1_mm3(v, e, path, &h, p, len);
+		else
+			vd_count("ike_v1.drop.no_sa", 1);
+		return;
+	}
+	switch (h.exchange) {
+	case IKE_X_MAIN:
+		ike_v1_main_input(sa, path, &h, p, len);
+		break;
+	case IKE_X_QUICK:
+		ike_v1_quick_input(sa, path, &h, p, len);
+		break;
+	case IKE_X_INFORMATIONAL:
+		memcpy(message, p, len);
+		ike_v1_info_input(sa, path, &h, message, len);
+		vd_wipe(message, len);
+		break;
+	default:
+		vd_count("ike_v1.drop.exchange", 1);
+	}
+}
+
+static bool accepts_l2tp(const struct vd_conf *conf, const struct vd_conf_node *connection)
+{
+	const struct vd_conf_node *accept = vd_conf_at(conf, connection, "accept");
+
+	for (size_t i = 0; i < vd_conf_count(accept); i++)
+		if (strcmp(vd_conf_str(vd_conf_nth(accept, i)), "l2tp") == 0)
+			return true;
+	return false;
+}
+
+static int candidates_load(struct ike_v1_candidate *list, unsigned *ret_n, struct vd_error *err)
+{
+	const struct vd_conf *conf = vd_conf_current();
+	const struct vd_conf_node *connections = vd_conf_at(conf, NULL, "connections");
+	unsigned n = 0;
+
+	for (size_t i = 0; i < vd_conf_count(connections); i++) {
+		const struct vd_conf_node *c = vd_conf_nth(connections, i);
+		uint64_t key = vd_conf_key(vd_conf_at(conf, c, "l2tp.psk"));
+		const char *name = vd_conf_name(c), *crypto = vd_conf_str(vd_conf_at(conf, c, "crypto"));
+
+		if (!accepts_l2tp(conf, c))
+			continue;
+		if (key == 0)
+			return vd_error_set(err, -EINVAL, "connections.%s accepts l2tp and has no l2tp.psk", name);
+		if (n == IKE_V1_CANDIDATES_MAX)
+			return vd_error_set(err, -E2BIG, "connections.%s: at most %u connections can accept l2tp with a PSK, since every "
+				"PSK is tried at each login", name, IKE_V1_CANDIDATES_MAX);
+		struct ike_v1_candidate *out = &list[n];
+		vd_strcpy(out->connection, sizeof(out->connection), name);
+		out->key = key;
+		int rc = ike_policy_load(conf, crypto != NULL ? crypto : "compatible", &out->policy, err);
+		if (rc < 0)
+			return vd_error_prefix(err, "connections.%s: ", name);
+		n++;
+	}
+	*ret_n = n;
+	return 0;
+}
+
+static uint64_t option(const char *path)
+{
+	return vd_conf_uint(vd_conf_at(vd_conf_current(), NULL, path));
+}
+
+static void options_load(struct ike_v1 *v)
+{
+	v->opt.half_open_ms = option("ike_v1.half_open_timeout");
+	v->opt.quick_ms = option("ike_v1.quick_timeout");
+	v->opt.life_max_ms = option("ike_v1.lifetime");
+	v->opt.resend_ms = option("ike_v1.retransmit");
+	v->opt.resends = (uint32_t)option("ike_v1.retransmits");
+	v->opt.orphan_ms = option("ike_v1.orphan_idle");
+}
+
+static void peer_down(void *arg, const void *event)
+{
+	const struct vd_peer_down *down = event;
+	struct ike_v1_peer *peer = ike_v1_peer_by_id(arg, down->peer);
+
+	if (peer != NULL)
+		ike_v1_peer_end(peer, down->reason, true);
+}
+
+/* The channel went by itself or somebody closed it: the next quick mode makes a new one. */
+static void chan_down(void *arg, const void *event)
+{
+	const struct vd_chan_down *down = event;
+	struct ike_v1_peer *peer = ike_v1_peer_by_chan(arg, down->chan);
+
+	if (peer == NULL)
+		return;
+	while (peer->children != NULL)
+		ike_v1_child_remove(peer->children, true);
+	peer->chan = 0;
+	ike_v1_peer_check(peer, down->reason);
+}
+
+static void v1_free(struct ike_v1 *v)
+{
+	if (v == NULL)
+		return;
+	free(v->candidates);
+	free(v->embryos);
+	free(v);
+}
+
+static int v1_init(struct vd_host *host, void **ret_self, struct vd_error *err)
+{
+	struct ike_v1 *v = calloc(1, sizeof(*v));
+	int rc;
+
+	if (v == NULL)
+		return vd_error_set(err, -ENOMEM, "out of memory");
+	v->host = host;
+	v->esp = vd_service_find("esp/1", NULL);
+	v->port = vd_service_find("ike.port/1", NULL);
+	v->keys = vd_service_find("keys/1", NULL);
+	v->limit = (struct vd_log_limit)VD_LOG_LIMIT(20, 60000);
+	if (v->esp == NULL || v->port == NULL || v->keys == NULL) {
+		v1_free(v);
+		return vd_error_set(err, -ENOENT, "a service is missing: esp/1, ike.port/1 and keys/1 are needed");
+	}
+	vd_random(&v->secret, sizeof(v->secret));
+	options_load(v);
+	v->n_embryos = (uint32_t)option("ike_v1.embryos") / IKE_V1_EMBRYO_WAYS * IKE_V1_EMBRYO_WAYS;
+	v->embryos = calloc(v->n_embryos, sizeof(*v->embryos));
+	v->candidates = calloc(IKE_V1_CANDIDATES_MAX, sizeof(*v->candidates));
+	rc = v->embryos == NULL || v->candidates == NULL ? vd_error_set(err, -ENOMEM, "out of memory")
+		: candidates_load(v->candidates, &v->n_candidates, err);
+	static const struct vd_ike_version version = { .major = 1, .input = v1_input };
+	if (rc == 0 && (vd_event_subscribe(host, "peer_down", peer_down, v) < 0 ||
+		vd_event_subscribe(host, "chan_down", chan_down, v) < 0 || vd_layer_register(host, &ike_v1_layer, v) < 0 ||
+		v->port->version(v->port->self, &version, v) < 0))
+		rc = vd_error_set(err, -EBUSY, "events, state layer or port cannot be had");
+	if (rc < 0) {
+		v1_free(v);
+		return rc;
+	}
+	*ret_self = v;
+	return 0;
+}
+
+static void v1_reload(void *self)
+{
+	struct ike_v1 *v = self;
+	struct ike_v1_candidate *fresh = calloc(IKE_V1_CANDIDATES_MAX, sizeof(*fresh));
+	struct vd_error err = { 0 };
+	unsigned n;
+
+	options_load(v);
+	if (fresh == NULL || candidates_load(fresh, &n, &err) < 0) {
+		vd_log(VD_LOG_ERROR, "ike", NULL, "reload: %s; the old connections stay in force", fresh != NULL ? err.text : "out of memory");
+		free(fresh);
+		return;
+	}
+	free(v->candidates);
+	v->candidates = fresh;
+	v->n_candidates = n;
+}
+
+static void v1_stop(void *self)
+{
+	struct ike_v1 *v = self;
+	struct ike_v1_sa *next;
+
+	v->stopped = true;
+	while (v->peers != NULL)
+		ike_v1_peer_end(v->peers, "the gateway is stopping", true);
+	for (unsigned i = 0; i < IKE_V1_BUCKETS; i++)
+		for (struct ike_v1_sa *sa = v->buckets[i]; sa != NULL; sa = next) {
+			next = sa->hash_next;
+			ike_v1_sa_free(sa, "stopping");
+		}
+}
+
+static void v1_fini(void *self)
+{
+	v1_stop(self);
+	v1_free(self);
+}
+
+static const struct vd_opt v1_schema[] = {
+	{ "connections.*.l2tp", VD_T_MAP, 0, NULL, NULL, "L2TP over IPsec on this connection." },
+	{ "connections.*.l2tp.auth", VD_T_WORD, 0, "psk", "psk", "How gateway and client prove themselves to each other in IKE." },
+	{ "connections.*.l2tp.psk", VD_T_KEY, 0, NULL, NULL, "The pre-shared key, at best 128 random bits: who has it can pose as the gateway." },
+	{ "ike_v1", VD_T_MAP, 0, NULL, NULL, "IKEv1, for L2TP over IPsec." },
+	{ "ike_v1.embryos", VD_T_UINT, 0, "1024", "8..65536",
+		"First messages that are remembered at the same time, about 1.7 kB each; new ones push out old ones." },
+	{ "ike_v1.half_open_timeout", VD_T_DURATION, VD_OPT_LIVE, "30s", "5s..120s", "Time for a client to finish phase 1." },
+	{ "ike_v1.quick_timeout", VD_T_DURATION, VD_OPT_LIVE, "30s", "5s..120s", "Time for a client to finish a quick mode." },
+	{ "ike_v1.lifetime", VD_T_DURATION, VD_OPT_LIVE, "24h", "5m..24h", "Longest life of an SA; shorter ones as the client offers." },
+	{ "ike_v1.retransmit", VD_T_DURATION, VD_OPT_LIVE, "500ms", "100ms..10s",
+		"Time to the first repetition of an answer that got no answer; doubled each time." },
+	{ "ike_v1.retransmits", VD_T_UINT, VD_OPT_LIVE, "4", "0..8", "How often an answer is repeated by itself." },
+	{ "ike_v1.orphan_idle", VD_T_DURATION, VD_OPT_LIVE, "10m", "30s..1d",
+		"A channel whose IKE SA the client deleted ends after this time without a packet." },
+	{ NULL, 0, 0, NULL, NULL, NULL },
+};
+static const char *const v1_provides[] = { "ike/v1", "accept/l2tp", NULL };
+static const char *const v1_needs[] = { "esp/1", "ike.port/1", "keys/1", "datapath/1", NULL };
+
+VD_PLUGIN(ike_v1, .version = "1.0", .license = "MIT", .summary = "IKEv1 responder with pre-shared keys for L2TP over IPsec",
+	.provides = v1_provides, .needs = v1_needs, .schema = v1_schema, .init = v1_init, .reload = v1_reload,
+	.stop = v1_stop, .fini = v1_fini);

@@ -1,0 +1,451 @@
+/* Quick mode as responder (RFC 2409 section 5.5), transport mode for L2TP: one channel per peer, whose SAs the client
+ * replaces. The inbound SA is in place before message 2 lets the client use it, the outbound one comes with message 3. */
+#include "v1.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define L2TP_PORT 1701u
+
+static void quick_free(struct ike_v1_quick *q)
+{
+	vd_secret_free(q->keymat_in);
+	vd_secret_free(q->keymat_out);
+	ike_v1_buf_free(&q->sa_body);
+	ike_v1_buf_free(&q->ni);
+	ike_v1_buf_free(&q->nr);
+	ike_v1_buf_free(&q->idci);
+	ike_v1_buf_free(&q->idcr);
+	ike_v1_buf_free(&q->gxr);
+	ike_v1_buf_free(&q->qm1.reply);
+	free(q);
+}
+
+void ike_v1_quick_kill(struct ike_v1_quick *q)
+{
+	const struct vd_esp_1 *esp = q->v->esp;
+
+	for (struct ike_v1_quick **at = &q->sa->quicks; *at != NULL; at = &(*at)->next)
+		if (*at == q) {
+			*at = q->next;
+			break;
+		}
+	vd_timer_stop(&q->timer);
+	vd_timer_stop(&q->resend);
+	ike_v1_dh_cancel(&q->dh);
+	if (q->state == IKE_V1_Q_INSTALL || q->state == IKE_V1_Q_WAIT_QM3)
+		esp->remove_in(esp->self, q->chan, q->spi_in);
+	else if (q->state == IKE_V1_Q_DH && q->spi_in != 0)
+		esp->free_spi(esp->self, q->spi_in);
+	q->sa = NULL;
+	if (q->pending == 0)
+		quick_free(q);
+}
+
+static void quick_fired(struct vd_timer *t)
+{
+	struct ike_v1_quick *q = VD_CONTAINER_OF(t, struct ike_v1_quick, timer);
+
+	if (t->kind == IKE_V1_T_QUICK) {
+		vd_count("ike_v1.failed.quick_timeout", 1);
+		ike_v1_failed(q->v, q->sa, &q->sa->path, "quick mode", "Windows 789 or 792",
+			"message 3 did not arrive in time: our message 2 or its answer was lost");
+	}
+	ike_v1_quick_kill(q);
+}
+
+static void quick_resend_fired(struct vd_timer *t)
+{
+	struct ike_v1_quick *q = VD_CONTAINER_OF(t, struct ike_v1_quick, resend);
+
+	if (q->state != IKE_V1_Q_WAIT_QM3)
+		return;
+	vd_count("ike_v1.resent.qm2", 1);
+	ike_v1_send(q->v, &q->sa->path, q->qm1.reply.p, q->qm1.reply.len);
+	if (++q->resends < q->v->opt.resends)
+		vd_timer_start(t, q->v->opt.resend_ms << q->resends);
+}
+
+void ike_v1_quick_timers_init(struct ike_v1_quick *q)
+{
+	vd_timer_init(&q->timer, quick_fired);
+	vd_timer_init(&q->resend, quick_resend_fired);
+	q->resend.kind = IKE_V1_T_RESEND;
+}
+
+static void refuse(struct ike_v1_sa *sa, uint16_t notify)
+{
+	ike_v1_info_notify(sa, IKE_PROTO_ESP, notify, NULL, 0, NULL, 0);
+}
+
+static bool encap_fits(const struct ike_v1_sa *sa, uint16_t encap)
+{
+	if (!sa->path.natt)
+		return encap == IKE_ENCAP_TRANSPORT;
+	return encap == IKE_ENCAP_UDP_TRANSPORT || encap == IKE_ENCAP_UDP_TRANSPORT_DRAFT;
+}
+
+static bool choose(struct ike_v1_quick *q, const struct ike_policy *policy, const struct ike_offers *offers, bool have_ke)
+{
+	for (unsigned s = 0; s < policy->n_esp; s++)
+		for (unsigned i = 0; i < offers->n; i++) {
+			const struct ike_offer *o = &offers->v[i];
+			struct ike_suite got;
+
+			if (!ike_suite_from_phase2(o, &got) || got.encr != policy->esp[s].encr || got.hash != policy->esp[s].hash ||
+				got.key_bits != policy->esp[s].key_bits || !encap_fits(q->sa, o->encap))
+				continue;
+			if ((o->group != 0) != have_ke || (have_ke && !ike_policy_allows_group(policy, o->group)))
+				continue;
+			q->offer = *o;
+			q->suite = got;
+			q->group = o->group;
+			q->encap = o->encap;
+			q->life_seconds = o->life_seconds;
+			q->spi_out = (uint32_t)o->spi[0] << 24 | (uint32_t)o->spi[1] << 16 | (uint32_t)o->spi[2] << 8 | o->spi[3];
+			return true;
+		}
+	return false;
+}
+
+/* UDP, any address or name (XP sends a name when it rekeys), our port 1701 or any. */
+static const char *ids_wrong(const struct ike_payload *ci, const struct ike_payload *cr)
+{
+	struct vd_rd r;
+
+	if (ci == NULL || cr == NULL)
+		return "no selectors (IDci, IDcr): only UDP 1701 is served, not the whole host";
+	vd_rd_init(&r, ci->p, ci->len);
+	vd_rd_u8(&r);
+	if (vd_rd_u8(&r) != 17)
+		return "the client's selector is not UDP";
+	vd_rd_u16(&r);
+	if (!vd_rd_ok(&r) || vd_rd_left(&r) == 0)
+		return "the client's selector is malformed";
+	vd_rd_init(&r, cr->p, cr->len);
+	vd_rd_u8(&r);
+	if (vd_rd_u8(&r) != 17)
+		return "the selector of our side is not UDP";
+	uint16_t port = vd_rd_u16(&r);
+	if (!vd_rd_ok(&r) || vd_rd_left(&r) == 0)
+		return "the selector of our side is malformed";
+	return port == L2TP_PORT || port == 0 ? NULL : "the selector of our side is not port 1701";
+}
+
+static void qm2_send(struct ike_v1_quick *q)
+{
+	struct ike_v1_sa *sa = q->sa;
+	struct ike_v1_sealed m;
+	uint32_t spi = htonl(q->spi_in);
+
+	ike_v1_sealed_begin(sa, &m, IKE_X_QUICK, q->mid);
+	ike_out_sa(&m.out, &q->offer, q->sa_body.p, &spi, 4);
+	ike_out_payload(&m.out, IKE_P_NONCE, q->nr.p, q->nr.len);
+	if (q->gxr.len > 0)
+		ike_out_payload(&m.out, IKE_P_KE, q->gxr.p, q->gxr.len);
+	ike_out_payload(&m.out, IKE_P_ID, q->idci.p, q->idci.len);
+	ike_out_payload(&m.out, IKE_P_ID, q->idcr.p, q->idcr.len);
+	if (q->encap != IKE_ENCAP_TRANSPORT) { /* RFC 3947 section 5.2: initiator's address as seen, then our own */
+		uint8_t type = sa->natt == IKE_V1_NATT_DRAFT ? IKE_P_NATOA_DRAFT : IKE_P_NATOA;
+
+		ike_out_address(&m.out, type, &sa->path.remote.ip);
+		ike_out_address(&m.out, type, &sa->path.local.ip);
+	}
+	int len = ike_v1_sealed_finish(sa, &m, q->mid, q->ni.p, q->ni.len, q->iv);
+	if (len < 0 || ike_v1_buf_set(&q->qm1.reply, m.room, (size_t)len) < 0) {
+		ike_v1_quick_kill(q);
+		return;
+	}
+	q->state = IKE_V1_Q_WAIT_QM3;
+	ike_v1_send(q->v, &sa->path, m.room, (size_t)len);
+	q->resends = 0;
+	if (q->v->opt.resends > 0)
+		vd_timer_start(&q->resend, q->v->opt.resend_ms);
+}
+
+/* Drops one acknowledgement; true when somebody still waits for it. */
+static bool quick_acked(struct ike_v1_quick *q)
+{
+	q->pending--;
+	if (q->sa != NULL)
+		return true;
+	if (q->pending == 0)
+		quick_free(q);
+	return false;
+}
+
+static void install_in_done(void *arg)
+{
+	struct ike_v1_quick *q = arg;
+
+	if (quick_acked(q) && q->state == IKE_V1_Q_INSTALL)
+		qm2_send(q);
+}
+
+static struct vd_esp_sa esp_sa(const struct ike_v1_quick *q, uint32_t spi, struct vd_secret *keymat)
+{
+	return (struct vd_esp_sa){ .chan = q->chan, .spi = spi, .encr = q->suite.encr, .integ = ike_hash_integ(q->suite.hash),
+		.key_bits = q->suite.key_bits, .keymat = keymat };
+}
+
+static struct vd_secret *keymat(const struct ike_v1_quick *q, uint32_t spi, const struct vd_secret *shared)
+{
+	const struct vd_esp_1 *esp = q->v->esp;
+	size_t len = esp->keymat_len(esp->self, q->suite.encr, q->suite.key_bits, ike_hash_integ(q->suite.hash));
+	uint8_t room[256], net[4] = { (uint8_t)(spi >> 24), (uint8_t)(spi >> 16), (uint8_t)(spi >> 8), (uint8_t)spi };
+	struct vd_secret *secret = NULL;
+
+	if (len == 0 || len > sizeof(room) - IKE_HASH_MAX)
+		return NULL;
+	if (ike_v1_keymat(&q->sa->keys, shared != NULL ? vd_secret_data(shared) : NULL,
+		shared != NULL ? vd_secret_len(shared) : 0, IKE_PROTO_ESP, net, q->ni.p, q->ni.len, q->nr.p, q->nr.len, room,
+		len) == 0)
+		secret = vd_secret_new(room, len);
+	vd_wipe(room, sizeof(room));
+	return secret;
+}
+
+static void install(struct ike_v1_quick *q, const struct vd_secret *shared)
+{
+	const struct vd_esp_1 *esp = q->v->esp;
+
+	q->keymat_in = keymat(q, q->spi_in, shared);
+	q->keymat_out = keymat(q, q->spi_out, shared);
+	if (q->keymat_in == NULL || q->keymat_out == NULL) {
+		vd_count("ike_v1.failed.keymat", 1);
+		ike_v1_quick_kill(q);
+		return;
+	}
+	struct vd_esp_sa sa = esp_sa(q, q->spi_in, q->keymat_in);
+	q->state = IKE_V1_Q_INSTALL;
+	q->pending++;
+	int rc = esp->install_in(esp->self, &sa, install_in_done, q);
+	if (rc < 0) {
+		q->pending--;
+		q->state = IKE_V1_Q_DH;
+		vd_count("ike_v1.failed.install_in", 1);
+		ike_v1_failed(q->v, q->sa, &q->sa->path, "quick mode", "", "the inbound SA cannot be installed (error %d)", -rc);
+		refuse(q->sa, IKE_N_NO_PROPOSAL_CHOSEN);
+		ike_v1_quick_kill(q);
+	}
+}
+
+static void pfs_done(struct ike_v1_dh *dh, int result)
+{
+	struct ike_v1_quick *q = dh->owner;
+
+	q->dh = NULL;
+	if (result < 0 || ike_v1_buf_set(&q->gxr, dh->own, dh->len) < 0) {
+		vd_count("ike_v1.drop.dh", 1);
+		ike_v1_quick_kill(q);
+		return;
+	}
+	install(q, dh->shared);
+}
+
+static int channel_take(struct ike_v1_quick *q)
+{
+	struct ike_v1_peer *peer = q->sa->peer;
+	const struct vd_esp_1 *esp = q->v->esp;
+
+	if (peer->chan == 0) {
+		struct vd_path path = ike_v1_esp_path(&q->sa->path);
+		int rc = esp->chan_new(esp->self, peer->id, VD_ESP_TRANSPORT, &path, "l2tp", &ike_v1_esp_events, q->v,
+			&peer->chan);
+
+		if (rc < 0)
+			return rc;
+	}
+	q->chan = peer->chan;
+	return esp->alloc_spi(esp->self, q->chan, &q->spi_in);
+}
+
+static const struct ike_policy *policy_of(const struct ike_v1_sa *sa)
+{
+	for (unsigned i = 0; i < sa->v->n_candidates; i++)
+		if (strcmp(sa->v->candidates[i].connection, sa->peer->connection) == 0)
+			return &sa->v->candidates[i].policy;
+	return NULL;
+}
+
+static void qm1_refused(struct ike_v1_quick *q, uint16_t notify, const char *text)
+{
+	vd_count("ike_v1.failed.quick", 1);
+	ike_v1_failed(q->v, q->sa, &q->sa->path, "quick mode", "Windows 789", "%s", text);
+	refuse(q->sa, notify);
+	ike_v1_quick_kill(q);
+}
+
+static void qm1_take(struct ike_v1_quick *q, const struct ike_chain *chain)
+{
+	const struct ike_policy *policy = policy_of(q->sa);
+	const struct ike_payload *sa = ike_chain_find(chain, IKE_P_SA, 0), *ke = ike_chain_find(chain, IKE_P_KE, 0);
+	const struct ike_payload *nonce = ike_chain_find(chain, IKE_P_NONCE, 0);
+	const struct ike_payload *ci = ike_chain_find(chain, IKE_P_ID, 0), *cr = ike_chain_find(chain, IKE_P_ID, 1);
+	uint8_t ours[IKE_V1_NONCE_OURS];
+	struct ike_offers offers;
+	char text[480], offered[200], allowed[200];
+
+	if (sa == NULL || nonce == NULL || nonce->len < IKE_V1_NONCE_MIN || nonce->len > IKE_V1_NONCE_MAX ||
+		ike_offers_parse(2, sa->p, sa->len, &offers) < 0)
+		return qm1_refused(q, IKE_N_PAYLOAD_MALFORMED, "message 1 is malformed");
+	const char *wrong = ids_wrong(ci, cr);
+	if (wrong != NULL)
+		return qm1_refused(q, IKE_N_INVALID_ID_INFORMATION, wrong);
+	if (policy == NULL)
+		return qm1_refused(q, IKE_N_NO_PROPOSAL_CHOSEN, "the connection is no longer configured");
+	if (!choose(q, policy, &offers, ke != NULL)) {
+		ike_offers_format(2, &offers, offered, sizeof(offered));
+		ike_suites_format(policy->esp, policy->n_esp, allowed, sizeof(allowed));
+		vd_format(text, sizeof(text), "no common proposal: offered %s (encapsulation %u, group %u); connection %s allows %s in "
+			"transport mode", offered, offers.v[0].encap, offers.v[0].group, q->sa->peer->connection, allowed);
+		return qm1_refused(q, IKE_N_NO_PROPOSAL_CHOSEN, text);
+	}
+	vd_random(ours, sizeof(ours));
+	if (ike_v1_buf_set(&q->sa_body, sa->p, sa->len) < 0 || ike_v1_buf_set(&q->ni, nonce->p, nonce->len) < 0 ||
+		ike_v1_buf_set(&q->nr, ours, sizeof(ours)) < 0 || ike_v1_buf_set(&q->idci, ci->p, ci->len) < 0 ||
+		ike_v1_buf_set(&q->idcr, cr->p, cr->len) < 0 || channel_take(q) < 0)
+		return qm1_refused(q, IKE_N_NO_PROPOSAL_CHOSEN, "no channel or no memory for it");
+	if (ke == NULL)
+		return install(q, NULL);
+	q->dh = ike_v1_dh_start(q->group, ke->p, ke->len, VD_WORK_ESTABLISHED, pfs_done, q);
+	if (q->dh == NULL)
+		qm1_refused(q, IKE_N_NO_PROPOSAL_CHOSEN, "the key exchange value does not fit the group, or too much work is waiting");
+}
+
+static void install_out_done(void *arg)
+{
+	struct ike_v1_quick *q = arg;
+
+	if (!quick_acked(q))
+		return;
+	q->state = IKE_V1_Q_DONE;
+	vd_note('p', q->sa->peer->id, "CHILD SA is up: in %08x, out %08x", q->spi_in, q->spi_out);
+}
+
+static void qm3_take(struct ike_v1_quick *q)
+{
+	const struct vd_esp_1 *esp = q->v->esp;
+	struct ike_v1_peer *peer = q->sa->peer;
+	struct vd_esp_sa sa = esp_sa(q, q->spi_out, q->keymat_out);
+	struct ike_v1_child *child = ike_v1_child_add(peer, q->spi_in, q->spi_out);
+	uint64_t life = (uint64_t)q->life_seconds * 1000;
+
+	vd_timer_stop(&q->resend);
+	if (child == NULL) {
+		ike_v1_quick_kill(q);
+		return;
+	}
+	if (life == 0 || life > q->v->opt.life_max_ms)
+		life = q->v->opt.life_max_ms;
+	ike_v1_child_life(child, life, IKE_V1_T_CHILD_LIFE);
+	q->state = IKE_V1_Q_OUT;
+	q->timer.kind = IKE_V1_T_LINGER;
+	vd_timer_start(&q->timer, IKE_V1_QUICK_LINGER_MS);
+	q->pending++;
+	vd_count("ike_v1.child_up", 1);
+	if (esp->install_out(esp->self, &sa, install_out_done, q) < 0) {
+		q->pending--;
+		vd_count("ike_v1.failed.install_out", 1);
+		ike_v1_failed(q->v, q->sa, &q->sa->path, "quick mode", "", "the outbound SA cannot be installed");
+		ike_v1_child_remove(child, true);
+		ike_v1_quick_kill(q);
+	}
+}
+
+/* A later message of a quick mode that we know. */
+static void quick_continue(struct ike_v1_quick *q, const struct vd_path *path, const uint8_t *raw, uint8_t *p, size_t len)
+{
+	uint8_t iv[IKE_BLOCK_MAX];
+	struct ike_v1_sa *sa = q->sa;
+	struct ike_chain chain;
+
+	if (ike_v1_cache_hit(&q->qm1, raw, len)) {
+		vd_count("ike_v1.duplicate.qm1", 1);
+		if (q->state == IKE_V1_Q_WAIT_QM3)
+			ike_v1_send(q->v, &sa->path, q->qm1.reply.p, q->qm1.reply.len);
+		return;
+	}
+	if (q->state != IKE_V1_Q_WAIT_QM3) {
+		vd_count("ike_v1.duplicate.quick", 1); /* message 3 again, or 1 while we are busy with it */
+		return;
+	}
+	/* HASH(3) = prf(SKEYID_a, 0 | M-ID | Ni_b | Nr_b), without payloads behind it. */
+	memcpy(iv, q->iv, sizeof(iv));
+	uint8_t hash[IKE_HASH_MAX], mid[4] = { (uint8_t)(q->mid >> 24), (uint8_t)(q->mid >> 16), (uint8_t)(q->mid >> 8),
+		(uint8_t)q->mid };
+	static const uint8_t zero = 0;
+	struct vd_slice parts[] = { { &zero, 1 }, { mid, 4 }, { q->ni.p, q->ni.len }, { q->nr.p, q->nr.len } };
+	if (ike_v1_crypt(&sa->keys, false, iv, p, len) < 0 ||
+		ike_chain_parse(p[16], p + IKE_HEADER_LEN, len - IKE_HEADER_LEN, &chain) < 0 || chain.n == 0 ||
+		chain.v[0].type != IKE_P_HASH || chain.v[0].len != sa->keys.hash_len ||
+		ike_v1_hash_a(&sa->keys, parts, 4, hash) < 0 || !vd_same(hash, chain.v[0].p, chain.v[0].len)) {
+		vd_count("ike_v1.drop.qm3", 1);
+		return;
+	}
+	memcpy(q->iv, iv, sizeof(iv));
+	sa->heard = vd_now();
+	ike_v1_peer_moved(sa->peer, path);
+	qm3_take(q);
+}
+
+void ike_v1_quick_input(struct ike_v1_sa *sa, const struct vd_path *path, const struct ike_header *h, const uint8_t *p,
+	size_t len)
+{
+	uint8_t message[IKE_MESSAGE_MAX], iv[IKE_BLOCK_MAX];
+	struct ike_v1_quick *q = sa->quicks;
+	struct ike_chain chain;
+	const char *why;
+	unsigned busy = 0;
+	size_t n;
+
+	if (sa->state != IKE_V1_UP || !(h->flags & IKE_F_ENCRYPTED) || h->mid == 0 || len > sizeof(message)) {
+		vd_count("ike_v1.drop.quick_early", 1);
+		return;
+	}
+	memcpy(message, p, len);
+	for (; q != NULL && q->mid != h->mid; q = q->next)
+		busy += q->state < IKE_V1_Q_OUT;
+	if (q != NULL) {
+		quick_continue(q, path, p, message, len);
+		return;
+	}
+	if (busy >= IKE_V1_QUICK_MAX) {
+		vd_count("ike_v1.refused.quick_busy", 1);
+		return;
+	}
+	if (ike_v1_iv_exchange(&sa->keys, sa->last_block, h->mid, iv) < 0 ||
+		ike_v1_open(sa, message, len, iv, NULL, 0, &chain, &why) < 0) {
+		vd_count("ike_v1.drop.qm1_hash", 1);
+		return;
+	}
+	if (!ike_v1_mid_fresh(sa, h->mid)) {
+		vd_count("ike_v1.drop.qm1_replay", 1);
+		return;
+	}
+	sa->heard = vd_now();
+	ike_v1_peer_moved(sa->peer, path);
+	q = calloc(1, sizeof(*q));
+	if (q == NULL)
+		return;
+	q->v = sa->v;
+	q->sa = sa;
+	q->mid = h->mid;
+	memcpy(q->iv, iv, sizeof(iv));
+	ike_v1_quick_timers_init(q);
+	q->timer.kind = IKE_V1_T_QUICK;
+	vd_timer_start(&q->timer, sa->v->opt.quick_ms);
+	q->next = sa->quicks;
+	sa->quicks = q;
+	if (vd_digest("SHA256", p, len, q->qm1.digest, &n) < 0) {
+		ike_v1_quick_kill(q);
+		return;
+	}
+	for (unsigned i = 1; i < chain.n; i++)
+		if (chain.v[i].type == IKE_P_NOTIFY && chain.v[i].len >= 8 &&
+			(chain.v[i].p[6] << 8 | chain.v[i].p[7]) == IKE_N_INITIAL_CONTACT)
+			ike_v1_initial_contact(sa);
+	qm1_take(q, &chain);
+}

@@ -1,0 +1,197 @@
+/* IKE SAs: making, finding, freeing; their timers; small help for all exchanges. */
+#include "v1.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+int ike_v1_buf_set(struct ike_v1_buf *buf, const void *p, size_t len)
+{
+	uint8_t *copy = NULL;
+
+	if (len > UINT16_MAX)
+		return -E2BIG;
+	if (len > 0) {
+		copy = malloc(len);
+		if (copy == NULL)
+			return -ENOMEM;
+		memcpy(copy, p, len);
+	}
+	ike_v1_buf_free(buf);
+	buf->p = copy;
+	buf->len = (uint16_t)len;
+	return 0;
+}
+
+void ike_v1_buf_free(struct ike_v1_buf *buf)
+{
+	if (buf->p != NULL)
+		vd_wipe(buf->p, buf->len);
+	free(buf->p);
+	*buf = (struct ike_v1_buf){ 0 };
+}
+
+bool ike_v1_cache_hit(const struct ike_v1_cache *cache, const uint8_t *p, size_t len)
+{
+	uint8_t digest[32];
+	size_t n;
+
+	return cache->reply.len > 0 && vd_digest("SHA256", p, len, digest, &n) == 0 &&
+		memcmp(digest, cache->digest, sizeof(digest)) == 0;
+}
+
+int ike_v1_cache_set(struct ike_v1_cache *cache, const uint8_t digest[32], const uint8_t *reply, size_t len)
+{
+	memcpy(cache->digest, digest, sizeof(cache->digest));
+	return ike_v1_buf_set(&cache->reply, reply, len);
+}
+
+int ike_v1_send(struct ike_v1 *v, const struct vd_path *path, const uint8_t *p, size_t len)
+{
+	return v->port->send(v->port->self, path, p, len);
+}
+
+static struct ike_v1_sa **bucket(struct ike_v1 *v, const uint8_t *rcookie)
+{
+	return &v->buckets[((uint32_t)rcookie[0] << 16 | (uint32_t)rcookie[1] << 8 | rcookie[2]) % IKE_V1_BUCKETS];
+}
+
+struct ike_v1_sa *ike_v1_sa_new(struct ike_v1 *v, const uint8_t *icookie, const uint8_t *rcookie)
+{
+	struct ike_v1_sa *sa = calloc(1, sizeof(*sa)), **at = bucket(v, rcookie);
+
+	if (sa == NULL)
+		return NULL;
+	sa->v = v;
+	memcpy(sa->icookie, icookie, IKE_COOKIE_LEN);
+	memcpy(sa->rcookie, rcookie, IKE_COOKIE_LEN);
+	vd_timer_init(&sa->life, ike_v1_sa_life_fired);
+	vd_timer_init(&sa->resend, ike_v1_sa_resend_fired);
+	sa->hash_next = *at;
+	*at = sa;
+	return sa;
+}
+
+struct ike_v1_sa *ike_v1_sa_find(struct ike_v1 *v, const uint8_t *icookie, const uint8_t *rcookie)
+{
+	for (struct ike_v1_sa *sa = *bucket(v, rcookie); sa != NULL; sa = sa->hash_next)
+		if (memcmp(sa->rcookie, rcookie, IKE_COOKIE_LEN) == 0 && memcmp(sa->icookie, icookie, IKE_COOKIE_LEN) == 0)
+			return sa;
+	return NULL;
+}
+
+void ike_v1_sa_half_open_done(struct ike_v1_sa *sa)
+{
+	if (sa->half_open_source.family != 0)
+		sa->v->port->half_open_give(sa->v->port->self, &sa->half_open_source);
+	sa->half_open_source.family = 0;
+}
+
+void ike_v1_sa_free(struct ike_v1_sa *sa, const char *why)
+{
+	struct ike_v1_peer *peer = sa->peer;
+
+	for (struct ike_v1_sa **at = bucket(sa->v, sa->rcookie); *at != NULL; at = &(*at)->hash_next)
+		if (*at == sa) {
+			*at = sa->hash_next;
+			break;
+		}
+	if (peer != NULL)
+		for (struct ike_v1_sa **at = &peer->sas; *at != NULL; at = &(*at)->peer_next)
+			if (*at == sa) {
+				*at = sa->peer_next;
+				break;
+			}
+	while (sa->quicks != NULL)
+		ike_v1_quick_kill(sa->quicks);
+	ike_v1_sa_half_open_done(sa);
+	vd_timer_stop(&sa->life);
+	vd_timer_stop(&sa->resend);
+	ike_v1_dh_cancel(&sa->dh);
+	ike_v1_trial_abandon(sa);
+	vd_secret_free(sa->shared);
+	ike_v1_buf_free(&sa->sa_body);
+	ike_v1_buf_free(&sa->ni);
+	ike_v1_buf_free(&sa->nr);
+	ike_v1_buf_free(&sa->gxi);
+	ike_v1_buf_free(&sa->gxr);
+	ike_v1_buf_free(&sa->mm3.reply);
+	ike_v1_buf_free(&sa->mm5.reply);
+	vd_wipe(sa, sizeof(*sa));
+	free(sa);
+	if (peer != NULL)
+		ike_v1_peer_check(peer, why);
+}
+
+void ike_v1_sa_life_fired(struct vd_timer *t)
+{
+	struct ike_v1_sa *sa = VD_CONTAINER_OF(t, struct ike_v1_sa, life);
+
+	if (t->kind == IKE_V1_T_HALF_OPEN) {
+		vd_count("ike_v1.failed.half_open_timeout", 1);
+		if (!sa->failed_reported)
+			ike_v1_failed(sa->v, sa, &sa->path, "phase1", "Windows 792 or 809",
+				"message 5 did not arrive in time: the client gave up, or UDP 4500 is blocked between it and the gateway");
+		ike_v1_sa_free(sa, "timed out");
+		return;
+	}
+	ike_v1_info_delete_ike(sa);
+	ike_v1_sa_free(sa, t->kind == IKE_V1_T_REPLACED ? "IKE SA was replaced" : "IKE SA lifetime is over");
+}
+
+void ike_v1_sa_resend_start(struct ike_v1_sa *sa)
+{
+	sa->resends = 0;
+	sa->resend.kind = IKE_V1_T_RESEND;
+	if (sa->v->opt.resends > 0)
+		vd_timer_start(&sa->resend, sa->v->opt.resend_ms);
+}
+
+void ike_v1_sa_resend_fired(struct vd_timer *t)
+{
+	struct ike_v1_sa *sa = VD_CONTAINER_OF(t, struct ike_v1_sa, resend);
+
+	if (sa->state != IKE_V1_WAIT_MM5 || sa->mm3.reply.len == 0)
+		return;
+	vd_count("ike_v1.resent.mm4", 1);
+	ike_v1_send(sa->v, &sa->path, sa->mm3.reply.p, sa->mm3.reply.len);
+	if (++sa->resends < sa->v->opt.resends)
+		vd_timer_start(&sa->resend, sa->v->opt.resend_ms << sa->resends);
+}
+
+bool ike_v1_mid_fresh(struct ike_v1_sa *sa, uint32_t mid)
+{
+	if (mid == 0)
+		return false;
+	for (unsigned i = 0; i < IKE_V1_MIDS; i++)
+		if (sa->mids[i] == mid)
+			return false;
+	sa->mids[sa->mid_at] = mid;
+	sa->mid_at = (uint16_t)((sa->mid_at + 1u) % IKE_V1_MIDS);
+	return true;
+}
+
+void ike_v1_failed(struct ike_v1 *v, const struct ike_v1_sa *sa, const struct vd_path *path, const char *stage,
+	const char *client, const char *fmt, ...)
+{
+	struct vd_setup_failed event = { 0 };
+	char text[400], from[VD_SA_TEXT];
+	va_list args;
+
+	va_start(args, fmt);
+	vsnprintf(text, sizeof(text), fmt, args);
+	va_end(args);
+	vd_sa_format(&path->remote, from);
+	if (sa != NULL && sa->peer != NULL) {
+		event.peer = sa->peer->id;
+		event.chan = sa->peer->chan;
+		vd_note('p', event.peer, "%s failed: %s", stage, text);
+	}
+	vd_strcpy(event.stage, sizeof(event.stage), stage);
+	vd_strcpy(event.client, sizeof(event.client), client);
+	vd_format(event.text, sizeof(event.text), "%s: %s", from, text);
+	struct vd_ids ids = { .peer = event.peer, .chan = event.chan };
+	vd_log_limited(&v->limit, VD_LOG_NOTICE, "ike", &ids, "%s failed: %s", stage, event.text);
+	vd_event_post(&vd_topic_setup_failed, &event);
+}

@@ -1,0 +1,300 @@
+/* Plugin ike_v1: what its files share. Control thread only. */
+#ifndef IKE_V1_H
+#define IKE_V1_H
+
+#include <viaduct/esp.h>
+#include <viaduct/ike.h>
+#include <viaduct/keys.h>
+#include <viaduct/log.h>
+#include <viaduct/loop.h>
+#include <viaduct/object.h>
+#include <viaduct/plugin.h>
+#include <viaduct/state.h>
+#include <viaduct/work.h>
+
+#include "../lib/ident.h"
+#include "../lib/isakmp.h"
+#include "../lib/policy.h"
+#include "../lib/v1keys.h"
+#include "../lib/vendor.h"
+
+/* Distinct PSKs tried at message 5; each costs one decryption and five HMACs for every login. */
+#define IKE_V1_PSKS_MAX 8u
+/* Connections that accept l2tp with a PSK: as many as PSKs, since only the PSK tells them apart. */
+#define IKE_V1_CANDIDATES_MAX IKE_V1_PSKS_MAX
+/* Body of the SA payload of message 1, kept for HASH_I: Windows sends 208 octets, racoon about 500. */
+#define IKE_V1_SA_MAX 1600u
+/* Nonces are 8 to 256 octets (RFC 2409 section 5). */
+#define IKE_V1_NONCE_MIN 8u
+#define IKE_V1_NONCE_MAX 256u
+#define IKE_V1_NONCE_OURS 32u
+/* Ways of one set of the embryo table: an embryo lives until this many newer ones fell into its set. */
+#define IKE_V1_EMBRYO_WAYS 8u
+/* Seconds an embryo may wait for message 3: longer than any client's first retransmissions. */
+#define IKE_V1_EMBRYO_MS 30000u
+/* Hash chains of IKE SAs; the key is our random cookie, so chains stay even. */
+#define IKE_V1_BUCKETS 4096u
+/* Wrong attempts at message 5 on one half-open SA before it is given up: each costs up to eight decryptions. */
+#define IKE_V1_TRIALS_MAX 5u
+/* Quick modes under way on one IKE SA: Windows runs one, racoon two when rekeying. */
+#define IKE_V1_QUICK_MAX 3u
+/* Message ids remembered against replay; older ones belong to SAs that are long replaced. */
+#define IKE_V1_MIDS 128u
+/* CHILD SAs of one peer: the current one, those it replaces within 30 s, and room for crossing rekeys. */
+#define IKE_V1_CHILDREN_MAX 8u
+/* IKE SAs of one peer; beyond it the oldest goes. */
+#define IKE_V1_SAS_MAX 4u
+/* A replaced SA stays this long, for packets under way (DESIGN: SA life). */
+#define IKE_V1_REPLACED_MS 30000u
+/* How recently the old IKE SA or its channel was heard for a new phase 1 to take over the channel. */
+#define IKE_V1_REATTACH_MS 60000u
+/* NAT keepalive (RFC 3948 section 4), sent only when we are behind the NAT. */
+#define IKE_V1_KEEPALIVE_MS 20000u
+/* A finished quick mode is kept for duplicates of its messages. */
+#define IKE_V1_QUICK_LINGER_MS 30000u
+/* How often a peer without an IKE SA is looked at. */
+#define IKE_V1_ORPHAN_CHECK_MS 30000u
+
+struct ike_v1_buf {
+	uint8_t *p;
+	uint16_t len;
+};
+int ike_v1_buf_set(struct ike_v1_buf *buf, const void *p, size_t len);
+void ike_v1_buf_free(struct ike_v1_buf *buf); /* wipes */
+
+struct ike_v1_candidate {
+	char connection[VD_NAME_MAX];
+	uint64_t key;
+	struct ike_policy policy;
+};
+
+/* What message 1 leaves: fixed size, in a table that never grows. */
+struct ike_v1_embryo {
+	bool used;
+	uint8_t icookie[IKE_COOKIE_LEN], rcookie[IKE_COOKIE_LEN];
+	uint64_t created; /* vd_now() */
+	struct vd_path path;
+	uint32_t vendors;
+	uint8_t offer; /* index of the chosen one */
+	uint16_t sa_len;
+	uint8_t sa[IKE_V1_SA_MAX];
+};
+
+enum ike_v1_natt { IKE_V1_NATT_NONE, IKE_V1_NATT_RFC, IKE_V1_NATT_DRAFT };
+enum ike_v1_state { IKE_V1_DH, IKE_V1_WAIT_MM5, IKE_V1_TRIAL, IKE_V1_UP };
+enum ike_v1_timer { IKE_V1_T_HALF_OPEN = 1, IKE_V1_T_LIFE, IKE_V1_T_REPLACED, IKE_V1_T_RESEND, IKE_V1_T_QUICK,
+	IKE_V1_T_LINGER, IKE_V1_T_CHILD_LIFE, IKE_V1_T_CHILD_REPLACED, IKE_V1_T_ORPHAN, IKE_V1_T_KEEPALIVE };
+
+struct ike_v1;
+struct ike_v1_peer;
+
+/* One Diffie-Hellman exchange in the pool; owns its memory so that it can be orphaned. */
+struct ike_v1_dh {
+	struct vd_job job;
+	void (*done)(struct ike_v1_dh *dh, int result);
+	void *owner;
+	unsigned group;
+	uint8_t peer[VD_DH_MAX_PUBLIC], own[VD_DH_MAX_PUBLIC];
+	size_t len;
+	struct vd_secret *shared;
+};
+/* Takes the peer's public value (copied); done gets own and shared filled in and need not free. NULL on failure. */
+struct ike_v1_dh *ike_v1_dh_start(unsigned group, const uint8_t *peer, size_t len, enum vd_work_class work,
+	void (*done)(struct ike_v1_dh *dh, int result), void *owner);
+void ike_v1_dh_cancel(struct ike_v1_dh **dh);
+
+/* The request that was answered last, by digest, with its answer for duplicates and retransmission. */
+struct ike_v1_cache {
+	uint8_t digest[32];
+	struct ike_v1_buf reply;
+};
+bool ike_v1_cache_hit(const struct ike_v1_cache *cache, const uint8_t *p, size_t len);
+int ike_v1_cache_set(struct ike_v1_cache *cache, const uint8_t digest[32], const uint8_t *reply, size_t len);
+
+struct ike_v1_trial;
+
+struct ike_v1_sa {
+	struct ike_v1 *v;
+	struct ike_v1_sa *hash_next, *peer_next; /* of its bucket; of its peer */
+	struct ike_v1_peer *peer;                /* NULL until message 5 */
+	uint8_t icookie[IKE_COOKIE_LEN], rcookie[IKE_COOKIE_LEN];
+	enum ike_v1_state state;
+	struct vd_path path;
+	struct vd_ip half_open_source; /* family 0: no longer half-open */
+	uint32_t vendors;
+	uint8_t natt;                  /* enum ike_v1_natt */
+	bool natted_us, natted_peer, failed_reported;
+	struct ike_suite suite;
+	uint32_t life_seconds;         /* offered; 0: not said */
+	unsigned trials;
+	struct ike_v1_buf sa_body, ni, nr, gxi, gxr;
+	struct vd_secret *shared;
+	struct ike_v1_dh *dh;
+	struct ike_v1_trial *trial;
+	struct ike_v1_keys keys;
+	uint8_t last_block[IKE_BLOCK_MAX]; /* of phase 1: start of every later IV */
+	struct ike_v1_cache mm3, mm5;
+	uint32_t mids[IKE_V1_MIDS];
+	uint16_t mid_at;
+	uint32_t dpd_seq;
+	bool dpd_seen;
+	uint64_t established, heard;       /* vd_now() */
+	struct ike_v1_quick *quicks;
+	struct vd_timer life, resend;
+	uint8_t resends;
+};
+
+enum ike_v1_quick_state { IKE_V1_Q_DH, IKE_V1_Q_INSTALL, IKE_V1_Q_WAIT_QM3, IKE_V1_Q_OUT, IKE_V1_Q_DONE };
+struct ike_v1_quick {
+	struct ike_v1 *v;
+	struct ike_v1_sa *sa; /* NULL once dead */
+	struct ike_v1_quick *next;
+	enum ike_v1_quick_state state;
+	unsigned pending;     /* acknowledgements of esp/1 that will still come */
+	uint32_t mid, spi_in, spi_out, life_seconds;
+	uint8_t iv[IKE_BLOCK_MAX];
+	uint64_t chan;
+	struct ike_suite suite;
+	uint16_t group, encap;
+	struct ike_offer offer; /* of sa_body, answered unchanged */
+	struct ike_v1_buf sa_body, ni, nr, idci, idcr, gxr;
+	struct vd_secret *keymat_in, *keymat_out;
+	struct ike_v1_dh *dh;
+	struct ike_v1_cache qm1;
+	struct vd_timer timer, resend;
+	uint8_t resends;
+};
+
+struct ike_v1_child {
+	struct ike_v1_peer *peer;
+	struct ike_v1_child *next; /* older */
+	uint32_t spi_in, spi_out;
+	struct vd_timer timer;
+};
+
+struct ike_v1_peer {
+	struct ike_v1 *v;
+	struct ike_v1_peer *next;
+	uint64_t id, chan;
+	char connection[VD_NAME_MAX], identity[VD_ID_TEXT];
+	struct vd_path path;
+	bool natted_us, closing;
+	struct ike_v1_sa *sas;          /* newest first */
+	struct ike_v1_child *children;  /* newest first */
+	struct vd_timer orphan, keepalive;
+};
+
+struct ike_v1_options {
+	uint32_t embryos, resends;
+	uint64_t half_open_ms, quick_ms, life_max_ms, resend_ms, orphan_ms;
+};
+
+struct ike_v1 {
+	struct vd_host *host;
+	const struct vd_esp_1 *esp;
+	const struct vd_ike_port_1 *port;
+	const struct vd_keys_1 *keys;
+	struct ike_v1_options opt;
+	struct ike_v1_candidate *candidates;
+	unsigned n_candidates;
+	struct ike_v1_embryo *embryos;
+	uint32_t n_embryos;
+	uint64_t secret; /* of the embryo table's hash */
+	struct ike_v1_sa *buckets[IKE_V1_BUCKETS];
+	struct ike_v1_peer *peers;
+	struct vd_log_limit limit;
+	bool stopped;
+};
+
+/* ---- embryo.c ---- */
+void ike_v1_mm1(struct ike_v1 *v, const struct vd_path *path, const struct ike_header *h, const uint8_t *p, size_t len);
+struct ike_v1_embryo *ike_v1_embryo_find(struct ike_v1 *v, const uint8_t *icookie, const uint8_t *rcookie);
+/* Free place for a new embryo of this cookie: an old one of its set goes. */
+struct ike_v1_embryo *ike_v1_embryo_place(struct ike_v1 *v, const uint8_t *icookie);
+
+/* ---- main_mode.c, bind.c ---- */
+void ike_v1_mm3(struct ike_v1 *v, struct ike_v1_embryo *embryo, const struct vd_path *path, const struct ike_header *h,
+	const uint8_t *p, size_t len);
+void ike_v1_main_input(struct ike_v1_sa *sa, const struct vd_path *path, const struct ike_header *h, const uint8_t *p,
+	size_t len);
+void ike_v1_mm5(struct ike_v1_sa *sa, const struct vd_path *path, const uint8_t *p, size_t len);
+void ike_v1_trial_abandon(struct ike_v1_sa *sa);
+
+/* ---- sa.c ---- */
+struct ike_v1_sa *ike_v1_sa_new(struct ike_v1 *v, const uint8_t *icookie, const uint8_t *rcookie);
+struct ike_v1_sa *ike_v1_sa_find(struct ike_v1 *v, const uint8_t *icookie, const uint8_t *rcookie);
+/* Frees it and, when nothing is left of its peer, starts that one's end. */
+void ike_v1_sa_free(struct ike_v1_sa *sa, const char *why);
+void ike_v1_sa_half_open_done(struct ike_v1_sa *sa);
+void ike_v1_sa_life_fired(struct vd_timer *t);
+void ike_v1_sa_resend_fired(struct vd_timer *t);
+void ike_v1_sa_resend_start(struct ike_v1_sa *sa);
+/* True once per message id and SA. */
+bool ike_v1_mid_fresh(struct ike_v1_sa *sa, uint32_t mid);
+int ike_v1_send(struct ike_v1 *v, const struct vd_path *path, const uint8_t *p, size_t len);
+/* setup_failed and one log line. client: what the user sees, or "". */
+void ike_v1_failed(struct ike_v1 *v, const struct ike_v1_sa *sa, const struct vd_path *path, const char *stage,
+	const char *client, const char *fmt, ...) VD_PRINTF(6, 7);
+
+/* ---- peer.c ---- */
+struct ike_v1_peer *ike_v1_peer_find(struct ike_v1 *v, const struct vd_sa *remote, const char *connection,
+	const char *identity);
+struct ike_v1_peer *ike_v1_peer_by_id(struct ike_v1 *v, uint64_t id);
+struct ike_v1_peer *ike_v1_peer_by_chan(struct ike_v1 *v, uint64_t chan);
+struct ike_v1_peer *ike_v1_peer_add(struct ike_v1 *v, uint64_t id);
+void ike_v1_peer_join(struct ike_v1_peer *peer, struct ike_v1_sa *sa);
+/* Milliseconds since an authenticated packet of it was seen. */
+uint64_t ike_v1_peer_silence(const struct ike_v1_peer *peer);
+/* The last IKE SA went, or the last CHILD SA did: waits, or ends the peer. */
+void ike_v1_peer_check(struct ike_v1_peer *peer, const char *why);
+/* Deletes are sent when farewell; SAs, channel and the core's peer go. */
+void ike_v1_peer_end(struct ike_v1_peer *peer, const char *why, bool farewell);
+void ike_v1_peer_moved(struct ike_v1_peer *peer, const struct vd_path *path);
+struct ike_v1_child *ike_v1_child_add(struct ike_v1_peer *peer, uint32_t spi_in, uint32_t spi_out);
+/* delete_: the peer is told. */
+void ike_v1_child_remove(struct ike_v1_child *child, bool delete_);
+void ike_v1_child_life(struct ike_v1_child *child, uint64_t ms, uint32_t kind);
+void ike_v1_peer_timers_init(struct ike_v1_peer *peer);
+/* ESP path below an IKE path. */
+struct vd_path ike_v1_esp_path(const struct vd_path *path);
+extern const struct vd_esp_events ike_v1_esp_events;
+
+/* ---- quick.c ---- */
+void ike_v1_quick_input(struct ike_v1_sa *sa, const struct vd_path *path, const struct ike_header *h, const uint8_t *p,
+	size_t len);
+/* Takes it off its SA; freed now, or when the last acknowledgement came. */
+void ike_v1_quick_kill(struct ike_v1_quick *q);
+void ike_v1_quick_timers_init(struct ike_v1_quick *q);
+
+/* ---- info.c ---- */
+void ike_v1_info_input(struct ike_v1_sa *sa, const struct vd_path *path, const struct ike_header *h, uint8_t *p,
+	size_t len);
+void ike_v1_info_notify(struct ike_v1_sa *sa, uint8_t protocol, uint16_t type, const void *spi, size_t spi_len,
+	const void *data, size_t len);
+void ike_v1_info_delete_ike(struct ike_v1_sa *sa);
+void ike_v1_info_delete_esp(struct ike_v1_sa *sa, uint32_t spi);
+/* In the clear, before there are keys: a hint that authenticates nothing. */
+void ike_v1_info_plain(struct ike_v1 *v, const struct vd_path *path, const uint8_t *icookie, const uint8_t *rcookie,
+	uint16_t type);
+/* The peer says it has lost all older state. */
+void ike_v1_initial_contact(struct ike_v1_sa *sa);
+
+/* ---- seal.c ---- */
+/* A message of an exchange after phase 1: starts with room for its HASH payload. */
+struct ike_v1_sealed {
+	struct ike_out out;
+	uint8_t room[IKE_MESSAGE_MAX];
+};
+void ike_v1_sealed_begin(const struct ike_v1_sa *sa, struct ike_v1_sealed *m, uint8_t exchange, uint32_t mid);
+/* Fills in prf(SKEYID_a, mid | extra | what follows), encrypts with iv. Returns the length. */
+int ike_v1_sealed_finish(const struct ike_v1_sa *sa, struct ike_v1_sealed *m, uint32_t mid, const void *extra,
+	size_t extra_len, uint8_t *iv);
+/* Decrypts in place with iv and reads the chain; the first payload must be the right HASH(mid | extra | rest).
+ * On failure why names it. */
+int ike_v1_open(const struct ike_v1_sa *sa, uint8_t *p, size_t len, uint8_t *iv, const void *extra, size_t extra_len,
+	struct ike_chain *ret_chain, const char **ret_why);
+
+/* ---- state.c ---- */
+extern const struct vd_layer ike_v1_layer;
+
+#endif

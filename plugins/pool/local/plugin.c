@@ -1,0 +1,299 @@
+/* pool_local: the provider "pool" of lease_address. */
+#include "plugins/pool/local/pool.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <viaduct/log.h>
+
+static const struct vd_opt schema[] = {
+	{ "pools.*", VD_T_MAP, 0, NULL, NULL, "Addresses for clients." },
+	{ "pools.*.range", VD_T_RANGE, VD_OPT_REQUIRED | VD_OPT_LIST, NULL, NULL,
+		"10.8.0.10-10.8.3.250 or a prefix; at most 8. Addresses that end in .0 or .255 are never leased." },
+	{ "pools.*.gateway", VD_T_ADDR, 0, NULL, NULL,
+		"Our address toward the clients; if not given, a.b.c.1 of the first address of the range. Never leased." },
+	{ "pools.*.dns", VD_T_ADDR, VD_OPT_LIST | VD_OPT_LIVE, NULL, NULL, "Name servers that clients are told, at most 3." },
+	{ "pools.*.wins", VD_T_ADDR, VD_OPT_LIST | VD_OPT_LIVE, NULL, NULL, "NetBIOS name servers, at most 2." },
+	{ "pools.*.search", VD_T_STRING, VD_OPT_LIST | VD_OPT_LIVE, NULL, "126", "Domains that clients search." },
+	{ NULL },
+};
+
+struct pool *pools_find(const struct pools *self, const char *name)
+{
+	size_t i;
+
+	for (i = 0; i < self->n; i++)
+		if (!strcmp(self->v[i].name, name))
+			return &self->v[i];
+	return NULL;
+}
+
+static void post(const struct pool *pool, bool up)
+{
+	struct vd_pool_up event = { .gateway = pool->facts.gateway };
+	struct vd_pool_down down = { .gateway = pool->facts.gateway };
+	unsigned i;
+	int err;
+
+	vd_strcpy(event.pool, sizeof(event.pool), pool->name);
+	vd_strcpy(down.pool, sizeof(down.pool), pool->name);
+	for (i = 0; i < pool->n_ranges; i++) {
+		event.first = down.first = pool->ranges[i].first;
+		event.last = down.last = pool->ranges[i].last;
+		err = up ? vd_event_post(&vd_topic_pool_up, &event) : vd_event_post(&vd_topic_pool_down, &down);
+		if (err)
+			vd_log(VD_LOG_ERROR, "pool", NULL, "cannot tell the others of pool %s: %s", pool->name, strerror(-err));
+	}
+}
+
+static void drop(struct pool *v, size_t n)
+{
+	size_t i;
+
+	for (i = 0; i < n; i++)
+		pool_clear(&v[i]);
+	free(v);
+}
+
+/* All pools of the current configuration, empty. */
+static int read_all(struct pool **ret_v, size_t *ret_n, struct vd_error *err)
+{
+	const struct vd_conf *conf = vd_conf_current();
+	const struct vd_conf_node *section = vd_conf_at(conf, NULL, "pools");
+	size_t n = vd_conf_count(section), i;
+	struct pool *v = calloc(n + 1, sizeof(*v));
+	int ret = v ? 0 : vd_error_set(err, -ENOMEM, "out of memory");
+
+	for (i = 0; i < n && !ret; i++)
+		ret = pool_read(&v[i], conf, vd_conf_nth(section, i), err);
+	if (ret) {
+		drop(v, v ? n : 0);
+		return ret;
+	}
+	*ret_v = v;
+	*ret_n = n;
+	return 0;
+}
+
+static void grant(struct pools *self, const struct vd_ask *ask, struct pool *pool, const struct vd_ip *ip)
+{
+	const struct vd_lease_address *r = ask->data;
+	struct vd_leased_address answer = pool->facts;
+	struct vd_error why;
+
+	answer.address = *ip;
+	if (book_grant(&self->book, r->session, pool->name, r->user, ip)) {
+		pool_mark(pool, ip, false);
+		vd_error_set(&why, -ENOMEM, "out of memory");
+		vd_reply(ask->ticket, VD_UNAVAILABLE, NULL, &why);
+		return;
+	}
+	vd_count("pool_local.leased", 1);
+	vd_reply(ask->ticket, VD_ACCEPT, &answer, NULL);
+}
+
+static void lease_wanted(struct pools *self, const struct vd_ask *ask, struct pool *pool)
+{
+	const struct vd_lease_address *r = ask->data;
+	const struct lease *holder = book_holder(&self->book, &r->want);
+	struct vd_error why = { 0 };
+	char text[VD_IP_TEXT];
+	size_t i;
+
+	vd_ip_format(&r->want, text);
+	if (holder)
+		vd_error_set(&why, -EADDRINUSE, "%s is held by s-%" PRIu64 " (%s)", text, holder->session, holder->user);
+	for (i = 0; i < self->n; i++)
+		if (!why.code && pool_unusable(&self->v[i], &r->want))
+			vd_error_set(&why, -EADDRNOTAVAIL, "%s cannot be a client's address: it ends in .0 or .255, or is the gateway "
+				"of pool %s (%s)", text, self->v[i].name, self->v[i].origin);
+	/* It may lie in the range of another pool: nobody else is to get it there. */
+	for (i = 0; i < self->n && !why.code; i++)
+		if (pool_mark(&self->v[i], &r->want, true))
+			vd_error_set(&why, -ENOMEM, "out of memory");
+	if (!why.code) {
+		grant(self, ask, pool, &r->want);
+		return;
+	}
+	vd_count("pool_local.refused", 1);
+	vd_reply(ask->ticket, why.code == -ENOMEM ? VD_UNAVAILABLE : VD_REJECT, NULL, &why);
+}
+
+static void lease_any(struct pools *self, const struct vd_ask *ask, struct pool *pool, int family)
+{
+	const struct vd_lease_address *r = ask->data;
+	const struct lease *last = r->user[0] ? book_last(&self->book, pool->name, r->user, family) : NULL;
+	struct vd_error why = { 0 };
+	uint64_t size, leased;
+	struct vd_ip ip;
+	int err;
+
+	if (last && pool_is_free(pool, &last->address) && !book_holder(&self->book, &last->address)) {
+		ip = last->address;
+		err = pool_mark(pool, &ip, true);
+	} else {
+		/* What another pool with the same addresses has given away stays marked here as well. */
+		do
+			err = pool_take(pool, family, &ip);
+		while (!err && book_holder(&self->book, &ip));
+	}
+	if (!err) {
+		grant(self, ask, pool, &ip);
+		return;
+	}
+	vd_count("pool_local.refused", 1);
+	pool_fill(pool, family, &size, &leased);
+	if (err == -ENOSPC)
+		vd_error_set(&why, err, "pool %s is exhausted: %" PRIu64 " of its %" PRIu64 " addresses are in use; enlarge its "
+			"range (%s)", pool->name, leased, size, pool->origin);
+	else if (err == -EAFNOSUPPORT)
+		vd_error_set(&why, err, "pool %s has no IPv%d range (%s)", pool->name, family == AF_INET ? 4 : 6, pool->origin);
+	else
+		vd_error_set(&why, err, "out of memory");
+	vd_reply(ask->ticket, err == -ENOMEM ? VD_UNAVAILABLE : VD_REJECT, NULL, &why);
+}
+
+static void lease_address(void *arg, const struct vd_ask *ask)
+{
+	const struct vd_lease_address *r = ask->data;
+	struct pools *self = arg;
+	int family = r->family == 6 ? AF_INET6 : AF_INET;
+	struct pool *pool = pools_find(self, r->pool);
+	struct lease *held = book_of_session(&self->book, r->session, family);
+	struct vd_leased_address answer;
+	struct vd_error why;
+	size_t i;
+
+	for (i = 0; i < self->n && !pool && !r->pool[0] && r->want.family; i++)
+		if (pool_has(&self->v[i], &r->want))
+			pool = &self->v[i];
+	if (!pool) {
+		vd_reply(ask->ticket, VD_PASS, NULL, NULL);
+	} else if (held && !strcmp(held->pool, pool->name) && (!r->want.family || vd_ip_equal(&r->want, &held->address))) {
+		answer = pool->facts; /* asked again: the same answer */
+		answer.address = held->address;
+		vd_reply(ask->ticket, VD_ACCEPT, &answer, NULL);
+	} else if (held || (r->want.family && r->want.family != family)) {
+		vd_error_set(&why, -EINVAL, held ? "the session has an address already" : "the wanted address is of another family");
+		vd_reply(ask->ticket, VD_REJECT, NULL, &why);
+	} else if (r->want.family) {
+		lease_wanted(self, ask, pool);
+	} else {
+		lease_any(self, ask, pool, family);
+	}
+}
+
+static void session_gone(void *arg, const void *event)
+{
+	const struct vd_session_gone *e = event;
+	struct pools *self = arg;
+	struct lease *l;
+	size_t i;
+
+	while ((l = book_of_session(&self->book, e->session, 0))) {
+		for (i = 0; i < self->n; i++)
+			pool_mark(&self->v[i], &l->address, false);
+		book_end(&self->book, l);
+		vd_count("pool_local.freed", 1);
+	}
+}
+
+static int init(struct vd_host *host, void **ret_self, struct vd_error *err)
+{
+	struct pools *self = calloc(1, sizeof(*self));
+	int ret;
+
+	if (!self || book_init(&self->book)) {
+		free(self);
+		return vd_error_set(err, -ENOMEM, "out of memory");
+	}
+	ret = read_all(&self->v, &self->n, err);
+	if (!ret) {
+		if ((ret = vd_provide(host, "lease_address", "pool", lease_address, NULL, self)) ||
+			(ret = vd_event_subscribe(host, "session_gone", session_gone, self)) ||
+			(ret = vd_layer_register(host, &pool_layer, self)))
+			vd_error_set(err, ret, "cannot register with the core");
+	}
+	if (ret) {
+		drop(self->v, self->n);
+		book_clear(&self->book);
+		free(self);
+		return ret;
+	}
+	*ret_self = self;
+	return 0;
+}
+
+static int start(void *arg, struct vd_error *err)
+{
+	struct pools *self = arg;
+	size_t i;
+
+	(void)err;
+	for (i = 0; i < self->n; i++)
+		post(&self->v[i], true);
+	return 0;
+}
+
+/* A pool that stays as it is is not announced again; sessions keep their addresses in any case. */
+static void reload(void *arg)
+{
+	struct pools *self = arg;
+	struct pool *v, *old;
+	struct vd_error err;
+	struct lease *l;
+	size_t n, i, k;
+
+	if (read_all(&v, &n, &err)) {
+		vd_log(VD_LOG_ERROR, "pool", NULL, "the pools stay as they were: %s", err.text);
+		return;
+	}
+	for (i = 0; i < self->n; i++) {
+		old = &self->v[i];
+		for (k = 0; k < n && strcmp(v[k].name, old->name); k++)
+			;
+		if (k == n || !pool_same(&v[k], old))
+			post(old, false);
+	}
+	for (k = 0; k < n; k++) {
+		old = pools_find(self, v[k].name);
+		if (!old || !pool_same(&v[k], old)) {
+			post(&v[k], true);
+			continue;
+		}
+		for (i = 0; i < v[k].n_ranges; i++)
+			v[k].ranges[i].cursor = old->ranges[i].cursor;
+	}
+	drop(self->v, self->n);
+	self->v = v;
+	self->n = n;
+	for (l = self->book.active.head; l; l = l->next)
+		for (k = 0; k < n; k++)
+			if (pool_mark(&v[k], &l->address, true))
+				vd_log(VD_LOG_ERROR, "pool", NULL, "out of memory while reading pool %s again", v[k].name);
+}
+
+static void stop(void *arg)
+{
+	struct pools *self = arg;
+	size_t i;
+
+	for (i = 0; i < self->n; i++)
+		post(&self->v[i], false);
+}
+
+static void fini(void *arg)
+{
+	struct pools *self = arg;
+
+	drop(self->v, self->n);
+	book_clear(&self->book);
+	free(self);
+}
+
+static const char *const provides[] = { "lease_address/pool", NULL };
+
+VD_PLUGIN(pool_local, .version = "1.0", .license = "MIT", .summary = "pools of addresses in memory",
+	.provides = provides, .schema = schema, .init = init, .start = start, .reload = reload, .stop = stop, .fini = fini);

@@ -1,0 +1,303 @@
+/* One pool: its ranges and which of their addresses are free. */
+#include "plugins/pool/local/pool.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+
+static unsigned octets(const struct vd_ip *ip)
+{
+	return ip->family == AF_INET ? 4 : 16;
+}
+
+/* How far ip is behind first, UINT32_MAX when farther than that. Same family, first <= ip. */
+static uint32_t offset(const struct vd_ip *first, const struct vd_ip *ip)
+{
+	unsigned n = octets(first), i, borrow = 0;
+	uint8_t d[16];
+	uint32_t v;
+
+	for (i = n; i-- > 0;) {
+		unsigned x = (unsigned)ip->a[i] - first->a[i] - borrow;
+
+		d[i] = (uint8_t)x;
+		borrow = x >> 8 & 1;
+	}
+	for (i = 0; i + 4 < n; i++)
+		if (d[i])
+			return UINT32_MAX;
+	v = (uint32_t)d[n - 4] << 24 | (uint32_t)d[n - 3] << 16 | (uint32_t)d[n - 2] << 8 | d[n - 1];
+	return v;
+}
+
+static struct vd_ip at_offset(const struct vd_ip *first, uint32_t off)
+{
+	struct vd_ip ip = *first;
+	unsigned i, carry = 0;
+
+	for (i = octets(first); i-- > 0 && (off || carry);) {
+		unsigned x = ip.a[i] + (off & 255) + carry;
+
+		ip.a[i] = (uint8_t)x;
+		carry = x >> 8;
+		off >>= 8;
+	}
+	return ip;
+}
+
+bool pool_unusable(const struct pool *pool, const struct vd_ip *ip)
+{
+	static const uint8_t zero[8];
+
+	if (vd_ip_equal(ip, &pool->facts.gateway))
+		return true;
+	if (ip->family == AF_INET)
+		return ip->a[3] == 0 || ip->a[3] == 255;
+	return !memcmp(ip->a + 8, zero, sizeof(zero)); /* subnet-router anycast, RFC 4291 section 2.6.1 */
+}
+
+static const struct pool_range *range_of(const struct pool *pool, const struct vd_ip *ip, uint32_t *ret_offset)
+{
+	unsigned i;
+
+	for (i = 0; i < pool->n_ranges; i++) {
+		const struct pool_range *r = &pool->ranges[i];
+
+		if (r->first.family != ip->family || vd_ip_cmp(ip, &r->first) < 0 || vd_ip_cmp(ip, &r->last) > 0)
+			continue;
+		*ret_offset = offset(&r->first, ip);
+		return r;
+	}
+	return NULL;
+}
+
+bool pool_has(const struct pool *pool, const struct vd_ip *ip)
+{
+	uint32_t off;
+
+	return range_of(pool, ip, &off) != NULL;
+}
+
+/* The page with what is never leased already marked. NULL when out of memory. */
+static struct pool_page *page_of(const struct pool *pool, struct pool_range *r, uint32_t off)
+{
+	uint32_t n = off / POOL_PAGE, i;
+	struct pool_page *page;
+	struct vd_ip ip;
+
+	if (!r->pages)
+		r->pages = calloc(r->n_pages, sizeof(*r->pages));
+	if (!r->pages || r->pages[n])
+		return r->pages ? r->pages[n] : NULL;
+	page = r->pages[n] = calloc(1, sizeof(*page));
+	for (i = 0; page && i < POOL_PAGE; i++) {
+		if (n * POOL_PAGE + i < r->size) {
+			ip = at_offset(&r->first, n * POOL_PAGE + i);
+			if (!pool_unusable(pool, &ip))
+				continue;
+		}
+		page->bits[i / 64] |= 1ull << i % 64;
+		page->used++;
+	}
+	return page;
+}
+
+int pool_mark(struct pool *pool, const struct vd_ip *ip, bool leased)
+{
+	struct pool_page *page;
+	struct pool_range *r;
+	uint32_t off;
+	uint64_t bit;
+
+	r = (struct pool_range *)range_of(pool, ip, &off);
+	if (!r || off >= r->size || pool_unusable(pool, ip))
+		return 0;
+	page = page_of(pool, r, off);
+	if (!page)
+		return -ENOMEM;
+	bit = 1ull << off % 64;
+	if (!(page->bits[off % POOL_PAGE / 64] & bit) == !leased)
+		return 0;
+	page->bits[off % POOL_PAGE / 64] ^= bit;
+	page->used += leased ? 1 : -1u;
+	r->leased += leased ? 1 : -1u;
+	return 0;
+}
+
+bool pool_is_free(const struct pool *pool, const struct vd_ip *ip)
+{
+	const struct pool_page *page;
+	const struct pool_range *r;
+	uint32_t off;
+
+	r = range_of(pool, ip, &off);
+	if (!r || off >= r->size || pool_unusable(pool, ip))
+		return false;
+	page = r->pages ? r->pages[off / POOL_PAGE] : NULL;
+	return !page || !(page->bits[off % POOL_PAGE / 64] >> off % 64 & 1);
+}
+
+/* A clear bit of the page at or behind from; POOL_PAGE when there is none. */
+static uint32_t clear_bit(const struct pool_page *page, uint32_t from)
+{
+	uint32_t w = from / 64;
+	uint64_t word = ~page->bits[w] & ~0ull << from % 64;
+
+	while (!word && ++w < POOL_PAGE / 64)
+		word = ~page->bits[w];
+	return word ? w * 64 + (uint32_t)__builtin_ctzll(word) : POOL_PAGE;
+}
+
+static int take_in(struct pool *pool, struct pool_range *r, struct vd_ip *ret_ip)
+{
+	uint32_t n = r->cursor / POOL_PAGE, from = r->cursor % POOL_PAGE, i, bit;
+	struct pool_page *page;
+
+	/* One round over the pages; the first is looked at again in the end, before its cursor. */
+	for (i = 0; i <= r->n_pages; i++, n = (n + 1) % r->n_pages, from = 0) {
+		page = page_of(pool, r, n * POOL_PAGE);
+		if (!page)
+			return -ENOMEM;
+		bit = page->used < POOL_PAGE ? clear_bit(page, from) : POOL_PAGE;
+		if (bit == POOL_PAGE)
+			continue;
+		*ret_ip = at_offset(&r->first, n * POOL_PAGE + bit);
+		r->cursor = (n * POOL_PAGE + bit + 1) % r->size;
+		return pool_mark(pool, ret_ip, true);
+	}
+	return -ENOSPC;
+}
+
+int pool_take(struct pool *pool, int family, struct vd_ip *ret_ip)
+{
+	int err = -EAFNOSUPPORT;
+	unsigned i;
+
+	for (i = 0; i < pool->n_ranges; i++) {
+		if (pool->ranges[i].first.family != family)
+			continue;
+		err = take_in(pool, &pool->ranges[i], ret_ip);
+		if (err != -ENOSPC)
+			break;
+	}
+	return err;
+}
+
+/* Numbers up to and including x that leave this rest when divided by 256. */
+static uint64_t ending(uint64_t x, unsigned rest)
+{
+	return x < rest ? 0 : (x - rest) / 256 + 1;
+}
+
+void pool_fill(const struct pool *pool, int family, uint64_t *ret_size, uint64_t *ret_leased)
+{
+	const struct pool_range *r;
+	uint32_t off, a;
+	uint64_t b;
+
+	*ret_size = *ret_leased = 0;
+	for (r = pool->ranges; r < pool->ranges + pool->n_ranges; r++) {
+		if (r->first.family != family)
+			continue;
+		*ret_size += r->size;
+		*ret_leased += r->leased;
+		if (family == AF_INET) {
+			a = vd_ip_u32(&r->first);
+			b = (uint64_t)a + r->size - 1;
+			*ret_size -= ending(b, 0) + ending(b, 255) - (a ? ending(a - 1, 0) + ending(a - 1, 255) : 0);
+		}
+		if (range_of(pool, &pool->facts.gateway, &off) == r && off < r->size && pool->facts.gateway.a[3] % 255)
+			--*ret_size;
+	}
+}
+
+static size_t addresses(const struct vd_conf_node *list, struct vd_ip *room, size_t max)
+{
+	size_t i, n = vd_conf_count(list);
+
+	for (i = 0; i < n && i < max; i++)
+		room[i] = *vd_conf_ip(vd_conf_nth(list, i));
+	return n;
+}
+
+/* Where nobody says it: host 1 of the network of the first range's first address (/24, or /64 in IPv6). */
+static struct vd_ip default_gateway(const struct pool *pool)
+{
+	struct vd_ip ip = pool->ranges[0].first;
+	unsigned i;
+
+	for (i = 0; i < pool->n_ranges; i++) {
+		if (pool->ranges[i].first.family == AF_INET) {
+			ip = pool->ranges[i].first;
+			break;
+		}
+	}
+	if (ip.family == AF_INET6)
+		memset(ip.a + 8, 0, 8);
+	ip.a[octets(&ip) - 1] = 1;
+	return ip;
+}
+
+int pool_read(struct pool *pool, const struct vd_conf *conf, const struct vd_conf_node *node, struct vd_error *err)
+{
+	const struct vd_conf_node *ranges = vd_conf_at(conf, node, "range"), *list;
+	const struct vd_ip *gateway = vd_conf_ip(vd_conf_at(conf, node, "gateway"));
+	struct pool_range *r;
+	size_t i, n, len = 0;
+
+	memset(pool, 0, sizeof(*pool));
+	vd_strcpy(pool->name, sizeof(pool->name), vd_conf_name(node));
+	vd_conf_origin(node, pool->origin, sizeof(pool->origin));
+	n = vd_conf_count(ranges);
+	if (!n || n > POOL_RANGES)
+		return vd_error_set(err, -EINVAL, "%s: pools.%s.range: one to %u ranges are possible", pool->origin, pool->name,
+			POOL_RANGES);
+	for (i = 0; i < n; i++) {
+		uint32_t span;
+
+		r = &pool->ranges[pool->n_ranges++];
+		vd_conf_range(vd_conf_nth(ranges, i), &r->first, &r->last);
+		span = offset(&r->first, &r->last);
+		r->size = span >= POOL_RANGE_MAX ? POOL_RANGE_MAX : span + 1;
+		r->n_pages = (r->size + POOL_PAGE - 1) / POOL_PAGE;
+	}
+	pool->facts.gateway = gateway ? *gateway : default_gateway(pool);
+	if (addresses(vd_conf_at(conf, node, "dns"), pool->facts.dns, VD_ARRAY_SIZE(pool->facts.dns)) > 3 ||
+		addresses(vd_conf_at(conf, node, "wins"), pool->facts.wins, VD_ARRAY_SIZE(pool->facts.wins)) > 2)
+		return vd_error_set(err, -EINVAL, "%s: pools.%s: at most 3 dns and 2 wins", pool->origin, pool->name);
+	list = vd_conf_at(conf, node, "search");
+	for (i = 0; i < vd_conf_count(list); i++) {
+		const char *domain = vd_conf_str(vd_conf_nth(list, i));
+
+		if (len + strlen(domain) + 2 > sizeof(pool->facts.search))
+			return vd_error_set(err, -EINVAL, "%s: pools.%s.search is longer than 126 octets", pool->origin, pool->name);
+		len += vd_format(pool->facts.search + len, sizeof(pool->facts.search) - len, "%s%s", i ? " " : "", domain);
+	}
+	return 0;
+}
+
+void pool_clear(struct pool *pool)
+{
+	uint32_t i, k;
+
+	for (i = 0; i < pool->n_ranges; i++) {
+		for (k = 0; pool->ranges[i].pages && k < pool->ranges[i].n_pages; k++)
+			free(pool->ranges[i].pages[k]);
+		free(pool->ranges[i].pages);
+	}
+	memset(pool, 0, sizeof(*pool));
+}
+
+bool pool_same(const struct pool *a, const struct pool *b)
+{
+	unsigned i;
+
+	if (a->n_ranges != b->n_ranges || !vd_ip_equal(&a->facts.gateway, &b->facts.gateway))
+		return false;
+	for (i = 0; i < a->n_ranges; i++)
+		if (!vd_ip_equal(&a->ranges[i].first, &b->ranges[i].first) ||
+			!vd_ip_equal(&a->ranges[i].last, &b->ranges[i].last))
+			return false;
+	return true;
+}

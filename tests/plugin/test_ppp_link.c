@@ -1,0 +1,1058 @@
+/* PPP links on the fake clock: whole set-ups as clients send them, losses, repetitions, hostile input, export. */
+#include <check.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <viaduct/log.h>
+#include <viaduct/loop.h>
+#include <viaduct/plugin.h>
+
+#include "plugins/ppp/link/link.h"
+#include "plugins/ppp/link/ppp_stage.h"
+#include "test_ppp_double.h"
+#include "tests/lib/fake.h"
+
+extern const struct vd_plugin ppp_link_LTX_vd_plugin, ppp_auth_mschapv2_LTX_vd_plugin;
+static const struct vd_plugin *const plugins[] = { &ppp_link_LTX_vd_plugin, &ppp_auth_mschapv2_LTX_vd_plugin, NULL };
+static const struct vd_link_1 *service;
+static bool check_export = true;
+
+#define NT "82309ecd8d708b5ea08faa3981cd83544233114a3d85d6df"
+#define PEER "21402324255e262a28295f2b3a337c7e"
+#define RESPONSE(nt, len, name) "c22302%02x" len "31" PEER "0000000000000000" nt "00" name
+
+static void begin(void)
+{
+	struct vd_link_params params = { .overhead = 16, .connection = "staff" };
+
+	ck_assert_int_eq(service->start(service->self, SESSION, &double_lower, NULL, &params), 0);
+}
+
+static void setup_with(const char *yaml)
+{
+	fake_init(7);
+	double_reset();
+	fake_conf(yaml, plugins, NULL);
+	fake_watch(&vd_topic_setup_failed);
+	fake_service("datapath/1", NULL, double_datapath());
+	fake_plugin_start(plugins[1]);
+	fake_plugin_start(plugins[0]);
+	service = vd_service_find("link/1", NULL);
+	ck_assert_ptr_nonnull(service);
+	begin();
+}
+
+static void setup(void)
+{
+	setup_with("gateway: { name: vpn.example.com }\n");
+}
+
+static void teardown(void)
+{
+	fake_plugin_stop(plugins[0]);
+	fake_plugin_stop(plugins[1]);
+	fake_fini();
+}
+
+static size_t export(uint8_t *room, size_t size)
+{
+	struct vd_wr w;
+	struct vd_error err = { 0 };
+
+	vd_wr_init(&w, room, size);
+	ck_assert_msg(d.layer->export_(d.layer_self, &w, &err) == 0, "%s", err.text);
+	return w.len;
+}
+
+/* Export, a new process, import, export: the same octets; the conversation goes on in the new one. */
+static void reimport(void)
+{
+	static uint8_t one[8192], two[8192];
+	struct vd_error err = { 0 };
+	struct vd_rd r;
+	size_t n, m;
+
+	if (!check_export || d.lower_closed)
+		return;
+	n = export(one, sizeof(one));
+	plugins[0]->fini(d.layer_self);
+	d.layer_self = NULL;
+	/* A second instance of the plugin object: registration is the double's, the service the new one's. */
+	void *fresh = NULL;
+	ck_assert_int_eq(plugins[0]->init(NULL, &fresh, &err), 0);
+	service = &((struct ppp_self *)fresh)->service;
+	struct vd_link_params params = { .overhead = 16, .connection = "staff" };
+	unsigned out = d.n_out;
+	ck_assert_int_eq(service->start(service->self, SESSION, &double_lower, NULL, &params), 0);
+	vd_rd_init(&r, one, n);
+	ck_assert_msg(d.layer->import(d.layer_self, d.layer->version, &r, VD_IMPORT_SAME, &err) == 0, "%s", err.text);
+	ck_assert(vd_rd_done(&r));
+	m = export(two, sizeof(two));
+	ck_assert_uint_eq(n, m);
+	ck_assert_mem_eq(one, two, n);
+	ck_assert_uint_eq(d.n_out, out);
+}
+
+static void in_raw(const uint8_t *p, size_t len)
+{
+	d.punt(d.layer_self, SESSION, p, len);
+	fake_drain();
+	fake_advance(0);
+}
+
+/* A frame from the client in hexadecimal, spaces allowed; FF 03 is put in front. */
+static void in(const char *fmt, ...)
+{
+	char text[3000], hex[3000];
+	uint8_t room[1500];
+	size_t n = 0;
+	va_list ap;
+	int len;
+
+	va_start(ap, fmt);
+	vsnprintf(text, sizeof(text), fmt, ap);
+	va_end(ap);
+	for (const char *c = text; *c; c++)
+		if (*c != ' ')
+			hex[n++] = *c;
+	hex[n] = 0;
+	room[0] = 0xff;
+	room[1] = 0x03;
+	len = vd_unhex(hex, room + 2, sizeof(room) - 2);
+	ck_assert_int_gt(len, 0);
+	in_raw(room, (size_t)len + 2);
+}
+
+static const uint8_t *out(unsigned i)
+{
+	ck_assert_uint_lt(i, d.n_out);
+	return d.out[i].p;
+}
+
+/* The frame at i, byte for byte; %02x-style arguments fill in identifiers. */
+static void expect(unsigned i, const char *fmt, ...)
+{
+	char want[3000], packed[3000], got[3300];
+	size_t n = 0;
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(want, sizeof(want), fmt, ap);
+	va_end(ap);
+	for (const char *c = want; *c; c++)
+		if (*c != ' ')
+			packed[n++] = *c;
+	packed[n] = 0;
+	ck_assert_msg(i < d.n_out, "frame %u was not sent: %s", i, packed);
+	vd_hex(got, sizeof(got), d.out[i].p, d.out[i].len);
+	ck_assert_str_eq(got, packed);
+}
+
+/* Index of the last frame of this protocol and code, or -1. */
+static int last(uint16_t protocol, uint8_t code)
+{
+	for (int i = (int)d.n_out - 1; i >= 0; i--)
+		if (d.out[i].p[2] == protocol >> 8 && d.out[i].p[3] == (protocol & 0xff) && d.out[i].p[4] == code)
+			return i;
+	return -1;
+}
+
+static unsigned count(uint16_t protocol, uint8_t code)
+{
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < d.n_out; i++)
+		n += d.out[i].p[2] == protocol >> 8 && d.out[i].p[3] == (protocol & 0xff) && d.out[i].p[4] == code;
+	return n;
+}
+
+static uint32_t our_magic(void)
+{
+	struct vd_rd r;
+	int i = last(0xc021, 1);
+
+	ck_assert_int_ge(i, 0);
+	vd_rd_init(&r, d.out[i].p + d.out[i].len - 4, 4);
+	return vd_rd_u32(&r);
+}
+
+/* The client acknowledges our last request of the protocol. */
+static void ack(uint16_t protocol)
+{
+	int i = last(protocol, 1);
+	struct frame f;
+
+	ck_assert_int_ge(i, 0);
+	f = d.out[i];
+	f.p[4] = 2;
+	in_raw(f.p, f.len);
+	reimport();
+}
+
+static uint8_t challenge_id(void)
+{
+	int i = last(0xc223, 1);
+
+	ck_assert_int_ge(i, 0);
+	return d.out[i].p[5];
+}
+
+static struct ppp_link *link_now(void)
+{
+	return ppp_link_find(d.layer_self, SESSION);
+}
+
+static void lcp_open(void)
+{
+	fake_advance(0);
+	reimport();
+	in("c021 01 00 000e 0506 11223344 0702 0802");
+	reimport();
+	ack(0xc021);
+	ck_assert_int_eq(link_now()->lcp.state, PPP_OPENED);
+}
+
+static void login(void)
+{
+	in(RESPONSE(NT, "003a", "55736572"), challenge_id());
+	reimport();
+}
+
+static void bring_up(void)
+{
+	lcp_open();
+	login();
+	in("8021 01 05 000a 0306 0a080017");
+	ack(0x8021);
+	ck_assert_int_eq(link_now()->phase, PPP_PHASE_UP);
+}
+
+/* ---- set-ups ---- */
+START_TEST(test_windows)
+{
+	char name[] = "76706e2e6578616d706c652e636f6d"; /* vpn.example.com */
+	uint32_t magic;
+	uint8_t id;
+
+	fake_advance(0);
+	magic = our_magic();
+	expect(0, "ff03 c021 01 01 0013 0104 0574 0305 c22381 0506 %08x", magic);
+	reimport();
+	in("c021 01 00 0015 0104 0578 0506 4e131f0e 0702 0802 0d03 06");
+	expect(1, "ff03 c021 04 00 0007 0d03 06");
+	reimport();
+	in("c021 01 01 0012 0104 0578 0506 4e131f0e 0702 0802");
+	expect(2, "ff03 c021 02 01 0012 0104 0578 0506 4e131f0e 0702 0802");
+	reimport();
+	in("c021 02 01 0013 0104 0574 0305 c22381 0506 %08x", magic);
+	id = challenge_id();
+	ck_assert_uint_eq(d.out[3].len, 4 + 4 + 17 + 15);
+	ck_assert_uint_eq(out(3)[8], 16);
+	char got[64];
+	ck_assert_str_eq(vd_hex(got, sizeof(got), out(3) + 25, 15), name);
+	reimport();
+	/* Identification: MSRASV5.20 and a binary correlation id. */
+	in("c021 0c 02 0012 4e131f0e 4d535241535635 2e3230");
+	in("c021 0c 04 0018 4e131f0e 00112233445566778899aabbccddeeff");
+	ck_assert_ptr_nonnull(strstr(d.notes, "MSRASV5.20"));
+	ck_assert_ptr_nonnull(strstr(d.notes, "00112233445566778899aabbccddeeff"));
+	ck_assert_uint_eq(d.n_out, 4);
+	in(RESPONSE(NT, "003f", "434f52505c55736572"), id); /* CORP\User */
+	ck_assert_str_eq(d.request.user, "CORP\\User");
+	ck_assert_int_eq(d.request.method, VD_AUTH_MSCHAPV2);
+	ck_assert_mem_eq(d.request.challenge, out(3) + 9, 16);
+	expect(4, "ff03 c223 03 %02x 0038 533d34303741353538393131354644304436323039463531304645394330343536363933324344413536"
+		" 204d3d57656c636f6d65", id);
+	expect(5, "ff03 8021 01 01 000a 0306 0a080001");
+	reimport();
+	in("8057 01 05 000e 010a 0123456789abcdef");
+	expect(6, "ff03 c021 08 01 0014 8057 0105000e 010a 0123456789abcdef");
+	in("80fd 01 06 000a 1206 01000000");
+	expect(7, "ff03 80fd 04 06 000a 1206 01000000");
+	in("8021 01 07 0022 0306 00000000 8106 00000000 8206 00000000 8306 00000000 8406 00000000");
+	expect(8, "ff03 8021 04 07 0010 8206 00000000 8406 00000000");
+	reimport();
+	in("8021 02 01 000a 0306 0a080001");
+	in("80fd 05 08 0010 4e131f0e 003ccd74 000002dc");
+	expect(9, "ff03 80fd 06 08 0004");
+	in("8021 01 09 0016 0306 00000000 8106 00000000 8306 00000000");
+	expect(10, "ff03 8021 03 09 0016 0306 0a080017 8106 0a010035 8306 0a010036");
+	in("8021 01 0a 0016 0306 0a080017 8106 0a010035 8306 0a010036");
+	expect(11, "ff03 8021 02 0a 0016 0306 0a080017 8106 0a010035 8306 0a010036");
+	ck_assert_int_eq(link_now()->phase, PPP_PHASE_UP);
+	ck_assert_uint_eq(d.established, 1);
+	/* Compressed header, since the client takes both: 1 octet; mtu is the channel's 1416 - 16 - 1, capped by MRU 1400. */
+	ck_assert_uint_eq(d.desc.v4.len, 17);
+	ck_assert_uint_eq(d.desc.v4.bytes[16], 0x21);
+	ck_assert_uint_eq(d.desc.v4.udp_len, 4);
+	ck_assert_uint_eq(d.desc.mtu, 1399);
+	reimport();
+	/* Goodbye, with Windows' reason. */
+	in("c021 05 0b 0010 4e131f0e 003ccd74 00000000");
+	expect(12, "ff03 c021 06 0b 0004");
+	ck_assert_uint_eq(d.closed, 1);
+	ck_assert_str_eq(d.session.reason, "user request");
+	fake_advance(1000);
+	ck_assert_uint_eq(d.lower_closed, 1);
+	ck_assert_uint_eq(fake_events(&vd_topic_setup_failed), 0);
+}
+END_TEST
+
+/* pppd with its defaults: asyncmap, VJ, no PFC accepted here; CCP deflate and BSD. */
+START_TEST(test_pppd)
+{
+	fake_advance(0);
+	in("c021 01 01 0014 0206 00000000 0506 a1b2c3d4 0702 0802");
+	expect(1, "ff03 c021 02 01 0014 0206 00000000 0506 a1b2c3d4 0702 0802");
+	ack(0xc021);
+	login();
+	in("80fd 01 01 000f 1a04 7800 1804 7800 1503 2f");
+	expect(d.n_out - 1, "ff03 80fd 04 01 000f 1a04 7800 1804 7800 1503 2f");
+	in("8021 01 01 0010 0306 00000000 0206 002d0f01");
+	expect(d.n_out - 1, "ff03 8021 04 01 000a 0206 002d0f01");
+	in("8021 01 02 000a 0306 00000000");
+	expect(d.n_out - 1, "ff03 8021 03 02 000a 0306 0a080017");
+	in("8021 01 03 000a 0306 0a080017");
+	ack(0x8021);
+	ck_assert_int_eq(link_now()->phase, PPP_PHASE_UP);
+}
+END_TEST
+
+/* macOS: everything rejected leaves an empty request, which must be acknowledged; ACSCP. */
+START_TEST(test_macos)
+{
+	fake_advance(0);
+	in("c021 01 02 0004");
+	expect(1, "ff03 c021 02 02 0004");
+	ack(0xc021);
+	login();
+	in("8235 01 01 000a 0106 00000000");
+	in("8235 01 02 000a 0106 00000000");
+	ck_assert_uint_eq(count(0xc021, 8), 1);
+	in("8021 01 01 0016 0306 00000000 8106 00000000 8306 00000000");
+	in("8021 01 02 0016 0306 0a080017 8106 0a010035 8306 0a010036");
+	ack(0x8021);
+	ck_assert_int_eq(link_now()->phase, PPP_PHASE_UP);
+	/* Nothing compressed: four octets, the peer's MRU is 1500. */
+	ck_assert_uint_eq(d.desc.v4.len, 20);
+	ck_assert_uint_eq(d.desc.mtu, 1396);
+}
+END_TEST
+
+START_TEST(test_router_without_address)
+{
+	lcp_open();
+	login();
+	in("8021 01 01 0004");
+	expect(d.n_out - 1, "ff03 8021 03 01 000a 0306 0a080017");
+	in("8021 01 02 0004");
+	expect(d.n_out - 1, "ff03 8021 02 02 0004");
+	ack(0x8021);
+	ck_assert_int_eq(link_now()->phase, PPP_PHASE_UP);
+	in("8281 01 01 0004"); /* MPLSCP */
+	in("8281 01 02 0004");
+	ck_assert_uint_eq(count(0xc021, 8), 1);
+}
+END_TEST
+
+/* ---- loss and repetition ---- */
+START_TEST(test_first_request_repeated_early)
+{
+	fake_advance(0);
+	ck_assert_uint_eq(d.n_out, 1);
+	fake_advance(299);
+	ck_assert_uint_eq(d.n_out, 1);
+	fake_advance(1);
+	ck_assert_uint_eq(d.n_out, 2);
+	ck_assert_mem_eq(out(0), out(1), d.out[0].len);
+	fake_advance(1000);
+	ck_assert_uint_eq(d.n_out, 3);
+	fake_advance(3000 * 7);
+	ck_assert_uint_eq(d.n_out, 10);
+	reimport();
+	fake_advance(3000);
+	fake_advance(0);
+	ck_assert_uint_eq(count(0xc021, 1), 10);
+	ck_assert_uint_eq(d.lower_closed, 1);
+	ck_assert_uint_eq(d.closed, 1);
+	ck_assert_uint_eq(fake_events(&vd_topic_setup_failed), 1);
+}
+END_TEST
+
+START_TEST(test_not_early_when_heard)
+{
+	fake_advance(0);
+	in("c021 01 00 0004");
+	fake_advance(999);
+	ck_assert_uint_eq(count(0xc021, 1), 1);
+	fake_advance(1);
+	ck_assert_uint_eq(count(0xc021, 1), 2);
+}
+END_TEST
+
+/* Every message of the client comes twice: the session is up all the same, once. */
+START_TEST(test_everything_twice)
+{
+	for (int i = 0; i < 2; i++) {
+		if (!i)
+			fake_advance(0);
+		in("c021 01 00 000a 0506 11223344");
+	}
+	ack(0xc021);
+	ack(0xc021);
+	ck_assert_int_eq(link_now()->lcp.state, PPP_OPENED);
+	uint8_t id = challenge_id();
+	in(RESPONSE(NT, "003a", "55736572"), id);
+	in(RESPONSE(NT, "003a", "55736572"), id);
+	ck_assert_uint_eq(d.asked, 1);
+	ck_assert_uint_eq(count(0xc223, 3), 2);
+	in("c021 01 00 000a 0506 11223344"); /* a late copy: acknowledged, no new beginning */
+	ck_assert_int_eq(link_now()->lcp.state, PPP_OPENED);
+	for (int i = 0; i < 2; i++)
+		in("8021 01 05 000a 0306 0a080017");
+	ack(0x8021);
+	ack(0x8021);
+	in("8021 01 05 000a 0306 0a080017");
+	ck_assert_int_eq(link_now()->phase, PPP_PHASE_UP);
+	ck_assert_uint_eq(d.established, 1);
+	ck_assert_uint_eq(d.configured, 1);
+	in("c021 05 09 0004");
+	in("c021 05 09 0004");
+	ck_assert_uint_eq(count(0xc021, 6), 2);
+	fake_advance(1000);
+	ck_assert_uint_eq(d.lower_closed, 1);
+	ck_assert_uint_eq(d.closed, 1);
+}
+END_TEST
+
+/* Our Ack was lost: the client asks again with a new identifier while we are open. */
+START_TEST(test_lost_ack)
+{
+	lcp_open();
+	in("c021 01 01 000e 0506 11223344 0702 0802");
+	ck_assert_int_eq(link_now()->lcp.state, PPP_ACK_SENT);
+	ack(0xc021);
+	ck_assert_int_eq(link_now()->lcp.state, PPP_OPENED);
+	login();
+	ck_assert_int_eq(link_now()->phase, PPP_PHASE_NETWORK);
+}
+END_TEST
+
+START_TEST(test_challenge_repeated)
+{
+	lcp_open();
+	int first = last(0xc223, 1);
+	for (int i = 0; i < 9; i++) {
+		fake_advance(3000);
+		int next = last(0xc223, 1);
+		ck_assert_int_gt(next, first);
+		ck_assert_mem_eq(out((unsigned)first), out((unsigned)next), d.out[first].len);
+		reimport();
+	}
+	ck_assert_uint_eq(count(0xc223, 1), 10);
+	fake_advance(3000);
+	fake_advance(0);
+	ck_assert_uint_eq(count(0xc223, 1), 10);
+	ck_assert_uint_eq(d.closed, 1);
+	ck_assert_uint_eq(count(0xc021, 5), 1);
+	fake_advance(2000);
+	ck_assert_uint_eq(count(0xc021, 5), 2);
+	ck_assert_uint_eq(d.lower_closed, 1);
+}
+END_TEST
+
+START_TEST(test_busy)
+{
+	d.hold_auth = true;
+	lcp_open();
+	in(RESPONSE(NT, "003a", "55736572"), challenge_id());
+	in(RESPONSE(NT, "003a", "55736572"), challenge_id());
+	in("c021 09 11 0008 11223344"); /* echo is answered meanwhile */
+	ck_assert_int_ge(last(0xc021, 10), 0);
+	ck_assert_uint_eq(d.asked, 1);
+	ck_assert_uint_eq(vd_counter("ppp_auth_mschapv2.busy"), 1);
+	ck_assert_uint_eq(count(0xc223, 3), 0);
+	double_answer_auth();
+	ck_assert_uint_eq(count(0xc223, 3), 1);
+}
+END_TEST
+
+/* IPCP and CCP of a client that is quicker than its lease. */
+START_TEST(test_early_ipcp)
+{
+	d.hold_configure = true;
+	check_export = false;
+	lcp_open();
+	login();
+	in("8021 01 05 000a 0306 0a080017");
+	ck_assert_uint_eq(count(0x8021, 2), 0);
+	static uint8_t room[4096];
+	struct vd_wr w;
+	struct vd_error err = { 0 };
+	vd_wr_init(&w, room, sizeof(room));
+	ck_assert_int_eq(d.layer->export_(d.layer_self, &w, &err), -EAGAIN);
+	check_export = true;
+	double_answer_configure();
+	ck_assert_uint_eq(count(0x8021, 1), 1);
+	ck_assert_uint_eq(count(0x8021, 2), 1);
+	reimport();
+	ack(0x8021);
+	ck_assert_int_eq(link_now()->phase, PPP_PHASE_UP);
+}
+END_TEST
+
+/* ---- failures ---- */
+static void refused_with(const char *hex_name, const char *code)
+{
+	char text[160];
+
+	in(RESPONSE("000102030405060708090a0b0c0d0e0f1011121314151617", "003a", "%s"), challenge_id(), hex_name);
+	int i = last(0xc223, 4);
+	ck_assert_int_ge(i, 0);
+	size_t len = d.out[i].len - 8;
+	memcpy(text, out((unsigned)i) + 8, len);
+	text[len] = 0;
+	ck_assert_int_eq(strncmp(text, code, strlen(code)), 0);
+	ck_assert_uint_eq(strspn(text + strlen(code), "0123456789ABCDEF"), 32);
+	ck_assert_str_eq(text + strlen(code) + 32, strstr(code, "691") ? " V=3 M=Authentication failed" :
+		" V=3 M=Authentication service unavailable");
+	ck_assert_uint_eq(count(0xc021, 5), 1);
+	ck_assert_uint_eq(d.closed, 1);
+	in("c021 06 %02x 0004", out((unsigned)last(0xc021, 5))[5]);
+	ck_assert_uint_eq(d.lower_closed, 1);
+}
+
+START_TEST(test_wrong_password)
+{
+	lcp_open();
+	refused_with("55736572", "E=691 R=0 C=");
+}
+END_TEST
+
+START_TEST(test_unknown_user)
+{
+	lcp_open();
+	refused_with("6e6f6e65", "E=691 R=0 C=");
+}
+END_TEST
+
+START_TEST(test_unavailable)
+{
+	d.unavailable = true;
+	lcp_open();
+	refused_with("55736572", "E=649 R=0 C=");
+}
+END_TEST
+
+START_TEST(test_no_address)
+{
+	d.no_address = true;
+	lcp_open();
+	login();
+	ck_assert_uint_eq(d.closed, 1);
+	ck_assert_ptr_nonnull(strstr(d.notes, "the pool is empty"));
+	ck_assert_uint_eq(count(0xc021, 5), 1);
+}
+END_TEST
+
+START_TEST(test_auth_nak)
+{
+	fake_advance(0);
+	/* EAP is what it wants: ours is said again, a few times, then there is a report. */
+	for (int i = 0; i < 4; i++)
+		in("c021 03 %02x 0008 0304 c227", out((unsigned)last(0xc021, 1))[5]);
+	fake_advance(0);
+	ck_assert_uint_eq(fake_events(&vd_topic_setup_failed), 1);
+	const struct vd_setup_failed *f = fake_last(&vd_topic_setup_failed);
+	ck_assert_ptr_nonnull(strstr(f->text, "mschapv2"));
+	ck_assert_ptr_nonnull(strstr(f->text, "c227"));
+	ck_assert_uint_eq(d.closed, 1);
+}
+END_TEST
+
+START_TEST(test_auth_rejected)
+{
+	fake_advance(0);
+	in("c021 04 01 0009 0305 c22381");
+	ck_assert_uint_eq(fake_events(&vd_topic_setup_failed), 1);
+	ck_assert_uint_eq(d.closed, 1);
+}
+END_TEST
+
+/* Windows asked for something else Naks with MS-CHAPv2: ours already, so the same again. */
+START_TEST(test_magic_and_mru_refused)
+{
+	fake_advance(0);
+	in("c021 04 01 000a 0506 %08x", our_magic());
+	expect(1, "ff03 c021 01 02 000d 0104 0574 0305 c22381");
+	in("c021 03 02 0008 0104 0500");
+	expect(2, "ff03 c021 01 03 000d 0104 0500 0305 c22381");
+	in("c021 04 03 0008 0104 0500");
+	expect(3, "ff03 c021 01 04 0009 0305 c22381");
+	reimport();
+	in("c021 01 01 000a 0506 00000000"); /* zero magic is Nak'ed */
+	ck_assert_int_ge(last(0xc021, 3), 0);
+	in("c021 01 02 0004");
+	ack(0xc021);
+	ck_assert_int_eq(link_now()->lcp.state, PPP_OPENED);
+}
+END_TEST
+
+START_TEST(test_looped_back)
+{
+	fake_advance(0);
+	for (int i = 0; i < 60 && !d.lower_closed; i++) {
+		struct frame f = d.out[d.n_out - 1];
+		in_raw(f.p, f.len);
+	}
+	fake_advance(60000);
+	fake_advance(5000);
+	ck_assert_uint_eq(d.lower_closed, 1);
+	ck_assert_uint_eq(d.asked, 0);
+}
+END_TEST
+
+START_TEST(test_endless_requests)
+{
+	fake_advance(0);
+	for (int i = 0; i < 100; i++)
+		in("c021 01 %02x 0008 0104 0001", i);
+	fake_advance(0);
+	ck_assert_uint_eq(d.closed, 1);
+	ck_assert_uint_eq(count(0xc021, 3), PPP_MAX_FAILURE);
+	ck_assert_uint_le(d.n_out, 40);
+}
+END_TEST
+
+START_TEST(test_endless_naks)
+{
+	fake_advance(0);
+	for (int i = 0; i < 100 && !d.closed; i++)
+		in("c021 03 %02x 0008 0104 0400", out((unsigned)last(0xc021, 1))[5]);
+	ck_assert_uint_eq(d.closed, 1);
+	ck_assert_uint_le(d.n_out, 40);
+}
+END_TEST
+
+/* The address is Nak'ed to the end, never rejected. */
+START_TEST(test_stubborn_address)
+{
+	lcp_open();
+	login();
+	for (int i = 0; i < 30; i++)
+		in("8021 01 %02x 000a 0306 0a080099", i);
+	ck_assert_uint_eq(count(0x8021, 4), 0);
+	ck_assert_uint_eq(count(0x8021, 3), PPP_MAX_REFUSALS);
+	ck_assert_uint_eq(d.closed, 1);
+}
+END_TEST
+
+START_TEST(test_ipcp_protocol_rejected)
+{
+	lcp_open();
+	login();
+	in("c021 08 09 0006 8021");
+	fake_advance(0);
+	ck_assert_uint_eq(d.closed, 1);
+	ck_assert_uint_eq(fake_events(&vd_topic_setup_failed), 1);
+}
+END_TEST
+
+START_TEST(test_our_address_refused)
+{
+	lcp_open();
+	login();
+	for (unsigned i = 1; i <= 3; i++)
+		in("8021 03 %02x 000a 0306 0a0800fe", i);
+	expect((unsigned)last(0x8021, 1), "ff03 8021 01 04 000a 0306 c0000008");
+	in("8021 04 04 000a 0306 c0000008");
+	expect((unsigned)last(0x8021, 1), "ff03 8021 01 05 0004");
+	in("8021 01 05 000a 0306 0a080017");
+	ack(0x8021);
+	ck_assert_int_eq(link_now()->phase, PPP_PHASE_UP);
+}
+END_TEST
+
+START_TEST(test_renegotiation_after_login)
+{
+	bring_up();
+	in("c021 01 77 000a 0506 99999999");
+	fake_advance(0);
+	ck_assert_uint_eq(d.closed, 1);
+	ck_assert_int_ge(last(0xc021, 5), 0);
+}
+END_TEST
+
+/* ---- echo, flood, hostile ---- */
+START_TEST(test_echo)
+{
+	bring_up();
+	in("c021 09 44 000c 11223344 61626364");
+	expect(d.n_out - 1, "ff03 c021 0a 44 000c %08x 61626364", link_now()->magic);
+	unsigned n = count(0xc021, 9);
+	d.counters.packets_in = 5;
+	fake_advance(30000); /* the echo above was heard */
+	fake_advance(30000); /* data */
+	ck_assert_uint_eq(count(0xc021, 9), n);
+	fake_advance(30000);
+	ck_assert_uint_eq(count(0xc021, 9), n + 1);
+	in("c021 0a %02x 0008 11223344", out((unsigned)last(0xc021, 9))[5]);
+	reimport();
+	fake_advance(30000);
+	ck_assert_uint_eq(count(0xc021, 9), n + 1);
+	fake_advance(30000 * 4);
+	ck_assert_uint_eq(count(0xc021, 9), n + 5);
+	ck_assert_uint_eq(d.closed, 0);
+	fake_advance(30000);
+	fake_advance(0);
+	ck_assert_uint_eq(d.closed, 1);
+}
+END_TEST
+
+START_TEST(test_echo_flood)
+{
+	bring_up();
+	unsigned n = count(0xc021, 10);
+	for (int i = 0; i < 200; i++)
+		in("c021 09 %02x 0008 11223344", i);
+	ck_assert_uint_le(count(0xc021, 10) - n, 21);
+	fake_advance(1000);
+	in("c021 09 01 0008 11223344");
+	ck_assert_int_ge(last(0xc021, 10), (int)d.n_out - 1);
+}
+END_TEST
+
+/* The reply fits the peer's MRU. */
+START_TEST(test_echo_cut)
+{
+	char hex[1600] = "";
+
+	fake_advance(0);
+	in("c021 01 00 0008 0104 0080");
+	ack(0xc021);
+	for (int i = 0; i < 300; i++)
+		strcat(hex, "5a");
+	in("c021 09 01 0134 00000000 %s", hex);
+	ck_assert_uint_eq(d.out[d.n_out - 1].len, 4 + 128);
+}
+END_TEST
+
+START_TEST(test_unknown_code)
+{
+	lcp_open();
+	in("c021 0f 33 0006 abcd");
+	expect(d.n_out - 1, "ff03 c021 07 01 000a 0f330006abcd");
+	ck_assert_int_eq(link_now()->lcp.state, PPP_OPENED);
+}
+END_TEST
+
+START_TEST(test_malformed)
+{
+	static const char *const bad[] = { "c021", "c021 01", "c021 01 01 00", "c021 01 01 0003", "c021 01 01 0040 01",
+		"c021 01 01 0006 0100", "c021 01 01 0006 0101", "c021 01 01 0008 0106 0578", "c021 01 01 0005 01",
+		"c021 02 01 0006 0100", "c021 04 01 0004", "c021 08 01 0005 80", "c021 09 01 0006 0102", "c020 01 01 0004", "80",
+		"c223 02", "c223 02 00 0004", "c223 02 00 ffff", "8021 01 01 0004", "0021 4500", "80fd 01 01 0003" };
+
+	fake_advance(0);
+	for (int round = 0; round < 2; round++) {
+		unsigned n = d.n_out;
+
+		for (unsigned i = 0; i < VD_ARRAY_SIZE(bad); i++)
+			in(bad[i]);
+		ck_assert_uint_eq(d.n_out, n);
+		ck_assert_uint_eq(d.closed, 0);
+		if (!round)
+			lcp_open();
+	}
+	login();
+	ck_assert_uint_eq(d.configured, 1);
+}
+END_TEST
+
+/* Random frames in every phase: nothing breaks (sanitizers), nothing grows without limit. */
+START_TEST(test_random)
+{
+	uint8_t room[80];
+
+	check_export = false;
+	if (_i)
+		lcp_open();
+	if (_i > 1)
+		login();
+	for (int i = 0; i < 3000 && !d.lower_closed; i++) {
+		vd_random(room, sizeof(room));
+		room[0] = 0xff;
+		room[1] = 3;
+		room[2] = room[2] & 1 ? 0xc0 : 0x80;
+		room[3] = 0x21;
+		room[4] %= 16;
+		room[6] = 0;
+		room[7] %= 76;
+		in_raw(room, 4u + room[7] % 76);
+		d.n_out = 0;
+	}
+}
+END_TEST
+
+START_TEST(test_response_forms)
+{
+	char name[600] = "";
+
+	lcp_open();
+	in("c22302%02x 000a 04 0000000000", challenge_id());       /* wrong value size */
+	in(RESPONSE(NT, "003c", "550073657200"), challenge_id());  /* a NUL inside the name */
+	for (int i = 0; i < 256; i++)
+		strcat(name, "61");
+	in(RESPONSE(NT, "0136", "%s"), challenge_id(), name);      /* 256 octets of name */
+	in(RESPONSE(NT, "003a", "55736572"), challenge_id() ^ 1);  /* another identifier */
+	in("c22301%02x 0004", challenge_id());
+	ck_assert_uint_eq(d.asked, 0);
+	in(RESPONSE(NT, "003b", "5573657200"), challenge_id());    /* a NUL behind it */
+	ck_assert_uint_eq(d.asked, 1);
+	ck_assert_str_eq(d.request.user, "User");
+	ck_assert_uint_eq(count(0xc223, 3), 1);
+}
+END_TEST
+
+/* Before authentication nothing but LCP and CHAP is answered. */
+START_TEST(test_silence_before_login)
+{
+	lcp_open();
+	unsigned n = d.n_out;
+	in("8021 01 01 000a 0306 00000000");
+	in("80fd 01 01 000a 1206 01000000");
+	in("8057 01 01 000e 010a 0123456789abcdef");
+	in("0021 45000014");
+	in("c025 0000");
+	ck_assert_uint_eq(d.n_out, n);
+}
+END_TEST
+
+START_TEST(test_ccp_stubborn)
+{
+	bring_up();
+	for (int i = 0; i < 30; i++) {
+		in("80fd 01 %02x 000a 1206 01000000", i);
+		fake_advance(1000);
+	}
+	ck_assert_uint_eq(count(0x80fd, 4), 10);
+	ck_assert_uint_eq(count(0xc021, 8), 1);
+}
+END_TEST
+
+/* ---- ends ---- */
+START_TEST(test_terminate_in_every_state)
+{
+	fake_advance(0);
+	if (_i == 1)
+		in("c021 01 00 000a 0506 11223344"); /* Ack-Sent */
+	if (_i == 2)
+		ack(0xc021); /* Ack-Rcvd */
+	if (_i >= 3)
+		lcp_open();
+	if (_i >= 4)
+		login();
+	if (_i == 5) {
+		in("8021 01 05 000a 0306 0a080017");
+		ack(0x8021);
+	}
+	if (_i == 6) { /* Closing */
+		service->stop(service->self, SESSION, "test");
+		fake_advance(0);
+	}
+	in("c021 05 63 0004");
+	expect((unsigned)last(0xc021, 6), "ff03 c021 06 63 0004");
+	reimport();
+	fake_advance(90000);
+	fake_advance(3000);
+	ck_assert_uint_eq(d.lower_closed, 1);
+	ck_assert_uint_eq(d.closed, 1);
+}
+END_TEST
+
+START_TEST(test_stop)
+{
+	bring_up();
+	service->stop(service->self, SESSION, "closed by the administrator");
+	ck_assert_int_eq(last(0xc021, 5), -1);
+	fake_advance(0);
+	int i = last(0xc021, 5);
+	ck_assert_int_ge(i, 0);
+	reimport();
+	fake_advance(1000);
+	ck_assert_uint_eq(count(0xc021, 5), 2);
+	fake_advance(1000);
+	ck_assert_uint_eq(d.lower_closed, 1);
+	ck_assert_str_eq(d.reason, "closed by the administrator");
+}
+END_TEST
+
+START_TEST(test_lower_down)
+{
+	bring_up();
+	unsigned n = d.n_out;
+	service->lower_down(service->self, SESSION, "CDN");
+	fake_advance(0);
+	ck_assert_ptr_null(link_now());
+	ck_assert_uint_eq(d.n_out, n);
+	ck_assert_uint_eq(d.lower_closed, 0);
+	ck_assert_uint_eq(d.closed, 1);
+}
+END_TEST
+
+START_TEST(test_setup_timeout)
+{
+	lcp_open();
+	login();
+	for (int i = 0; i < 15; i++) { /* a client that never finishes IPCP, but acknowledges nothing either */
+		fake_advance(4000);
+		in("c021 09 01 0008 11223344");
+	}
+	fake_advance(1000);
+	ck_assert_uint_eq(d.closed, 1);
+	ck_assert_uint_eq(fake_events(&vd_topic_setup_failed), 1);
+}
+END_TEST
+
+START_TEST(test_import_hostile)
+{
+	static uint8_t room[8192];
+	size_t n;
+
+	bring_up();
+	n = export(room, sizeof(room));
+	for (size_t cut = 0; cut < n; cut += 3) {
+		struct vd_error err = { 0 };
+		struct vd_rd r;
+
+		service->lower_down(service->self, SESSION, "again");
+		fake_advance(0);
+		begin();
+		vd_rd_init(&r, room, cut);
+		ck_assert_int_lt(d.layer->import(d.layer_self, d.layer->version, &r, VD_IMPORT_SAME, &err), 0);
+		ck_assert_int_ne(err.text[0], 0);
+		/* what was half read does not run */
+		service->lower_down(service->self, SESSION, "again");
+		fake_advance(0);
+		begin();
+	}
+}
+END_TEST
+
+/* ---- the stage ---- */
+static void stage(const char *hex, uint32_t sess)
+{
+	static uint8_t room[256];
+	struct vd_vec vec = { .n = 1 };
+	int len = vd_unhex(hex, room, sizeof(room));
+
+	vec.v[0] = (struct vd_pkt){ .p = room, .len = len > 0 ? (uint32_t)len : 0, .sess = sess };
+	ppp_stage.run(NULL, NULL, &vec);
+	ck_assert_uint_eq(vec.n, 0);
+}
+
+START_TEST(test_stage)
+{
+	static const char *const forms[] = { "ff0300214500", "00214500", "ff03214500", "214500" };
+
+	d.worker_up = true;
+	for (unsigned i = 0; i < VD_ARRAY_SIZE(forms); i++) {
+		stage(forms[i], 1);
+		ck_assert_uint_eq(d.inner, i + 1);
+		ck_assert_uint_eq(d.last.len, 2);
+		ck_assert_uint_eq(d.last.p[0], 0x45);
+	}
+	stage("ff03c0210101", 1);
+	ck_assert_uint_eq(d.punted, 1);
+	ck_assert_uint_eq(d.last.len, 6);
+	stage("00574500", 1);
+	ck_assert_uint_eq(d.punted, 2);
+	d.worker_up = false;
+	stage("ff0300214500", 1);
+	ck_assert_uint_eq(d.punted, 3);
+	ck_assert_uint_eq(d.last.len, 6);
+	stage("", 1);
+	stage("ff", 1);
+	stage("ff0400214500", 1);
+	stage("ff03", 1);
+	stage("ff0300", 1);
+	ck_assert_uint_eq(d.dropped[VD_DROP_PPP_HEADER], 5);
+	stage("ff0300204500", 1);
+	ck_assert_uint_eq(d.dropped[VD_DROP_PPP_PROTOCOL], 1);
+	stage("214500", 0);
+	ck_assert_uint_eq(d.dropped[VD_DROP_NO_UPPER], 1);
+	ck_assert_uint_eq(d.inner, 4);
+	ck_assert_uint_eq(d.punted, 3);
+}
+END_TEST
+
+START_TEST(test_ras)
+{
+	static const uint8_t data[12] = { 1, 2, 3, 4, 0x00, 0x3c, 0xcd, 0x74, 0, 0, 2, 0xdc };
+	char text[128];
+
+	ck_assert(ppp_ras_reason(data, 12, text, sizeof(text)));
+	ck_assert_str_eq(text, "client error 732: PPP control protocols do not converge");
+	ck_assert(!ppp_ras_reason(data, 11, text, sizeof(text)));
+}
+END_TEST
+
+int main(void)
+{
+	Suite *s = suite_create("ppp link");
+	TCase *t = tcase_create("link");
+	SRunner *r;
+	int failed;
+
+	tcase_add_checked_fixture(t, setup, teardown);
+	tcase_set_timeout(t, 60);
+	tcase_add_test(t, test_windows);
+	tcase_add_test(t, test_pppd);
+	tcase_add_test(t, test_macos);
+	tcase_add_test(t, test_router_without_address);
+	tcase_add_test(t, test_first_request_repeated_early);
+	tcase_add_test(t, test_not_early_when_heard);
+	tcase_add_test(t, test_everything_twice);
+	tcase_add_test(t, test_lost_ack);
+	tcase_add_test(t, test_challenge_repeated);
+	tcase_add_test(t, test_busy);
+	tcase_add_test(t, test_early_ipcp);
+	tcase_add_test(t, test_wrong_password);
+	tcase_add_test(t, test_unknown_user);
+	tcase_add_test(t, test_unavailable);
+	tcase_add_test(t, test_no_address);
+	tcase_add_test(t, test_auth_nak);
+	tcase_add_test(t, test_auth_rejected);
+	tcase_add_test(t, test_magic_and_mru_refused);
+	tcase_add_test(t, test_looped_back);
+	tcase_add_test(t, test_endless_requests);
+	tcase_add_test(t, test_endless_naks);
+	tcase_add_test(t, test_stubborn_address);
+	tcase_add_test(t, test_ipcp_protocol_rejected);
+	tcase_add_test(t, test_our_address_refused);
+	tcase_add_test(t, test_renegotiation_after_login);
+	tcase_add_test(t, test_echo);
+	tcase_add_test(t, test_echo_flood);
+	tcase_add_test(t, test_echo_cut);
+	tcase_add_test(t, test_unknown_code);
+	tcase_add_test(t, test_malformed);
+	tcase_add_loop_test(t, test_random, 0, 3);
+	tcase_add_test(t, test_response_forms);
+	tcase_add_test(t, test_silence_before_login);
+	tcase_add_test(t, test_ccp_stubborn);
+	tcase_add_loop_test(t, test_terminate_in_every_state, 0, 7);
+	tcase_add_test(t, test_stop);
+	tcase_add_test(t, test_lower_down);
+	tcase_add_test(t, test_setup_timeout);
+	tcase_add_test(t, test_import_hostile);
+	tcase_add_test(t, test_stage);
+	tcase_add_test(t, test_ras);
+	suite_add_tcase(s, t);
+	r = srunner_create(s);
+	srunner_run_all(r, CK_NORMAL);
+	failed = srunner_ntests_failed(r);
+	srunner_free(r);
+	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}

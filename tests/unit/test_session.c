@@ -1,0 +1,470 @@
+/* The life of sessions on the fake clock: all ways up, all ways down. */
+#include <check.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <viaduct/log.h>
+
+#include "tests/unit/session_fixture.h"
+
+START_TEST(comes_up_and_goes)
+{
+	uint64_t id;
+	const struct vd_session_down *down;
+
+	fx.grant.routes_behind[0] = (struct vd_prefix){ vd_ip4(0x0a4d0000), 24 };
+	vd_strcpy(fx.grant.user, sizeof(fx.grant.user), "Alice");
+	id = fx_up("staff", "CORP\\alice");
+	ck_assert_msg(fx_order("session_new ", "ask-auth(local) ", "auth_ok ", "ask-admit ", "ask-address ",
+			      "configured ", "ask-route ", "session_add ", "fib_add(10.8.0.23/32) ",
+			      "fib_add(10.77.0.0/24) ", "established ", "session_up ", NULL), "%s", fx.trace);
+	ck_assert_str_eq(vd_session_find(id)->user, "Alice");
+	ck_assert_str_eq(fx.asked.user, "CORP\\alice");
+	ck_assert_str_eq(fx.asked.realm, "corp");
+	ck_assert_str_eq(fx.leased.pool, "staff");
+	ck_assert_uint_eq(fx.asked.session, id);
+	ck_assert_uint_eq(fx.sessions, 1);
+	ck_assert_uint_eq(fx.fibs, 2);
+	fake_advance(60000);
+	fx.trace[0] = 0;
+	vd_session_close(id, "user request", true);
+	vd_session_close(id, "second reason", false);
+	ck_assert_int_eq(vd_session_find(id)->state, VD_S_CLOSING);
+	fake_drain();
+	ck_assert_msg(fx_order("fib_del(", "fib_del(", "session_del ", "session_down ", "session_gone(", NULL), "%s",
+		fx.trace);
+	down = fake_last(&vd_topic_session_down);
+	ck_assert_str_eq(down->reason, "user request");
+	ck_assert_uint_eq(down->packets_in, 7);
+	ck_assert_uint_eq(down->octets_out, 500);
+	ck_assert_uint_eq(down->duration_ms, 60000);
+	ck_assert_str_eq(down->user, "Alice");
+	ck_assert_uint_eq(fake_events(&vd_topic_session_down), 1);
+	ck_assert_uint_eq(fake_events(&vd_topic_session_gone), 1);
+	ck_assert_ptr_null(vd_session_find(id));
+	ck_assert_uint_eq(fx.n_closed, 0);
+	ck_assert_uint_eq(fx.sessions, 0);
+	ck_assert_uint_eq(fx.fibs, 0);
+	ck_assert_uint_eq(fake_next(), UINT64_MAX);
+}
+END_TEST
+
+START_TEST(dedicated_address_and_pool)
+{
+	fx.grant.address = vd_ip4(0x0a080042);
+	vd_strcpy(fx.grant.pool, sizeof(fx.grant.pool), "vip");
+	fx_up("staff", "bob");
+	ck_assert_uint_eq(vd_ip_u32(&fx.leased.want), 0x0a080042);
+	ck_assert_str_eq(fx.leased.pool, "vip");
+	ck_assert_uint_eq(vd_ip_u32(&((const struct vd_session_up *)fake_last(&vd_topic_session_up))->address), 0x0a080042);
+}
+END_TEST
+
+START_TEST(authentication_fails)
+{
+	static const enum fx_manner manners[] = { FX_REJECT, FX_UNAVAILABLE, FX_PASS };
+	uint64_t id = fx_new("staff");
+
+	for (size_t i = 0; i < VD_ARRAY_SIZE(manners); i++) {
+		fx.auth = manners[i];
+		fake_events_clear();
+		ck_assert_int_eq(fx_auth(id, "alice"), 0);
+		fake_drain();
+		ck_assert_uint_eq(fx.n_done, i + 1);
+		ck_assert_int_ne(fx.verdict, VD_ACCEPT);
+		ck_assert_uint_eq(fake_events(&vd_topic_auth_failed), 1);
+		ck_assert_uint_eq(fake_events(&vd_topic_setup_failed), 1);
+		ck_assert_str_eq(((const struct vd_setup_failed *)fake_last(&vd_topic_setup_failed))->stage, "auth");
+		ck_assert_uint_eq(fake_events(&vd_topic_auth_ok), 0);
+		ck_assert_int_eq(fx_configure(id), -EINVAL);
+	}
+	/* A later attempt may be right. */
+	fx.auth = FX_ACCEPT;
+	ck_assert_int_eq(fx_auth(id, "alice"), 0);
+	fake_drain();
+	ck_assert_int_eq(fx_configure(id), 0);
+}
+END_TEST
+
+START_TEST(rounds_go_on)
+{
+	uint64_t id = fx_new("staff");
+	struct vd_authenticate request = { .method = VD_AUTH_EAP };
+
+	fx.auth = FX_CONTINUE;
+	ck_assert_int_eq(fx_auth(id, "alice"), 0);
+	ck_assert_int_eq(fx_auth(id, "alice"), -EBUSY);
+	fake_drain();
+	ck_assert_int_eq(fx.verdict, VD_CONTINUE);
+	ck_assert_uint_eq(fake_events(&vd_topic_auth_failed), 0);
+	ck_assert_uint_eq(fake_events(&vd_topic_auth_ok), 0);
+	fx.auth = FX_ACCEPT;
+	(void)request;
+	ck_assert_int_eq(fx_auth(id, "alice"), 0);
+	fake_drain();
+	ck_assert_uint_eq(fake_events(&vd_topic_auth_ok), 1);
+}
+END_TEST
+
+START_TEST(authentication_times_out)
+{
+	uint64_t id = fx_new("staff"), ticket;
+
+	fx.auth = FX_SILENT;
+	ck_assert_int_eq(fx_auth(id, "alice"), 0);
+	fake_advance(9999);
+	ck_assert_uint_eq(fx.n_done, 0);
+	fake_advance(1);
+	ck_assert_uint_eq(fx.n_done, 1);
+	ck_assert_int_eq(fx.verdict, VD_UNAVAILABLE);
+	ck_assert_uint_eq(fake_events(&vd_topic_auth_failed), 1);
+	/* The late answer reaches nobody, not even a new request. */
+	ticket = fx.auth_ticket;
+	ck_assert_int_eq(fx_auth(id, "alice"), 0);
+	fake_drain();
+	vd_reply(ticket, VD_ACCEPT, &fx.grant, NULL);
+	fake_drain();
+	ck_assert_uint_eq(fx.n_done, 1);
+	ck_assert_uint_eq(fake_events(&vd_topic_auth_ok), 0);
+}
+END_TEST
+
+START_TEST(no_realm)
+{
+	uint64_t id = fx_new("norealm");
+	const struct vd_setup_failed *failed;
+
+	ck_assert_int_eq(fx_auth(id, "alice"), -ENOKEY);
+	fake_drain();
+	failed = fake_last(&vd_topic_setup_failed);
+	ck_assert_ptr_nonnull(failed);
+	ck_assert_ptr_nonnull(strstr(failed->text, "norealm"));
+	ck_assert_uint_eq(fx.n_done, 0);
+}
+END_TEST
+
+static uint64_t authenticated(const char *connection, const char *user)
+{
+	uint64_t id = fx_new(connection);
+
+	ck_assert_uint_ne(id, 0);
+	ck_assert_int_eq(fx_auth(id, user), 0);
+	fake_drain();
+	return id;
+}
+
+/* Each step of configure and establish: the double that fails, how, and the stage that is reported. */
+static const struct {
+	size_t at;
+	enum fx_manner manner;
+	const char *stage;
+	uint64_t after; /* milliseconds until it is known */
+} failures[] = {
+	{ offsetof(struct fx, admit), FX_REJECT, "admit", 0 },
+	{ offsetof(struct fx, admit), FX_UNAVAILABLE, "admit", 0 },
+	{ offsetof(struct fx, admit), FX_SILENT, "admit", 5000 },
+	{ offsetof(struct fx, address), FX_REJECT, "address", 0 },
+	{ offsetof(struct fx, address), FX_PASS, "address", 0 },
+	{ offsetof(struct fx, address), FX_UNAVAILABLE, "address", 0 },
+	{ offsetof(struct fx, address), FX_SILENT, "address", 5000 },
+	{ offsetof(struct fx, route), FX_REJECT, "establish", 0 },
+	{ offsetof(struct fx, route), FX_PASS, "establish", 0 },
+	{ offsetof(struct fx, route), FX_SILENT, "establish", 5000 },
+	{ offsetof(struct fx, session_add), FX_REFUSE, "establish", 0 },
+	{ offsetof(struct fx, session_add), FX_SILENT, "establish", 1000 },
+	{ offsetof(struct fx, fib_add), FX_REFUSE, "establish", 0 },
+	{ offsetof(struct fx, fib_add), FX_SILENT, "establish", 1000 },
+};
+
+START_TEST(a_step_fails)
+{
+	uint64_t id;
+	bool late = failures[_i].after;
+
+	fx.grant.routes_behind[0] = (struct vd_prefix){ vd_ip4(0x0a4d0000), 24 };
+	id = authenticated("staff", "alice");
+	*(enum fx_manner *)((char *)&fx + failures[_i].at) = failures[_i].manner;
+	fx.n_done = 0;
+	ck_assert_int_eq(fx_configure(id), 0);
+	fake_drain();
+	if (!strcmp(failures[_i].stage, "establish")) {
+		ck_assert(!fx.failed);
+		ck_assert_uint_eq(fx.n_done, 1);
+		ck_assert_int_eq(fx_establish(id), 0);
+		ck_assert_uint_eq(fx.n_done--, 1);
+		fake_drain();
+	}
+	ck_assert_uint_eq(fx.n_done, late ? 0 : 1);
+	if (late) {
+		fake_advance(failures[_i].after - 1);
+		ck_assert_uint_eq(fx.n_done, 0);
+		fake_advance(1);
+	}
+	ck_assert_uint_eq(fx.n_done, 1);
+	ck_assert(fx.failed);
+	ck_assert_str_ne(fx.err.text, "");
+	ck_assert_uint_eq(fake_events(&vd_topic_setup_failed), 1);
+	ck_assert_str_eq(((const struct vd_setup_failed *)fake_last(&vd_topic_setup_failed))->stage, failures[_i].stage);
+	ck_assert_uint_eq(fake_events(&vd_topic_session_up), 0);
+	/* The protocol tells its peer and closes: nothing may be left on workers. */
+	vd_session_close(id, "set-up failed", true);
+	fake_advance(3000);
+	ck_assert_uint_eq(fake_events(&vd_topic_session_down), 1);
+	ck_assert_uint_eq(fake_events(&vd_topic_session_gone), 1);
+	ck_assert_uint_eq(fx.sessions, 0);
+	ck_assert_uint_eq(fx.fibs, 0);
+	ck_assert_uint_eq(fx.n_done, 1);
+	ck_assert_ptr_null(vd_session_find(id));
+}
+END_TEST
+
+/* Closing while the step waits: done is never called, everything is undone, once. */
+static const size_t open_steps[] = {
+	offsetof(struct fx, auth), offsetof(struct fx, admit), offsetof(struct fx, address), offsetof(struct fx, route),
+	offsetof(struct fx, session_add), offsetof(struct fx, fib_add),
+};
+
+START_TEST(closed_while_open)
+{
+	uint64_t id;
+	unsigned n_done;
+
+	fx.grant.routes_behind[0] = (struct vd_prefix){ vd_ip4(0x0a4d0000), 24 };
+	*(enum fx_manner *)((char *)&fx + open_steps[_i]) = FX_SILENT;
+	id = authenticated("staff", "alice");
+	if (fx_configure(id) == 0) {
+		fake_drain();
+		if (fx_establish(id) == 0)
+			fake_drain();
+	}
+	ck_assert_int_ne(vd_session_find(id)->state, VD_S_UP);
+	n_done = fx.n_done;
+	vd_session_close(id, "the peer left", false);
+	ck_assert_uint_eq(fx.n_closed, 0); /* never from inside */
+	if (_i == 0)
+		ck_assert_uint_eq(fx_count("cancel-auth"), 1);
+	fake_drain();
+	if (fx.auth_ticket)
+		vd_reply(fx.auth_ticket, VD_ACCEPT, &fx.grant, NULL);
+	fake_advance(20000);
+	ck_assert_uint_eq(fx.n_done, n_done);
+	ck_assert_uint_eq(fx.n_closed, 1);
+	ck_assert_uint_eq(fake_events(&vd_topic_session_down), 1);
+	ck_assert_uint_eq(fake_events(&vd_topic_session_gone), 1);
+	ck_assert_uint_eq(fake_events(&vd_topic_session_up), 0);
+	ck_assert_uint_eq(fx.sessions, 0);
+	ck_assert_uint_eq(fx.fibs, 0);
+	ck_assert_msg(fx_order("closed(", "session_down ", "session_gone(", NULL), "%s", fx.trace);
+}
+END_TEST
+
+/* The same with answers that are already on their way when it closes. */
+START_TEST(closed_just_before_the_answer)
+{
+	uint64_t id = fx_new("staff");
+
+	ck_assert_int_eq(fx_auth(id, "alice"), 0);
+	if (_i > 0) {
+		fake_drain();
+		ck_assert_int_eq(fx_configure(id), 0);
+	}
+	if (_i > 1) {
+		fake_drain();
+		ck_assert_int_eq(fx_establish(id), 0);
+	}
+	fx.n_done = 0;
+	vd_session_close(id, "gone", false);
+	fake_drain();
+	ck_assert_uint_eq(fx.n_done, 0);
+	ck_assert_uint_eq(fx.n_closed, 1);
+	ck_assert_ptr_null(vd_session_find(id));
+	ck_assert_uint_eq(fx.sessions, 0);
+	ck_assert_int_eq(fx_auth(id, "alice"), -ENOENT);
+	ck_assert_int_eq(fx_configure(id), -ENOENT);
+	ck_assert_int_eq(fx_establish(id), -ENOENT);
+}
+END_TEST
+
+START_TEST(workers_that_never_answer)
+{
+	uint64_t id = fx_up("staff", "alice");
+
+	fx.fib_del = _i == 0 ? FX_SILENT : FX_ACCEPT;
+	fx.session_del = FX_SILENT;
+	vd_session_close(id, "gone", true);
+	fake_advance(999);
+	ck_assert_uint_eq(fake_events(&vd_topic_session_down), 0);
+	fake_advance(1001);
+	ck_assert_uint_eq(fake_events(&vd_topic_session_down), 1);
+	ck_assert_uint_eq(fake_events(&vd_topic_session_gone), 1);
+	ck_assert_uint_eq(vd_counter("core.session.worker_timeout"), _i == 0 ? 2 : 1);
+}
+END_TEST
+
+START_TEST(replace)
+{
+	uint64_t first = fx_up("staff", "alice"), other = fx_up("staff", "bob"), second;
+
+	second = authenticated("staff", "alice");
+	fx.trace[0] = 0;
+	fx.n_done = 0;
+	ck_assert_int_eq(fx_configure(second), 0);
+	fake_drain();
+	ck_assert_ptr_null(vd_session_find(first));
+	ck_assert_int_eq(vd_session_find(other)->state, VD_S_UP);
+	ck_assert_uint_eq(fx.n_done, 1);
+	ck_assert(!fx.failed);
+	/* The address is asked for only when the first one is gone. */
+	ck_assert_msg(fx_order("closed(", "session_down ", "session_gone(", "ask-address ", "configured ", NULL), "%s",
+		fx.trace);
+	ck_assert_ptr_nonnull(strstr(((const struct vd_session_down *)fake_last(&vd_topic_session_down))->reason,
+		"replaced by s-"));
+	ck_assert_int_eq(fx_establish(second), 0);
+	fake_drain();
+	ck_assert_int_eq(vd_session_find(second)->state, VD_S_UP);
+}
+END_TEST
+
+START_TEST(refuse)
+{
+	uint64_t first = fx_up("one", "alice"), second = authenticated("one", "alice");
+	char text[VD_ID_BUF];
+
+	ck_assert_int_eq(fx_configure(second), 0);
+	fake_drain();
+	ck_assert(fx.failed);
+	ck_assert_str_eq(fx.stage, "admit");
+	ck_assert_ptr_nonnull(strstr(fx.err.text, vd_id_format('s', first, text)));
+	ck_assert_ptr_nonnull(strstr(fx.err.text, "alice is logged in as"));
+	ck_assert_int_eq(vd_session_find(first)->state, VD_S_UP);
+	vd_session_close(second, "refused", true);
+	/* One that is just closing is waited for, not held against the user. */
+	second = authenticated("one", "alice");
+	fx.trace[0] = 0;
+	vd_session_close(first, "gone", true);
+	ck_assert_int_eq(fx_configure(second), 0);
+	fake_drain();
+	ck_assert(!fx.failed);
+	ck_assert_msg(fx_order("session_gone(", "ask-address ", NULL), "%s", fx.trace);
+}
+END_TEST
+
+START_TEST(coexist)
+{
+	uint64_t first = fx_up("many", "alice"), second = fx_up("many", "alice");
+
+	ck_assert_int_eq(vd_session_find(first)->state, VD_S_UP);
+	ck_assert_int_eq(vd_session_find(second)->state, VD_S_UP);
+	/* A connection that replaces does so for all sessions of the user in this realm. */
+	fx_up("staff", "alice");
+	ck_assert_ptr_null(vd_session_find(first));
+	ck_assert_ptr_null(vd_session_find(second));
+}
+END_TEST
+
+START_TEST(logins_race)
+{
+	uint64_t up = fx_up("staff", "alice"), a, b, c;
+
+	a = authenticated("staff", "alice");
+	b = authenticated("staff", "alice");
+	c = authenticated("staff", "alice");
+	fx.session_del = FX_SILENT; /* the one that is up takes a second to go */
+	fx.n_done = 0;
+	ck_assert_int_eq(fx_configure(a), 0);
+	ck_assert_int_eq(fx_configure(b), 0);
+	fake_drain();
+	ck_assert_int_eq(fx_configure(c), 0);
+	fake_drain();
+	ck_assert_uint_eq(fx.n_done, 0);
+	ck_assert_ptr_null(vd_session_find(a)); /* b and c came later; a had nothing on workers */
+	ck_assert_ptr_null(vd_session_find(b));
+	ck_assert_ptr_nonnull(vd_session_find(up));
+	fake_advance(1000);
+	ck_assert_ptr_null(vd_session_find(up));
+	ck_assert_uint_eq(fx.n_done, 1);
+	ck_assert(!fx.failed);
+	ck_assert_int_eq(vd_session_find(c)->state, VD_S_CONFIGURING);
+	ck_assert_uint_eq(vd_session_count(), 1);
+}
+END_TEST
+
+START_TEST(limit_and_ids)
+{
+	uint64_t ids[20], last = 0;
+
+	for (size_t i = 0; i < VD_ARRAY_SIZE(ids); i++) {
+		ids[i] = fx_new("staff");
+		ck_assert_uint_gt(ids[i], last);
+		last = ids[i];
+	}
+	ck_assert_uint_eq(fx_new("staff"), 0);
+	ck_assert_ptr_nonnull(strstr(fx.err.text, "max_sessions"));
+	vd_session_close(ids[0], "gone", true);
+	fake_drain();
+	ck_assert_uint_gt(fx_new("staff"), last);
+	ck_assert_uint_eq(vd_session_new(999999, "staff", &fx_owner, NULL, &fx.err), 0);
+}
+END_TEST
+
+START_TEST(session_timeout)
+{
+	uint64_t id;
+
+	fx.grant.session_timeout = 30;
+	id = fx_up("staff", "alice");
+	fake_advance(29999);
+	ck_assert_ptr_nonnull(vd_session_find(id));
+	fake_advance(1);
+	ck_assert_ptr_null(vd_session_find(id));
+	ck_assert_uint_eq(fx.n_closed, 1);
+	ck_assert_str_eq(((const struct vd_session_down *)fake_last(&vd_topic_session_down))->reason, "session timeout");
+}
+END_TEST
+
+START_TEST(wrong_order)
+{
+	uint64_t id = fx_new("staff");
+
+	ck_assert_int_eq(fx_configure(id), -EINVAL);
+	ck_assert_int_eq(fx_establish(id), -EINVAL);
+	id = fx_up("staff", "alice");
+	ck_assert_int_eq(fx_auth(id, "alice"), -EINVAL);
+	ck_assert_int_eq(fx_configure(id), -EINVAL);
+	ck_assert_int_eq(fx_establish(id), -EINVAL);
+}
+END_TEST
+
+int main(void)
+{
+	Suite *s = suite_create("session");
+	TCase *t = tcase_create("life");
+	SRunner *r;
+	int failed;
+
+	tcase_add_checked_fixture(t, fx_start, fx_stop);
+	tcase_add_test(t, comes_up_and_goes);
+	tcase_add_test(t, dedicated_address_and_pool);
+	tcase_add_test(t, authentication_fails);
+	tcase_add_test(t, rounds_go_on);
+	tcase_add_test(t, authentication_times_out);
+	tcase_add_test(t, no_realm);
+	tcase_add_loop_test(t, a_step_fails, 0, VD_ARRAY_SIZE(failures));
+	tcase_add_loop_test(t, closed_while_open, 0, VD_ARRAY_SIZE(open_steps));
+	tcase_add_loop_test(t, closed_just_before_the_answer, 0, 3);
+	tcase_add_loop_test(t, workers_that_never_answer, 0, 2);
+	tcase_add_test(t, replace);
+	tcase_add_test(t, refuse);
+	tcase_add_test(t, coexist);
+	tcase_add_test(t, logins_race);
+	tcase_add_test(t, limit_and_ids);
+	tcase_add_test(t, session_timeout);
+	tcase_add_test(t, wrong_order);
+	suite_add_tcase(s, t);
+	r = srunner_create(s);
+	srunner_run_all(r, CK_NORMAL);
+	failed = srunner_ntests_failed(r);
+	srunner_free(r);
+	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}

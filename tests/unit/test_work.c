@@ -1,0 +1,325 @@
+/* The pool, with and without threads, and the budgets. */
+#include "core/loop.h"
+#include "core/work.h"
+#include "tests/lib/fake.h"
+
+#include <check.h>
+#include <errno.h>
+#include <semaphore.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+
+static char order[1024];
+static size_t n_order;
+static sem_t running, may_go;
+
+struct item {
+	struct vd_job job;
+	char name;
+	int result;
+	unsigned done, orphaned;
+	struct item *cancel; /* in done */
+};
+
+static int run(struct vd_job *job)
+{
+	return VD_CONTAINER_OF(job, struct item, job)->result;
+}
+
+static int run_slow(struct vd_job *job)
+{
+	sem_post(&running);
+	while (sem_wait(&may_go) < 0)
+		;
+	return VD_CONTAINER_OF(job, struct item, job)->result;
+}
+
+static void done(struct vd_job *job, int result)
+{
+	struct item *item = VD_CONTAINER_OF(job, struct item, job);
+
+	item->done++;
+	item->result = result;
+	if (n_order < sizeof(order) - 1)
+		order[n_order++] = item->name;
+	if (item->cancel)
+		ck_assert(vd_work_cancel(&item->cancel->job, NULL));
+}
+
+static void orphaned(struct vd_job *job)
+{
+	VD_CONTAINER_OF(job, struct item, job)->orphaned++;
+}
+
+static void setup(void)
+{
+	fake_init(1);
+	n_order = 0;
+	order[0] = '\0';
+}
+
+static void teardown(void)
+{
+	vd_work_stop();
+	fake_fini();
+}
+
+static struct item item_of(char name, int result)
+{
+	return (struct item){ .job = { .run = run, .done = done }, .name = name, .result = result };
+}
+
+START_TEST(inline_order)
+{
+	struct item a = item_of('a', 1), b = item_of('b', -EINVAL), c = item_of('c', 3);
+
+	ck_assert_int_eq(vd_work_submit(&a.job, VD_WORK_NEW), 0);
+	ck_assert_int_eq(vd_work_submit(&b.job, VD_WORK_ESTABLISHED), 0);
+	ck_assert_int_eq(vd_work_submit(&c.job, VD_WORK_NEW), 0);
+	ck_assert_int_eq(vd_work_submit(&c.job, VD_WORK_NEW), -EBUSY);
+	ck_assert_uint_eq(n_order, 0); /* never at once */
+	fake_drain();
+	order[n_order] = '\0';
+	ck_assert_str_eq(order, "bac");
+	ck_assert_int_eq(b.result, -EINVAL);
+	ck_assert_int_eq(c.result, 3);
+	/* and again: a job that was done is free */
+	ck_assert_int_eq(vd_work_submit(&a.job, VD_WORK_NEW), 0);
+	fake_drain();
+	ck_assert_uint_eq(a.done, 2);
+}
+END_TEST
+
+START_TEST(inline_cancel)
+{
+	struct item a = item_of('a', 0), b = item_of('b', 0), c = item_of('c', 0);
+
+	ck_assert(vd_work_cancel(&a.job, orphaned)); /* never submitted */
+	vd_work_submit(&a.job, VD_WORK_NEW);
+	vd_work_submit(&b.job, VD_WORK_NEW);
+	vd_work_submit(&c.job, VD_WORK_NEW);
+	ck_assert(vd_work_cancel(&b.job, orphaned));
+	a.cancel = &c;
+	fake_drain();
+	order[n_order] = '\0';
+	ck_assert_str_eq(order, "a");
+	ck_assert_uint_eq(b.done + c.done + b.orphaned + c.orphaned, 0);
+}
+END_TEST
+
+START_TEST(bounded)
+{
+	static struct item items[258];
+
+	for (unsigned i = 0; i < 258; i++)
+		items[i] = item_of('x', 0);
+	for (unsigned i = 0; i < 256; i++)
+		ck_assert_int_eq(vd_work_submit(&items[i].job, VD_WORK_NEW), 0);
+	ck_assert_int_eq(vd_work_submit(&items[256].job, VD_WORK_NEW), -EAGAIN);
+	ck_assert_int_eq(vd_work_submit(&items[257].job, VD_WORK_ESTABLISHED), 0); /* proved itself: not refused */
+	ck_assert(vd_work_cancel(&items[3].job, NULL));
+	ck_assert_int_eq(vd_work_submit(&items[256].job, VD_WORK_NEW), 0);
+	fake_drain();
+	ck_assert_uint_eq(items[256].done, 1);
+	ck_assert_uint_eq(items[257].done, 1);
+	ck_assert_uint_eq(items[3].done, 0);
+}
+END_TEST
+
+START_TEST(stop_ends_what_waits)
+{
+	struct item a = item_of('a', 0);
+
+	vd_work_submit(&a.job, VD_WORK_NEW);
+	vd_work_stop();
+	ck_assert_uint_eq(a.done, 1);
+	ck_assert_int_eq(a.result, -ECANCELED);
+	fake_drain();
+	ck_assert_uint_eq(a.done, 1);
+}
+END_TEST
+
+/* Real threads and the real loop. */
+static void threads_setup(void)
+{
+	ck_assert_int_eq(vd_loop_ev_init(), 0);
+	sem_init(&running, 0, 0);
+	sem_init(&may_go, 0, 0);
+	n_order = 0;
+}
+
+static void threads_teardown(void)
+{
+	vd_work_stop();
+	vd_loop_ev_fini();
+}
+
+START_TEST(threads_do_the_work)
+{
+	static struct item items[100];
+	unsigned total = 0;
+
+	ck_assert_int_eq(vd_work_start(2), 0);
+	ck_assert_int_eq(vd_work_start(2), -EBUSY);
+	for (unsigned i = 0; i < 100; i++) {
+		items[i] = item_of('x', (int)i);
+		ck_assert_int_eq(vd_work_submit(&items[i].job, i % 2 ? VD_WORK_NEW : VD_WORK_ESTABLISHED), 0);
+	}
+	for (unsigned turn = 0; total < 100 && turn < 1000; turn++) {
+		vd_loop_ev_once(1000);
+		total = 0;
+		for (unsigned i = 0; i < 100; i++)
+			total += items[i].done;
+	}
+	ck_assert_uint_eq(total, 100);
+	for (unsigned i = 0; i < 100; i++)
+		ck_assert_int_eq(items[i].result, (int)i);
+}
+END_TEST
+
+START_TEST(threads_priority_and_orphan)
+{
+	struct item slow = item_of('s', 0), a = item_of('a', 0), b = item_of('b', 0);
+
+	slow.job.run = run_slow;
+	ck_assert_int_eq(vd_work_start(1), 0);
+	ck_assert_int_eq(vd_work_submit(&slow.job, VD_WORK_NEW), 0);
+	sem_wait(&running);
+	ck_assert_int_eq(vd_work_submit(&a.job, VD_WORK_NEW), 0);
+	ck_assert_int_eq(vd_work_submit(&b.job, VD_WORK_ESTABLISHED), 0);
+	ck_assert(!vd_work_cancel(&slow.job, orphaned)); /* a thread has it */
+	sem_post(&may_go);
+	for (unsigned turn = 0; n_order < 2 && turn < 1000; turn++)
+		vd_loop_ev_once(1000);
+	order[n_order] = '\0';
+	ck_assert_str_eq(order, "ba");
+	ck_assert_uint_eq(slow.orphaned, 1);
+	ck_assert_uint_eq(slow.done, 0);
+}
+END_TEST
+
+START_TEST(threads_stop)
+{
+	struct item slow = item_of('s', 7), a = item_of('a', 0);
+
+	slow.job.run = run_slow;
+	ck_assert_int_eq(vd_work_start(1), 0);
+	vd_work_submit(&slow.job, VD_WORK_NEW);
+	sem_wait(&running);
+	vd_work_submit(&a.job, VD_WORK_NEW);
+	sem_post(&may_go);
+	vd_work_stop();
+	ck_assert_uint_eq(slow.done, 1);
+	ck_assert_int_eq(slow.result, 7);
+	ck_assert_uint_eq(a.done, 1);
+}
+END_TEST
+
+/* ---- budgets ---- */
+static unsigned take_all(enum vd_cost cost, const struct vd_ip *ip, const char *user)
+{
+	unsigned n = 0;
+
+	while (vd_budget_take(cost, ip, user) && n < 100000)
+		n++;
+	return n;
+}
+
+static struct vd_ip ip_of(const char *text)
+{
+	struct vd_ip ip;
+
+	ck_assert(vd_ip_parse(text, &ip));
+	return ip;
+}
+
+START_TEST(budget_source)
+{
+	struct vd_ip a = ip_of("192.0.2.1"), b = ip_of("192.0.2.2");
+
+	vd_budget_reset();
+	ck_assert_uint_eq(take_all(VD_COST_DH, &a, NULL), 200);
+	ck_assert_uint_eq(take_all(VD_COST_DH, &b, NULL), 200); /* not its neighbour's fault */
+	ck_assert(vd_budget_take(VD_COST_AUTH, &a, NULL));      /* another kind of work */
+	fake_advance(1000);
+	ck_assert_uint_eq(take_all(VD_COST_DH, &a, NULL), 50);
+	fake_advance(3600 * 1000);
+	ck_assert_uint_eq(take_all(VD_COST_DH, &a, NULL), 200); /* never more than the burst */
+}
+END_TEST
+
+START_TEST(budget_prefix)
+{
+	struct vd_ip a = ip_of("2001:db8::1"), b = ip_of("2001:db8::ffff:1"), c = ip_of("2001:db8:0:1::1");
+
+	vd_budget_reset();
+	ck_assert_uint_eq(take_all(VD_COST_DH, &a, NULL), 200);
+	ck_assert_uint_eq(take_all(VD_COST_DH, &b, NULL), 0); /* the same /64 */
+	ck_assert_uint_eq(take_all(VD_COST_DH, &c, NULL), 200);
+}
+END_TEST
+
+START_TEST(budget_user)
+{
+	struct vd_ip ip = ip_of("192.0.2.1");
+	unsigned n;
+
+	vd_budget_reset();
+	n = take_all(VD_COST_AUTH, NULL, "alice");
+	ck_assert_uint_eq(n, 20);
+	ck_assert(!vd_budget_take(VD_COST_AUTH, &ip, "alice"));
+	/* what was refused for alice cost the source nothing */
+	ck_assert_uint_eq(take_all(VD_COST_AUTH, &ip, NULL), 200);
+	ck_assert(vd_budget_take(VD_COST_AUTH, NULL, "bob"));
+	fake_advance(1000);
+	ck_assert_uint_eq(take_all(VD_COST_AUTH, NULL, "alice"), 1);
+}
+END_TEST
+
+START_TEST(budget_daemon)
+{
+	unsigned n = 0;
+
+	/* Many sources: each has its own bucket, the daemon's ends it all; the table does not grow. */
+	vd_budget_reset();
+	for (uint32_t i = 0; i < 100000; i++) {
+		struct vd_ip ip = vd_ip4(0x0a000000u + i);
+
+		n += vd_budget_take(VD_COST_STATE, &ip, NULL);
+	}
+	ck_assert_uint_eq(n, 8000);
+	ck_assert(!vd_budget_take(VD_COST_STATE, NULL, NULL));
+	fake_advance(500);
+	ck_assert_uint_eq(take_all(VD_COST_STATE, NULL, NULL), 1000);
+	ck_assert(!vd_budget_take(VD_COST_MAX, NULL, NULL));
+}
+END_TEST
+
+int main(void)
+{
+	Suite *suite = suite_create("work");
+	TCase *fake = tcase_create("fake loop"), *real = tcase_create("threads");
+	SRunner *runner;
+	int failed;
+
+	tcase_add_checked_fixture(fake, setup, teardown);
+	tcase_add_test(fake, inline_order);
+	tcase_add_test(fake, inline_cancel);
+	tcase_add_test(fake, bounded);
+	tcase_add_test(fake, stop_ends_what_waits);
+	tcase_add_test(fake, budget_source);
+	tcase_add_test(fake, budget_prefix);
+	tcase_add_test(fake, budget_user);
+	tcase_add_test(fake, budget_daemon);
+	suite_add_tcase(suite, fake);
+	tcase_add_checked_fixture(real, threads_setup, threads_teardown);
+	tcase_add_test(real, threads_do_the_work);
+	tcase_add_test(real, threads_priority_and_orphan);
+	tcase_add_test(real, threads_stop);
+	suite_add_tcase(suite, real);
+	runner = srunner_create(suite);
+	srunner_run_all(runner, CK_ENV);
+	failed = srunner_ntests_failed(runner);
+	srunner_free(runner);
+	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}
