@@ -302,6 +302,7 @@ static int start_all(struct vd_error *err)
 		return vd_error_set(err, r, "cannot start threads: %s", strerror(-r));
 	if ((r = start_datapath(err)) < 0 || (r = vd_plugins_start(err)) < 0)
 		return r;
+	vd_control_config_dir(d.conf_dir);
 	return vd_control_start(control_path(path, sizeof(path)), err);
 }
 

@@ -16,7 +16,7 @@
 #define DP_ROOM (DP_BUF - VD_HEAD - VD_TAIL)
 #define DP_BUFS 1024u           /* buffers of a worker */
 #define DP_VNET 10u             /* struct virtio_net_hdr */
-#define DP_ENDPOINTS 8u         /* listening addresses */
+#define DP_ENDPOINTS 16u         /* listening addresses */
 #define DP_SLOTS 8u             /* per-worker pointers of plugins */
 #define DP_SESSIONS 65536u      /* of one worker */
 #define DP_INBOX (1u << 20)

@@ -16,6 +16,7 @@ struct vd_ike_version { /* what ike_v1 and ike_v2 register */
 
 struct vd_ike_port_1 {
 	void *self;
+	/* input NULL: no longer (fini). -EEXIST, -ENOENT, -ENOSPC. */
 	int (*version)(void *self, const struct vd_ike_version *version, void *arg);
 	int (*send)(void *self, const struct vd_path *path, const void *p, size_t len);
 	/* Half-open accounting, shared by the versions: true when another half-open exchange from this source may start

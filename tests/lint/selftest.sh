@@ -14,6 +14,7 @@ compile() { $cc -fPIC -c -o "$1" "$2"; } # OBJECT SOURCE
 sample_includes() {
 	put "$2/plugins/a/x/x.c" '#include <viaduct/base.h>' '#include "x.h"' '#include "../lib/help.h"' '#include <stdio.h>'
 	put "$2/plugins/a/lib/help.c" '#include "help.h"'
+	put "$2/plugins/b/b.c" '#include "b.h"'
 	put "$2/core/main.c" '#include "core/loader.h"'
 	[ "$1" = clean ] || {
 		put "$2/plugins/a/x/y.c" '#include "../../b/lib/secret.h"' '#include "core/loader.h"' '#include <core/loader.h>' \
@@ -35,10 +36,13 @@ VIOLATIONS_stateless=2
 sample_stage() {
 	put "$2/include/viaduct/datapath.h" '/* Drops it. Worker. */' 'VD_API void vd_pkt_drop(void);' '' \
 		'/* Control thread. */' 'VD_API int vd_worker_slot(void);'
-	put "$2/plugins/a/x/x_stage.c" 'void vd_pkt_drop(void);' 'void run(void);' 'void run(void) { vd_pkt_drop(); }'
-	[ "$1" = clean ] || put "$2/plugins/a/x/x_stage.c" 'int vd_worker_slot(void);' 'void run(void);' 'void run(void) { vd_worker_slot(); }'
+	put "$2/plugins/a/x/x_stage.c" 'void vd_pkt_drop(void (*)(void));' 'void x_on_soft(void);' 'void run(void);' \
+		'void run(void) { vd_pkt_drop(x_on_soft); }'
+	[ "$1" = clean ] || put "$2/plugins/a/x/x_stage.c" 'int vd_worker_slot(void);' 'void x_on_soft(void);' 'extern int counter;' \
+		'int run(void);' 'int run(void) { x_on_soft(); return counter + vd_worker_slot(); }'
 	mkdir -p "$2/plugins/a/x/.libs" && compile "$2/plugins/a/x/.libs/libx_la-x_stage.o" "$2/plugins/a/x/x_stage.c"
 }
+VIOLATIONS_stage=3
 sample_hidden() {
 	put "$2/x.c" 'const int x_LTX_vd_plugin = 1;' '__attribute__((visibility("hidden"))) int helper;'
 	[ "$1" = clean ] || put "$2/x.c" 'const int x_LTX_vd_plugin = 1;' 'int helper;'

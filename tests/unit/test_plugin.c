@@ -98,6 +98,85 @@ START_TEST(refusals_name_the_field)
 }
 END_TEST
 
+/* ---- choosing by the configuration ---- */
+static const char *const l2tp_provides[] = { "accept/l2tp", "l2tp/1", NULL }, *const l2tp_needs[] = { "ike/1", "link/1", NULL };
+static const char *const ike_provides[] = { "ike/1", NULL }, *const ike_needs[] = { "esp/1", NULL };
+static const char *const esp_a_provides[] = { "esp/1", NULL };
+static const char *const link_provides[] = { "link/1", NULL }, *const link_needs[] = { "inner/1", NULL };
+static const char *const tun_provides[] = { "inner/1", NULL }, *const circle_needs[] = { "link/1", NULL };
+static const struct vd_opt pool_schema[] = { { "pool2.*", VD_T_MAP, 0, NULL, NULL, "x" }, { NULL } };
+static const struct vd_opt nat_schema[] = {
+	{ "connections.*.egress", VD_T_WORD, 0, "none", "none|masquerade", "x" }, { NULL } };
+static const struct vd_opt esp_schema[] = { { "esp_b", VD_T_MAP, 0, NULL, NULL, "x" }, { NULL } };
+
+VD_PLUGIN(c_l2tp, .provides = l2tp_provides, .needs = l2tp_needs);
+VD_PLUGIN(c_ike, .provides = ike_provides, .needs = ike_needs);
+VD_PLUGIN(c_esp_a, .provides = esp_a_provides);
+VD_PLUGIN(c_esp_b, .provides = esp_a_provides, .schema = esp_schema);
+VD_PLUGIN(c_link, .provides = link_provides, .needs = link_needs);
+VD_PLUGIN(c_tun, .provides = tun_provides);
+VD_PLUGIN(c_circle, .provides = tun_provides, .needs = circle_needs);
+VD_PLUGIN(c_pool, .schema = pool_schema);
+VD_PLUGIN(c_nat, .schema = nat_schema);
+
+static const struct vd_plugin *const choice[] = { &c_l2tp_LTX_vd_plugin, &c_ike_LTX_vd_plugin, &c_esp_a_LTX_vd_plugin,
+	&c_esp_b_LTX_vd_plugin, &c_link_LTX_vd_plugin, &c_tun_LTX_vd_plugin, &c_circle_LTX_vd_plugin, &c_pool_LTX_vd_plugin,
+	&c_nat_LTX_vd_plugin, NULL };
+
+/* The chosen, in the order of starting. */
+static const char *chosen(const char *yaml)
+{
+	static char out[512];
+	struct vd_error err = { 0 };
+
+	fake_conf(yaml, choice, NULL);
+	for (size_t i = 0; choice[i]; i++)
+		ck_assert_ptr_nonnull(vd_plugin_preload(choice[i], &err));
+	out[0] = '\0';
+	if (vd_plugins_choose(&err) < 0) {
+		vd_strcpy(out, sizeof(out), err.text);
+	} else {
+		for (unsigned n = 1;; n++) {
+			struct vd_host *h = vd_plugins_first();
+
+			while (h && h->order != n)
+				h = h->next;
+			if (!h)
+				break;
+			vd_format(out + strlen(out), sizeof(out) - strlen(out), "%s%s", n > 1 ? " " : "", h->plugin->name + 2);
+		}
+	}
+	fake_conf_fini();
+	return out;
+}
+
+START_TEST(chosen_by_need_in_order_of_need)
+{
+	/* nothing asks for anything */
+	ck_assert_str_eq(chosen("gateway: { name: a }\nplugins: { c_circle: off }"), "");
+	/* a connection's word pulls in what it needs, providers before their users; c_esp_a is the first by name */
+	ck_assert_str_eq(chosen("connections: { x: { accept: [l2tp] } }\nplugins: { c_circle: off }"),
+		"esp_a ike tun link l2tp");
+	/* one that is wanted anyway is taken, and is not joined by the other */
+	ck_assert_str_eq(chosen("connections: { x: { accept: [l2tp] } }\nesp_b: {}\nplugins: { c_circle: off }"),
+		"esp_b ike tun link l2tp");
+	/* a section of its own, an option below a connection, and the switch */
+	ck_assert_str_eq(chosen("pool2: { a: {} }\nplugins: { c_circle: off }"), "pool");
+	ck_assert_str_eq(chosen("connections: { x: { accept: [], egress: masquerade } }\nplugins: { c_circle: off }"), "nat");
+	ck_assert_str_eq(chosen("plugins: { c_tun: on, c_circle: off }"), "tun");
+	ck_assert_str_eq(chosen("pool2: { a: {} }\nplugins: { c_pool: off }"), "");
+}
+END_TEST
+
+START_TEST(unmet_needs_and_circles_are_told)
+{
+	ck_assert_str_eq(chosen("connections: { x: { accept: [l2tp] } }\nplugins: { c_tun: off, c_circle: off }"),
+		"plugin c_link needs inner/1, which no plugin provides; is one switched off or not installed?");
+	ck_assert_str_eq(chosen("connections: { x: { accept: [l2tp] } }\nplugins: { c_tun: off }"),
+		"plugins need each other in a circle: c_link <- c_circle <- c_link <- c_l2tp");
+}
+END_TEST
+
 static void setup(void)
 {
 	inits = finis = 0;
@@ -115,6 +194,8 @@ int main(void)
 	tcase_add_test(tc, life_of_a_plugin);
 	tcase_add_test(tc, variants);
 	tcase_add_test(tc, refusals_name_the_field);
+	tcase_add_test(tc, chosen_by_need_in_order_of_need);
+	tcase_add_test(tc, unmet_needs_and_circles_are_told);
 	suite_add_tcase(s, tc);
 	srunner_run_all(sr, CK_NORMAL);
 	failed = srunner_ntests_failed(sr);

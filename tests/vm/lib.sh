@@ -264,7 +264,7 @@ vm_config() { # writes the configuration of the gateway under test
 		gateway:
 		  name: gw.example.org
 		  listen: [$VM_GW]
-		  ${VM_WORKERS_OPTION:-workers}: ${VM_WORKERS:-2}
+		  workers: ${VM_WORKERS:-2}
 	Y
 	cat >"$c/conf.d/10-people.yaml" <<-Y
 		users:
@@ -319,7 +319,7 @@ vm_gateway() { # starts the gateway and waits until it listens
 	vm_note_pid "$VM_WORK/gateway.pid" $!
 	for ((i = 0; i < 150; i++)); do
 		vm_pid "$VM_WORK/gateway.pid" >/dev/null || break
-		[ -n "$(ip netns exec vdvm-gw ss -Hlun "sport = :4500")" ] && return 0
+		[ -S "$VM_WORK/gateway/run/control.sock" ] && [ -n "$(ip netns exec vdvm-gw ss -Hlun "sport = :4500")" ] && return 0
 		sleep 0.1
 	done
 	echo "the gateway did not start: $(grep -v '^$' "$VM_WORK/gateway/log" | tail -1)" >&2

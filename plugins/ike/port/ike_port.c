@@ -75,8 +75,16 @@ static int port_version(void *self, const struct vd_ike_version *version, void *
 	struct ike_port *port = self;
 
 	for (unsigned i = 0; i < port->n_versions; i++)
-		if (port->versions[i].major == version->major)
-			return -EEXIST;
+		if (port->versions[i].major == version->major) {
+			if (version->input != NULL)
+				return -EEXIST;
+			port->n_versions--;
+			port->versions[i] = port->versions[port->n_versions];
+			port->version_args[i] = port->version_args[port->n_versions];
+			return 0;
+		}
+	if (version->input == NULL)
+		return -ENOENT;
 	if (port->n_versions == VERSIONS_MAX)
 		return -ENOSPC;
 	port->versions[port->n_versions] = *version;

@@ -129,12 +129,10 @@ void ike_v1_peer_check(struct ike_v1_peer *peer, const char *why)
 	vd_timer_start(&peer->orphan, IKE_V1_ORPHAN_CHECK_MS);
 }
 
-void ike_v1_peer_end(struct ike_v1_peer *peer, const char *why, bool farewell)
+void ike_v1_peer_discard(struct ike_v1_peer *peer, const char *why, bool farewell)
 {
 	struct ike_v1 *v = peer->v;
 
-	if (peer->closing)
-		return;
 	peer->closing = true;
 	while (peer->children != NULL) { /* their SAs stay until the core closes the channel: goodbyes travel on it */
 		struct ike_v1_child *child = peer->children;
@@ -157,8 +155,16 @@ void ike_v1_peer_end(struct ike_v1_peer *peer, const char *why, bool farewell)
 			*at = peer->next;
 			break;
 		}
-	uint64_t id = peer->id;
 	free(peer);
+}
+
+void ike_v1_peer_end(struct ike_v1_peer *peer, const char *why, bool farewell)
+{
+	uint64_t id = peer->id;
+
+	if (peer->closing)
+		return;
+	ike_v1_peer_discard(peer, why, farewell);
 	vd_peer_close(id, why);
 }
 

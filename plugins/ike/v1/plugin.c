@@ -203,14 +203,10 @@ static void v1_reload(void *self)
 	v->n_candidates = n;
 }
 
-static void v1_stop(void *self)
+static void half_open_free(struct ike_v1 *v)
 {
-	struct ike_v1 *v = self;
 	struct ike_v1_sa *next;
 
-	v->stopped = true;
-	while (v->peers != NULL)
-		ike_v1_peer_end(v->peers, "the gateway is stopping", true);
 	for (unsigned i = 0; i < IKE_V1_BUCKETS; i++)
 		for (struct ike_v1_sa *sa = v->buckets[i]; sa != NULL; sa = next) {
 			next = sa->hash_next;
@@ -218,10 +214,28 @@ static void v1_stop(void *self)
 		}
 }
 
+static void v1_stop(void *self)
+{
+	struct ike_v1 *v = self;
+
+	v->stopped = true;
+	while (v->peers != NULL)
+		ike_v1_peer_end(v->peers, "the gateway is stopping", true);
+	half_open_free(v);
+}
+
+/* Without stop before it (the state was exported for a successor) nothing is said to anybody. */
 static void v1_fini(void *self)
 {
-	v1_stop(self);
-	v1_free(self);
+	struct ike_v1 *v = self;
+	struct vd_ike_version none = { .major = 1 };
+
+	v->stopped = true;
+	while (v->peers != NULL)
+		ike_v1_peer_discard(v->peers, "stopping", false);
+	half_open_free(v);
+	v->port->version(v->port->self, &none, NULL);
+	v1_free(v);
 }
 
 static const struct vd_opt v1_schema[] = {

@@ -247,7 +247,9 @@ void ike_v1_peer_join(struct ike_v1_peer *peer, struct ike_v1_sa *sa);
 uint64_t ike_v1_peer_silence(const struct ike_v1_peer *peer);
 /* The last IKE SA went, or the last CHILD SA did: waits, or ends the peer. */
 void ike_v1_peer_check(struct ike_v1_peer *peer, const char *why);
-/* Deletes are sent when farewell; SAs, channel and the core's peer go. */
+/* Forgets what we have of it; Deletes are sent when farewell. The core's peer and channel are not touched. */
+void ike_v1_peer_discard(struct ike_v1_peer *peer, const char *why, bool farewell);
+/* The same, and the core closes sessions, channel and peer. */
 void ike_v1_peer_end(struct ike_v1_peer *peer, const char *why, bool farewell);
 void ike_v1_peer_moved(struct ike_v1_peer *peer, const struct vd_path *path);
 struct ike_v1_child *ike_v1_child_add(struct ike_v1_peer *peer, uint32_t spi_in, uint32_t spi_out);

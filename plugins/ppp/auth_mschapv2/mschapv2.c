@@ -121,7 +121,8 @@ static void timer_fired(struct vd_timer *t)
 static void accept(struct mschapv2 *m, const struct vd_authenticated *who)
 {
 	/* Without the right S= the client hangs up with error 778; a provider that has none is misconfigured. */
-	if (strncmp(who->authenticator, "S=", 2) != 0 || strnlen(who->authenticator, sizeof(who->authenticator)) != 42) {
+	if (who->authenticator[0] != 'S' || who->authenticator[1] != '=' ||
+		strnlen(who->authenticator, sizeof(who->authenticator)) != 42) {
 		vd_count("ppp_auth_mschapv2.no_authenticator", 1);
 		vd_log_limited(&m->self->limit, VD_LOG_ERROR, "ppp", &(struct vd_ids){ .session = m->node.id },
 			"the provider accepted %s but gave no MS-CHAPv2 authenticator", who->user);

@@ -1,0 +1,275 @@
+/* What the control socket can be asked: status, sessions, peers, and the bus. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <viaduct/log.h>
+#include <viaduct/loop.h>
+
+#include "core/control.h"
+#include "core/control_commands.h"
+#include "core/log.h"
+#include "core/plugin.h"
+#include "core/session.h"
+
+static json_t *id_json(char letter, uint64_t id)
+{
+	char text[VD_ID_BUF];
+
+	return json_string(vd_id_format(letter, id, text));
+}
+
+static json_t *ip_json(const struct vd_ip *ip)
+{
+	char text[VD_IP_TEXT];
+
+	return json_string(ip->family ? vd_ip_format(ip, text) : "");
+}
+
+static json_t *sa_json(const struct vd_sa *sa)
+{
+	char text[VD_SA_TEXT];
+
+	return json_string(vd_sa_format(sa, text));
+}
+
+/* Names come from the wire: what is not UTF-8 is shown in hexadecimal. */
+static json_t *text_json(const char *text)
+{
+	json_t *json = json_string(text);
+	char hex[2 * VD_USER_MAX + 1];
+
+	return json ? json : json_string(vd_hex(hex, sizeof(hex), text, strlen(text)));
+}
+
+static json_int_t seconds_since(uint64_t at)
+{
+	return (json_int_t)((vd_now() - at) / 1000);
+}
+
+static json_t *session_json(const struct vd_session *s)
+{
+	const struct vd_peer *peer = vd_peer_find(s->peer);
+
+	return json_pack("{s:o,s:s,s:o,s:s,s:o,s:o,s:o,s:o,s:i,s:I,s:I,s:s,s:{s:I,s:I,s:I,s:I}}",
+		"session", id_json('s', s->id), "state", vd_session_state_name(s->state), "user", text_json(s->user),
+		"connection", s->connection, "address", ip_json(&s->lease4.address),
+		"remote", peer ? sa_json(&peer->remote) : json_string(""), "chan", id_json('c', s->chan),
+		"peer", id_json('p', s->peer), "mtu", (int)s->mtu, "age_s", seconds_since(s->created),
+		"up_s", s->up_since ? seconds_since(s->up_since) : (json_int_t)0, "reason", s->reason,
+		"counters", "packets_in", (json_int_t)s->counters.packets_in, "octets_in", (json_int_t)s->counters.octets_in,
+		"packets_out", (json_int_t)s->counters.packets_out, "octets_out", (json_int_t)s->counters.octets_out);
+}
+
+static json_t *peer_json(const struct vd_peer *p)
+{
+	const char *closing = vd_peer_closing(p->id);
+
+	return json_pack("{s:o,s:s,s:o,s:o,s:b,s:s,s:o,s:s,s:s,s:s,s:i,s:I}", "peer", id_json('p', p->id), "state",
+		closing ? "closing" : p->up ? "up" : "new", "local", sa_json(&p->local), "remote", sa_json(&p->remote),
+		"natt", (int)p->natt, "connection", p->connection, "identity", text_json(p->identity), "suite", p->suite,
+		"profile", p->profile, "version", p->version, "home", (int)p->home, "age_s", seconds_since(p->created));
+}
+
+static void add_timeline(json_t *out, char letter, uint64_t id)
+{
+	const struct vd_timeline *t = vd_timeline_find(letter, id);
+
+	for (unsigned i = 0; t && i < t->n; i++) {
+		const struct vd_moment *m = &t->v[(t->first + i) % VD_TIMELINE_MAX];
+
+		json_array_append_new(out, json_pack("{s:I,s:I,s:o,s:o}", "time", (json_int_t)m->wall, "ms",
+			(json_int_t)m->at, "of", id_json(letter, id), "text", text_json(m->text)));
+	}
+}
+
+/* The chain from the IKE party to the user. */
+static json_t *chain_json(const struct vd_session *s)
+{
+	const struct vd_peer *peer = vd_peer_find(s->peer);
+	const struct vd_chan_info *chan = vd_chan_find(s->chan);
+	json_t *timeline = json_array(), *dns = json_array();
+
+	for (size_t i = 0; i < VD_ARRAY_SIZE(s->lease4.dns) && s->lease4.dns[i].family; i++)
+		json_array_append_new(dns, ip_json(&s->lease4.dns[i]));
+	add_timeline(timeline, 'p', s->peer);
+	add_timeline(timeline, 'c', s->chan);
+	add_timeline(timeline, 's', s->id);
+	return json_pack("{s:o,s:o,s:o,s:{s:o,s:o,s:o},s:o}", "peer", peer ? peer_json(peer) : json_null(), "chan",
+		chan ? json_pack("{s:o,s:s,s:i,s:b,s:b}", "chan", id_json('c', chan->id), "upper", chan->upper, "mtu",
+			       (int)chan->mtu, "up", (int)chan->up, "protected", (int)chan->protected_) : json_null(),
+		"session", session_json(s), "lease", "address", ip_json(&s->lease4.address), "gateway",
+		ip_json(&s->lease4.gateway), "dns", dns, "timeline", timeline);
+}
+
+/* "s-42", or a user's name. The first after prev that is meant. */
+static struct vd_session *meant(const char *what, struct vd_session *prev)
+{
+	struct vd_session *s = prev;
+	char text[VD_ID_BUF];
+
+	while ((s = vd_session_after(s)))
+		if (!strcmp(vd_id_format('s', s->id, text), what) || !strcmp(s->user, what))
+			return s;
+	return NULL;
+}
+
+static const char *which(struct vd_call *call, json_t *args)
+{
+	const char *what = json_string_value(json_object_get(args, "session"));
+
+	if (!what || !*what) {
+		vd_call_fail(call, "say which session: s-42, or a user name");
+		return NULL;
+	}
+	if (!meant(what, NULL)) {
+		vd_call_fail(call, "no session %.256s; session.list shows all", what);
+		return NULL;
+	}
+	return what;
+}
+
+static void status(struct vd_call *call, json_t *args)
+{
+	const struct vd_datapath_1 *dp = vd_service_find("datapath/1", NULL);
+	unsigned up = 0, started = 0;
+
+	(void)args;
+	for (struct vd_session *s = vd_session_after(NULL); s; s = vd_session_after(s))
+		up += s->state == VD_S_UP;
+	for (struct vd_host *h = vd_plugins_first(); h; h = h->next)
+		started += h->state == VD_HOST_STARTED;
+	vd_call_reply(call, json_pack("{s:s,s:I,s:I,s:i,s:I,s:I,s:I,s:i,s:i,s:s}", "version", VD_VERSION, "pid",
+		(json_int_t)getpid(), "uptime_s", seconds_since(vd_control_started()), "workers",
+		dp ? (int)dp->workers(dp->self) : 0, "peers", (json_int_t)vd_peer_count(), "channels",
+		(json_int_t)vd_chan_count(), "sessions", (json_int_t)vd_session_count(), "sessions_up", (int)up, "plugins",
+		(int)started, "configuration", vd_control_dir()));
+}
+
+static void session_list(struct vd_call *call, json_t *args)
+{
+	json_t *list = json_array();
+
+	(void)args;
+	for (struct vd_session *s = vd_session_after(NULL); s; s = vd_session_after(s))
+		json_array_append_new(list, session_json(s));
+	vd_call_reply(call, list);
+}
+
+/* Fresh counters of one session are fetched from its worker before the reply. */
+struct show {
+	struct vd_call *call;
+	char what[VD_USER_MAX];
+};
+
+static void show_now(struct show *show)
+{
+	json_t *list = json_array();
+
+	for (struct vd_session *s = NULL; (s = meant(show->what, s));)
+		json_array_append_new(list, chain_json(s));
+	vd_call_reply(show->call, list);
+	free(show);
+}
+
+static void show_counted(void *arg, uint64_t session, const struct vd_session_counters *counters)
+{
+	struct vd_session_rec *rec = vd_session_rec(session);
+
+	if (rec && counters && rec->pub.state == VD_S_UP)
+		vd_session_count_in(rec, counters);
+	show_now(arg);
+}
+
+static void session_show(struct vd_call *call, json_t *args)
+{
+	const struct vd_datapath_1 *dp = vd_service_find("datapath/1", NULL);
+	const char *what = which(call, args);
+	struct vd_session *s = what ? meant(what, NULL) : NULL;
+	struct show *show = s ? calloc(1, sizeof(*show)) : NULL;
+
+	if (!s)
+		return;
+	if (!show) {
+		vd_call_fail(call, "out of memory");
+		return;
+	}
+	show->call = call;
+	vd_strcpy(show->what, sizeof(show->what), what);
+	if (!dp || s->state != VD_S_UP || dp->session_counters(dp->self, s->id, show_counted, show) < 0)
+		show_now(show);
+}
+
+static void session_kill(struct vd_call *call, json_t *args)
+{
+	const char *what = which(call, args), *reason = json_string_value(json_object_get(args, "reason"));
+	json_t *closed = what ? json_array() : NULL;
+
+	if (!what)
+		return;
+	for (struct vd_session *s = NULL; (s = meant(what, s));) {
+		json_array_append_new(closed, id_json('s', s->id));
+		vd_session_close(s->id, reason ? reason : "closed by the operator", false);
+	}
+	vd_call_reply(call, closed);
+}
+
+static void peer_list(struct vd_call *call, json_t *args)
+{
+	json_t *list = json_array();
+
+	(void)args;
+	for (struct vd_peer *p = vd_peer_after(NULL); p; p = vd_peer_after(p))
+		json_array_append_new(list, peer_json(p));
+	vd_call_reply(call, list);
+}
+
+static void add_counter(void *arg, const char *name, uint64_t value)
+{
+	json_object_set_new(arg, name, json_integer((json_int_t)value));
+}
+
+static void drops_known(void *arg, const uint64_t *counts)
+{
+	json_t *out = json_object();
+
+	vd_counters_each(add_counter, out);
+	for (unsigned i = 1; counts && i < VD_DROP_MAX; i++) {
+		char name[64];
+
+		vd_format(name, sizeof(name), "datapath.drop.%s", vd_drop_name(i));
+		add_counter(out, name, counts[i]);
+	}
+	vd_call_reply(arg, out);
+}
+
+static void counters(struct vd_call *call, json_t *args)
+{
+	const struct vd_datapath_1 *dp = vd_service_find("datapath/1", NULL);
+
+	(void)args;
+	if (!dp || dp->drops(dp->self, drops_known, call) < 0)
+		drops_known(call, NULL);
+}
+
+static void bus_tail(struct vd_call *call, json_t *args)
+{
+	vd_call_tail(call, json_object_get(args, "topics"));
+}
+
+const struct vd_command vd_commands[] = {
+	{ "status", "", "version, uptime, and how much there is", status },
+	{ "session.list", "", "all sessions", session_list },
+	{ "session.show", "session", "the chain from peer to user, counters and timeline", session_show },
+	{ "session.kill", "session, reason", "ends a session", session_kill },
+	{ "peer.list", "", "all IKE parties", peer_list },
+	{ "connection.list", "", "what the configuration lets in", vd_command_connections },
+	{ "plugin.list", "", "all plugins that were found", vd_command_plugins },
+	{ "plugin.info", "plugin", "one plugin with its options", vd_command_plugin },
+	{ "config.check", "", "reads the configuration again and reports every finding", vd_command_check },
+	{ "config.show", "defaults, origins", "the configuration in force, without secrets", vd_command_show },
+	{ "counters", "", "all counters, and why packets were dropped", counters },
+	{ "bus.tail", "topics", "a stream of everything on the bus", bus_tail },
+	{ NULL },
+};

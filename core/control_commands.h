@@ -1,0 +1,13 @@
+/* Commands of the control socket about configuration and plugins, for the table in control_commands.c. */
+#ifndef CORE_CONTROL_COMMANDS_H
+#define CORE_CONTROL_COMMANDS_H
+
+#include "core/control.h"
+
+void vd_command_connections(struct vd_call *call, json_t *args);
+void vd_command_plugins(struct vd_call *call, json_t *args);
+void vd_command_plugin(struct vd_call *call, json_t *args);
+void vd_command_check(struct vd_call *call, json_t *args);
+void vd_command_show(struct vd_call *call, json_t *args);
+
+#endif

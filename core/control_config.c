@@ -1,0 +1,158 @@
+/* Control socket: the configuration in words, and the plugins. */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/conf.h"
+#include "core/control_commands.h"
+#include "core/plugin.h"
+
+static const char *or_empty(const char *text)
+{
+	return text ? text : "";
+}
+
+/* A list of the configuration as one text: "10.1.0.0/16, 10.2.0.0/16". */
+static json_t *joined(const struct vd_conf_node *node)
+{
+	char text[512] = "";
+	size_t len = 0;
+
+	for (size_t i = 0; i < vd_conf_count(node); i++)
+		len += vd_format(text + len, sizeof(text) - len, "%s%s", i ? ", " : "",
+			or_empty(vd_conf_str(vd_conf_nth(node, i))));
+	return json_string(text);
+}
+
+static json_t *connection_json(const struct vd_conf *conf, const struct vd_conf_node *c, const char *accept)
+{
+	const struct vd_conf_node *protocol = vd_conf_child(c, accept), *realms = vd_conf_at(conf, NULL, "realms");
+	const char *realm = vd_conf_str(vd_conf_at(conf, c, "realm"));
+	const struct vd_conf_node *users = realm && realms ? vd_conf_child(realms, realm) : NULL;
+	const char *crypto = vd_conf_str(vd_conf_child(c, "crypto"));
+	char origin[160];
+
+	return json_pack("{s:s,s:s,s:s,s:s,s:s,s:o,s:s,s:o,s:s,s:s}", "name", vd_conf_name(c), "accepts", accept,
+		"known_by", protocol ? or_empty(vd_conf_str(vd_conf_child(protocol, "auth"))) : "", "crypto",
+		crypto ? crypto : "compatible", "realm", or_empty(realm), "users_from",
+		joined(users ? vd_conf_at(conf, users, "authenticate") : NULL), "addresses",
+		or_empty(vd_conf_str(vd_conf_at(conf, c, "pool"))), "routes", joined(vd_conf_at(conf, c, "routes")),
+		"second_login", or_empty(vd_conf_str(vd_conf_at(conf, c, "second_login"))), "from",
+		vd_conf_origin(c, origin, sizeof(origin)));
+}
+
+void vd_command_connections(struct vd_call *call, json_t *args)
+{
+	const struct vd_conf *conf = vd_conf_current();
+	const struct vd_conf_node *all = vd_conf_at(conf, NULL, "connections");
+	json_t *list = json_array();
+
+	(void)args;
+	for (size_t i = 0; i < vd_conf_count(all); i++) {
+		const struct vd_conf_node *c = vd_conf_nth(all, i), *accept = vd_conf_at(conf, c, "accept");
+
+		for (size_t k = 0; k < vd_conf_count(accept); k++)
+			json_array_append_new(list, connection_json(conf, c, or_empty(vd_conf_str(vd_conf_nth(accept, k)))));
+		if (!vd_conf_count(accept))
+			json_array_append_new(list, connection_json(conf, c, ""));
+	}
+	vd_call_reply(call, list);
+}
+
+static json_t *plugin_json(const struct vd_host *h)
+{
+	static const char *const states[] = { "open", "initialised", "started", "stopped" };
+	const struct vd_plugin *p = h->plugin;
+
+	return json_pack("{s:s,s:s,s:s,s:s,s:s,s:i}", "name", p->name, "version", or_empty(p->version), "state",
+		h->order || h->state ? states[h->state] : "not needed", "why", or_empty(h->why), "summary",
+		or_empty(p->summary), "order", (int)h->order);
+}
+
+void vd_command_plugins(struct vd_call *call, json_t *args)
+{
+	json_t *list = json_array();
+
+	(void)args;
+	for (struct vd_host *h = vd_plugins_first(); h; h = h->next)
+		json_array_append_new(list, plugin_json(h));
+	vd_call_reply(call, list);
+}
+
+static json_t *names(const char *const *list)
+{
+	json_t *out = json_array();
+
+	for (; list && *list; list++)
+		json_array_append_new(out, json_string(*list));
+	return out;
+}
+
+void vd_command_plugin(struct vd_call *call, json_t *args)
+{
+	const char *name = json_string_value(json_object_get(args, "plugin"));
+	struct vd_host *h = name ? vd_plugin_find(name) : NULL;
+	json_t *out, *options = NULL, *topics;
+
+	if (!h) {
+		vd_call_fail(call, "no plugin %.64s; plugin.list shows all", name ? name : "was named");
+		return;
+	}
+	out = plugin_json(h);
+	options = json_array();
+	topics = json_array();
+	for (const struct vd_opt *o = h->plugin->schema; o && o->path; o++)
+		json_array_append_new(options, json_pack("{s:s,s:s,s:s,s:s}", "option", o->path, "default",
+			or_empty(o->def), "values", or_empty(o->arg), "doc", or_empty(o->doc)));
+	for (const struct vd_topic *const *t = h->plugin->topics; t && *t; t++)
+		json_array_append_new(topics, json_string((*t)->name));
+	json_object_set_new(out, "license", json_string(or_empty(h->plugin->license)));
+	json_object_set_new(out, "file", json_string(h->file));
+	json_object_set_new(out, "provides", names(h->plugin->provides));
+	json_object_set_new(out, "needs", names(h->plugin->needs));
+	json_object_set_new(out, "topics", topics);
+	json_object_set_new(out, "options", options);
+	vd_call_reply(call, out);
+}
+
+void vd_command_check(struct vd_call *call, json_t *args)
+{
+	size_t n = 0;
+	const struct vd_opt **schemas = vd_plugins_schemas(&n);
+	const char **words = vd_plugins_accept_words();
+	struct vd_conf_errors errs = { 0 };
+	json_t *list = json_array();
+	int res = schemas && words ? vd_conf_check(vd_control_dir(), schemas, n, words, &errs) : -ENOMEM;
+
+	(void)args;
+	for (size_t i = 0; i < errs.n; i++)
+		json_array_append_new(list, json_pack("{s:s,s:i,s:i,s:s,s:s}", "file", or_empty(errs.v[i].file), "line",
+			(int)errs.v[i].line, "column", (int)errs.v[i].column, "level",
+			errs.v[i].warning ? "warning" : "error", "text", errs.v[i].text));
+	if (res < 0 && !errs.n_errors)
+		json_array_append_new(list, json_pack("{s:s,s:i,s:i,s:s,s:s}", "file", vd_control_dir(), "line", 0, "column",
+			0, "level", "error", "text", strerror(-res)));
+	vd_conf_errors_free(&errs);
+	free(schemas);
+	free(words);
+	vd_call_reply(call, json_pack("{s:b,s:s,s:o}", "good", res == 0, "configuration", vd_control_dir(), "findings", list));
+}
+
+void vd_command_show(struct vd_call *call, json_t *args)
+{
+	unsigned flags = (json_is_true(json_object_get(args, "defaults")) ? VD_CONF_DEFAULTS : 0) |
+		(json_is_true(json_object_get(args, "origins")) ? VD_CONF_ORIGINS : 0);
+	char *text = NULL;
+	size_t len = 0;
+	FILE *out = open_memstream(&text, &len);
+	int res = out ? vd_conf_dump(vd_conf_current(), flags, out) : -ENOMEM;
+
+	if (out && fclose(out) != 0 && res == 0)
+		res = -ENOMEM;
+	if (res < 0)
+		vd_call_fail(call, "the configuration cannot be shown: %s", strerror(-res));
+	else
+		vd_call_reply(call, json_pack("{s:s%}", "text", text, len));
+	free(text);
+}

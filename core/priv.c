@@ -1,0 +1,321 @@
+/* priv/1 in-process: everything is done at once and the result is delivered through the FIFO. */
+#include <config.h>
+
+#include "core/priv.h"
+#include "core/sysctl.h"
+
+#include <viaduct/datapath.h>
+#include <viaduct/log.h>
+#include <viaduct/loop.h>
+#include <viaduct/plugin.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/if.h>
+#include <linux/if_tun.h>
+#include <netinet/in.h>
+#include <netinet/udp.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#ifdef HAVE_NFTABLES
+#include <nftables/libnftables.h>
+#endif
+
+#ifndef UDP_GRO
+#define UDP_GRO 104
+#endif
+#define RECEIVE_BUFFER (8 << 20) /* half a second at 1 Gbit/s in 1400-octet datagrams, with the kernel's bookkeeping */
+
+/* One answer on its way through the FIFO; the function that fits what was asked is set. */
+struct answer {
+	void *arg;
+	struct vd_error err;
+	void (*plain)(void *arg, const struct vd_error *err);
+	void (*socket)(void *arg, int fd, const struct vd_error *err);
+	void (*tun)(void *arg, const int *fds, unsigned n, const char *name, const struct vd_error *err);
+	void (*secret)(void *arg, struct vd_secret *secret, const struct vd_error *err);
+	struct vd_secret *data;
+	char name[IFNAMSIZ];
+	unsigned n;
+	int fds[VD_MAX_WORKERS];
+};
+
+static void deliver(void *p)
+{
+	struct answer *a = p;
+	const struct vd_error *err = a->err.code < 0 ? &a->err : NULL;
+
+	if (a->plain)
+		a->plain(a->arg, err);
+	else if (a->socket)
+		a->socket(a->arg, err ? err->code : a->fds[0], err);
+	else if (a->tun)
+		a->tun(a->arg, err ? NULL : a->fds, err ? 0 : a->n, a->name, err);
+	else
+		a->secret(a->arg, err ? NULL : a->data, err);
+	vd_secret_free(a->data);
+	free(a);
+}
+
+/* Queued before the work is done, so that nothing can fail after it: the FIFO runs later. */
+static struct answer *answer_new(void *arg)
+{
+	struct answer *a = calloc(1, sizeof(*a));
+
+	if (a && vd_defer(deliver, a) < 0) {
+		free(a);
+		return NULL;
+	}
+	if (a)
+		a->arg = arg;
+	return a;
+}
+
+static int set_int(int fd, int level, int option, int value)
+{
+	return setsockopt(fd, level, option, &value, sizeof(value));
+}
+
+/* Options that older kernels lack are left out silently: the data path probes for what it uses. */
+static int socket_options(int fd, enum vd_priv_socket kind, bool v6)
+{
+	/* (A raw IPv6 socket never gets IPv4, and refuses to be told so.) */
+	if (v6 && kind != VD_SOCK_ESP && set_int(fd, IPPROTO_IPV6, IPV6_V6ONLY, 1) < 0)
+		return -errno;
+	if (kind == VD_SOCK_UDP)
+		return 0;
+	if (kind == VD_SOCK_UDP_PORT) {
+		if (set_int(fd, SOL_SOCKET, SO_REUSEPORT, 1) < 0)
+			return -errno;
+		set_int(fd, IPPROTO_UDP, UDP_GRO, 1);
+	}
+	if (set_int(fd, v6 ? IPPROTO_IPV6 : IPPROTO_IP, v6 ? IPV6_RECVPKTINFO : IP_PKTINFO, 1) < 0)
+		return -errno;
+	/* The outer packet is fragmented where it must, and ICMP from outside is not believed. */
+	if (set_int(fd, v6 ? IPPROTO_IPV6 : IPPROTO_IP, v6 ? IPV6_MTU_DISCOVER : IP_MTU_DISCOVER,
+		v6 ? IPV6_PMTUDISC_OMIT : IP_PMTUDISC_OMIT) < 0)
+		return -errno;
+	if (set_int(fd, SOL_SOCKET, SO_RCVBUFFORCE, RECEIVE_BUFFER) < 0)
+		set_int(fd, SOL_SOCKET, SO_RCVBUF, RECEIVE_BUFFER);
+	return 0;
+}
+
+static int open_socket(void *self, enum vd_priv_socket kind, const struct vd_sa *local,
+	void (*done)(void *arg, int fd, const struct vd_error *err), void *arg)
+{
+	struct answer *a = answer_new(arg);
+	struct sockaddr_storage storage = { 0 };
+	bool esp = kind == VD_SOCK_ESP;
+	char text[VD_SA_TEXT];
+	struct vd_sa at = *local;
+	unsigned len;
+	int fd, ret;
+
+	(void)self;
+	if (!a)
+		return -ENOMEM;
+	a->socket = done;
+	if (esp)
+		at.port = 0;
+	len = vd_sa_to_sockaddr(&at, &storage);
+	fd = socket(at.ip.family, (esp ? SOCK_RAW : SOCK_DGRAM) | SOCK_NONBLOCK | SOCK_CLOEXEC, esp ? IPPROTO_ESP : 0);
+	ret = fd < 0 ? -errno : socket_options(fd, kind, at.ip.family == AF_INET6);
+	if (ret == 0 && bind(fd, (struct sockaddr *)&storage, len) < 0)
+		ret = -errno;
+	a->fds[0] = fd;
+	if (ret == 0)
+		return 0;
+	if (fd >= 0)
+		close(fd);
+	vd_error_set(&a->err, ret, "cannot open %s %s: %s%s", esp ? "ESP on" : "UDP", vd_sa_format(&at, text), strerror(-ret),
+		ret == -EADDRINUSE ? "; another IKE or L2TP daemon has it: stop that (ss -ulpn shows it)" :
+		ret == -EADDRNOTAVAIL ? "; gateway.listen must name addresses of this host" : "");
+	return 0;
+}
+
+static int tun_queue(char name[IFNAMSIZ], bool multi)
+{
+	struct ifreq ifr = { .ifr_flags = (short)(IFF_TUN | IFF_NO_PI | IFF_VNET_HDR | (multi ? IFF_MULTI_QUEUE : 0)) };
+	int fd = open("/dev/net/tun", O_RDWR | O_NONBLOCK | O_CLOEXEC), ret;
+
+	if (fd < 0)
+		return -errno;
+	vd_strcpy(ifr.ifr_name, sizeof(ifr.ifr_name), name);
+	if (ioctl(fd, TUNSETIFF, &ifr) < 0) {
+		ret = -errno;
+		close(fd);
+		return ret;
+	}
+	memcpy(name, ifr.ifr_name, IFNAMSIZ);
+	return fd;
+}
+
+static int open_tun(void *self, const char *name, unsigned n, unsigned mtu, unsigned txqueuelen,
+	void (*done)(void *arg, const int *fds, unsigned n, const char *name, const struct vd_error *err), void *arg)
+{
+	struct answer *a = answer_new(arg);
+	int fd = 0;
+
+	(void)self;
+	if (!a)
+		return -ENOMEM;
+	a->tun = done;
+	if (n < 1 || n > VD_MAX_WORKERS || !vd_strcpy(a->name, sizeof(a->name), name)) {
+		vd_error_set(&a->err, -EINVAL, "a TUN device has 1 to %d queues and a name of at most 15 characters", VD_MAX_WORKERS);
+		return 0;
+	}
+	while (a->n < n && (fd = tun_queue(a->name, n > 1)) >= 0)
+		a->fds[a->n++] = fd;
+	if (fd < 0)
+		vd_error_set(&a->err, fd, "cannot make TUN device %s: %s%s", name, strerror(-fd),
+			fd == -EBUSY ? "; another program has it, or an older one was made with other queues" :
+			fd == -ENOENT ? "; load the module: modprobe tun" : "");
+	else
+		vd_netlink_up(a->name, mtu, txqueuelen, &a->err);
+	while (a->err.code < 0 && a->n > 0)
+		close(a->fds[--a->n]);
+	return 0;
+}
+
+static int address(void *self, bool add, const char *dev, const struct vd_prefix *prefix,
+	void (*done)(void *arg, const struct vd_error *err), void *arg)
+{
+	struct answer *a = answer_new(arg);
+
+	(void)self;
+	if (!a)
+		return -ENOMEM;
+	a->plain = done;
+	vd_netlink_address(add, dev, prefix, &a->err);
+	return 0;
+}
+
+static int route(void *self, bool add, const char *dev, const struct vd_prefix *dst,
+	void (*done)(void *arg, const struct vd_error *err), void *arg)
+{
+	struct answer *a = answer_new(arg);
+
+	(void)self;
+	if (!a)
+		return -ENOMEM;
+	a->plain = done;
+	vd_netlink_route(add, dev, dst, &a->err);
+	return 0;
+}
+
+static void nft_run(const char *commands, struct vd_error *err)
+{
+#ifdef HAVE_NFTABLES
+	struct nft_ctx *nft = nft_ctx_new(NFT_CTX_DEFAULT);
+	const char *text;
+
+	if (!nft) {
+		vd_error_set(err, -ENOMEM, "out of memory");
+		return;
+	}
+	if (nft_ctx_buffer_error(nft) != 0 || nft_ctx_buffer_output(nft) != 0) {
+		vd_error_set(err, -ENOMEM, "out of memory");
+	} else if (nft_run_cmd_from_buffer(nft, commands) != 0) {
+		text = nft_ctx_get_error_buffer(nft);
+		vd_error_set(err, -EIO, "nftables refused the rules: %.*s", (int)strcspn(text, "\n"), text);
+	}
+	nft_ctx_free(nft);
+#else
+	(void)commands;
+	vd_error_set(err, -ENOTSUP, "this build has no nftables");
+#endif
+}
+
+static int nft_commands(void *self, const char *commands, void (*done)(void *arg, const struct vd_error *err), void *arg)
+{
+	struct answer *a = answer_new(arg);
+
+	(void)self;
+	if (!a)
+		return -ENOMEM;
+	a->plain = done;
+	nft_run(commands, &a->err);
+	return 0;
+}
+
+static int set_sysctl(void *self, const char *name, const char *value,
+	void (*done)(void *arg, const struct vd_error *err), void *arg)
+{
+	struct answer *a = answer_new(arg);
+
+	(void)self;
+	if (!a)
+		return -ENOMEM;
+	a->plain = done;
+	vd_sysctl_set(name, value, &a->err);
+	return 0;
+}
+
+static int read_secret(void *self, const char *path,
+	void (*done)(void *arg, struct vd_secret *secret, const struct vd_error *err), void *arg)
+{
+	struct answer *a = answer_new(arg);
+	uint8_t buf[4096 + 1];
+	struct stat st;
+	ssize_t n;
+	int fd;
+
+	(void)self;
+	if (!a)
+		return -ENOMEM;
+	a->secret = done;
+	fd = open(path, O_RDONLY | O_NOCTTY | O_NONBLOCK | O_CLOEXEC);
+	if (fd < 0 || fstat(fd, &st) < 0)
+		vd_error_set(&a->err, -errno, "cannot read %s: %s", path, strerror(errno));
+	else if (!S_ISREG(st.st_mode) || st.st_size > (off_t)sizeof(buf) - 1)
+		vd_error_set(&a->err, -EINVAL, "%s is not a file of at most %zu octets", path, sizeof(buf) - 1);
+	else if (st.st_mode & 07)
+		vd_error_set(&a->err, -EACCES, "%s may be read by everybody; do: chmod o-rwx %s", path, path);
+	else if ((n = read(fd, buf, sizeof(buf) - 1)) < 0)
+		vd_error_set(&a->err, -errno, "cannot read %s: %s", path, strerror(errno));
+	else if (!(a->data = vd_secret_new(buf, (size_t)n)))
+		vd_error_set(&a->err, -ENOMEM, "out of memory");
+	vd_wipe(buf, sizeof(buf));
+	if (fd >= 0)
+		close(fd);
+	return 0;
+}
+
+static const struct vd_priv_1 table = {
+	.open_socket = open_socket,
+	.open_tun = open_tun,
+	.address = address,
+	.route = route,
+	.nft = nft_commands,
+	.sysctl = set_sysctl,
+	.read_secret = read_secret,
+};
+
+int vd_priv_init(const char *statedir)
+{
+	int ret = vd_sysctl_init(statedir);
+
+	if (ret < 0)
+		return ret;
+	vd_priv_restore(); /* of a run that crashed; a failure is in the log and no reason not to start */
+	return vd_service_provide(NULL, "priv/1", NULL, &table);
+}
+
+int vd_priv_restore(void)
+{
+	struct vd_error err = { 0 };
+	int ret = vd_sysctl_restore(&err);
+
+	if (ret < 0)
+		vd_log(VD_LOG_WARNING, "priv", NULL, "%s", err.text);
+	return ret;
+}
+
+void vd_priv_fini(void)
+{
+	vd_sysctl_fini();
+}

@@ -1,0 +1,505 @@
+#include "ike_client.h"
+
+#include <openssl/evp.h>
+#include <openssl/hmac.h>
+#include <openssl/rand.h>
+#include <string.h>
+
+static void put(struct msg *m, const void *p, size_t n)
+{
+	memcpy(m->p + m->len, p, n);
+	m->len += n;
+}
+
+static void put8(struct msg *m, unsigned v)
+{
+	m->p[m->len++] = (uint8_t)v;
+}
+
+static void put16(struct msg *m, unsigned v)
+{
+	put8(m, v >> 8);
+	put8(m, v);
+}
+
+static void put32(struct msg *m, uint32_t v)
+{
+	put16(m, v >> 16);
+	put16(m, v & 0xffff);
+}
+
+static void payload(struct msg *m, uint8_t next, const void *p, size_t n)
+{
+	put8(m, next);
+	put8(m, 0);
+	put16(m, (unsigned)n + 4);
+	put(m, p, n);
+}
+
+static void header(const struct client *c, struct msg *m, uint8_t next, uint8_t exchange, uint8_t flags, uint32_t mid)
+{
+	m->len = 0;
+	put(m, c->ic, 8);
+	put(m, c->rc, 8);
+	put8(m, next);
+	put8(m, 0x10);
+	put8(m, exchange);
+	put8(m, flags);
+	put32(m, mid);
+	put32(m, 0);
+}
+
+static void finish(struct msg *m)
+{
+	m->p[24] = 0;
+	m->p[25] = 0;
+	m->p[26] = (uint8_t)(m->len >> 8);
+	m->p[27] = (uint8_t)m->len;
+}
+
+struct part {
+	const void *p;
+	size_t n;
+};
+
+static void hmac(const struct client *c, const uint8_t *key, size_t key_len, const struct part *parts, size_t n, uint8_t *out)
+{
+	unsigned len;
+	uint8_t all[8192];
+	size_t at = 0;
+
+	for (size_t i = 0; i < n; i++) {
+		memcpy(all + at, parts[i].p, parts[i].n);
+		at += parts[i].n;
+	}
+	HMAC(EVP_get_digestbyname(c->md), key, (int)key_len, all, at, out, &len);
+}
+
+static void digest(const struct client *c, const struct part *parts, size_t n, uint8_t *out)
+{
+	EVP_MD_CTX *ctx = EVP_MD_CTX_new();
+
+	EVP_DigestInit_ex(ctx, EVP_get_digestbyname(c->md), NULL);
+	for (size_t i = 0; i < n; i++)
+		EVP_DigestUpdate(ctx, parts[i].p, parts[i].n);
+	EVP_DigestFinal_ex(ctx, out, NULL);
+	EVP_MD_CTX_free(ctx);
+}
+
+/* Whole blocks; iv is moved on to the last block of ciphertext. */
+static void crypt_(const struct client *c, int enc, uint8_t *iv, uint8_t *p, size_t n)
+{
+	EVP_CIPHER_CTX *ctx = EVP_CIPHER_CTX_new();
+	uint8_t next[16];
+	int got;
+
+	if (!enc)
+		memcpy(next, p + n - c->block, c->block);
+	EVP_CipherInit_ex(ctx, EVP_get_cipherbyname(c->cipher), NULL, c->key, iv, enc);
+	EVP_CIPHER_CTX_set_padding(ctx, 0);
+	EVP_CipherUpdate(ctx, p, &got, p, (int)n);
+	EVP_CIPHER_CTX_free(ctx);
+	memcpy(iv, enc ? p + n - c->block : next, c->block);
+}
+
+static void encrypt(const struct client *c, uint8_t *iv, struct msg *m)
+{
+	while ((m->len - 28) % c->block != 0)
+		put8(m, 0);
+	finish(m);
+	m->p[19] |= 1;
+	crypt_(c, 1, iv, m->p + 28, m->len - 28);
+}
+
+static const uint8_t *find(const struct msg *m, uint8_t type, unsigned nth, size_t *ret_len)
+{
+	uint8_t at_type = m->p[16];
+	size_t at = 28;
+
+	while (at_type != 0 && at + 4 <= m->len) {
+		size_t n = (size_t)m->p[at + 2] << 8 | m->p[at + 3];
+
+		if (n < 4 || at + n > m->len)
+			return NULL;
+		if (at_type == type && nth-- == 0) {
+			*ret_len = n - 4;
+			return m->p + at + 4;
+		}
+		at_type = m->p[at];
+		at += n;
+	}
+	return NULL;
+}
+
+void client_init(struct client *c, const char *psk, unsigned enc, unsigned bits, unsigned hash, unsigned group)
+{
+	memset(c, 0, sizeof(*c));
+	c->psk = psk;
+	c->enc = enc;
+	c->enc_bits = bits;
+	c->hash = hash;
+	c->group = group;
+	c->md = hash == 2 ? "SHA1" : hash == 4 ? "SHA256" : "SHA512";
+	c->hash_len = hash == 2 ? 20 : hash == 4 ? 32 : 64;
+	c->cipher = enc == 5 ? "DES-EDE3-CBC" : bits == 256 ? "AES-256-CBC" : "AES-128-CBC";
+	c->block = enc == 5 ? 8 : 16;
+	c->key_len = enc == 5 ? 24 : bits / 8;
+	c->g_len = group == 2 ? 128 : 256;
+	RAND_bytes(c->ic, 8);
+	RAND_bytes(c->ni, sizeof(c->ni));
+	memcpy(c->id, "\x01\x11\x01\xf4\xc0\xa8\x00\x05", 8); /* ID_IPV4_ADDR 192.168.0.5, UDP 500 */
+	c->id_len = 8;
+	c->path.endpoint = 1;
+	c->path.local = (struct vd_sa){ .ip = vd_ip4(0xcb00710a), .port = 500 };
+	c->path.remote = (struct vd_sa){ .ip = vd_ip4(0xc6336407), .port = 500 };
+}
+
+void client_free(struct client *c)
+{
+	BN_free(c->x);
+	c->x = NULL;
+}
+
+void client_mm1_sa(struct client *c, const uint8_t *sa, size_t len, const uint8_t *const *vids, const size_t *vid_lens, size_t n,
+	struct msg *m)
+{
+	memcpy(c->sa, sa, len);
+	c->sa_len = len;
+	memset(c->rc, 0, 8);
+	header(c, m, 1, 2, 0, 0);
+	payload(m, n > 0 ? 13 : 0, sa, len);
+	for (size_t i = 0; i < n; i++)
+		payload(m, i + 1 < n ? 13 : 0, vids[i], vid_lens[i]);
+	finish(m);
+}
+
+void client_mm1(struct client *c, struct msg *m)
+{
+	static const uint8_t rfc3947[16] = "\x4a\x13\x1c\x81\x07\x03\x58\x45\x5c\x57\x28\xf2\x0e\x95\x45\x2f";
+	const uint8_t *vids[] = { rfc3947 };
+	size_t lens[] = { 16 };
+	struct msg sa = { .len = 0 };
+	unsigned t = 8 + 4 * (c->enc == 5 ? 5u : 6u) + 8;
+
+	put32(&sa, 1);
+	put32(&sa, 1);
+	put8(&sa, 0);
+	put8(&sa, 0);
+	put16(&sa, 8 + t);
+	put8(&sa, 1);
+	put8(&sa, 1);
+	put8(&sa, 0);
+	put8(&sa, 1);
+	put8(&sa, 0);
+	put8(&sa, 0);
+	put16(&sa, t);
+	put8(&sa, 1);
+	put8(&sa, 1);
+	put16(&sa, 0);
+	put16(&sa, 0x8001), put16(&sa, c->enc);
+	if (c->enc != 5)
+		put16(&sa, 0x800e), put16(&sa, c->enc_bits);
+	put16(&sa, 0x8002), put16(&sa, c->hash);
+	put16(&sa, 0x8004), put16(&sa, c->group);
+	put16(&sa, 0x8003), put16(&sa, 1);
+	put16(&sa, 0x800b), put16(&sa, 1);
+	put16(&sa, 0x000c), put16(&sa, 4), put32(&sa, 28800);
+	client_mm1_sa(c, sa.p, sa.len, vids, lens, 1, m);
+}
+
+bool client_mm2(struct client *c, const struct msg *m)
+{
+	size_t n;
+
+	if (m->len < 28 || m->p[18] != 2 || find(m, 1, 0, &n) == NULL)
+		return false;
+	memcpy(c->rc, m->p + 8, 8);
+	return true;
+}
+
+static void natd(const struct client *c, const struct vd_sa *sa, bool bad, uint8_t *out)
+{
+	uint8_t port[2] = { (uint8_t)(sa->port >> 8), (uint8_t)sa->port };
+	struct part parts[] = { { c->ic, 8 }, { c->rc, 8 }, { sa->ip.a, 4 }, { port, 2 } };
+
+	digest(c, parts, 4, out);
+	if (bad)
+		out[0] ^= 1;
+}
+
+static BIGNUM *prime(unsigned group)
+{
+	return group == 2 ? BN_get_rfc2409_prime_1024(NULL) : BN_get_rfc3526_prime_2048(NULL);
+}
+
+void client_mm3(struct client *c, struct msg *m)
+{
+	BN_CTX *ctx = BN_CTX_new();
+	BIGNUM *p = prime(c->group), *g = BN_new(), *y = BN_new();
+	uint8_t h[64];
+
+	BN_free(c->x);
+	c->x = BN_new();
+	BN_rand(c->x, 256, BN_RAND_TOP_ONE, BN_RAND_BOTTOM_ANY);
+	BN_set_word(g, 2);
+	BN_mod_exp(y, g, c->x, p, ctx);
+	BN_bn2binpad(y, c->gxi, (int)c->g_len);
+	header(c, m, 4, 2, 0, 0);
+	payload(m, 10, c->gxi, c->g_len);
+	payload(m, 20, c->ni, sizeof(c->ni));
+	natd(c, &c->path.local, c->bad_natd_us, h);
+	payload(m, 20, h, c->hash_len);
+	natd(c, &c->path.remote, c->bad_natd_peer, h);
+	payload(m, 0, h, c->hash_len);
+	finish(m);
+	BN_free(p);
+	BN_free(g);
+	BN_free(y);
+	BN_CTX_free(ctx);
+}
+
+static void shared(struct client *c, const uint8_t *peer, uint8_t *out)
+{
+	BN_CTX *ctx = BN_CTX_new();
+	BIGNUM *p = prime(c->group), *y = BN_bin2bn(peer, (int)c->g_len, NULL), *s = BN_new();
+
+	BN_mod_exp(s, y, c->x, p, ctx);
+	BN_bn2binpad(s, out, (int)c->g_len);
+	BN_free(p);
+	BN_free(y);
+	BN_free(s);
+	BN_CTX_free(ctx);
+}
+
+bool client_mm4(struct client *c, const struct msg *m)
+{
+	size_t n, nn;
+	const uint8_t *ke = find(m, 4, 0, &n), *nr = find(m, 10, 0, &nn);
+	uint8_t z = 0, one = 1, two = 2, hash[64];
+
+	if (ke == NULL || nr == NULL || n != c->g_len || nn > sizeof(c->nr))
+		return false;
+	memcpy(c->gxr, ke, n);
+	memcpy(c->nr, nr, nn);
+	c->nr_len = nn;
+	shared(c, ke, c->gxy);
+	struct part non[] = { { c->ni, sizeof(c->ni) }, { c->nr, nn } };
+	hmac(c, (const uint8_t *)c->psk, strlen(c->psk), non, 2, c->skeyid);
+	struct part pd[] = { { c->gxy, n }, { c->ic, 8 }, { c->rc, 8 }, { &z, 1 } };
+	hmac(c, c->skeyid, c->hash_len, pd, 4, c->d);
+	struct part pa[] = { { c->d, c->hash_len }, { c->gxy, n }, { c->ic, 8 }, { c->rc, 8 }, { &one, 1 } };
+	hmac(c, c->skeyid, c->hash_len, pa, 5, c->a);
+	struct part pe[] = { { c->a, c->hash_len }, { c->gxy, n }, { c->ic, 8 }, { c->rc, 8 }, { &two, 1 } };
+	hmac(c, c->skeyid, c->hash_len, pe, 5, c->e);
+	if (c->key_len <= c->hash_len) {
+		memcpy(c->key, c->e, c->key_len);
+	} else {
+		uint8_t k1[64], k2[64];
+		struct part p1[] = { { &z, 1 } }, p2[] = { { k1, c->hash_len } };
+
+		hmac(c, c->e, c->hash_len, p1, 1, k1);
+		hmac(c, c->e, c->hash_len, p2, 1, k2);
+		memcpy(c->key, k1, c->hash_len);
+		memcpy(c->key + c->hash_len, k2, c->key_len - c->hash_len);
+	}
+	struct part pi[] = { { c->gxi, n }, { c->gxr, n } };
+	digest(c, pi, 2, hash);
+	memcpy(c->iv, hash, c->block);
+	return true;
+}
+
+void client_mm5(struct client *c, struct msg *m)
+{
+	uint8_t hash[64], note[12] = { 0, 0, 0, 1, 1, 0, 0x60, 0x02 };
+	struct part parts[] = { { c->gxi, c->g_len }, { c->gxr, c->g_len }, { c->ic, 8 }, { c->rc, 8 }, { c->sa, c->sa_len },
+		{ c->id, c->id_len } };
+
+	hmac(c, c->skeyid, c->hash_len, parts, 6, hash);
+	header(c, m, 5, 2, 0, 0);
+	payload(m, 8, c->id, c->id_len);
+	payload(m, c->initial_contact ? 11 : 0, hash, c->hash_len);
+	if (c->initial_contact)
+		payload(m, 0, note, 8);
+	memcpy(c->last, c->iv, 16);
+	encrypt(c, c->last, m);
+}
+
+bool client_mm6(struct client *c, const struct msg *in)
+{
+	struct msg m = *in;
+	uint8_t hash[64], iv[16];
+	size_t n, hn;
+
+	memcpy(iv, c->last, 16);
+	if (m.len < 60 || (m.len - 28) % c->block != 0 || !(m.p[19] & 1))
+		return false;
+	crypt_(c, 0, iv, m.p + 28, m.len - 28);
+	const uint8_t *id = find(&m, 5, 0, &n), *h = find(&m, 8, 0, &hn);
+	if (id == NULL || h == NULL || hn != c->hash_len)
+		return false;
+	struct part parts[] = { { c->gxr, c->g_len }, { c->gxi, c->g_len }, { c->rc, 8 }, { c->ic, 8 }, { c->sa, c->sa_len },
+		{ id, n } };
+	hmac(c, c->skeyid, c->hash_len, parts, 6, hash);
+	if (memcmp(hash, h, hn) != 0)
+		return false;
+	memcpy(c->last, iv, 16);
+	return true;
+}
+
+static void mid_iv(const struct client *c, uint32_t mid, uint8_t *iv)
+{
+	uint8_t hash[64], b[4] = { (uint8_t)(mid >> 24), (uint8_t)(mid >> 16), (uint8_t)(mid >> 8), (uint8_t)mid };
+	struct part parts[] = { { c->last, c->block }, { b, 4 } };
+
+	digest(c, parts, 2, hash);
+	memcpy(iv, hash, c->block);
+}
+
+/* Fills HASH(1) into the payload at 32 over everything behind it. */
+static void hash1(const struct client *c, uint32_t mid, const void *extra, size_t extra_len, struct msg *m)
+{
+	uint8_t b[4] = { (uint8_t)(mid >> 24), (uint8_t)(mid >> 16), (uint8_t)(mid >> 8), (uint8_t)mid };
+	size_t at = 32 + c->hash_len;
+	struct part parts[] = { { b, 4 }, { extra, extra_len }, { m->p + at, m->len - at } };
+
+	hmac(c, c->a, c->hash_len, parts, 3, m->p + 32);
+}
+
+void client_qm1(struct client *c, uint32_t mid, unsigned encap, unsigned esp, unsigned bits, unsigned auth, unsigned group,
+	uint16_t port, struct msg *m)
+{
+	static const uint8_t none[64];
+	struct msg sa = { .len = 0 };
+	unsigned t = 8 + 4 + 4 + 4 + (auth ? 4u : 0) + (bits ? 4u : 0) + (group ? 4u : 0);
+	uint8_t id[8] = { 1, 17, (uint8_t)(port >> 8), (uint8_t)port, 192, 168, 0, 5 };
+	uint8_t idr[8] = { 1, 17, 1701 >> 8, 1701 & 0xff, 203, 0, 113, 10 };
+
+	c->mid = mid;
+	RAND_bytes(c->qni, sizeof(c->qni));
+	do
+		RAND_bytes((uint8_t *)&c->spi_i, 4);
+	while (c->spi_i < 256);
+	put32(&sa, 1), put32(&sa, 1);
+	put8(&sa, 0), put8(&sa, 0), put16(&sa, 12 + t);
+	put8(&sa, 1), put8(&sa, 3), put8(&sa, 4), put8(&sa, 1);
+	put32(&sa, c->spi_i);
+	put8(&sa, 0), put8(&sa, 0), put16(&sa, t);
+	put8(&sa, 1), put8(&sa, esp), put16(&sa, 0);
+	put16(&sa, 0x8001), put16(&sa, 1);
+	put16(&sa, 0x8002), put16(&sa, 3600);
+	put16(&sa, 0x8004), put16(&sa, encap);
+	if (auth)
+		put16(&sa, 0x8005), put16(&sa, auth);
+	if (bits)
+		put16(&sa, 0x8006), put16(&sa, bits);
+	if (group)
+		put16(&sa, 0x8003), put16(&sa, group);
+	header(c, m, 8, 32, 0, mid);
+	payload(m, 1, none, c->hash_len);
+	payload(m, 10, sa.p, sa.len);
+	payload(m, group ? 4 : 5, c->qni, sizeof(c->qni));
+	if (group) {
+		struct msg mm3;
+
+		client_mm3(c, &mm3);
+		payload(m, 5, c->gxi, c->g_len);
+	}
+	payload(m, 5, id, 8);
+	payload(m, 0, idr, 8);
+	hash1(c, mid, "", 0, m);
+	mid_iv(c, mid, c->qiv);
+	encrypt(c, c->qiv, m);
+}
+
+static void keymat(const struct client *c, uint32_t spi, const uint8_t *gxy, size_t gxy_len, uint8_t *out, size_t len)
+{
+	uint8_t k[64], proto = 3, b[4] = { (uint8_t)(spi >> 24), (uint8_t)(spi >> 16), (uint8_t)(spi >> 8), (uint8_t)spi };
+	size_t have = 0;
+
+	while (have < len) {
+		struct part parts[] = { { k, have ? c->hash_len : 0 }, { gxy, gxy_len }, { &proto, 1 }, { b, 4 },
+			{ c->qni, sizeof(c->qni) }, { c->qnr, c->qnr_len } };
+
+		hmac(c, c->d, c->hash_len, parts, 6, k);
+		size_t n = len - have < c->hash_len ? len - have : c->hash_len;
+		memcpy(out + have, k, n);
+		have += n;
+	}
+}
+
+bool client_qm2(struct client *c, const struct msg *in, size_t keymat_len)
+{
+	struct msg m = *in;
+	uint8_t iv[16], hash[64], gxy[512], b[4] = { (uint8_t)(c->mid >> 24), (uint8_t)(c->mid >> 16), (uint8_t)(c->mid >> 8),
+		(uint8_t)c->mid };
+	size_t n, sn, hn, kn, in1, in2, end = 28;
+
+	memcpy(iv, c->qiv, 16);
+	if (m.len < 60 || (m.len - 28) % c->block != 0 || m.p[18] != 32)
+		return false;
+	crypt_(c, 0, iv, m.p + 28, m.len - 28);
+	const uint8_t *h = find(&m, 8, 0, &hn), *sa = find(&m, 1, 0, &sn), *nr = find(&m, 10, 0, &n), *ke = find(&m, 4, 0, &kn);
+	const uint8_t *id1 = find(&m, 5, 0, &in1), *id2 = find(&m, 5, 1, &in2);
+	if (h == NULL || sa == NULL || nr == NULL || id1 == NULL || id2 == NULL || hn != c->hash_len || sn < 20 || n > 256)
+		return false;
+	for (uint8_t type = m.p[16]; type != 0;) {
+		type = m.p[end];
+		end += (size_t)m.p[end + 2] << 8 | m.p[end + 3];
+	}
+	size_t from = 32 + c->hash_len;
+	struct part parts[] = { { b, 4 }, { c->qni, sizeof(c->qni) }, { m.p + from, end - from } };
+	hmac(c, c->a, c->hash_len, parts, 3, hash);
+	if (memcmp(hash, h, hn) != 0)
+		return false;
+	memcpy(c->qiv, iv, 16);
+	memcpy(c->qnr, nr, n);
+	c->qnr_len = n;
+	c->spi_r = (uint32_t)sa[16] << 24 | (uint32_t)sa[17] << 16 | (uint32_t)sa[18] << 8 | sa[19];
+	if (ke != NULL)
+		shared(c, ke, gxy);
+	keymat(c, c->spi_r, gxy, ke != NULL ? c->g_len : 0, c->keymat_in, keymat_len);
+	keymat(c, c->spi_i, gxy, ke != NULL ? c->g_len : 0, c->keymat_out, keymat_len);
+	return true;
+}
+
+void client_qm3(struct client *c, struct msg *m)
+{
+	uint8_t hash[64], zero = 0, b[4] = { (uint8_t)(c->mid >> 24), (uint8_t)(c->mid >> 16), (uint8_t)(c->mid >> 8),
+		(uint8_t)c->mid };
+	struct part parts[] = { { &zero, 1 }, { b, 4 }, { c->qni, sizeof(c->qni) }, { c->qnr, c->qnr_len } };
+	uint8_t iv[16];
+
+	hmac(c, c->a, c->hash_len, parts, 4, hash);
+	header(c, m, 8, 32, 0, c->mid);
+	payload(m, 0, hash, c->hash_len);
+	memcpy(iv, c->qiv, 16);
+	encrypt(c, iv, m);
+}
+
+void client_info(struct client *c, uint32_t mid, uint8_t type, const void *body, size_t len, struct msg *m)
+{
+	static const uint8_t none[64];
+	uint8_t iv[16];
+
+	header(c, m, 8, 5, 0, mid);
+	payload(m, type, none, c->hash_len);
+	payload(m, 0, body, len);
+	hash1(c, mid, "", 0, m);
+	mid_iv(c, mid, iv);
+	encrypt(c, iv, m);
+}
+
+const uint8_t *client_info_open(struct client *c, struct msg *m, uint8_t *ret_type, size_t *ret_len)
+{
+	uint8_t iv[16];
+	uint32_t mid = (uint32_t)m->p[20] << 24 | (uint32_t)m->p[21] << 16 | (uint32_t)m->p[22] << 8 | m->p[23];
+
+	if (m->p[18] != 5 || (m->len - 28) % c->block != 0)
+		return NULL;
+	mid_iv(c, mid, iv);
+	crypt_(c, 0, iv, m->p + 28, m->len - 28);
+	if (m->p[16] != 8 || m->p[31] != c->hash_len + 4)
+		return NULL;
+	*ret_type = m->p[28];
+	return find(m, *ret_type, 0, ret_len);
+}

@@ -1,0 +1,56 @@
+/* A scripted IKEv1 initiator for tests: straight from RFC 2409 on OpenSSL, sharing nothing with the plugin. */
+#ifndef TESTS_IKE_CLIENT_H
+#define TESTS_IKE_CLIENT_H
+
+#include <openssl/bn.h>
+#include <viaduct/datapath.h>
+
+struct client {
+	struct vd_path path;
+	const char *psk, *md, *cipher;
+	unsigned group, hash_len, key_len, block, enc, enc_bits, hash;
+	uint8_t ic[8], rc[8];
+	uint8_t sa[1600];
+	size_t sa_len;
+	BIGNUM *x;
+	uint8_t gxi[512], gxr[512], gxy[512];
+	size_t g_len;
+	uint8_t ni[32], nr[256];
+	size_t nr_len;
+	uint8_t skeyid[64], d[64], a[64], e[64], key[32], iv[16], last[16];
+	uint8_t id[64];
+	size_t id_len;
+	bool initial_contact, bad_natd_us, bad_natd_peer;
+	/* quick mode */
+	uint32_t mid, spi_i, spi_r;
+	uint8_t qiv[16], qni[32], qnr[256];
+	size_t qnr_len;
+	uint8_t keymat_in[128], keymat_out[128]; /* as the gateway sees them */
+};
+
+/* One built message. */
+struct msg {
+	uint8_t p[4096];
+	size_t len;
+};
+
+void client_init(struct client *c, const char *psk, unsigned enc, unsigned bits, unsigned hash, unsigned group);
+void client_free(struct client *c);
+void client_mm1(struct client *c, struct msg *m);
+void client_mm1_sa(struct client *c, const uint8_t *sa, size_t len, const uint8_t *const *vids, const size_t *vid_lens, size_t n,
+	struct msg *m);
+bool client_mm2(struct client *c, const struct msg *m);
+void client_mm3(struct client *c, struct msg *m);
+bool client_mm4(struct client *c, const struct msg *m);
+void client_mm5(struct client *c, struct msg *m);
+bool client_mm6(struct client *c, const struct msg *m);
+/* encap, and the ESP transform: id, bits, auth. group 0: no PFS. */
+void client_qm1(struct client *c, uint32_t mid, unsigned encap, unsigned esp, unsigned bits, unsigned auth, unsigned group,
+	uint16_t port, struct msg *m);
+bool client_qm2(struct client *c, const struct msg *m, size_t keymat_len);
+void client_qm3(struct client *c, struct msg *m);
+void client_info(struct client *c, uint32_t mid, uint8_t type, const void *body, size_t len, struct msg *m);
+/* Opens an informational message; returns its second payload's body, or NULL. */
+const uint8_t *client_info_open(struct client *c, struct msg *m, uint8_t *ret_type, size_t *ret_len);
+
+#endif

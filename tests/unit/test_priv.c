@@ -1,0 +1,442 @@
+/* priv/1 on a real kernel, in a network namespace of the test's own, and giving privileges up. Skipped without root. */
+#include <config.h>
+
+#include "core/priv.h"
+#include "core/sysctl.h"
+#include "tests/lib/fake.h"
+
+#include <viaduct/plugin.h>
+
+#include <check.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/capability.h>
+#include <net/if.h>
+#include <netinet/in.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static const struct vd_priv_1 *svc;
+static char dir[] = "/tmp/viaduct-test-priv-XXXXXX";
+static struct { unsigned calls; int code; char text[320]; int fds[16]; unsigned n; char name[IFNAMSIZ]; char data[64]; } got;
+
+static void keep(const struct vd_error *err)
+{
+	got.calls++;
+	got.code = err ? err->code : 0;
+	vd_strcpy(got.text, sizeof(got.text), err ? err->text : "");
+}
+
+static void on_plain(void *arg, const struct vd_error *err)
+{
+	(void)arg;
+	keep(err);
+}
+
+static void on_socket(void *arg, int fd, const struct vd_error *err)
+{
+	(void)arg;
+	got.fds[0] = fd;
+	keep(err);
+	ck_assert_int_eq(fd < 0, err != NULL);
+}
+
+static void on_tun(void *arg, const int *fds, unsigned n, const char *name, const struct vd_error *err)
+{
+	(void)arg;
+	got.n = n;
+	for (unsigned i = 0; i < n; i++)
+		got.fds[i] = fds[i];
+	vd_strcpy(got.name, sizeof(got.name), name);
+	keep(err);
+}
+
+static void on_secret(void *arg, struct vd_secret *secret, const struct vd_error *err)
+{
+	(void)arg;
+	memset(got.data, 0, sizeof(got.data));
+	if (secret)
+		memcpy(got.data, vd_secret_data(secret), vd_secret_len(secret));
+	keep(err);
+}
+
+static void ok(int ret)
+{
+	unsigned before = got.calls;
+
+	ck_assert_int_eq(ret, 0);
+	fake_drain();
+	ck_assert_uint_eq(got.calls, before + 1);
+	ck_assert_msg(got.code == 0, "%s", got.text);
+}
+
+static void fails(int ret, int code)
+{
+	ck_assert_int_eq(ret, 0);
+	fake_drain();
+	ck_assert_int_eq(got.code, code);
+	ck_assert_str_ne(got.text, "");
+}
+
+static void setup(void)
+{
+	fake_init(4);
+	memset(&got, 0, sizeof(got));
+	ck_assert_ptr_nonnull(mkdtemp(dir));
+	ck_assert_int_eq(unshare(CLONE_NEWNET | CLONE_NEWNS), 0);
+	/* /sys and /proc/sys/net follow the namespace of the reader; nothing to mount */
+	ck_assert_int_eq(vd_netlink_up("lo", 65536, 1000, NULL), 0);
+	ck_assert_int_eq(vd_priv_init(dir), 0);
+	svc = vd_service_find("priv/1", NULL);
+}
+
+static void clean_dir(void)
+{
+	char path[64];
+
+	snprintf(path, sizeof(path), "%s/sysctl.journal", dir);
+	unlink(path);
+	snprintf(path, sizeof(path), "%s/secret", dir);
+	unlink(path);
+	rmdir(dir);
+}
+
+static void teardown(void)
+{
+	vd_priv_fini();
+	fake_fini();
+	clean_dir();
+}
+
+static struct vd_sa sa_of(const char *ip, uint16_t port)
+{
+	struct vd_sa sa = { .port = port };
+
+	ck_assert(vd_ip_parse(ip, &sa.ip));
+	return sa;
+}
+
+static struct vd_prefix prefix_of(const char *text)
+{
+	struct vd_prefix prefix;
+
+	ck_assert(vd_prefix_parse(text, &prefix));
+	return prefix;
+}
+
+static int option(int fd, int level, int name)
+{
+	int value = -1;
+	socklen_t len = sizeof(value);
+
+	ck_assert_int_eq(getsockopt(fd, level, name, &value, &len), 0);
+	return value;
+}
+
+/* What "ip" says: an independent reader of the kernel's state. */
+static void ip_says(const char *command, const char *want, bool there)
+{
+	char line[512], all[8192] = "";
+	FILE *f = popen(command, "r");
+
+	ck_assert_ptr_nonnull(f);
+	while (fgets(line, sizeof(line), f) && strlen(all) + sizeof(line) < sizeof(all))
+		strcat(all, line);
+	pclose(f);
+	ck_assert_msg((strstr(all, want) != NULL) == there, "%s: %s \"%s\" in:\n%s", command, there ? "no" : "unexpected", want,
+		all);
+}
+
+static void sockets_work(void)
+{
+	struct vd_sa v4 = sa_of("127.0.0.1", 4500), v6 = sa_of("::1", 4500), foreign = sa_of("192.0.2.77", 500);
+	int first;
+
+	ok(svc->open_socket(svc->self, VD_SOCK_UDP_PORT, &v4, on_socket, NULL));
+	first = got.fds[0];
+	ck_assert_int_eq(option(first, SOL_SOCKET, SO_REUSEPORT), 1);
+	ck_assert_int_eq(option(first, IPPROTO_UDP, 104 /* UDP_GRO */), 1);
+	ck_assert_int_eq(option(first, IPPROTO_IP, IP_PKTINFO), 1);
+	ck_assert_int_eq(option(first, IPPROTO_IP, IP_MTU_DISCOVER), IP_PMTUDISC_OMIT);
+	ck_assert_int_ge(option(first, SOL_SOCKET, SO_RCVBUF), 8 << 20);
+	ck_assert_int_ne(fcntl(first, F_GETFL) & O_NONBLOCK, 0);
+	ck_assert_int_ne(fcntl(first, F_GETFD) & FD_CLOEXEC, 0);
+	ok(svc->open_socket(svc->self, VD_SOCK_UDP_PORT, &v4, on_socket, NULL)); /* the group takes a second */
+	close(got.fds[0]);
+	fails(svc->open_socket(svc->self, VD_SOCK_UDP, &v4, on_socket, NULL), -EADDRINUSE);
+	ok(svc->open_socket(svc->self, VD_SOCK_UDP_PORT, &v6, on_socket, NULL));
+	ck_assert_int_eq(option(got.fds[0], IPPROTO_IPV6, IPV6_V6ONLY), 1);
+	ck_assert_int_eq(option(got.fds[0], IPPROTO_IPV6, IPV6_RECVPKTINFO), 1);
+	close(got.fds[0]);
+	close(first);
+	fails(svc->open_socket(svc->self, VD_SOCK_UDP, &foreign, on_socket, NULL), -EADDRNOTAVAIL);
+	ok(svc->open_socket(svc->self, VD_SOCK_ESP, &v4, on_socket, NULL));
+	ck_assert_int_eq(option(got.fds[0], SOL_SOCKET, SO_PROTOCOL), IPPROTO_ESP);
+	close(got.fds[0]);
+	ok(svc->open_socket(svc->self, VD_SOCK_ESP, &v6, on_socket, NULL));
+	close(got.fds[0]);
+}
+
+START_TEST(sockets)
+{
+	sockets_work();
+}
+END_TEST
+
+static void tun_works(unsigned queues)
+{
+	struct vd_prefix gw = prefix_of("10.8.0.1/32"), gw6 = prefix_of("2001:db8::1/128");
+	struct vd_prefix net = prefix_of("10.8.0.0/24"), net6 = prefix_of("2001:db8::/64"), other = prefix_of("10.9.0.0/16");
+
+	ok(svc->open_tun(svc->self, "vdtest%d", queues, 1400, 60, on_tun, NULL));
+	ck_assert_uint_eq(got.n, queues);
+	ck_assert_str_eq(got.name, "vdtest0");
+	ip_says("ip link show vdtest0", "mtu 1400", true);
+	ip_says("ip link show vdtest0", "qlen 60", true);
+	ip_says("ip link show vdtest0", "UP", true);
+	for (unsigned twice = 0; twice < 2; twice++) {
+		ok(svc->address(svc->self, true, "vdtest0", &gw, on_plain, NULL));
+		ok(svc->address(svc->self, true, "vdtest0", &gw6, on_plain, NULL));
+		ok(svc->route(svc->self, true, "vdtest0", &net, on_plain, NULL));
+		ok(svc->route(svc->self, true, "vdtest0", &net6, on_plain, NULL));
+	}
+	ip_says("ip addr show vdtest0", "10.8.0.1/32", true);
+	ip_says("ip addr show vdtest0", "2001:db8::1/128", true);
+	ip_says("ip route", "10.8.0.0/24 dev vdtest0", true);
+	ip_says("ip -6 route", "2001:db8::/64 dev vdtest0", true);
+	/* A route that somebody else has is not taken over, and not doubled. */
+	ok(svc->route(svc->self, true, "lo", &other, on_plain, NULL));
+	fails(svc->route(svc->self, true, "vdtest0", &other, on_plain, NULL), -EEXIST);
+	ip_says("ip route", "10.9.0.0/16 dev lo", true);
+	ip_says("ip route", "10.9.0.0/16 dev vdtest0", false);
+	for (unsigned twice = 0; twice < 2; twice++) {
+		ok(svc->route(svc->self, false, "vdtest0", &net, on_plain, NULL));
+		ok(svc->route(svc->self, false, "vdtest0", &net6, on_plain, NULL));
+		ok(svc->address(svc->self, false, "vdtest0", &gw, on_plain, NULL));
+		ok(svc->address(svc->self, false, "vdtest0", &gw6, on_plain, NULL));
+	}
+	ip_says("ip addr show vdtest0", "10.8.0.1", false);
+	ip_says("ip route", "10.8.0.0/24", false);
+	ip_says("ip -6 route", "2001:db8::/64", false);
+	for (unsigned i = 0; i < queues; i++)
+		close(got.fds[i]);
+	fails(svc->address(svc->self, true, "vdtest0", &gw, on_plain, NULL), -ENODEV);
+	ok(svc->address(svc->self, false, "vdtest0", &gw, on_plain, NULL));
+	ok(svc->route(svc->self, false, "vdtest0", &net, on_plain, NULL));
+}
+
+START_TEST(tun)
+{
+	tun_works(_i == 0 ? 1 : 4);
+}
+END_TEST
+
+START_TEST(tun_refuses)
+{
+	fails(svc->open_tun(svc->self, "vdtest%d", 0, 1400, 60, on_tun, NULL), -EINVAL);
+	fails(svc->open_tun(svc->self, "vdtest%d", 17, 1400, 60, on_tun, NULL), -EINVAL);
+	fails(svc->open_tun(svc->self, "a-name-that-is-too-long", 1, 1400, 60, on_tun, NULL), -EINVAL);
+}
+END_TEST
+
+static void nft_works(void)
+{
+	ok(svc->nft(svc->self, "add table inet vdtest\nadd chain inet vdtest c { type nat hook postrouting priority 100; }\n"
+		"add rule inet vdtest c ip saddr 10.8.0.0/24 masquerade\n", on_plain, NULL));
+	ip_says("nft list ruleset", "ip saddr 10.8.0.0/24 masquerade", true);
+	/* One transaction: the good half of a bad one is not done. */
+	fails(svc->nft(svc->self, "add table inet vdother\nadd rule inet nowhere c accept\n", on_plain, NULL), -EIO);
+	fails(svc->nft(svc->self, "add tible\n", on_plain, NULL), -EIO);
+	ip_says("nft list ruleset", "vdother", false);
+	ok(svc->nft(svc->self, "delete table inet vdtest\n", on_plain, NULL));
+	ip_says("nft list ruleset", "vdtest", false);
+}
+
+START_TEST(nft)
+{
+#ifdef HAVE_NFTABLES
+	nft_works();
+#endif
+}
+END_TEST
+
+#define FORWARD "net/ipv4/ip_forward"
+static char forward(void)
+{
+	FILE *f = fopen("/proc/sys/" FORWARD, "re");
+	int c;
+
+	ck_assert_ptr_nonnull(f);
+	c = fgetc(f);
+	fclose(f);
+	return (char)c;
+}
+
+static bool journal_there(void)
+{
+	char path[64];
+
+	snprintf(path, sizeof(path), "%s/sysctl.journal", dir);
+	return access(path, F_OK) == 0;
+}
+
+static void sysctl_works(void)
+{
+	char was = forward();
+	const char *set = was == '1' ? "0" : "1";
+
+	ok(svc->sysctl(svc->self, FORWARD, set, on_plain, NULL));
+	ck_assert_int_eq(forward(), *set);
+	ck_assert(journal_there());
+	ck_assert_int_eq(vd_priv_restore(), 0);
+	ck_assert_int_eq(forward(), was);
+	ck_assert(!journal_there());
+}
+
+START_TEST(sysctl)
+{
+	char was = forward(), set[2] = { was == '1' ? '0' : '1', '\0' }, same[2] = { was, '\0' };
+
+	sysctl_works();
+	/* What is right already is not touched and not restored. */
+	ok(svc->sysctl(svc->self, FORWARD, same, on_plain, NULL));
+	ck_assert(!journal_there());
+	/* A crash: the next start restores. */
+	ok(svc->sysctl(svc->self, FORWARD, set, on_plain, NULL));
+	vd_priv_fini();
+	ck_assert_int_eq(vd_sysctl_init(dir), 0);
+	ck_assert_int_eq(forward(), *set);
+	ck_assert_int_eq(vd_priv_restore(), 0);
+	ck_assert_int_eq(forward(), was);
+	/* Changed by somebody else meanwhile: theirs stays. */
+	ok(svc->sysctl(svc->self, FORWARD, set, on_plain, NULL));
+	ok(svc->sysctl(svc->self, FORWARD, same, on_plain, NULL));
+	ck_assert_int_eq(vd_priv_restore(), 0);
+	ck_assert_int_eq(forward(), was);
+	fails(svc->sysctl(svc->self, "../../etc/passwd", "1", on_plain, NULL), -EINVAL);
+	fails(svc->sysctl(svc->self, "/net/ipv4/ip_forward", "1", on_plain, NULL), -EINVAL);
+	fails(svc->sysctl(svc->self, FORWARD, "1\n0", on_plain, NULL), -EINVAL);
+	fails(svc->sysctl(svc->self, "net/ipv4/no_such", "1", on_plain, NULL), -ENOENT);
+}
+END_TEST
+
+/* Lines that do not belong there are passed over: torn, foreign, hostile. */
+START_TEST(journal_hostile)
+{
+	char path[64], was = forward();
+	FILE *f;
+
+	snprintf(path, sizeof(path), "%s/sysctl.journal", dir);
+	f = fopen(path, "we");
+	ck_assert_ptr_nonnull(f);
+	fprintf(f, "../../tmp/x 0 1\n\nnet/ipv4/ip_forward\n%0200d\nnet/ipv4/no_such 1 2\nnet/ipv4/ip_forward 0", 7);
+	fclose(f);
+	ck_assert_int_eq(vd_priv_restore(), 0);
+	ck_assert_int_eq(forward(), was);
+	ck_assert(!journal_there());
+}
+END_TEST
+
+START_TEST(secrets)
+{
+	char path[64];
+	int fd;
+
+	snprintf(path, sizeof(path), "%s/secret", dir);
+	fails(svc->read_secret(svc->self, path, on_secret, NULL), -ENOENT);
+	fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+	ck_assert_int_eq(write(fd, "sesame\n", 7), 7);
+	close(fd);
+	ok(svc->read_secret(svc->self, path, on_secret, NULL));
+	ck_assert_str_eq(got.data, "sesame\n");
+	chmod(path, 0604);
+	fails(svc->read_secret(svc->self, path, on_secret, NULL), -EACCES);
+	chmod(path, 0600);
+	ck_assert_int_eq(truncate(path, 5000), 0);
+	fails(svc->read_secret(svc->self, path, on_secret, NULL), -EINVAL);
+	fails(svc->read_secret(svc->self, dir, on_secret, NULL), -EINVAL);
+}
+END_TEST
+
+static void status(const char *field, uint64_t want)
+{
+	char line[128], name[64];
+	FILE *f = fopen("/proc/self/status", "re");
+	uint64_t value = 0;
+	bool found = false;
+
+	ck_assert_ptr_nonnull(f);
+	while (!found && fgets(line, sizeof(line), f))
+		found = sscanf(line, "%63[^:]: %lx", name, &value) == 2 && strcmp(name, field) == 0;
+	fclose(f);
+	ck_assert_msg(found && value == want, "%s is %lx, not %lx", field, value, want);
+}
+
+/* The whole of priv/1 works for an ordinary user with exactly three capabilities. */
+START_TEST(drop)
+{
+	const uint64_t three = 1u << CAP_NET_ADMIN | 1u << CAP_NET_RAW | 1u << CAP_NET_BIND_SERVICE;
+	struct vd_error err = { 0 };
+
+	ck_assert_int_eq(vd_priv_drop("no-such-user-here", &err), -ENOENT);
+	ck_assert_ptr_nonnull(strstr(err.text, "useradd --system no-such-user-here"));
+	ck_assert_int_eq(vd_priv_drop("root", &err), -EPERM);
+	ck_assert_int_eq(vd_priv_own(dir, "nobody", &err), 0);
+	ck_assert_msg(vd_priv_drop("nobody", &err) == 0, "%s", err.text);
+	ck_assert_uint_ne(geteuid(), 0);
+	ck_assert_uint_ne(getegid(), 0);
+	status("CapPrm", three);
+	status("CapEff", three);
+	status("CapBnd", three);
+	status("CapAmb", three);
+	status("NoNewPrivs", 1);
+	ck_assert_int_eq(prctl(PR_GET_DUMPABLE, 0, 0, 0, 0), 0);
+	ck_assert_int_eq(open("/etc/shadow", O_RDONLY), -1);
+	ck_assert_int_eq(setuid(0), -1);
+	sockets_work();
+	tun_works(2);
+#ifdef HAVE_NFTABLES
+	nft_works();
+#endif
+	sysctl_works();
+	/* Started once more as that user with ambient capabilities: nothing changes. */
+	ck_assert_msg(vd_priv_drop("viaduct", &err) == 0, "%s", err.text);
+	status("CapEff", three);
+}
+END_TEST
+
+int main(void)
+{
+	Suite *suite = suite_create("priv");
+	TCase *tc = tcase_create("namespace");
+	SRunner *runner;
+	int failed;
+
+	if (geteuid() != 0) {
+		puts("skipped: needs root for a network namespace of its own");
+		return 77;
+	}
+	tcase_set_timeout(tc, 60);
+	tcase_add_checked_fixture(tc, setup, teardown);
+	tcase_add_test(tc, sockets);
+	tcase_add_loop_test(tc, tun, 0, 2);
+	tcase_add_test(tc, tun_refuses);
+	tcase_add_test(tc, nft);
+	tcase_add_test(tc, sysctl);
+	tcase_add_test(tc, journal_hostile);
+	tcase_add_test(tc, secrets);
+	tcase_add_test(tc, drop);
+	suite_add_tcase(suite, tc);
+	runner = srunner_create(suite);
+	srunner_run_all(runner, CK_ENV);
+	failed = srunner_ntests_failed(runner);
+	srunner_free(runner);
+	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}
