@@ -222,8 +222,8 @@ static void check_ref(struct check *c, const struct vd_conf_node *v, const char 
 	}
 	conf_guess_hint(&guess, hint, sizeof(hint));
 	if (many && !known)
-		conf_bad(c->errs, v, "%s: `%s` is not written as SECTION/NAME, SECTION being one of %s%s", path, v->text, sections,
-			hint);
+		conf_bad(c->errs, v, "%s: `%s` is not written as SECTION/NAME, SECTION being one of %.*s%s", path, v->text,
+			(int)(strlen(sections) - (sections[strlen(sections) - 1] == '|')), sections, hint);
 	else
 		conf_bad(c->errs, v, "%s: there is no `%s`%s%s%s", path, v->text, many ? "" : " in ", many ? "" : sections, hint);
 }

@@ -23,7 +23,7 @@ static const char *tag(const struct vd_conf_node *v)
 static void put_scalar(FILE *out, const struct vd_conf_node *v)
 {
 	const char *p, *t = is_secret(v) && !*tag(v) ? "" : v->text ? v->text : "";
-	bool plain = *t && isalnum((unsigned char)*t) && strlen(t) < 200;
+	bool plain = *t && (isalnum((unsigned char)*t) || *t == '.') && strlen(t) < 200;
 
 	for (p = t; *p && plain; p++)
 		plain = isalnum((unsigned char)*p) || strchr("-_./@", *p) || (*p == ':' && p[1] && p[1] != ' ' && p[1] != ':');

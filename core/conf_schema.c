@@ -6,6 +6,7 @@
 
 #define LEVELS "error|warning|notice|info|debug"
 
+/* A reference into "radius|" is written radius/NAME, as one into several sections is. */
 const struct vd_opt vd_conf_core_schema[] = {
 	{ "gateway", VD_T_MAP, 0, NULL, NULL, "Who we are." },
 	{ "gateway.name", VD_T_STRING, 0, NULL, NULL, "Our IKE identity; the certificate must carry it." },
@@ -19,7 +20,7 @@ const struct vd_opt vd_conf_core_schema[] = {
 	{ "realms.*", VD_T_MAP, 0, NULL, NULL, "A set of users that are asked for together." },
 	{ "realms.*.authenticate", VD_T_REF, VD_OPT_LIST | VD_OPT_LIVE | VD_OPT_REQUIRED, NULL, "users|radius",
 		"Who knows the users, in this order: users/NAME, radius/NAME." },
-	{ "realms.*.account", VD_T_REF, VD_OPT_LIST | VD_OPT_LIVE, NULL, "radius", "Where sessions are accounted: radius/NAME." },
+	{ "realms.*.account", VD_T_REF, VD_OPT_LIST | VD_OPT_LIVE, NULL, "radius|", "Where sessions are accounted: radius/NAME." },
 	{ "realms.*.fallback", VD_T_BOOL, VD_OPT_LIVE, "false", NULL,
 		"Ask the next provider also when one cannot answer now, not only when it does not know the user." },
 	{ "connections.*", VD_T_MAP, 0, NULL, NULL, "Who may connect, how, and what he gets." },

@@ -1,5 +1,4 @@
 /* The control socket: who may connect, lines in, lines out, all bounded. */
-#define _GNU_SOURCE /* struct ucred */
 #include "core/control.h"
 
 #include <errno.h>

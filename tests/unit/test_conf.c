@@ -187,7 +187,7 @@ START_TEST(two_files)
 	put("conf.d/60-again.yaml", "pools:\n  staff: { range: 10.7.0.0/24 }\n  more: { range: 10.7.0.0/24 }\n", 0644);
 	put("conf.d/70-other.yml", "nothing: here\n", 0644);
 	put("conf.d/.hidden.yaml", "nothing: here\n", 0644);
-	put("conf.d/80-word.yaml", "connections:\n  x:\n    accept: [l2pt]\n  y: {}\n", 0644);
+	put("conf.d/80-word.yaml", "connections:\n  x:\n    accept: [l2pt]\n  z: {}\n", 0644);
 	put("conf.d/90-broken.yaml", "pools: [\n", 0644);
 	ck_assert_ptr_null(load(
 		"/conf.d/70-other.yml: warning: not read, because its name does not end in .yaml\n"
@@ -195,7 +195,7 @@ START_TEST(two_files)
 		"file only\n"
 		"/conf.d/90-broken.yaml:2:1: error: while parsing a flow node: did not find expected node content\n"
 		"/conf.d/80-word.yaml:3:14: error: connections.x.accept: no plugin speaks `l2pt`; did you mean `l2tp`?\n"
-		"/conf.d/80-word.yaml:4:3: warning: connections.y neither accepts nor connects: nobody can use it\n"));
+		"/conf.d/80-word.yaml:4:3: warning: connections.z neither accepts nor connects: nobody can use it\n"));
 }
 END_TEST
 
@@ -319,6 +319,37 @@ START_TEST(limits)
 }
 END_TEST
 
+/* The samples with their comment signs taken away are a configuration. */
+START_TEST(samples)
+{
+	static const char *const names[] = { "10-log", "20-users", "30-pools", "40-l2tp-staff" };
+	char path[512], line[512], text[8192];
+	size_t i, n = 0;
+	struct vd_conf *conf;
+	FILE *f;
+
+	put_folder("samples");
+	for (i = 0; i < VD_ARRAY_SIZE(names); i++) {
+		snprintf(path, sizeof(path), "%s/conf.d/%s.yaml", VD_TEST_SRCDIR, names[i]);
+		f = fopen(path, "r");
+		ck_assert_ptr_nonnull(f);
+		while (fgets(line, sizeof(line), f)) {
+			ck_assert_int_eq(line[0], '#');
+			if (line[1] == ' ')
+				n += vd_format(text + n, sizeof(text) - n, "%s", line + 2);
+		}
+		fclose(f);
+	}
+	/* They lie in conf.d. */
+	strcpy(folder + strlen(folder), "/samples");
+	conf = parse(text);
+	*strrchr(folder, '/') = '\0';
+	ck_assert_str_eq(vd_conf_str(vd_conf_at(conf, NULL, "connections.staff.pool")), "staff");
+	ck_assert_str_eq(vd_conf_str(vd_conf_at(conf, NULL, "log.areas.ike")), "info");
+	vd_conf_unref(conf);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *s = suite_create("conf");
@@ -336,6 +367,7 @@ int main(void)
 	tcase_add_test(t, own_file);
 	tcase_add_test(t, mutations);
 	tcase_add_test(t, limits);
+	tcase_add_test(t, samples);
 	suite_add_tcase(s, t);
 	srunner_run_all(r, CK_NORMAL);
 	failed = srunner_ntests_failed(r);

@@ -1,0 +1,285 @@
+/* Logins against files of accounts, with the vectors of RFC 2759 section 9.2 and RFC 3079 section 3.5.3. */
+#include <check.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include <viaduct/bytes.h>
+#include <viaduct/crypto.h>
+#include <viaduct/log.h>
+#include <viaduct/topics.h>
+
+#include "core/conf.h"
+#include "tests/lib/fake.h"
+
+extern const struct vd_plugin aaa_users_LTX_vd_plugin;
+#define PLUGIN (&aaa_users_LTX_vd_plugin)
+
+static char folder[64];
+static struct vd_answer last;
+static struct vd_authenticated got;
+static unsigned answers;
+
+static void put(const char *name, const char *text)
+{
+	char path[128];
+	FILE *f;
+
+	snprintf(path, sizeof(path), "%s/%s", folder, name);
+	f = fopen(path, "w");
+	ck_assert_ptr_nonnull(f);
+	fputs(text, f);
+	fclose(f);
+	ck_assert_int_eq(chmod(path, 0600), 0);
+}
+
+static void use(const char *yaml)
+{
+	const struct vd_opt *const schemas[] = { PLUGIN->schema };
+	struct vd_conf_errors errs = { 0 };
+	struct vd_conf *conf = NULL;
+
+	vd_conf_parse_text(yaml, "t.yaml", folder, schemas, 1, &conf, &errs);
+	vd_conf_errors_print(&errs, stderr);
+	ck_assert_ptr_nonnull(conf);
+	vd_conf_errors_free(&errs);
+	vd_conf_install(conf);
+}
+
+static const char accounts[] = "User: { password: !file pw, address: 10.9.0.11, pool: special, "
+			       "routes_behind: [10.77.0.0/24, 10.78.0.0/16], session_timeout: 1h, idle_timeout: 90s }\n"
+			       "hashed: { nt_hash: !file nt }\n"
+			       "gone: { password: !file pw, disabled: true }\n"
+			       "ACME\\own: { password: !file pw }\n";
+
+static void setup(void)
+{
+	fake_init(3);
+	strcpy(folder, "/tmp/vd-users-XXXXXX");
+	ck_assert_ptr_nonnull(mkdtemp(folder));
+	put("pw", "clientPass\n");
+	put("nt", "44EBBA8D5312B8D611474411F56989AE\n");
+	put("bad.nt", "44EBBA8D5312B8D611474411F56989AX\n");
+	put("devices.yaml", accounts);
+	use("users: { devices: { file: devices.yaml } }\n");
+}
+
+static void teardown(void)
+{
+	char command[128];
+
+	vd_conf_install(NULL);
+	snprintf(command, sizeof(command), "rm -rf %s", folder);
+	ck_assert_int_eq(system(command), 0);
+	fake_fini();
+}
+
+static void done(void *arg, const struct vd_answer *answer)
+{
+	(void)arg;
+	last = *answer;
+	if (answer->data)
+		got = *(const struct vd_authenticated *)answer->data;
+	last.data = NULL;
+	answers++;
+}
+
+static enum vd_verdict ask(const struct vd_authenticate *request)
+{
+	static const char *const providers[] = { "users/devices", NULL };
+	struct vd_request_opts opts = { .providers = providers };
+
+	memset(&got, 0, sizeof(got));
+	answers = 0;
+	ck_assert_uint_ne(vd_request(&vd_topic_authenticate, request, &opts, done, NULL), 0);
+	fake_drain();
+	ck_assert_uint_eq(answers, 1);
+	return last.verdict;
+}
+
+/* RFC 2759 section 9.2 */
+static struct vd_authenticate mschap(const char *user)
+{
+	struct vd_authenticate r = { .session = 1, .method = VD_AUTH_MSCHAPV2 };
+
+	vd_strcpy(r.user, sizeof(r.user), user);
+	vd_unhex("5B5D7C7D7B3F2F3E3C2C602132262628", r.challenge, 16);
+	vd_unhex("21402324255E262A28295F2B3A337C7E", r.peer_challenge, 16);
+	vd_unhex("82309ECD8D708B5EA08FAA3981CD83544233114A3D85D6DF", r.response, 24);
+	return r;
+}
+
+START_TEST(mschapv2_vector)
+{
+	struct vd_authenticate r = mschap("User");
+	char hex[64];
+
+	fake_plugin_start(PLUGIN);
+	ck_assert_int_eq(ask(&r), VD_ACCEPT);
+	ck_assert_str_eq(got.user, "User");
+	ck_assert_str_eq(got.authenticator, "S=407A5589115FD0D6209F510FE9C04566932CDA56");
+	ck_assert_str_eq(vd_hex(hex, sizeof(hex), got.send_key, 16), "8b7cdc149b993a1ba118cb153f56dccb");
+	ck_assert_str_eq(got.pool, "special");
+	ck_assert_uint_eq(vd_ip_u32(&got.address), 0x0a09000b);
+	ck_assert_uint_eq(got.routes_behind[1].len, 16);
+	ck_assert_uint_eq(got.routes_behind[2].ip.family, 0);
+	ck_assert_uint_eq(got.session_timeout, 3600);
+	ck_assert_uint_eq(got.idle_timeout, 90);
+	/* The domain is no part of the hash, and is left away when nobody is called so. */
+	r = mschap("CORP\\User");
+	ck_assert_int_eq(ask(&r), VD_ACCEPT);
+	ck_assert_str_eq(got.user, "User");
+	fake_plugin_stop(PLUGIN);
+}
+END_TEST
+
+/* The reasons differ for the log; the answers do not differ for the client. */
+START_TEST(refusals)
+{
+	struct vd_authenticate r = mschap("User");
+	struct vd_authenticated nothing = { 0 };
+
+	fake_plugin_start(PLUGIN);
+	r.response[23] ^= 1;
+	ck_assert_int_eq(ask(&r), VD_REJECT);
+	ck_assert_ptr_nonnull(strstr(last.why.text, "wrong password for User (devices.yaml:1)"));
+	ck_assert_mem_eq(&got, &nothing, sizeof(got));
+	r = mschap("Nobody");
+	ck_assert_int_eq(ask(&r), VD_REJECT);
+	ck_assert_ptr_nonnull(strstr(last.why.text, "users/devices has no user of this name"));
+	ck_assert_int_eq(last.why.code, -13);
+	r = mschap("");
+	ck_assert_int_eq(ask(&r), VD_REJECT);
+	/* The vector's response is for another name, so only the right one tells that it is disabled. */
+	memset(r.user, 0, sizeof(r.user));
+	strcpy(r.user, "gone");
+	r.method = VD_AUTH_PAP;
+	r.data = (struct vd_blob){ (const uint8_t *)"clientPass", 10 };
+	ck_assert_int_eq(ask(&r), VD_REJECT);
+	ck_assert_ptr_nonnull(strstr(last.why.text, "gone is disabled (devices.yaml:3)"));
+	fake_plugin_stop(PLUGIN);
+}
+END_TEST
+
+START_TEST(pap)
+{
+	static const struct {
+		const char *user, *password;
+		enum vd_verdict verdict;
+	} table[] = {
+		{ "User", "clientPass", VD_ACCEPT }, { "User", "clientPas", VD_REJECT }, { "User", "clientPass2", VD_REJECT },
+		{ "User", "", VD_REJECT }, { "hashed", "clientPass", VD_ACCEPT }, { "hashed", "clientpass", VD_REJECT },
+		{ "nobody", "clientPass", VD_REJECT }, { "nobody", "an account that does not exist", VD_REJECT },
+		{ "ACME\\own", "clientPass", VD_ACCEPT }, { "own", "clientPass", VD_REJECT }, { "user", "clientPass", VD_REJECT },
+		{ "hashed", "\xff\xfe", VD_REJECT },
+	};
+	size_t i;
+
+	fake_plugin_start(PLUGIN);
+	for (i = 0; i < VD_ARRAY_SIZE(table); i++) {
+		struct vd_authenticate r = { .method = VD_AUTH_PAP };
+
+		strcpy(r.user, table[i].user);
+		r.data = (struct vd_blob){ (const uint8_t *)table[i].password, (uint32_t)strlen(table[i].password) };
+		ck_assert_msg(ask(&r) == table[i].verdict, "row %zu: %s", i, vd_verdict_name(last.verdict));
+	}
+	fake_plugin_stop(PLUGIN);
+}
+END_TEST
+
+START_TEST(chap_md5)
+{
+	struct vd_authenticate r = { .method = VD_AUTH_CHAP_MD5, .id = 7, .user = "User" };
+	uint8_t input[1 + 10 + 16], digest[64];
+	size_t n;
+
+	fake_plugin_start(PLUGIN);
+	memset(r.challenge, 0x5a, sizeof(r.challenge));
+	input[0] = 7;
+	memcpy(input + 1, "clientPass", 10);
+	memset(input + 11, 0x5a, 16);
+	ck_assert_int_eq(vd_digest("MD5", input, sizeof(input), digest, &n), 0);
+	memcpy(r.response, digest, 16);
+	ck_assert_int_eq(ask(&r), VD_ACCEPT);
+	r.id = 8;
+	ck_assert_int_eq(ask(&r), VD_REJECT);
+	r.id = 7;
+	strcpy(r.user, "hashed");
+	ck_assert_int_eq(ask(&r), VD_REJECT);
+	ck_assert_ptr_nonnull(strstr(last.why.text, "needs the password"));
+	r.method = VD_AUTH_EAP;
+	ck_assert_int_ne(ask(&r), VD_ACCEPT);
+	fake_plugin_stop(PLUGIN);
+}
+END_TEST
+
+START_TEST(file_changes)
+{
+	struct vd_authenticate r = { .method = VD_AUTH_PAP, .user = "newcomer" };
+
+	r.data = (struct vd_blob){ (const uint8_t *)"clientPass", 10 };
+	fake_plugin_start(PLUGIN);
+	ck_assert_int_eq(ask(&r), VD_REJECT);
+	put("devices.yaml", "newcomer: { password: !file pw }\n");
+	ck_assert_int_eq(ask(&r), VD_REJECT); /* within the second nobody looks */
+	fake_advance(1000);
+	ck_assert_int_eq(ask(&r), VD_ACCEPT);
+	put("devices.yaml", "newcomer: { passwort: !file pw }\n");
+	fake_advance(1000);
+	ck_assert_int_eq(ask(&r), VD_ACCEPT); /* what was right stays */
+	put("devices.yaml", "other: { password: !file pw }\n");
+	fake_advance(1000);
+	ck_assert_int_eq(ask(&r), VD_REJECT);
+	fake_plugin_stop(PLUGIN);
+}
+END_TEST
+
+START_TEST(wrong_files)
+{
+	static const struct {
+		const char *yaml, *text;
+	} table[] = {
+		{ "a: {}\n", "devices.yaml:1: a has neither password nor nt_hash" },
+		{ "a: { password: !file pw, nt_hash: !file nt }\n", "devices.yaml:1: a has both password and nt_hash" },
+		{ "b: { nt_hash: !file bad.nt }\n", "devices.yaml:1: the nt_hash of b is not 32 hexadecimal digits" },
+		{ "c: { nt_hash: !file pw }\n", "devices.yaml:1: the nt_hash of c is not 32 hexadecimal digits" },
+		{ "a: { password: !file pw, address: 10.0.0.1 }\nb: { password: !file pw, address: 10.0.0.1 }\n",
+			"have the same address 10.0.0.1" },
+		{ "a: { pasword: !file pw }\nb: { password: x }\n", "unknown option `pasword` in a; did you mean `password`? (and 1 more)" },
+		{ "a: { password: !file pw, routes_behind: [10.0.0.0/8, 10.0.0.0/8, 10.0.0.0/8, 10.0.0.0/8, 10.0.0.0/8, "
+		  "10.0.0.0/8, 10.0.0.0/8, 10.0.0.0/8, 10.0.0.0/8] }\n", "a has more than 8 routes_behind" },
+	};
+	struct vd_error err;
+	void *self = NULL;
+	size_t i;
+
+	for (i = 0; i < VD_ARRAY_SIZE(table); i++) {
+		put("devices.yaml", table[i].yaml);
+		ck_assert_int_ne(PLUGIN->init(NULL, &self, &err), 0);
+		ck_assert_msg(strstr(err.text, table[i].text) && !strncmp(err.text, "users.devices.file: ", 20), "%s", err.text);
+		ck_assert_ptr_null(self);
+	}
+}
+END_TEST
+
+int main(void)
+{
+	Suite *s = suite_create("aaa_users");
+	TCase *t = tcase_create("users");
+	SRunner *r = srunner_create(s);
+	int failed;
+
+	tcase_add_checked_fixture(t, setup, teardown);
+	tcase_add_test(t, mschapv2_vector);
+	tcase_add_test(t, refusals);
+	tcase_add_test(t, pap);
+	tcase_add_test(t, chap_md5);
+	tcase_add_test(t, file_changes);
+	tcase_add_test(t, wrong_files);
+	suite_add_tcase(s, t);
+	srunner_run_all(r, CK_NORMAL);
+	failed = srunner_ntests_failed(r);
+	srunner_free(r);
+	return failed != 0;
+}

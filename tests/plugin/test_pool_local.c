@@ -1,0 +1,325 @@
+/* Leases: whole conversations on the bus, the edges of ranges, and export and import after every step. */
+#include <check.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <viaduct/state.h>
+#include <viaduct/topics.h>
+
+#include "core/conf.h"
+#include "core/plugin.h"
+#include "plugins/pool/local/pool.h"
+#include "tests/lib/fake.h"
+
+extern const struct vd_plugin pool_local_LTX_vd_plugin;
+#define PLUGIN (&pool_local_LTX_vd_plugin)
+
+static struct vd_answer last;
+static struct vd_leased_address got;
+static unsigned answers;
+
+static void use(const char *yaml)
+{
+	const struct vd_opt *const schemas[] = { PLUGIN->schema };
+	struct vd_conf_errors errs = { 0 };
+	struct vd_conf *conf = NULL;
+
+	vd_conf_parse_text(yaml, "t.yaml", NULL, schemas, 1, &conf, &errs);
+	vd_conf_errors_print(&errs, stderr);
+	ck_assert_ptr_nonnull(conf);
+	vd_conf_errors_free(&errs);
+	vd_conf_install(conf);
+}
+
+static void setup(void)
+{
+	fake_init(11);
+	fake_watch(&vd_topic_pool_up);
+	fake_watch(&vd_topic_pool_down);
+}
+
+static void teardown(void)
+{
+	vd_conf_install(NULL);
+	fake_fini();
+}
+
+static void done(void *arg, const struct vd_answer *answer)
+{
+	(void)arg;
+	last = *answer;
+	if (answer->data)
+		got = *(const struct vd_leased_address *)answer->data;
+	last.data = NULL;
+	answers++;
+}
+
+static size_t export_now(uint8_t *room, size_t size)
+{
+	struct vd_error err;
+	struct vd_wr w;
+
+	vd_wr_init(&w, room, size);
+	ck_assert_int_eq(vd_state_export(&w, &err), 0);
+	return w.len;
+}
+
+static const char *text_of(const struct vd_ip *ip)
+{
+	static char text[VD_IP_TEXT];
+
+	return vd_ip_format(ip, text);
+}
+
+/* The address as text, or the verdict and its reason. */
+static const char *ask6(uint64_t session, const char *user, const char *pool, const char *want, int family)
+{
+	struct vd_lease_address r = { .session = session, .family = (uint8_t)family };
+	static const char *const providers[] = { "pool", NULL };
+	struct vd_request_opts opts = { .providers = providers };
+
+	strcpy(r.user, user);
+	strcpy(r.pool, pool);
+	if (want)
+		ck_assert(vd_ip_parse(want, &r.want));
+	answers = 0;
+	ck_assert_uint_ne(vd_request(&vd_topic_lease_address, &r, &opts, done, NULL), 0);
+	fake_drain();
+	ck_assert_uint_eq(answers, 1);
+	return last.verdict == VD_ACCEPT ? text_of(&got.address) : last.why.text;
+}
+
+static const char *ask(uint64_t session, const char *user, const char *pool, const char *want)
+{
+	return ask6(session, user, pool, want, 4);
+}
+
+static void gone(uint64_t session)
+{
+	struct vd_session_gone e = { session };
+
+	ck_assert_int_eq(vd_event_post(&vd_topic_session_gone, &e), 0);
+	fake_drain();
+}
+
+/* Into a fresh plugin and out again: the same octets. The conversation goes on with the fresh one. */
+static void move(void)
+{
+	static uint8_t before[65536], after[65536];
+	size_t n = export_now(before, sizeof(before));
+	struct vd_error err;
+	struct vd_rd r;
+
+	fake_plugin_stop(PLUGIN);
+	fake_plugin_start(PLUGIN);
+	vd_rd_init(&r, before, n);
+	ck_assert_msg(!vd_state_import(&r, VD_IMPORT_SAME, &err), "%s", err.text);
+	ck_assert_uint_eq(export_now(after, sizeof(after)), n);
+	ck_assert_mem_eq(before, after, n);
+}
+
+static const char small[] = "pools:\n"
+			    "  small: { range: 10.9.0.254-10.9.1.2, dns: [9.9.9.9, 1.1.1.1], wins: 10.0.0.5, "
+			    "search: [a.example, b.example] }\n"
+			    "  other: { range: [10.8.0.0/29, \"2001:db8::/112\"], gateway: 10.8.0.3 }\n";
+
+START_TEST(conversation)
+{
+	const struct vd_pool_up *up;
+
+	use(small);
+	fake_plugin_start(PLUGIN);
+	ck_assert_uint_eq(fake_events(&vd_topic_pool_up), 3);
+	up = fake_last(&vd_topic_pool_up);
+	ck_assert_str_eq(up->pool, "other");
+	ck_assert_str_eq(text_of(&up->gateway), "10.8.0.3");
+	/* .254, never .255 and .0, then .1, .2; the gateway is 10.9.0.1. */
+	ck_assert_str_eq(ask(1, "alice", "small", NULL), "10.9.0.254");
+	ck_assert_str_eq(text_of(&got.gateway), "10.9.0.1");
+	ck_assert_str_eq(text_of(&got.dns[1]), "1.1.1.1");
+	ck_assert_uint_eq(got.dns[2].family, 0);
+	ck_assert_str_eq(text_of(&got.wins[0]), "10.0.0.5");
+	ck_assert_str_eq(got.search, "a.example b.example");
+	move();
+	ck_assert_str_eq(ask(2, "bob", "small", NULL), "10.9.1.1");
+	move();
+	ck_assert_str_eq(ask(2, "bob", "small", NULL), "10.9.1.1"); /* asked again */
+	ck_assert_str_eq(ask(3, "carol", "small", NULL), "10.9.1.2");
+	ck_assert_str_eq(ask(4, "dave", "small", NULL),
+		"pool small is exhausted: 3 of its 3 addresses are in use; enlarge its range (t.yaml:2)");
+	ck_assert_int_eq(last.verdict, VD_REJECT);
+	move();
+	/* Freed, and remembered for the user who had it, though another comes first. */
+	gone(1);
+	gone(3);
+	move();
+	ck_assert_str_eq(ask(5, "carol", "small", NULL), "10.9.1.2");
+	gone(5);
+	ck_assert_str_eq(ask(6, "alice", "small", NULL), "10.9.0.254");
+	gone(6);
+	ck_assert_str_eq(ask(7, "dave", "small", NULL), "10.9.0.254");
+	ck_assert_str_eq(ask(8, "alice", "small", NULL), "10.9.1.2"); /* hers is taken */
+	move();
+	gone(99);
+	fake_plugin_stop(PLUGIN);
+	ck_assert_uint_ge(fake_events(&vd_topic_pool_down), 3);
+}
+END_TEST
+
+START_TEST(dedicated)
+{
+	use(small);
+	fake_plugin_start(PLUGIN);
+	ck_assert_str_eq(ask(1, "till", "other", "10.8.0.1"), "10.8.0.1");
+	ck_assert_str_eq(ask(2, "eve", "other", "10.8.0.1"), "10.8.0.1 is held by s-1 (till)");
+	ck_assert_int_eq(last.verdict, VD_REJECT);
+	ck_assert_str_eq(ask(2, "eve", "other", "172.16.5.5"), "172.16.5.5"); /* outside of every range */
+	move();
+	ck_assert_str_eq(ask(3, "x", "other", NULL), "10.8.0.2");
+	ck_assert_str_eq(ask(4, "y", "other", NULL), "10.8.0.4"); /* .3 is the gateway */
+	/* From the range of another pool: that one does not give it away a second time. */
+	ck_assert_str_eq(ask(5, "z", "other", "10.9.0.254"), "10.9.0.254");
+	ck_assert_str_eq(ask(6, "w", "small", NULL), "10.9.1.1");
+	move();
+	ck_assert_ptr_nonnull(strstr(ask(7, "v", "other", "10.8.0.3"), "cannot be a client's address"));
+	ck_assert_ptr_nonnull(strstr(ask(7, "v", "other", "10.8.7.0"), "cannot be a client's address"));
+	ck_assert_ptr_nonnull(strstr(ask(7, "v", "other", "10.8.7.255"), "cannot be a client's address"));
+	ck_assert_ptr_nonnull(strstr(ask(7, "v", "other", "2001:db8::9"), "another family"));
+	gone(1);
+	ck_assert_str_eq(ask(8, "eve", "other", "10.8.0.1"), "10.8.0.1");
+	ck_assert_ptr_nonnull(strstr(ask(8, "eve", "other", "10.8.0.6"), "has an address already"));
+	/* No pool named: the one whose range has it. */
+	ck_assert_str_eq(ask(9, "u", "", "10.8.0.5"), "10.8.0.5");
+	fake_plugin_stop(PLUGIN);
+}
+END_TEST
+
+START_TEST(not_mine)
+{
+	use(small);
+	fake_plugin_start(PLUGIN);
+	ask(1, "a", "unknown", NULL);
+	ck_assert_int_ne(last.verdict, VD_ACCEPT);
+	ask(1, "a", "", NULL);
+	ck_assert_int_ne(last.verdict, VD_ACCEPT);
+	ck_assert_str_eq(ask6(1, "a", "small", NULL, 6), "pool small has no IPv6 range (t.yaml:2)");
+	ck_assert_str_eq(ask6(1, "a", "other", NULL, 6), "2001:db8::1");
+	ck_assert_str_eq(ask(1, "a", "other", NULL), "10.8.0.1"); /* both families */
+	gone(1);
+	ck_assert_str_eq(ask(2, "b", "other", NULL), "10.8.0.2");
+	fake_plugin_stop(PLUGIN);
+}
+END_TEST
+
+/* A pool larger than memory, and one where all is leased and freed. */
+START_TEST(large)
+{
+	char expected[32];
+	uint64_t i;
+
+	use("pools:\n  huge: { range: [\"2001:db8:1::/64\", 10.0.0.0/8] }\n  full: { range: 10.200.0.0/22 }\n");
+	fake_plugin_start(PLUGIN);
+	ck_assert_str_eq(ask6(1, "a", "huge", NULL, 6), "2001:db8:1::1");
+	ck_assert_str_eq(ask(1, "a", "huge", NULL), "10.0.0.2");
+	for (i = 0; i < 1016 - 1; i++)
+		ck_assert_msg(!strncmp(ask(100 + i, "", "full", NULL), "10.200.", 7), "%s", last.why.text);
+	ck_assert_str_eq(ask(5000, "", "full", NULL),
+		"pool full is exhausted: 1015 of its 1015 addresses are in use; enlarge its range (t.yaml:3)");
+	gone(100 + 500);
+	snprintf(expected, sizeof(expected), "10.200.%u.%u", 1, 247 + 1);
+	ck_assert_str_eq(ask(5000, "", "full", NULL), expected);
+	for (i = 0; i < 1016 - 1; i++)
+		gone(100 + i);
+	gone(5000);
+	for (i = 0; i < 1016 - 1; i++)
+		ck_assert_int_eq(strncmp(ask(9000 + i, "", "full", NULL), "10.200.", 7), 0);
+	fake_plugin_stop(PLUGIN);
+}
+END_TEST
+
+/* Cut off anywhere, or with any octet changed: refused or taken, never worse. */
+START_TEST(damaged_state)
+{
+	struct pools full = { 0 }, fresh = { 0 };
+	static uint8_t room[4096];
+	struct vd_error err;
+	struct vd_ip ip = vd_ip4(0x0a000002);
+	struct vd_wr w;
+	struct vd_rd r;
+	size_t i;
+
+	ck_assert_int_eq(book_init(&full.book), 0);
+	ck_assert_int_eq(book_grant(&full.book, 5, "small", "alice", &ip), 0);
+	ck_assert_int_eq(book_remember(&full.book, "small", "bob", &ip), 0);
+	vd_wr_init(&w, room, sizeof(room));
+	ck_assert_int_eq(pool_layer.export_(&full, &w, &err), 0);
+	for (i = 0; i <= w.len; i++) {
+		ck_assert_int_eq(book_init(&fresh.book), 0);
+		vd_rd_init(&r, room, i);
+		ck_assert_int_eq(pool_layer.import(&fresh, 1, &r, VD_IMPORT_SAME, &err), i < w.len ? -EBADMSG : 0);
+		book_clear(&fresh.book);
+	}
+	for (i = 0; i < w.len; i++) {
+		ck_assert_int_eq(book_init(&fresh.book), 0);
+		room[i] ^= 0x81;
+		vd_rd_init(&r, room, w.len);
+		pool_layer.import(&fresh, 1, &r, VD_IMPORT_SAME, &err);
+		room[i] ^= 0x81;
+		book_clear(&fresh.book);
+	}
+	ck_assert_int_eq(pool_layer.import(&fresh, 2, &r, VD_IMPORT_SAME, &err), -EPROTO);
+	book_clear(&full.book);
+}
+END_TEST
+
+START_TEST(reload)
+{
+	use(small);
+	fake_plugin_start(PLUGIN);
+	ck_assert_str_eq(ask(1, "alice", "small", NULL), "10.9.0.254");
+	ck_assert_str_eq(ask(2, "bob", "other", NULL), "10.8.0.1");
+	fake_events_clear();
+	/* small stays, other moves and keeps what it gave, one is new. */
+	use("pools:\n  small: { range: 10.9.0.254-10.9.1.2, dns: 8.8.8.8 }\n  other: { range: 10.8.0.0-10.8.0.9 }\n"
+	    "  more: { range: 10.7.0.0/24 }\n");
+	PLUGIN->reload(vd_plugin_find("pool_local")->self);
+	fake_drain();
+	ck_assert_uint_eq(fake_events(&vd_topic_pool_up), 2);
+	ck_assert_uint_eq(fake_events(&vd_topic_pool_down), 2); /* both ranges of other */
+	ck_assert_str_eq(ask(3, "carol", "small", NULL), "10.9.1.1");
+	ck_assert_str_eq(text_of(&got.dns[0]), "8.8.8.8");
+	ck_assert_str_eq(ask(4, "dave", "other", NULL), "10.8.0.2");
+	ck_assert_ptr_nonnull(strstr(ask(5, "eve", "other", "10.9.0.254"), "held by s-1 (alice)"));
+	/* Gone from the configuration: nothing new, and nothing is forgotten. */
+	use("pools:\n  more: { range: 10.9.0.250-10.9.0.254 }\n");
+	PLUGIN->reload(vd_plugin_find("pool_local")->self);
+	fake_drain();
+	ck_assert_ptr_nonnull(strstr(ask(6, "eve", "more", "10.9.0.254"), "held by s-1 (alice)"));
+	gone(1);
+	ck_assert_str_eq(ask(6, "eve", "more", "10.9.0.254"), "10.9.0.254");
+	fake_plugin_stop(PLUGIN);
+}
+END_TEST
+
+int main(void)
+{
+	Suite *s = suite_create("pool_local");
+	TCase *t = tcase_create("leases");
+	SRunner *r = srunner_create(s);
+	int failed;
+
+	tcase_add_checked_fixture(t, setup, teardown);
+	tcase_set_timeout(t, 60);
+	tcase_add_test(t, conversation);
+	tcase_add_test(t, dedicated);
+	tcase_add_test(t, not_mine);
+	tcase_add_test(t, large);
+	tcase_add_test(t, damaged_state);
+	tcase_add_test(t, reload);
+	suite_add_tcase(s, t);
+	srunner_run_all(r, CK_NORMAL);
+	failed = srunner_ntests_failed(r);
+	srunner_free(r);
+	return failed != 0;
+}
