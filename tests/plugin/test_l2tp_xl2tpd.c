@@ -35,12 +35,12 @@
 
 extern const struct vd_plugin l2tp_LTX_vd_plugin;
 
-static char dir[64] = "/tmp/viaduct-l2tp-XXXXXX";
+static const char dir[] = "/mnt"; /* a file system of our own there, which ends with us */
 static pid_t lac;
 static int sock;
 static struct vd_chan chan;
 static struct {
-	unsigned starts, downs, ups, hidden;
+	unsigned starts, downs, ups;
 	unsigned frames;
 	uint8_t frame[64];
 	size_t frame_len;
@@ -99,15 +99,6 @@ static void on_socket(void *arg, unsigned events)
 	ssize_t n = recvfrom(sock, d.p + 8, 1700, MSG_DONTWAIT, (struct sockaddr *)&ss, &ss_len);
 	if (n < 0 || !vd_sa_from_sockaddr((struct sockaddr *)&ss, &from))
 		return;
-	struct vd_rd r;
-	vd_rd_init(&r, d.p + 8, (size_t)n);
-	if (vd_rd_peek(&r) & 0x80 && vd_rd_take(&r, L2TP_HEADER))
-		while (vd_rd_left(&r)) {
-			uint16_t bits = vd_rd_u16(&r);
-			got.hidden += (bits & L2TP_AVP_H) != 0;
-			if ((bits & L2TP_AVP_LEN) < 6 || !vd_rd_take(&r, (bits & L2TP_AVP_LEN) - 2u))
-				break;
-		}
 	d.len = (size_t)n + 8;
 	vd_wr_init(&w, d.p, 8);
 	vd_wr_u16(&w, from.port);
@@ -299,7 +290,7 @@ static void quiet(void *arg, enum vd_log_level level, const char *line)
 		fprintf(stderr, "%s\n", line);
 }
 
-static void dial(const char *yaml, const char *lac_options, bool hides)
+static void dial(const char *yaml, const char *lac_options)
 {
 	static const struct vd_plugin *const plugins[] = { &l2tp_LTX_vd_plugin, NULL };
 	static const uint8_t lcp[] = { 0xff, 0x03, 0xc0, 0x21, 1, 1, 0, 4 };
@@ -358,7 +349,6 @@ static void dial(const char *yaml, const char *lac_options, bool hides)
 	ck_assert_msg(wait_for(frame_went), "the frame did not arrive at pppd");
 	ck_assert_uint_eq(got.downs, 0);
 	ck_assert_uint_eq(got.starts, 1);
-	ck_assert_int_eq(got.hidden > 0, hides);
 
 	vd_host_stop(host);
 	ck_assert_msg(wait_for(peer_closed), "xl2tpd: did not hear our StopCCN");
@@ -382,16 +372,15 @@ static void dial(const char *yaml, const char *lac_options, bool hides)
 	vd_loop_ev_fini();
 }
 
-/* Plain; with tunnel authentication both ways; and with its AVPs hidden on top of that. */
+/* Plainly, and with tunnel authentication both ways. */
 START_TEST(dials_in)
 {
-	static const struct { const char *yaml, *lac; bool hides; } how[] = {
-		{ "{}", "", false },
-		{ "{l2tp: {secret: !env VD_TEST_L2TP_SECRET}}", "challenge = yes\n", false },
-		{ "{l2tp: {secret: !env VD_TEST_L2TP_SECRET}}", "challenge = yes\nhidden bit = yes\n", true },
+	static const struct { const char *yaml, *lac; } how[] = {
+		{ "{}", "" },
+		{ "{l2tp: {secret: !env VD_TEST_L2TP_SECRET}}", "challenge = yes\n" },
 	};
 	setenv("VD_TEST_L2TP_SECRET", SECRET, 1);
-	dial(how[_i].yaml, how[_i].lac, how[_i].hides);
+	dial(how[_i].yaml, how[_i].lac);
 }
 END_TEST
 
@@ -413,21 +402,20 @@ int main(void)
 		puts("SKIP: no namespaces can be made here, or ip is missing");
 		return 77;
 	}
-	if (!mkdtemp(dir)) {
-		perror("a folder below /tmp");
+	if (unshare(CLONE_NEWNS) < 0 || mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 ||
+	    mount("viaduct-l2tp", dir, "tmpfs", 0, "size=16m") < 0) {
+		perror("a file system for the test");
 		return 99;
 	}
 	Suite *s = suite_create("l2tp_xl2tpd");
 	TCase *t = tcase_create("dial");
 	tcase_set_timeout(t, 90);
 	tcase_add_checked_fixture(t, sweep, NULL);
-	tcase_add_loop_test(t, dials_in, 0, 3);
+	tcase_add_loop_test(t, dials_in, 0, 2);
 	suite_add_tcase(s, t);
 	SRunner *r = srunner_create(s);
 	srunner_run_all(r, CK_ENV);
 	int failed = srunner_ntests_failed(r);
 	srunner_free(r);
-	sweep();
-	rmdir(dir);
 	return failed ? 1 : 0;
 }
