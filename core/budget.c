@@ -11,10 +11,10 @@
 #define WAYS 8
 #define UNIT 1000 /* a bucket counts in thousandths, so that a rate per second is added per millisecond */
 
-/* Units per second, and at once. "Source" has to carry an office behind one NAT whose clients all return after an outage
- * (200 at once), "user" is one person with a few devices and typing errors, "daemon" keeps this work near a quarter of one
- * core: an exchange with a 2048-bit group costs about 0.6 ms, an RSA signature about as much, a password check little but
- * often a question to a server, and new state a few microseconds and some kilobytes. */
+/* Units per second, and at once. "Source" has to carry an office behind one NAT whose clients all return after an
+ * outage (200 at once), "user" is one person with a few devices and typing errors, "daemon" keeps this work near a
+ * quarter of one core: an exchange with a 2048-bit group costs about 0.6 ms, an RSA signature about as much, a password
+ * check little but often a question to a server, and new state a few microseconds and some kilobytes. */
 static const struct rate { uint32_t per_s, burst; } rates[3][VD_COST_MAX] = {
 	{ [VD_COST_DH] = { 50, 200 }, [VD_COST_SIGNATURE] = { 50, 200 }, [VD_COST_AUTH] = { 50, 200 },
 	  [VD_COST_STATE] = { 100, 400 } },

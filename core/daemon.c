@@ -286,7 +286,7 @@ static int start_all(struct vd_error *err)
 		return r;
 	if ((r = vd_priv_own(d.state_dir, user, err)) < 0 || (r = vd_priv_own(d.run_dir, user, err)) < 0)
 		return r;
-	if ((r = vd_loop_ev_init()) < 0 || (r = vd_bus_init()) < 0 || (r = vd_objects_init()) < 0 ||
+	if ((r = vd_bus_init()) < 0 || (r = vd_objects_init()) < 0 ||
 		(r = vd_sessions_init()) < 0 || (r = vd_keys_init()) < 0 || (r = vd_priv_init(d.state_dir)) < 0 ||
 		(r = vd_datapath_init()) < 0)
 		return vd_error_set(err, r, "cannot start: %s", strerror(-r));
@@ -347,6 +347,11 @@ int vd_daemon_main(int argc, char **argv)
 	if (r >= 0)
 		return r;
 	vd_log_set_level(d.verbose ? VD_LOG_DEBUG : VD_LOG_NOTICE);
+	/* First of all: the configuration wants randomness, and everybody the clock. */
+	if (vd_loop_ev_init() < 0) {
+		fputs("viaductd: cannot make an event loop\n", stderr);
+		return EXIT_FAILED;
+	}
 	r = load_configuration();
 	if (r != 0 || d.check)
 		return r ? r : d.status;

@@ -125,8 +125,8 @@ static int sign_with(struct sign_op *op, EVP_PKEY *pkey, const char *md, bool ps
 	return ok ? 0 : vd_error_set(&op->err, -EIO, "the signature %s could not be made with this private key", op->scheme);
 }
 
-/* On a pool thread. "RSA-SHA256", "RSA-PSS-SHA256", "ECDSA-SHA384" (in DER), or "RSA": PKCS #1 padding around the data as
- * they are, without a digest's name, as IKEv1 signs its hashes (RFC 2409 section 5.1). */
+/* On a pool thread. "RSA-SHA256", "RSA-PSS-SHA256", "ECDSA-SHA384" (in DER), or "RSA": PKCS #1 padding around the data
+ * as they are, without a digest's name, as IKEv1 signs its hashes (RFC 2409 section 5.1). */
 static int sign_run(struct vd_job *job)
 {
 	struct sign_op *op = VD_CONTAINER_OF(job, struct sign_op, job);

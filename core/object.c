@@ -12,6 +12,7 @@
 #include "core/id.h"
 #include "core/object.h"
 #include "core/session.h"
+#include "core/state.h"
 
 #define MAX_PEERS 20000 /* when the configuration does not say */
 #define SLOTS 256
@@ -656,4 +657,5 @@ void vd_objects_fini(void)
 	vd_table_fini(&reg.remotes);
 	vd_table_fini(&reg.chans);
 	memset(&reg, 0, sizeof(reg));
+	vd_state_fini();
 }

@@ -84,7 +84,8 @@ const struct vd_timeline *vd_timeline_find(char letter, uint64_t id);
 /* ---- registries ---- */
 /* Registers layer core.objects. After the loop and the bus, before plugins. */
 int vd_objects_init(void);
-/* Frees all records without posting anything. After the last plugin's fini. */
+/* Frees all records without posting anything, and forgets all layers. After vd_sessions_fini and the last plugin's
+ * fini, when the FIFO is empty. */
 void vd_objects_fini(void);
 
 /* Iteration in the order of ids: the first after id (0: from the start), NULL at the end. */

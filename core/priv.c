@@ -230,7 +230,8 @@ static void nft_run(const char *commands, struct vd_error *err)
 #endif
 }
 
-static int nft_commands(void *self, const char *commands, void (*done)(void *arg, const struct vd_error *err), void *arg)
+static int nft_commands(void *self, const char *commands,
+	void (*done)(void *arg, const struct vd_error *err), void *arg)
 {
 	struct answer *a = answer_new(arg);
 

@@ -6,16 +6,17 @@
 
 /* Registers priv/1. statedir keeps the journal of sysctls; what an earlier run could not restore is restored now. */
 int vd_priv_init(const char *statedir);
-/* Puts back every sysctl that was changed and is still as we set it, and empties the journal. At the clean end. What fails
- * is logged, and kept for the next start. */
+/* Puts back every sysctl that was changed and is still as we set it, and empties the journal. At the clean end. What
+ * fails is logged, and kept for the next start. */
 int vd_priv_restore(void);
 void vd_priv_fini(void);
 
 /* Becomes user, keeping exactly CAP_NET_ADMIN, CAP_NET_RAW and CAP_NET_BIND_SERVICE (permitted, effective, inheritable,
- * ambient), with no_new_privs and without core dumps. Started without root, it keeps these three where they were given as
- * ambient capabilities. Before any thread is created: capabilities belong to threads. */
+ * ambient), with no_new_privs and without core dumps. Started without root, it keeps these three where they were given
+ * as ambient capabilities. Before any thread is created: capabilities belong to threads. */
 int vd_priv_drop(const char *user, struct vd_error *err);
-/* Makes dir (mode 0750) where it is missing and gives it to user; before vd_priv_drop. Without root it stays as it is. */
+/* Makes dir (mode 0750) where it is missing and gives it to user; before vd_priv_drop. Without root it stays as it
+ * is. */
 int vd_priv_own(const char *dir, const char *user, struct vd_error *err);
 
 /* Netlink, synchronous (the kernel answers within the call). Idempotent: adding what is there and deleting what is gone

@@ -1,7 +1,5 @@
-/* How a session comes up, once for all protocols: authenticate, admit, address, routes, workers, up.
- * Numbers of steps as in the message sequences of ARCHITECTURE.md. */
+/* How a session comes up, once for all protocols: authenticate, admit, address, routes, workers, up. */
 #include <errno.h>
-#include <stdio.h>
 #include <string.h>
 #include <time.h>
 
@@ -96,7 +94,7 @@ int vd_session_authenticate(uint64_t session, struct vd_authenticate *request, u
 		return -ENOENT;
 	if (rec->step != VD_STEP_IDLE)
 		return -EBUSY;
-	/* PPP may authenticate again while the session is up; the authority's later word does not change the grant. */
+	/* The grant is settled once: nobody authenticates again below a session that has an address. */
 	if (rec->pub.state != VD_S_NEW && rec->pub.state != VD_S_AUTHENTICATING)
 		return -EINVAL;
 	node = vd_conf_at(rec->pub.conf, NULL, "realms");

@@ -3,7 +3,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <viaduct/log.h>
 #include <viaduct/loop.h>
 #include <viaduct/plugin.h>
 

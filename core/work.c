@@ -11,8 +11,8 @@
 #include <unistd.h>
 
 #define THREADS_MAX 2
-/* Waiting work of peers that proved nothing yet. At 1 ms each this is a quarter of a second: later answers would only meet
- * retransmissions. */
+/* Waiting work of peers that proved nothing yet. At 1 ms each this is a quarter of a second: later answers would only
+ * meet retransmissions. */
 #define NEW_MAX 256
 
 enum { JOB_IDLE, JOB_QUEUED_ESTABLISHED, JOB_QUEUED_NEW, JOB_RUNNING, JOB_ORPHANED, JOB_FINISHED };

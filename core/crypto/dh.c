@@ -87,8 +87,8 @@ const uint8_t *vd_dh_public(const struct vd_dh *dh, size_t *ret_len)
 	return dh->public_value;
 }
 
-/* base^x mod p into out, with leading zeros up to the length of the group. base is given as octets (the peer's value) or,
- * when NULL, is the generator 2. -EINVAL unless 1 < base < p - 1. */
+/* base^x mod p into out, with leading zeros up to the length of the group. base is given as octets (the peer's value)
+ * or, when NULL, is the generator 2. -EINVAL unless 1 < base < p - 1. */
 static int modp_power(const struct dh_modp *modp, const uint8_t *base, const BIGNUM *x, uint8_t *out)
 {
 	BIGNUM *p = BN_bin2bn(modp->p, (int)modp->len, NULL);

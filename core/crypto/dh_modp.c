@@ -1,5 +1,5 @@
-/* The primes of the MODP groups: constants, never computed or negotiated. All are safe primes (p = 2q + 1), the generator
- * 2 has order q, so a short exponent is as good as its length. */
+/* The primes of the MODP groups: constants, never computed or negotiated. All are safe primes (p = 2q + 1), the
+ * generator 2 has order q, so a short exponent is as good as its length. */
 #include "core/crypto/dh_modp.h"
 
 #include <viaduct/base.h>

@@ -14,6 +14,7 @@
 #include "core/plugin.h"
 #include "core/session.h"
 #include "core/state.h"
+#include "core/work.h"
 #include "plugins/ike/v1/v1.h"
 #include "tests/lib/fake.h"
 
@@ -41,6 +42,8 @@ static int dp_ike_send(void *self, const struct vd_path *path, const void *p, si
 	memcpy(world.sent[i].p, p, len);
 	world.sent[i].len = len;
 	world.sent_path[i] = *path;
+	if (world.wire != NULL)
+		world.wire(path, p, len);
 	return 0;
 }
 
@@ -231,6 +234,7 @@ void world_start(const char *yaml)
 	setenv("IKE_TEST_PSK_A", "correct horse battery", 1);
 	setenv("IKE_TEST_PSK_B", "tills and routers", 1);
 	fake_init(7);
+	vd_budget_reset();
 	ck_assert_int_eq(vd_objects_init(), 0);
 	fake_service("datapath/1", NULL, &datapath);
 	fake_service("esp/1", NULL, &esp);

@@ -24,6 +24,7 @@ struct world {
 	uint64_t chan, idle_ms;
 	const struct vd_esp_events *events;
 	void *events_arg;
+	void (*wire)(const struct vd_path *path, const void *p, size_t len); /* also told of what is sent */
 	bool hold_acks; /* install_in answers only when world_acks is called */
 };
 extern struct world world;

@@ -334,7 +334,6 @@ void fx_again(void)
 	fake_drain();
 	vd_sessions_fini();
 	vd_objects_fini();
-	vd_state_fini();
 	ck_assert_int_eq(vd_objects_init(), 0);
 	ck_assert_int_eq(vd_sessions_init(), 0);
 	fx.trace[0] = 0;
@@ -346,7 +345,6 @@ void fx_stop(void)
 	fake_drain();
 	vd_sessions_fini();
 	vd_objects_fini();
-	vd_state_fini();
 	fake_fini();
 	vd_conf_install(NULL);
 }
@@ -360,11 +358,12 @@ uint64_t fx_new(const char *connection)
 static void auth_done(void *arg, uint64_t session, const struct vd_answer *answer)
 {
 	(void)arg;
-	(void)session;
 	fx.n_done++;
 	fx.verdict = answer->verdict;
 	fx.err = answer->why;
 	trace("auth-done ");
+	if (fx.close_in_done)
+		vd_session_close(session, "closed inside done", true);
 }
 
 int fx_auth(uint64_t session, const char *user)
@@ -380,13 +379,14 @@ int fx_auth(uint64_t session, const char *user)
 static void configured(void *arg, uint64_t session, const char *stage, const struct vd_error *err)
 {
 	(void)arg;
-	(void)session;
 	fx.n_done++;
 	fx.failed = err;
 	if (err)
 		fx.err = *err;
 	vd_strcpy(fx.stage, sizeof(fx.stage), stage);
 	trace("configured ");
+	if (fx.close_in_done)
+		vd_session_close(session, "closed inside done", true);
 }
 
 int fx_configure(uint64_t session)
@@ -397,12 +397,13 @@ int fx_configure(uint64_t session)
 static void established(void *arg, uint64_t session, const struct vd_error *err)
 {
 	(void)arg;
-	(void)session;
 	fx.n_done++;
 	fx.failed = err;
 	if (err)
 		fx.err = *err;
 	trace("established ");
+	if (fx.close_in_done)
+		vd_session_close(session, "closed inside done", true);
 }
 
 int fx_establish(uint64_t session)

@@ -24,7 +24,7 @@ struct fx {
 	enum vd_verdict verdict;
 	struct vd_error err;
 	char stage[32];
-	bool failed, no_esp_gone;
+	bool failed, no_esp_gone, close_in_done; /* close_in_done: the owner ends the session from inside its callbacks */
 };
 extern struct fx fx;
 extern const struct vd_session_owner fx_owner;

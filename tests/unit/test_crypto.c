@@ -282,8 +282,8 @@ START_TEST(hmac_empty)
 }
 END_TEST
 
-/* RFC 3602 section 4 (AES-128), SP 800-38A F.2.3 and F.2.5 (AES-192, AES-256), SP 800-67 key with a chained second block
- * checked by another implementation (OpenSSL's command) for 3DES. */
+/* RFC 3602 section 4 (AES-128), SP 800-38A F.2.3 and F.2.5 (AES-192, AES-256), SP 800-67 key with a chained second
+ * block checked by another implementation (OpenSSL's command) for 3DES. */
 #define SP38A "6bc1bee22e409f96e93d7e117393172aae2d8a571e03ac9c9eb76fac45af8e5130c81c46a35ce411e5fbc1191a0a52ef" \
 	"f69f2445df4f9b17ad2b417be66c3710"
 #define IV16 "000102030405060708090a0b0c0d0e0f"

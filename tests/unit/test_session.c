@@ -286,6 +286,34 @@ START_TEST(closed_just_before_the_answer)
 }
 END_TEST
 
+/* The usual reaction of a protocol to a failure, and the rude one to a success. */
+START_TEST(closed_inside_done)
+{
+	uint64_t id;
+	bool fails = _i < (int)VD_ARRAY_SIZE(failures);
+
+	id = authenticated("staff", "alice");
+	if (fails)
+		*(enum fx_manner *)((char *)&fx + failures[_i].at) = failures[_i].manner;
+	fx.grant.routes_behind[0] = (struct vd_prefix){ vd_ip4(0x0a4d0000), 24 };
+	vd_session_find(id)->granted.routes_behind[0] = fx.grant.routes_behind[0];
+	fx.close_in_done = fails && strcmp(failures[_i].stage, "establish");
+	ck_assert_int_eq(fx_configure(id), 0);
+	fake_drain();
+	if (!fx.close_in_done) {
+		fx.close_in_done = true;
+		ck_assert_int_eq(fx_establish(id), 0);
+	}
+	fake_advance(20000);
+	ck_assert_ptr_null(vd_session_find(id));
+	ck_assert_uint_eq(fake_events(&vd_topic_session_down), 1);
+	ck_assert_uint_eq(fake_events(&vd_topic_session_gone), 1);
+	ck_assert_uint_eq(fx.sessions, 0);
+	ck_assert_uint_eq(fx.fibs, 0);
+	ck_assert_uint_eq(fx.n_closed, 0);
+}
+END_TEST
+
 START_TEST(workers_that_never_answer)
 {
 	uint64_t id = fx_up("staff", "alice");
@@ -453,6 +481,7 @@ int main(void)
 	tcase_add_loop_test(t, a_step_fails, 0, VD_ARRAY_SIZE(failures));
 	tcase_add_loop_test(t, closed_while_open, 0, VD_ARRAY_SIZE(open_steps));
 	tcase_add_loop_test(t, closed_just_before_the_answer, 0, 3);
+	tcase_add_loop_test(t, closed_inside_done, 0, VD_ARRAY_SIZE(failures) + 1);
 	tcase_add_loop_test(t, workers_that_never_answer, 0, 2);
 	tcase_add_test(t, replace);
 	tcase_add_test(t, refuse);

@@ -75,9 +75,23 @@ vm_end() { # FILE [SIGNAL] [TENTHS]: ends the process of a pid file; 1 when it h
 	return 1
 }
 
+vm_end_session() { # FILE: kills a process that leads a session of its own, with all its children
+	local pid i
+	pid=$(vm_pid "$1") && {
+		kill -KILL -- "-$pid" 2>/dev/null
+		for ((i = 0; i < 30; i++)); do
+			kill -0 -- "-$pid" 2>/dev/null || break
+			sleep 0.1
+		done
+	}
+	rm -f "$1"
+}
+
 # ---- namespaces ----
 vm_ns() { # NAME
-	ip netns add "$1" && ip -n "$1" link set lo up
+	# Without duplicate address detection a snapshot does not change by itself a second later.
+	ip netns add "$1" && ip netns exec "$1" sysctl -qw net.ipv6.conf.all.accept_dad=0 net.ipv6.conf.default.accept_dad=0 &&
+		ip -n "$1" link set lo up
 }
 vm_bridge() { # NAMESPACE ADDRESS
 	ip -n "$1" link add br0 type bridge forward_delay 0 && ip -n "$1" addr add "$2" dev br0 && ip -n "$1" link set br0 up
@@ -208,13 +222,9 @@ vm_exec() { # NAME SECONDS COMMANDS: runs them in the guest; 124 when it did not
 	return "$status"
 }
 vm_halt() { # NAME
-	local d=$VM_WORK/guests/$1 pid ns tap
-	pid=$(vm_pid "$d/pid") && {
-		# Asking it to power off takes longer and frees nothing more: its disk is the host's, read-only.
-		kill -KILL -- "-$pid" 2>/dev/null
-		kill -KILL "$pid" 2>/dev/null
-	}
-	rm -f "$d/pid"
+	local d=$VM_WORK/guests/$1 ns tap
+	# Asking it to power off takes longer and frees nothing more: its disk is the host's, read-only.
+	vm_end_session "$d/pid"
 	read -r _ ns _ < <(vm_guest_args "$1") || return 0
 	for tap in "t-$1" "t-${1}1"; do ip -n "$ns" link del "$tap" 2>/dev/null; done
 	return 0
@@ -364,6 +374,7 @@ vm_up() {
 }
 vm_down() {
 	local d ns
+	vm_end_session "$VM_WORK/case.pid"
 	for d in "$VM_WORK"/guests/*; do [ -e "$d/pid" ] && vm_halt "${d##*/}"; done
 	vm_end "$VM_WORK/gateway.pid" TERM 50
 	vm_end "$VM_WORK/site.pid" TERM 20

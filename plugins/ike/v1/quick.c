@@ -35,7 +35,9 @@ void ike_v1_quick_kill(struct ike_v1_quick *q)
 	vd_timer_stop(&q->timer);
 	vd_timer_stop(&q->resend);
 	ike_v1_dh_cancel(&q->dh);
-	if (q->state == IKE_V1_Q_INSTALL || q->state == IKE_V1_Q_WAIT_QM3)
+	if (q->v->silent)
+		;
+	else if (q->state == IKE_V1_Q_INSTALL || q->state == IKE_V1_Q_WAIT_QM3)
 		esp->remove_in(esp->self, q->chan, q->spi_in);
 	else if (q->state == IKE_V1_Q_DH && q->spi_in != 0)
 		esp->free_spi(esp->self, q->spi_in);

@@ -203,7 +203,7 @@ struct ike_v1 {
 	struct ike_v1_sa *buckets[IKE_V1_BUCKETS];
 	struct ike_v1_peer *peers;
 	struct vd_log_limit limit;
-	bool stopped;
+	bool stopped, silent; /* silent: a successor goes on with our SAs, so nobody is told to remove them */
 };
 
 /* ---- embryo.c ---- */

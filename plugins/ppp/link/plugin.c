@@ -10,7 +10,7 @@
 #include <stdlib.h>
 
 static const char *const provides[] = { "link/1", NULL };
-static const char *const needs[] = { "datapath/1", "ppp.auth/1", NULL };
+static const char *const needs[] = { "datapath/1", "ppp.auth/1", "tun/1", NULL };
 
 static const struct vd_opt schema[] = {
 	{ "ppp", VD_T_MAP, 0, NULL, NULL, "PPP with the clients; each option may also stand in a connection." },

@@ -1,0 +1,234 @@
+/* The stateless half of IKE: published key schedule vectors, payloads as hostile as can be, policies, identities. */
+#include <check.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "plugins/ike/lib/ident.h"
+#include "plugins/ike/lib/isakmp.h"
+#include "plugins/ike/lib/policy.h"
+#include "plugins/ike/lib/v1keys.h"
+#include "plugins/ike/lib/vendor.h"
+
+static size_t hex(const char *text, uint8_t *out, size_t size)
+{
+	int n = vd_unhex(text, out, size);
+
+	ck_assert_int_ge(n, 0);
+	return (size_t)n;
+}
+
+/* NIST CAVP for SP 800-135, ikev1_psk.rsp, SHA-1, g^xy of 256 bits, COUNT 0. */
+START_TEST(test_cavp_psk)
+{
+	uint8_t gxy[32], ni[8], nr[8], ci[8], cr[8], psk[1], skeyid[64], want[20];
+	struct ike_suite suite = { .encr = VD_ENCR_AES_CBC, .key_bits = 128, .hash = IKE_HASH_SHA1, .group = 14 };
+	struct ike_v1_keys keys;
+	size_t n;
+
+	hex("739003ba2c11c982946c65e26acf661fbf8ebb78011a9fead79efa12fe3e71cc", gxy, 32);
+	hex("75", psk, 1);
+	hex("b9a2d0e922dc66dd", ni, 8);
+	hex("2130166863b5ddef", nr, 8);
+	hex("83d374c30b3b5082", ci, 8);
+	hex("5afc0da06c728029", cr, 8);
+	struct vd_slice nonces[] = { { ni, 8 }, { nr, 8 } };
+	ck_assert_int_eq(vd_hmac("SHA1", psk, 1, nonces, 2, skeyid, &n), 0);
+	hex("62b04d112877e442fc3282fc37c076997718a0b9", want, 20);
+	ck_assert_int_eq(memcmp(skeyid, want, 20), 0);
+	ck_assert_int_eq(ike_v1_keys_derive(&keys, &suite, skeyid, 20, gxy, 32, ci, cr), 0);
+	hex("369e5aad1bdb5faf6a3d929d500cdc236710a9ab", want, 20);
+	ck_assert_int_eq(memcmp(keys.d, want, 20), 0);
+	hex("588e957d8d790d093b3a39f121473473af78e9bb", want, 20);
+	ck_assert_int_eq(memcmp(keys.a, want, 20), 0);
+	hex("cd74b0c048219db81384d3fda8f6cda51e398a2b", want, 20);
+	ck_assert_int_eq(memcmp(keys.e, want, 20), 0);
+	ck_assert_int_eq(memcmp(keys.key, want, 16), 0);
+}
+END_TEST
+
+START_TEST(test_suites)
+{
+	static const struct { const char *word; bool ike, good; } words[] = {
+		{ "aes256-sha256-modp2048", true, true }, { "3des-sha1-modp1024", true, true }, { "aes128-sha1-ecp256", true, true },
+		{ "aes256-sha256", true, false }, { "aes256gcm16-modp2048", true, false }, { "aes256-md5-modp1024", true, false },
+		{ "des-sha1-modp1024", true, false }, { "", true, false }, { "aes256-aes128-sha1-modp2048", true, false },
+		{ "aes256-sha1", false, true }, { "aes128gcm16", false, true }, { "aes256gcm16-sha256", false, false },
+		{ "aes256", false, false }, { "null-sha1", false, false }, { "aes256-sha1-modp2048", false, false },
+		{ "aes256-sha256-modp2048-aes256-sha256-modp2048-aes256", true, false },
+	};
+	struct ike_suite s;
+	char text[IKE_SUITE_TEXT];
+
+	for (unsigned i = 0; i < VD_ARRAY_SIZE(words); i++) {
+		struct vd_error err = { 0 };
+		int rc = ike_suite_parse(words[i].word, words[i].ike, &s, &err);
+
+		ck_assert_msg((rc == 0) == words[i].good, "%s: %s", words[i].word, err.text);
+		if (rc == 0)
+			ck_assert_str_eq(ike_suite_format(&s, text), words[i].word);
+		else
+			ck_assert_str_ne(err.text, "");
+	}
+}
+END_TEST
+
+START_TEST(test_policies)
+{
+	struct ike_policy p;
+	struct ike_suite weak = { .encr = VD_ENCR_3DES, .key_bits = 192, .hash = IKE_HASH_SHA1, .group = 2 };
+	struct vd_error err;
+
+	ck_assert_int_eq(ike_policy_load(NULL, "compatible", &p, &err), 0);
+	ck_assert(!ike_policy_allows(&p, &weak));
+	ck_assert(!ike_policy_allows_group(&p, 2));
+	ck_assert(ike_policy_allows_group(&p, 15));
+	ck_assert(!ike_policy_allows_group(&p, 1));
+	ck_assert_int_eq(ike_policy_load(NULL, "legacy", &p, &err), 0);
+	ck_assert(ike_policy_allows(&p, &weak));
+	ck_assert(ike_policy_allows_group(&p, 2));
+	ck_assert_int_eq(ike_policy_load(NULL, "modern", &p, &err), 0);
+	for (unsigned i = 0; i < p.n_ike; i++)
+		ck_assert(p.ike[i].hash != IKE_HASH_SHA1 && p.ike[i].encr != VD_ENCR_3DES);
+	ck_assert_int_eq(ike_policy_load(NULL, "nonsense", &p, &err), -ENOENT);
+}
+END_TEST
+
+static const uint8_t windows_sa[] = { 0, 0, 0, 1, 0, 0, 0, 1, 0, 0, 0, 48, 1, 1, 0, 1, 0, 0, 0, 40, 1, 1, 0, 0, 0x80, 1, 0, 7,
+	0x80, 14, 1, 0, 0x80, 2, 0, 2, 0x80, 4, 0, 20, 0x80, 3, 0, 1, 0x80, 11, 0, 1, 0, 12, 0, 4, 0, 0, 0x70, 0x80 };
+
+START_TEST(test_offers)
+{
+	struct ike_offers o;
+	struct ike_suite s;
+	uint8_t body[sizeof(windows_sa)];
+
+	ck_assert_int_eq(ike_offers_parse(1, windows_sa, sizeof(windows_sa), &o), 0);
+	ck_assert_uint_eq(o.n, 1);
+	ck_assert_uint_eq(o.v[0].life_seconds, 28800);
+	ck_assert(ike_suite_from_phase1(&o.v[0], &s));
+	ck_assert_uint_eq(s.group, 20);
+	/* Hostile: every octet takes every value of a few, every length; nothing but errors may come of it. */
+	for (size_t at = 0; at < sizeof(body); at++) {
+		for (unsigned k = 0; k < 256; k++) {
+			memcpy(body, windows_sa, sizeof(body));
+			body[at] = (uint8_t)k;
+			if (ike_offers_parse(1, body, sizeof(body), &o) == 0)
+				for (unsigned i = 0; i < o.n; i++) {
+					ck_assert_uint_le((size_t)o.v[i].at + o.v[i].len, sizeof(body));
+					(void)ike_suite_from_phase1(&o.v[i], &s);
+				}
+			(void)ike_offers_parse(2, body, sizeof(body), &o);
+		}
+		uint8_t *cut = malloc(at + 1);
+		memcpy(cut, windows_sa, at);
+		ck_assert_int_lt(ike_offers_parse(1, cut, at, &o), 0);
+		free(cut);
+	}
+	memcpy(body, windows_sa, sizeof(body));
+	body[3] = 2; /* another DOI */
+	ck_assert_int_eq(ike_offers_parse(1, body, sizeof(body), &o), -EPROTONOSUPPORT);
+}
+END_TEST
+
+START_TEST(test_offers_limits)
+{
+	static uint8_t body[8 + 8 + 255 * 8];
+	struct ike_offers o;
+	struct vd_wr w;
+
+	/* 255 empty transforms: more than are kept */
+	vd_wr_init(&w, body, sizeof(body));
+	vd_wr_u32(&w, 1), vd_wr_u32(&w, 1);
+	vd_wr_u16(&w, 0), vd_wr_u16(&w, 8 + 255 * 8);
+	vd_wr_u8(&w, 1), vd_wr_u8(&w, 1), vd_wr_u8(&w, 0), vd_wr_u8(&w, 255);
+	for (unsigned i = 0; i < 255; i++) {
+		vd_wr_u16(&w, i < 254 ? 0x0300 : 0), vd_wr_u16(&w, 8);
+		vd_wr_u32(&w, 0x01010000);
+	}
+	ck_assert(vd_wr_ok(&w));
+	ck_assert_int_eq(ike_offers_parse(1, body, w.len, &o), -E2BIG);
+	/* An ESP proposal that is to be used together with IPCOMP is none for us; one beside it is. */
+	static const uint8_t bundle[] = { 0, 0, 0, 1, 0, 0, 0, 1, 2, 0, 0, 28, 1, 3, 4, 1, 1, 2, 3, 4, 0, 0, 0, 16, 1, 12, 0, 0,
+		0x80, 4, 0, 2, 0x80, 5, 0, 2, 0, 0, 0, 22, 1, 4, 2, 1, 9, 9, 0, 0, 0, 12, 1, 2, 0, 0, 0x80, 4, 0, 2 };
+	ck_assert_int_eq(ike_offers_parse(2, bundle, sizeof(bundle), &o), 0);
+	ck_assert_uint_eq(o.n, 2);
+	ck_assert(!o.v[0].usable && !o.v[1].usable);
+}
+END_TEST
+
+START_TEST(test_chain)
+{
+	struct ike_chain chain;
+	uint8_t many[4 * 64];
+	static const uint8_t nested[] = { 13, 0, 0, 4, 13, 0, 0, 3, 0, 0, 0, 4 };
+
+	for (unsigned i = 0; i < 64; i++)
+		memcpy(many + 4 * i, "\x0d\x00\x00\x04", 4);
+	ck_assert_int_eq(ike_chain_parse(13, many, sizeof(many), &chain), -E2BIG);
+	ck_assert_int_eq(ike_chain_parse(13, nested, sizeof(nested), &chain), -EBADMSG);
+	ck_assert_int_eq(ike_chain_parse(13, nested, 3, &chain), -EBADMSG);
+	ck_assert_int_eq(ike_chain_parse(0, nested, 0, &chain), 0);
+	ck_assert_uint_eq(chain.n, 0);
+	ck_assert_ptr_null(ike_chain_find(&chain, 13, 0));
+}
+END_TEST
+
+START_TEST(test_identities)
+{
+	struct ike_ident id;
+
+	ck_assert_int_eq(ike_ident_parse((const uint8_t *)"\x01\x11\x06\xa5\xc0\xa8\x00\x05", 8, &id), 0);
+	ck_assert_str_eq(id.text, "192.168.0.5");
+	ck_assert_uint_eq(id.port, 1701);
+	ck_assert_int_eq(ike_ident_parse((const uint8_t *)"\x01\x11\x06\xa5\xc0\xa8\x00", 7, &id), -EBADMSG);
+	ck_assert_int_eq(ike_ident_parse((const uint8_t *)"\x02\x00\x00\x00host\x1b[2J", 12, &id), 0);
+	ck_assert_str_eq(id.text, "host?[2J");
+	ck_assert_int_eq(ike_ident_parse((const uint8_t *)"\x0b\x00\x00\x00" "ab", 6, &id), 0);
+	ck_assert_str_eq(id.text, "keyid:6162");
+	ck_assert_int_eq(ike_ident_parse((const uint8_t *)"\x09\x00\x00\x00\x30\x0f\x31\x0d\x30\x0b\x06\x03\x55\x04\x03\x0c\x04test", 21,
+		&id), 0);
+	ck_assert_str_eq(id.text, "CN=test");
+	ck_assert_int_eq(ike_ident_parse((const uint8_t *)"\x09\x00\x00\x00\x30\xff", 6, &id), -EBADMSG);
+	ck_assert_int_eq(ike_ident_parse((const uint8_t *)"\x63\x00\x00\x00", 4, &id), -EPROTONOSUPPORT);
+	ck_assert_int_eq(ike_ident_parse((const uint8_t *)"\x01\x00", 2, &id), -EBADMSG);
+}
+END_TEST
+
+START_TEST(test_vendors)
+{
+	uint8_t id[20];
+	uint32_t flags = 0;
+
+	ck_assert_uint_eq(ike_vendor_flag(ike_vendor_rfc3947, 16), IKE_V_RFC3947);
+	ck_assert_uint_eq(ike_vendor_flag(ike_vendor_rfc3947, 15), IKE_V_UNKNOWN);
+	ck_assert_uint_eq(ike_vendor_flag(ike_vendor_dpd, 16), IKE_V_DPD);
+	hex("1e2b516905991c7d7c96fcbfb587e46100000009", id, sizeof(id));
+	flags |= ike_vendor_flag(id, 20);
+	ck_assert_str_eq(ike_vendor_profile(flags), "windows");
+	hex("4df37928e9fc4fd1b3262170d515c662", id, sizeof(id));
+	ck_assert_str_eq(ike_vendor_profile(ike_vendor_flag(id, 16)), "apple");
+	ck_assert_str_eq(ike_vendor_profile(0), "generic");
+}
+END_TEST
+
+int main(void)
+{
+	Suite *s = suite_create("ike_lib");
+	TCase *t = tcase_create("lib");
+
+	tcase_add_test(t, test_cavp_psk);
+	tcase_add_test(t, test_suites);
+	tcase_add_test(t, test_policies);
+	tcase_add_test(t, test_offers);
+	tcase_add_test(t, test_offers_limits);
+	tcase_add_test(t, test_chain);
+	tcase_add_test(t, test_identities);
+	tcase_add_test(t, test_vendors);
+	suite_add_tcase(s, t);
+	SRunner *r = srunner_create(s);
+	srunner_run_all(r, CK_NORMAL);
+	int failed = srunner_ntests_failed(r);
+	srunner_free(r);
+	return failed ? 1 : 0;
+}

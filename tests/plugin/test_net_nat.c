@@ -1,0 +1,154 @@
+/* net_nat with the core's own priv/1 and real nftables, in a network namespace of the test's own. Skipped without
+ * root. */
+#include <config.h>
+
+#include "core/plugin.h"
+#include "core/priv.h"
+#include "tests/lib/fake.h"
+
+#include <viaduct/topics.h>
+
+#include <check.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+extern const struct vd_plugin net_nat_LTX_vd_plugin;
+
+/* The section that the pool plugin owns, so that connections can refer to it. */
+static const struct vd_opt pool_schema[] = {
+	{ "pools.*", VD_T_MAP, 0, NULL, NULL, "A pool." },
+	{ "pools.*.range", VD_T_RANGE, 0, NULL, NULL, "Its addresses." },
+	{ NULL },
+};
+static const struct vd_plugin pools = { .name = "test_pools", .schema = pool_schema };
+static const struct vd_plugin *const plugins[] = { &net_nat_LTX_vd_plugin, &pools, NULL };
+
+#define CONF(a, b) \
+	"pools:\n  pa: { range: 10.9.0.2-10.9.0.250 }\n  pb: { range: 10.8.0.0/24 }\n  pc: { range: \"2001:db8:9::/64\" }\n" \
+	"connections:\n" \
+	"  a: { accept: [l2tp], pool: pa, egress: " a " }\n" \
+	"  b: { accept: [l2tp], pool: pb }\n" \
+	"  c: { accept: [l2tp], pool: pc, egress: " b " }\n"
+
+static char dir[] = "/tmp/viaduct-test-nat-XXXXXX";
+static char listing[8192];
+
+static const char *output(const char *command)
+{
+	FILE *f = popen(command, "r");
+	size_t n;
+
+	ck_assert_ptr_nonnull(f);
+	n = fread(listing, 1, sizeof(listing) - 1, f);
+	listing[n] = '\0';
+	pclose(f);
+	return listing;
+}
+
+static void rules(const char *want, bool there)
+{
+	fake_drain();
+	output("nft list ruleset");
+	ck_assert_msg((strstr(listing, want) != NULL) == there, "%s \"%s\" in:\n%s", there ? "no" : "unexpected", want, listing);
+}
+
+static void pool(const struct vd_topic *topic, const char *name, const char *range)
+{
+	struct vd_pool_up facts = { 0 };
+
+	vd_strcpy(facts.pool, sizeof(facts.pool), name);
+	ck_assert(vd_range_parse(range, &facts.first, &facts.last));
+	facts.gateway = facts.first;
+	ck_assert_int_eq(vd_event_post(topic, &facts), 0);
+}
+
+static void setup(void)
+{
+	fake_init(6);
+	ck_assert_ptr_nonnull(mkdtemp(dir));
+	ck_assert_int_eq(unshare(CLONE_NEWNET), 0);
+	ck_assert_int_eq(vd_priv_init(dir), 0);
+	ck_assert_int_eq(system("sysctl -qw net.ipv4.ip_forward=0 net.ipv6.conf.all.forwarding=0"), 0);
+	fake_conf(CONF("masquerade", "none"), plugins, NULL);
+}
+
+static void teardown(void)
+{
+	char path[64];
+
+	ck_assert_int_eq(vd_priv_restore(), 0);
+	vd_priv_fini();
+	fake_fini();
+	fake_conf_fini();
+	snprintf(path, sizeof(path), "%s/sysctl.journal", dir);
+	ck_assert_int_ne(access(path, F_OK), 0);
+	rmdir(dir);
+}
+
+START_TEST(life)
+{
+	/* What a crashed run left, and what belongs to somebody else. */
+	ck_assert_int_eq(system("nft add table inet viaduct; nft add chain inet viaduct stale; nft add table inet theirs"), 0);
+	fake_plugin_start(&net_nat_LTX_vd_plugin);
+	rules("stale", false);
+	rules("table inet viaduct", false);
+
+	pool(&vd_topic_pool_up, "pb", "10.8.0.0/24"); /* not masqueraded: nothing to do */
+	rules("table inet viaduct", false);
+	ck_assert_str_eq(output("cat /proc/sys/net/ipv4/ip_forward"), "0\n");
+	pool(&vd_topic_pool_up, "pa", "10.9.0.2-10.9.0.250");
+	rules("ip saddr 10.9.0.2-10.9.0.250 masquerade", true);
+	rules("ip daddr 10.9.0.2-10.9.0.250 return", true);
+	rules("ip daddr 10.8.0.0", true); /* clients of one pool reach those of another with their own address */
+	rules("ip saddr 10.8.0.0", false);
+	rules("hook postrouting", true);
+	ck_assert_str_eq(output("cat /proc/sys/net/ipv4/ip_forward"), "1\n");
+	ck_assert_str_eq(output("cat /proc/sys/net/ipv6/conf/all/forwarding"), "0\n");
+
+	/* Reload: the other connection is masqueraded now, and IPv6 with it. */
+	pool(&vd_topic_pool_up, "pc", "2001:db8:9::/64");
+	fake_drain();
+	fake_conf(CONF("none", "masquerade"), plugins, NULL);
+	net_nat_LTX_vd_plugin.reload(vd_plugin_find("net_nat")->self);
+	rules("10.9.0.2-10.9.0.250 masquerade", false);
+	rules("ip6 saddr 2001:db8:9::", true);
+	ck_assert_str_eq(output("cat /proc/sys/net/ipv6/conf/all/forwarding"), "1\n");
+
+	pool(&vd_topic_pool_down, "pc", "2001:db8:9::/64");
+	rules("masquerade", false);
+	rules("table inet viaduct", false);
+	pool(&vd_topic_pool_up, "pc", "2001:db8:9::/64");
+	rules("masquerade", true);
+	fake_plugin_stop(&net_nat_LTX_vd_plugin);
+	rules("inet viaduct", false);
+	rules("table inet theirs", true);
+	ck_assert_int_eq(vd_priv_restore(), 0);
+	ck_assert_str_eq(output("cat /proc/sys/net/ipv4/ip_forward"), "0\n");
+	ck_assert_str_eq(output("cat /proc/sys/net/ipv6/conf/all/forwarding"), "0\n");
+}
+END_TEST
+
+int main(void)
+{
+	Suite *suite = suite_create("net_nat");
+	TCase *tc = tcase_create("namespace");
+	SRunner *runner;
+	int failed;
+
+	if (geteuid() != 0 || system("nft --version >/dev/null 2>&1") != 0) {
+		puts("skipped: needs root for a network namespace of its own, and the nft command");
+		return 77;
+	}
+	tcase_set_timeout(tc, 60);
+	tcase_add_checked_fixture(tc, setup, teardown);
+	tcase_add_test(tc, life);
+	suite_add_tcase(suite, tc);
+	runner = srunner_create(suite);
+	srunner_run_all(runner, CK_ENV);
+	failed = srunner_ntests_failed(runner);
+	srunner_free(runner);
+	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}

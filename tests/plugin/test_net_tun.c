@@ -1,0 +1,390 @@
+/* net_tun against doubles of priv/1 and datapath/1 that write down what they are asked; and covering a range. */
+#include "plugins/net/tun/cover.h"
+#include "tests/lib/fake.h"
+
+#include <viaduct/bytes.h>
+#include <viaduct/datapath.h>
+#include <viaduct/loop.h>
+#include <viaduct/priv.h>
+#include <viaduct/state.h>
+#include <viaduct/topics.h>
+
+#include <check.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+
+extern const struct vd_plugin net_tun_LTX_vd_plugin;
+static const struct vd_plugin *const plugins[] = { &net_tun_LTX_vd_plugin, NULL };
+
+static char said[65536];
+static int route_fails;
+
+static void say(const char *fmt, ...) VD_PRINTF(1, 2);
+static void say(const char *fmt, ...)
+{
+	size_t len = strlen(said);
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(said + len, sizeof(said) - len, fmt, ap);
+	va_end(ap);
+}
+
+struct later {
+	void (*done)(void *arg, const struct vd_error *err);
+	void *arg;
+	int code;
+};
+
+static void later_run(void *arg)
+{
+	struct later l = *(struct later *)arg;
+	struct vd_error err;
+
+	free(arg);
+	if (l.code)
+		vd_error_set(&err, l.code, "no");
+	l.done(l.arg, l.code ? &err : NULL);
+}
+
+static int later(void (*done)(void *arg, const struct vd_error *err), void *arg, int code)
+{
+	struct later *l = malloc(sizeof(*l));
+
+	*l = (struct later){ done, arg, code };
+	return vd_defer(later_run, l);
+}
+
+static struct {
+	void (*done)(void *arg, const int *fds, unsigned n, const char *name, const struct vd_error *err);
+	void *arg;
+} tun_asked;
+
+static int open_tun(void *self, const char *name, unsigned n, unsigned mtu, unsigned txqueuelen,
+	void (*done)(void *arg, const int *fds, unsigned n, const char *name, const struct vd_error *err), void *arg)
+{
+	(void)self;
+	ck_assert_uint_ge(txqueuelen, 64);
+	say("open_tun %s %u %u;", name, n, mtu);
+	tun_asked.done = done;
+	tun_asked.arg = arg;
+	return 0;
+}
+
+static void tun_opens(void)
+{
+	static const int fds[] = { 1001, 1002 };
+
+	tun_asked.done(tun_asked.arg, fds, 2, "viaduct0", NULL);
+	fake_drain();
+}
+
+static int address(void *self, bool add, const char *dev, const struct vd_prefix *prefix,
+	void (*done)(void *arg, const struct vd_error *err), void *arg)
+{
+	char text[VD_IP_TEXT];
+
+	(void)self;
+	say("%caddr %s %s;", add ? '+' : '-', dev, vd_prefix_format(prefix, text));
+	return later(done, arg, 0);
+}
+
+static int route(void *self, bool add, const char *dev, const struct vd_prefix *prefix,
+	void (*done)(void *arg, const struct vd_error *err), void *arg)
+{
+	char text[VD_IP_TEXT];
+
+	(void)self;
+	say("%croute %s %s;", add ? '+' : '-', dev, vd_prefix_format(prefix, text));
+	return later(done, arg, add ? route_fails : 0);
+}
+
+static int set_sysctl(void *self, const char *name, const char *value,
+	void (*done)(void *arg, const struct vd_error *err), void *arg)
+{
+	(void)self;
+	say("sysctl %s=%s;", name, value);
+	return later(done, arg, 0);
+}
+
+static const struct vd_priv_1 priv = { .open_tun = open_tun, .address = address, .route = route, .sysctl = set_sysctl };
+
+static unsigned workers(void *self)
+{
+	(void)self;
+	return 2;
+}
+
+static int tun_add(void *self, const char *name, const int *fds, unsigned n, unsigned mtu, void (*done)(void *arg),
+	void *arg)
+{
+	(void)self;
+	(void)done;
+	(void)arg;
+	ck_assert_int_eq(fds[0], 1001);
+	ck_assert_int_eq(fds[1], 1002);
+	say("tun_add %s %u %u;", name, n, mtu);
+	return 0;
+}
+
+static const struct vd_datapath_1 dp = { .workers = workers, .tun_add = tun_add };
+
+static void setup(void)
+{
+	fake_init(5);
+	fake_service("priv/1", NULL, &priv);
+	fake_service("datapath/1", NULL, &dp);
+	fake_conf("tun: { name: \"viaduct%d\", mtu: 1380 }\n", plugins, NULL);
+	said[0] = '\0';
+	route_fails = 0;
+	fake_plugin_start(&net_tun_LTX_vd_plugin);
+}
+
+static void teardown(void)
+{
+	fake_plugin_stop(&net_tun_LTX_vd_plugin);
+	fake_fini();
+	fake_conf_fini();
+}
+
+static void said_is(const char *want)
+{
+	fake_drain();
+	ck_assert_str_eq(said, want);
+	said[0] = '\0';
+}
+
+static struct vd_pool_up pool_of(const char *name, const char *range, const char *gateway)
+{
+	struct vd_pool_up pool = { 0 };
+
+	vd_strcpy(pool.pool, sizeof(pool.pool), name);
+	ck_assert(vd_range_parse(range, &pool.first, &pool.last));
+	ck_assert(vd_ip_parse(gateway, &pool.gateway));
+	return pool;
+}
+
+START_TEST(device_and_pools)
+{
+	struct vd_pool_up a = pool_of("a", "10.8.0.10-10.8.0.15", "10.8.0.1"), b = pool_of("b", "10.9.0.0/24", "10.8.0.1");
+
+	said_is("open_tun viaduct%d 2 1380;");
+	vd_event_post(&vd_topic_pool_up, &a); /* before the device is there */
+	said_is("");
+	tun_opens();
+	said_is("tun_add viaduct0 2 1380;sysctl net/ipv4/ip_forward=1;+addr viaduct0 10.8.0.1/32;"
+		"+route viaduct0 10.8.0.10/31;+route viaduct0 10.8.0.12/30;");
+	vd_event_post(&vd_topic_pool_up, &b);
+	said_is("sysctl net/ipv4/ip_forward=1;+addr viaduct0 10.8.0.1/32;+route viaduct0 10.9.0.0/24;");
+	vd_event_post(&vd_topic_pool_down, &a); /* the gateway's address is b's, too */
+	said_is("-route viaduct0 10.8.0.10/31;-route viaduct0 10.8.0.12/30;");
+	vd_event_post(&vd_topic_pool_down, &b);
+	said_is("-addr viaduct0 10.8.0.1/32;-route viaduct0 10.9.0.0/24;");
+	vd_event_post(&vd_topic_pool_down, &b); /* unknown by now */
+	said_is("");
+}
+END_TEST
+
+START_TEST(pool_v6)
+{
+	struct vd_pool_up a = pool_of("a", "2001:db8::/64", "2001:db8::1");
+
+	tun_opens();
+	said[0] = '\0';
+	vd_event_post(&vd_topic_pool_up, &a);
+	said_is("sysctl net/ipv6/conf/all/forwarding=1;+addr viaduct0 2001:db8::1/128;+route viaduct0 2001:db8::/64;");
+}
+END_TEST
+
+static enum vd_verdict verdict;
+static unsigned answers;
+
+static void on_answer(void *arg, const struct vd_answer *answer)
+{
+	(void)arg;
+	verdict = answer->verdict;
+	answers++;
+}
+
+static uint64_t ask(uint64_t session, const char *prefix)
+{
+	const struct vd_request_opts opts = { .mode = VD_FIRST, .session = session };
+	struct vd_route_add want = { .session = session };
+
+	ck_assert(vd_prefix_parse(prefix, &want.prefix));
+	return vd_request(&vd_topic_route_add, &want, &opts, on_answer, NULL);
+}
+
+static size_t export(uint8_t *room, size_t size)
+{
+	struct vd_error err = { 0 };
+	struct vd_wr w;
+
+	vd_wr_init(&w, room, size);
+	ck_assert_msg(vd_state_export(&w, &err) == 0, "%s", err.text);
+	return w.len;
+}
+
+/* Export, a fresh plugin, import, export again: the same octets. */
+static void round_trip(void)
+{
+	uint8_t before[1024], after[1024];
+	size_t len = export(before, sizeof(before));
+	struct vd_error err = { 0 };
+	struct vd_rd r;
+
+	fake_plugin_stop(&net_tun_LTX_vd_plugin);
+	fake_plugin_start(&net_tun_LTX_vd_plugin);
+	tun_opens();
+	vd_rd_init(&r, before, len);
+	ck_assert_msg(vd_state_import(&r, VD_IMPORT_SAME, &err) == 0, "%s", err.text);
+	ck_assert_uint_eq(export(after, sizeof(after)), len);
+	ck_assert_mem_eq(after, before, len);
+	fake_drain();
+	said[0] = '\0';
+}
+
+START_TEST(routes)
+{
+	struct vd_session_gone gone = { 7 };
+
+	tun_opens();
+	said[0] = '\0';
+	ask(7, "10.77.0.0/24");
+	said_is("+route viaduct0 10.77.0.0/24;");
+	ck_assert_int_eq(verdict, VD_ACCEPT);
+	round_trip();
+	ask(7, "2001:db8:77::/48");
+	said_is("+route viaduct0 2001:db8:77::/48;");
+	round_trip();
+	ask(8, "10.77.0.0/24"); /* taken */
+	said_is("");
+	ck_assert_int_eq(verdict, VD_REJECT);
+	ask(8, "10.78.0.0/24");
+	said_is("+route viaduct0 10.78.0.0/24;");
+	route_fails = -EEXIST;
+	ask(8, "10.79.0.0/24");
+	said_is("+route viaduct0 10.79.0.0/24;");
+	ck_assert_int_eq(verdict, VD_REJECT);
+	route_fails = 0;
+	ck_assert_uint_eq(answers, 5);
+	round_trip();
+	vd_event_post(&vd_topic_session_gone, &gone);
+	said_is("-route viaduct0 10.77.0.0/24;-route viaduct0 2001:db8:77::/48;");
+	round_trip();
+	ask(9, "10.77.0.0/24"); /* free again */
+	said_is("+route viaduct0 10.77.0.0/24;");
+	ck_assert_int_eq(verdict, VD_ACCEPT);
+}
+END_TEST
+
+START_TEST(no_device)
+{
+	fake_drain();
+	ask(7, "10.77.0.0/24");
+	fake_drain();
+	ck_assert_uint_eq(answers, 1);
+	ck_assert_int_eq(verdict, VD_UNAVAILABLE);
+}
+END_TEST
+
+START_TEST(import_hostile)
+{
+	uint8_t good[1024], bad[1024];
+	struct vd_error err;
+	struct vd_rd r;
+	size_t len;
+
+	tun_opens();
+	ask(7, "10.77.0.0/24");
+	fake_drain();
+	len = export(good, sizeof(good));
+	for (size_t cut = 0; cut < len; cut++) {
+		int ret;
+
+		vd_rd_init(&r, good, cut);
+		ret = vd_state_import(&r, VD_IMPORT_SAME, &err);
+		if (cut > len - 18) /* inside our record, which is the last: a count, and one route of IPv4 */
+			ck_assert_int_lt(ret, 0);
+	}
+	for (size_t i = 0; i < len; i++) { /* any octet wrong: refused or taken, but never out of bounds */
+		memcpy(bad, good, len);
+		bad[i] ^= 0xff;
+		vd_rd_init(&r, bad, len);
+		vd_state_import(&r, VD_IMPORT_SAME, &err);
+	}
+}
+END_TEST
+
+/* Ranges and the only right answers. */
+static const struct { const char *range, *want; } covers[] = {
+	{ "10.0.0.0/8", "10.0.0.0/8 " },
+	{ "10.8.0.1-10.8.0.1", "10.8.0.1/32 " },
+	{ "10.8.0.1-10.8.0.2", "10.8.0.1/32 10.8.0.2/32 " },
+	{ "10.8.0.1-10.8.0.6", "10.8.0.1/32 10.8.0.2/31 10.8.0.4/31 10.8.0.6/32 " },
+	{ "0.0.0.0-255.255.255.255", "0.0.0.0/0 " },
+	{ "255.255.255.254-255.255.255.255", "255.255.255.254/31 " },
+	{ "10.8.0.255-10.8.1.0", "10.8.0.255/32 10.8.1.0/32 " },
+	{ "2001:db8::1-2001:db8::4", "2001:db8::1/128 2001:db8::2/127 2001:db8::4/128 " },
+	{ "::-ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff", "::/0 " },
+};
+
+START_TEST(cover)
+{
+	struct vd_prefix out[TUN_COVER_MAX];
+	struct vd_ip first, last;
+	char text[VD_IP_TEXT], all[1024] = "";
+	size_t n;
+
+	ck_assert(vd_range_parse(covers[_i].range, &first, &last));
+	n = tun_cover(&first, &last, out);
+	for (size_t i = 0; i < n; i++) {
+		vd_prefix_format(&out[i], text);
+		strcat(all, text);
+		if (!strchr(text, '/')) /* a host may be written without its length */
+			strcat(all, first.family == AF_INET ? "/32" : "/128");
+		strcat(all, " ");
+	}
+	ck_assert_str_eq(all, covers[_i].want);
+}
+END_TEST
+
+START_TEST(cover_worst)
+{
+	struct vd_prefix out[TUN_COVER_MAX];
+	struct vd_ip first, last;
+
+	ck_assert(vd_ip_parse("::1", &first) && vd_ip_parse("ffff:ffff:ffff:ffff:ffff:ffff:ffff:fffe", &last));
+	ck_assert_uint_eq(tun_cover(&first, &last, out), 254);
+	ck_assert_uint_eq(tun_cover(&last, &first, out), 0);
+	first = vd_ip4(1);
+	ck_assert_uint_eq(tun_cover(&first, &last, out), 0);
+}
+END_TEST
+
+int main(void)
+{
+	Suite *suite = suite_create("net_tun");
+	TCase *tc = tcase_create("plugin"), *pure = tcase_create("cover");
+	SRunner *runner;
+	int failed;
+
+	tcase_add_checked_fixture(tc, setup, teardown);
+	tcase_add_test(tc, device_and_pools);
+	tcase_add_test(tc, pool_v6);
+	tcase_add_test(tc, routes);
+	tcase_add_test(tc, no_device);
+	tcase_add_test(tc, import_hostile);
+	suite_add_tcase(suite, tc);
+	tcase_add_loop_test(pure, cover, 0, VD_ARRAY_SIZE(covers));
+	tcase_add_test(pure, cover_worst);
+	suite_add_tcase(suite, pure);
+	runner = srunner_create(suite);
+	srunner_run_all(runner, CK_ENV);
+	failed = srunner_ntests_failed(runner);
+	srunner_free(runner);
+	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}

@@ -1,0 +1,453 @@
+/* The control socket, over a real socket and the system's loop: every command, and readers and writers who mean harm.
+ * And viaductctl against it. */
+#include <check.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "core/control.h"
+#include "core/loop.h"
+#include "tests/unit/session_fixture.h"
+
+static char dir[64], path[96];
+
+static void start(void)
+{
+	struct vd_error err;
+
+	fx_start();
+	ck_assert_int_eq(vd_loop_ev_init(), 0);
+	vd_strcpy(dir, sizeof(dir), "/tmp/vdctl-XXXXXX");
+	ck_assert_ptr_nonnull(mkdtemp(dir));
+	vd_format(path, sizeof(path), "%s/control.sock", dir);
+	vd_control_config_dir(dir);
+	ck_assert_msg(vd_control_start(path, &err) == 0, "%s", err.text);
+}
+
+static void stop(void)
+{
+	vd_control_stop();
+	ck_assert_int_ne(access(path, F_OK), 0);
+	ck_assert_int_eq(rmdir(dir), 0);
+	fx_stop();
+	vd_loop_ev_fini();
+}
+
+static int dial(void)
+{
+	struct sockaddr_un sa = { .sun_family = AF_UNIX };
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0);
+
+	vd_strcpy(sa.sun_path, sizeof(sa.sun_path), path);
+	ck_assert_int_eq(connect(fd, (struct sockaddr *)&sa, sizeof(sa)), 0);
+	return fd;
+}
+
+static void turn(void)
+{
+	for (int i = 0; i < 3; i++)
+		vd_loop_ev_once(1);
+}
+
+static void say(int fd, const char *text)
+{
+	ck_assert_int_eq(write(fd, text, strlen(text)), (ssize_t)strlen(text));
+}
+
+/* The next line within a bounded number of turns, as JSON; NULL when the connection ended. */
+static json_t *hear(int fd)
+{
+	static char line[1 << 20];
+	size_t n = 0;
+
+	for (int turns = 0; turns < 2000;) {
+		ssize_t got = read(fd, line + n, 1);
+
+		if (got == 0)
+			return NULL;
+		if (got < 0) {
+			turn();
+			turns++;
+			continue;
+		}
+		if (line[n++] == '\n')
+			return json_loadb(line, n, 0, NULL);
+		ck_assert_uint_lt(n, sizeof(line));
+	}
+	ck_abort_msg("no answer");
+	return NULL;
+}
+
+static json_t *asked(int fd, const char *command, const char *args)
+{
+	char line[512];
+
+	vd_format(line, sizeof(line), "{\"id\":7,\"command\":\"%s\",\"args\":%s}\n", command, args);
+	say(fd, line);
+	return hear(fd);
+}
+
+static void expect_error(json_t *reply, const char *text)
+{
+	const char *error = json_string_value(json_object_get(reply, "error"));
+
+	ck_assert(json_is_false(json_object_get(reply, "ok")));
+	ck_assert_ptr_nonnull(error);
+	ck_assert_msg(strstr(error, text) != NULL, "%s", error);
+	json_decref(reply);
+}
+
+START_TEST(commands_answer)
+{
+	static const struct {
+		const char *command, *args;
+	} all[] = { { "status", "{}" }, { "session.list", "{}" }, { "session.show", "{\"session\":\"alice\"}" },
+		{ "peer.list", "{}" }, { "connection.list", "{}" }, { "plugin.list", "{}" }, { "config.check", "{}" },
+		{ "config.show", "{\"defaults\":true}" }, { "counters", "{}" } };
+	int fd = dial();
+	json_t *r, *reply;
+	uint64_t id = fx_up("staff", "alice");
+	char text[VD_ID_BUF];
+
+	for (size_t i = 0; i < VD_ARRAY_SIZE(all); i++) {
+		r = asked(fd, all[i].command, all[i].args);
+		ck_assert_msg(json_is_true(json_object_get(r, "ok")), "%s", all[i].command);
+		ck_assert_int_eq(json_integer_value(json_object_get(r, "id")), 7);
+		json_decref(r);
+	}
+	reply = asked(fd, "session.show", "{\"session\":\"alice\"}");
+	r = json_array_get(json_object_get(reply, "result"), 0);
+	ck_assert_str_eq(json_string_value(json_object_get(json_object_get(r, "session"), "session")),
+		vd_id_format('s', id, text));
+	ck_assert_int_eq(json_integer_value(json_object_get(json_object_get(json_object_get(r, "session"), "counters"),
+		"packets_in")), 7);
+	ck_assert_str_eq(json_string_value(json_object_get(json_object_get(r, "lease"), "address")), "10.8.0.23");
+	ck_assert_str_eq(json_string_value(json_object_get(json_object_get(r, "peer"), "identity")), "phone");
+	ck_assert_uint_gt(json_array_size(json_object_get(r, "timeline")), 4);
+	json_decref(reply);
+	r = asked(fd, "counters", "{}");
+	ck_assert_int_eq(json_integer_value(json_object_get(json_object_get(r, "result"), "datapath.drop.replay")), 3);
+	json_decref(r);
+	r = asked(fd, "session.kill", "{\"session\":\"alice\"}");
+	ck_assert_uint_eq(json_array_size(json_object_get(r, "result")), 1);
+	json_decref(r);
+	turn();
+	ck_assert_ptr_null(vd_session_find(id));
+	expect_error(asked(fd, "session.show", "{\"session\":\"alice\"}"), "no session alice");
+	expect_error(asked(fd, "session.kill", "{}"), "which session");
+	expect_error(asked(fd, "plugin.info", "{\"plugin\":\"nope\"}"), "no plugin nope");
+	close(fd);
+}
+END_TEST
+
+START_TEST(bad_lines)
+{
+	int fd = dial();
+
+	say(fd, "hello\n");
+	expect_error(hear(fd), "not a request");
+	say(fd, "[1,2]\n\"x\"\n\n");
+	expect_error(hear(fd), "not a request");
+	expect_error(hear(fd), "not a request");
+	expect_error(hear(fd), "not a request");
+	say(fd, "{\"command\":\"no.such\"}\n");
+	expect_error(hear(fd), "no such command");
+	say(fd, "{\"command\":\"status\",\"args\":5}\n");
+	expect_error(hear(fd), "args must be");
+	say(fd, "{\"command\":\"status\",\"command\":\"status\"}\n");
+	expect_error(hear(fd), "not a request");
+	say(fd, "{\"command\":\"session.kill\",\"args\":{\"session\":{}}}\n");
+	expect_error(hear(fd), "which session");
+	/* Two requests in one write, and one in pieces: ids tell them apart. */
+	say(fd, "{\"id\":\"a\",\"command\":\"status\"}\n{\"id\":\"b\",\"command\":\"status\"}\n{\"id\":\"c\",");
+	for (const char *id = "ab"; *id; id++) {
+		json_t *r = hear(fd);
+
+		ck_assert_int_eq(json_string_value(json_object_get(r, "id"))[0], *id);
+		json_decref(r);
+	}
+	say(fd, "\"command\":\"status\"}\n");
+	json_decref(hear(fd));
+	close(fd);
+	turn();
+}
+END_TEST
+
+START_TEST(huge_line)
+{
+	static char junk[70000];
+	int fd = dial(), other = dial();
+	size_t sent = 0;
+
+	memset(junk, 'x', sizeof(junk));
+	for (int i = 0; i < 100 && sent < sizeof(junk); i++) {
+		ssize_t n = send(fd, junk + sent, sizeof(junk) - sent, MSG_NOSIGNAL);
+
+		sent += n > 0 ? (size_t)n : 0;
+		turn();
+	}
+	expect_error(hear(fd), "65535");
+	ck_assert_ptr_null(hear(fd));
+	json_decref(asked(other, "status", "{}")); /* others are served */
+	close(fd);
+	close(other);
+}
+END_TEST
+
+START_TEST(gone_in_the_middle)
+{
+	int fd;
+
+	fx_up("staff", "alice");
+	for (int i = 0; i < 5; i++) {
+		fd = dial();
+		say(fd, "{\"command\":\"session.show\",\"args\":{\"session\":\"alice\"}}\n{\"command\":");
+		if (i % 2)
+			turn();
+		close(fd);
+		turn();
+	}
+	fd = dial();
+	say(fd, "{\"command\":\"bus.tail\"}\n");
+	json_decref(hear(fd));
+	close(fd);
+	fx_up("many", "bob"); /* events for a reader that has gone */
+	turn();
+	fd = dial();
+	json_decref(asked(fd, "status", "{}"));
+	close(fd);
+}
+END_TEST
+
+START_TEST(too_many_connections)
+{
+	int fd[40];
+	unsigned refused = 0;
+
+	for (size_t i = 0; i < VD_ARRAY_SIZE(fd); i++) {
+		fd[i] = dial();
+		turn();
+	}
+	for (size_t i = 0; i < VD_ARRAY_SIZE(fd); i++) {
+		char buf[256];
+
+		refused += read(fd[i], buf, sizeof(buf)) > 0;
+		close(fd[i]);
+	}
+	ck_assert_uint_eq(refused, 8);
+	turn();
+	fd[0] = dial();
+	json_decref(asked(fd[0], "status", "{}"));
+	close(fd[0]);
+}
+END_TEST
+
+START_TEST(tail_streams_and_drops)
+{
+	int fd = dial(), slow = dial();
+	json_t *r;
+	bool lost = false;
+	struct vd_setup_failed event = { .peer = 1 };
+
+	say(fd, "{\"id\":1,\"command\":\"bus.tail\",\"args\":{\"topics\":[\"session_new\"]}}\n");
+	json_decref(hear(fd));
+	say(slow, "{\"id\":2,\"command\":\"bus.tail\"}\n");
+	json_decref(hear(slow));
+	fx_new("staff");
+	r = hear(fd);
+	ck_assert_str_eq(json_string_value(json_object_get(r, "topic")), "session_new");
+	ck_assert_str_eq(json_string_value(json_object_get(json_object_get(r, "data"), "connection")), "staff");
+	json_decref(r);
+	memset(event.text, 'x', sizeof(event.text) - 1);
+	for (int i = 0; i < 3000; i++) {
+		vd_event_post(&vd_topic_setup_failed, &event);
+		if (i % 100 == 0)
+			turn();
+	}
+	/* It reads at last: after what was kept it hears how many it missed. */
+	for (int i = 0; i < 3000 && !lost; i++) {
+		vd_event_post(&vd_topic_setup_failed, &event);
+		r = hear(slow);
+		lost = json_integer_value(json_object_get(r, "lost")) > 0;
+		json_decref(r);
+	}
+	ck_assert(lost);
+	fx_new("staff"); /* the other one is as before */
+	r = hear(fd);
+	ck_assert_str_eq(json_string_value(json_object_get(r, "topic")), "session_new");
+	json_decref(r);
+	close(fd);
+	close(slow);
+	turn();
+}
+END_TEST
+
+START_TEST(who_may)
+{
+	gid_t groups[] = { 5, 77 };
+
+	ck_assert(vd_control_allowed(0, 9, NULL, 0, (gid_t)-1));
+	ck_assert(vd_control_allowed(geteuid(), 9, NULL, 0, (gid_t)-1));
+	ck_assert(vd_control_allowed(4242, 77, NULL, 0, 77));
+	ck_assert(vd_control_allowed(4242, 9, groups, 2, 77));
+	ck_assert(!vd_control_allowed(4242, 9, groups, 2, 78));
+	ck_assert(!vd_control_allowed(4242, 9, groups, 2, (gid_t)-1));
+	ck_assert(!vd_control_allowed(4242, (gid_t)-1, groups, 2, (gid_t)-1));
+}
+END_TEST
+
+START_TEST(socket_in_use_or_left)
+{
+	struct vd_error err;
+	struct sockaddr_un sa = { .sun_family = AF_UNIX };
+	int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+
+	vd_control_stop();
+	vd_strcpy(sa.sun_path, sizeof(sa.sun_path), path);
+	ck_assert_int_eq(bind(fd, (struct sockaddr *)&sa, sizeof(sa)), 0);
+	ck_assert_int_eq(listen(fd, 1), 0);
+	ck_assert_int_eq(vd_control_start(path, &err), -EADDRINUSE);
+	ck_assert_ptr_nonnull(strstr(err.text, "another viaductd"));
+	close(fd); /* killed: the file stays */
+	ck_assert_int_eq(access(path, F_OK), 0);
+	ck_assert_int_eq(vd_control_start(path, &err), 0);
+	json_decref(asked(fd = dial(), "status", "{}"));
+	close(fd);
+}
+END_TEST
+
+/* ---- viaductctl, against this very daemon ---- */
+static char printed[65536];
+
+/* Runs it while the loop turns; returns its exit status, or -1 when there was none. The status comes as the last line,
+ * because libev reaps the children of a process that uses its default loop. */
+static int ctl(const char *arguments)
+{
+	char command[512];
+	FILE *p;
+	size_t n = 0;
+	char *last;
+	int fd, status = -1;
+
+	vd_format(command, sizeof(command), "%s/tools/viaductctl --socket %s %s 2>&1; echo \"exit $?\"", VD_TEST_BUILDDIR, path, arguments);
+	p = popen(command, "r");
+	ck_assert_ptr_nonnull(p);
+	fd = fileno(p);
+	fcntl(fd, F_SETFL, O_NONBLOCK);
+	for (;;) {
+		ssize_t got = read(fd, printed + n, sizeof(printed) - 1 - n);
+
+		if (got == 0)
+			break;
+		if (got > 0)
+			n += (size_t)got;
+		else
+			turn();
+	}
+	printed[n] = 0;
+	pclose(p);
+	last = strstr(printed, "exit ");
+	if (last) {
+		status = atoi(last + 5);
+		*last = 0;
+	}
+	return status;
+}
+
+START_TEST(tables)
+{
+	uint64_t id = fx_up("staff", "alice");
+	char text[VD_ID_BUF], arguments[64];
+
+	ck_assert_int_eq(ctl("session list"), 0);
+	ck_assert_ptr_eq(strstr(printed, "ID "), printed);
+	ck_assert_ptr_nonnull(strstr(printed, "alice  up     10.8.0.23  203.0.113.5:4500  staff"));
+	ck_assert_ptr_null(strchr(printed, '\033')); /* not a terminal */
+	vd_format(arguments, sizeof(arguments), "session show %s", vd_id_format('s', id, text));
+	ck_assert_int_eq(ctl(arguments), 0);
+	ck_assert_ptr_nonnull(strstr(printed, "  identity    phone"));
+	ck_assert_ptr_nonnull(strstr(printed, "Timeline"));
+	ck_assert_ptr_nonnull(strstr(printed, "User          alice"));
+	ck_assert_int_eq(ctl("session show alice"), 0);
+	ck_assert_int_eq(ctl("peer list"), 0);
+	ck_assert_ptr_nonnull(strstr(printed, "203.0.113.5:4500"));
+	ck_assert_int_eq(ctl("connection list"), 0);
+	ck_assert_ptr_nonnull(strstr(printed, "users/local"));
+	ck_assert_int_eq(ctl("status"), 0);
+	ck_assert_ptr_nonnull(strstr(printed, "Sessions      1"));
+	ck_assert_int_eq(ctl("plugin list"), 0);
+	ck_assert_int_eq(ctl("counters"), 0);
+	ck_assert_ptr_nonnull(strstr(printed, "datapath.drop.replay"));
+	ck_assert_int_eq(ctl("config show"), 0);
+	ck_assert_ptr_nonnull(strstr(printed, "second_login: refuse"));
+	ck_assert_int_eq(ctl("--json session list"), 0);
+	ck_assert_ptr_nonnull(strstr(printed, "\"user\": \"alice\""));
+	ck_assert_int_eq(ctl("config check"), 1); /* the folder is empty */
+	ck_assert_int_eq(ctl("session kill alice"), 0);
+	ck_assert_ptr_nonnull(strstr(printed, "is being closed"));
+	turn();
+	ck_assert_int_eq(ctl("session list"), 0);
+	ck_assert_str_eq(printed, "no sessions\n");
+}
+END_TEST
+
+START_TEST(steering_the_terminal)
+{
+	fx_up("staff", "al\033[31mice");
+	ck_assert_int_eq(ctl("session list"), 0);
+	ck_assert_ptr_null(strchr(printed, '\033'));
+	ck_assert_ptr_nonnull(strstr(printed, "al?[31mice"));
+	fx_up("staff", "bad\xff\xfe");
+	ck_assert_int_eq(ctl("session list"), 0);
+	ck_assert_ptr_nonnull(strstr(printed, "626164fffe"));
+}
+END_TEST
+
+START_TEST(usage)
+{
+	static const char *const wrong[] = { "", "nonsense", "session", "session frob", "session show", "status now",
+		"--frob status", "session show a b", "--socket" };
+
+	for (size_t i = 0; i < VD_ARRAY_SIZE(wrong); i++)
+		ck_assert_msg(ctl(wrong[i]) == 2, "%s: %s", wrong[i], printed);
+	ck_assert_int_eq(ctl("session show nobody"), 1);
+	ck_assert_ptr_nonnull(strstr(printed, "viaductctl: no session nobody"));
+	ck_assert_int_eq(ctl("--socket /nonexistent status"), 1);
+	ck_assert_ptr_nonnull(strstr(printed, "is viaductd running?"));
+	ck_assert_int_eq(ctl("--help"), 0);
+	ck_assert_ptr_nonnull(strstr(printed, "session show ID|USER"));
+}
+END_TEST
+
+int main(void)
+{
+	Suite *s = suite_create("control");
+	TCase *t = tcase_create("socket");
+	SRunner *r;
+	int failed;
+
+	tcase_add_checked_fixture(t, start, stop);
+	tcase_set_timeout(t, 60);
+	tcase_add_test(t, commands_answer);
+	tcase_add_test(t, bad_lines);
+	tcase_add_test(t, huge_line);
+	tcase_add_test(t, gone_in_the_middle);
+	tcase_add_test(t, too_many_connections);
+	tcase_add_test(t, tail_streams_and_drops);
+	tcase_add_test(t, who_may);
+	tcase_add_test(t, socket_in_use_or_left);
+	tcase_add_test(t, tables);
+	tcase_add_test(t, steering_the_terminal);
+	tcase_add_test(t, usage);
+	suite_add_tcase(s, t);
+	r = srunner_create(s);
+	srunner_run_all(r, CK_NORMAL);
+	failed = srunner_ntests_failed(r);
+	srunner_free(r);
+	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}

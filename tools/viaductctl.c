@@ -1,0 +1,541 @@
+/* viaductctl: asks a running viaductd through its control socket. Tables for people, JSON for programs. */
+#include <errno.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <jansson.h>
+
+#ifndef VD_RUNSTATEDIR
+#define VD_RUNSTATEDIR "/run/viaduct"
+#endif
+
+#define EXIT_USAGE 2
+#define COLUMNS_MAX 12
+#define BOLD "\033[1m"
+#define RED "\033[31m"
+#define GREEN "\033[32m"
+#define PLAIN "\033[0m"
+
+static struct {
+	const char *socket;
+	bool json, color;
+} opt = { .socket = VD_RUNSTATEDIR "/control.sock" };
+
+static int fail(int status, const char *fmt, ...)
+{
+	va_list ap;
+
+	fputs("viaductctl: ", stderr);
+	va_start(ap, fmt);
+	vfprintf(stderr, fmt, ap);
+	va_end(ap);
+	fputc('\n', stderr);
+	return status;
+}
+
+static const char *color(const char *code)
+{
+	return opt.color ? code : "";
+}
+
+/* ---- tables ---- */
+/* Text from the network must not steer the terminal. */
+static void put_clean(const char *text, size_t width)
+{
+	size_t n = 0;
+
+	for (; *text; text++) {
+		unsigned char c = (unsigned char)*text;
+
+		putchar(c < 0x20 || c == 0x7f ? '?' : c);
+		n += (c & 0xc0) != 0x80; /* UTF-8: one column per character */
+	}
+	for (; n < width; n++)
+		putchar(' ');
+}
+
+static size_t columns_of(const char *text)
+{
+	size_t n = 0;
+
+	for (; *text; text++)
+		n += ((unsigned char)*text & 0xc0) != 0x80;
+	return n;
+}
+
+static void octets(json_int_t n, char *out, size_t size)
+{
+	static const char units[] = "BKMGTP";
+	double v = (double)n;
+	size_t u = 0;
+
+	for (; v >= 1000 && units[u + 1]; u++)
+		v /= 1000;
+	if (u)
+		snprintf(out, size, "%.1f%c", v, units[u]);
+	else
+		snprintf(out, size, "%d", (int)n);
+}
+
+static void duration(json_int_t s, char *out, size_t size)
+{
+	if (s >= 86400)
+		snprintf(out, size, "%dd %dh", (int)(s / 86400), (int)(s / 3600 % 24));
+	else if (s >= 3600)
+		snprintf(out, size, "%dh %dm", (int)(s / 3600), (int)(s / 60 % 60));
+	else if (s >= 60)
+		snprintf(out, size, "%dm %ds", (int)(s / 60), (int)(s % 60));
+	else
+		snprintf(out, size, "%ds", (int)s);
+}
+
+struct column {
+	const char *title, *key; /* "counters/octets_in" goes into an inner object */
+	enum { AS_IS, AS_OCTETS, AS_DURATION, AS_YES } how;
+};
+
+static const json_t *at(const json_t *row, const char *key)
+{
+	const char *slash = strchr(key, '/');
+	char first[64];
+
+	if (!slash)
+		return json_object_get(row, key);
+	snprintf(first, sizeof(first), "%.*s", (int)(slash - key), key);
+	return at(json_object_get(row, first), slash + 1);
+}
+
+static void cell(const json_t *row, const struct column *c, char *out, size_t size)
+{
+	const json_t *v = at(row, c->key);
+
+	if (json_is_integer(v) && c->how == AS_OCTETS)
+		octets(json_integer_value(v), out, size);
+	else if (json_is_integer(v) && c->how == AS_DURATION)
+		duration(json_integer_value(v), out, size);
+	else if (json_is_integer(v))
+		snprintf(out, size, "%lld", (long long)json_integer_value(v));
+	else if (json_is_boolean(v))
+		snprintf(out, size, "%s", json_is_true(v) ? "yes" : "no");
+	else
+		snprintf(out, size, "%s", json_string_length(v) ? json_string_value(v) : "-");
+}
+
+/* Aligned columns; the last one is not padded. Columns end with a NULL title. */
+static void table(const json_t *rows, const struct column *columns, const char *nothing)
+{
+	size_t width[COLUMNS_MAX] = { 0 }, i, n = 0;
+	const json_t *row;
+	char text[600];
+
+	if (!json_array_size(rows)) {
+		puts(nothing);
+		return;
+	}
+	for (; columns[n].title && n < COLUMNS_MAX; n++)
+		width[n] = strlen(columns[n].title);
+	json_array_foreach(rows, i, row) {
+		for (size_t k = 0; k < n; k++) {
+			cell(row, &columns[k], text, sizeof(text));
+			width[k] = columns_of(text) > width[k] ? columns_of(text) : width[k];
+		}
+	}
+	fputs(color(BOLD), stdout);
+	for (size_t k = 0; k < n; k++)
+		put_clean(columns[k].title, k + 1 < n ? width[k] + 2 : 0);
+	printf("%s\n", color(PLAIN));
+	json_array_foreach(rows, i, row) {
+		for (size_t k = 0; k < n; k++) {
+			cell(row, &columns[k], text, sizeof(text));
+			put_clean(text, k + 1 < n ? width[k] + 2 : 0);
+		}
+		putchar('\n');
+	}
+}
+
+/* One value per line, for one object. */
+static void facts(const json_t *object, const struct column *columns)
+{
+	char text[600];
+
+	for (; columns->title; columns++) {
+		cell(object, columns, text, sizeof(text));
+		fputs(color(BOLD), stdout);
+		put_clean(columns->title, 14);
+		fputs(color(PLAIN), stdout);
+		put_clean(text, 0);
+		putchar('\n');
+	}
+}
+
+/* ---- what each command prints ---- */
+static int show_status(const json_t *r)
+{
+	static const struct column columns[] = { { "Version", "version" }, { "Process", "pid" },
+		{ "Running for", "uptime_s", AS_DURATION }, { "Configuration", "configuration" }, { "Workers", "workers" },
+		{ "Plugins", "plugins" }, { "Peers", "peers" }, { "Channels", "channels" }, { "Sessions", "sessions" },
+		{ "  of them up", "sessions_up" }, { NULL } };
+
+	facts(r, columns);
+	return 0;
+}
+
+static int show_sessions(const json_t *r)
+{
+	static const struct column columns[] = { { "ID", "session" }, { "USER", "user" }, { "STATE", "state" },
+		{ "ADDRESS", "address" }, { "FROM", "remote" }, { "CONNECTION", "connection" }, { "UP", "up_s", AS_DURATION },
+		{ "IN", "counters/octets_in", AS_OCTETS }, { "OUT", "counters/octets_out", AS_OCTETS }, { NULL } };
+
+	table(r, columns, "no sessions");
+	return 0;
+}
+
+static int show_chain(const json_t *r)
+{
+	static const struct column columns[] = { { "Peer", "peer/peer" }, { "  from", "peer/remote" }, { "  at", "peer/local" },
+		{ "  identity", "peer/identity" }, { "  IKE", "peer/version" }, { "  suite", "peer/suite" },
+		{ "  profile", "peer/profile" }, { "Channel", "chan/chan" }, { "  for", "chan/upper" }, { "  mtu", "chan/mtu" },
+		{ "Session", "session/session" }, { "  state", "session/state" }, { "  connection", "session/connection" },
+		{ "  up", "session/up_s", AS_DURATION }, { "  mtu", "session/mtu" },
+		{ "  in", "session/counters/octets_in", AS_OCTETS }, { "  packets", "session/counters/packets_in" },
+		{ "  out", "session/counters/octets_out", AS_OCTETS }, { "  packets", "session/counters/packets_out" },
+		{ "User", "session/user" }, { "Lease", "lease/address" }, { "  gateway", "lease/gateway" }, { NULL } };
+	size_t i, k;
+	json_t *chain, *moment;
+
+	json_array_foreach(r, i, chain) {
+		if (i)
+			putchar('\n');
+		facts(chain, columns);
+		printf("%sTimeline%s\n", color(BOLD), color(PLAIN));
+		json_array_foreach(json_object_get(chain, "timeline"), k, moment) {
+			json_int_t ms = json_integer_value(json_object_get(moment, "time"));
+			time_t at_s = (time_t)(ms / 1000);
+			struct tm tm;
+			char when[32];
+
+			strftime(when, sizeof(when), "%H:%M:%S", localtime_r(&at_s, &tm));
+			printf("  %s.%03d  ", when, (int)(ms % 1000));
+			put_clean(json_string_value(json_object_get(moment, "of")), 8);
+			put_clean(json_string_value(json_object_get(moment, "text")), 0);
+			putchar('\n');
+		}
+	}
+	return 0;
+}
+
+static int show_closed(const json_t *r)
+{
+	size_t i;
+	json_t *id;
+
+	json_array_foreach(r, i, id)
+		printf("%s is being closed\n", json_string_value(id));
+	return 0;
+}
+
+static int show_peers(const json_t *r)
+{
+	static const struct column columns[] = { { "ID", "peer" }, { "STATE", "state" }, { "FROM", "remote" },
+		{ "NAT", "natt" }, { "CONNECTION", "connection" }, { "IDENTITY", "identity" }, { "IKE", "version" },
+		{ "SUITE", "suite" }, { "PROFILE", "profile" }, { "AGE", "age_s", AS_DURATION }, { NULL } };
+
+	table(r, columns, "no peers");
+	return 0;
+}
+
+static int show_connections(const json_t *r)
+{
+	static const struct column columns[] = { { "NAME", "name" }, { "ACCEPTS", "accepts" }, { "KNOWN BY", "known_by" },
+		{ "CRYPTO", "crypto" }, { "USERS FROM", "users_from" }, { "ADDRESSES", "addresses" }, { "ROUTES", "routes" },
+		{ "FROM", "from" }, { NULL } };
+
+	table(r, columns, "no connections; add one under connections: in the configuration");
+	return 0;
+}
+
+static int show_plugins(const json_t *r)
+{
+	static const struct column columns[] = { { "NAME", "name" }, { "VERSION", "version" }, { "STATE", "state" },
+		{ "NEEDED BY", "why" }, { "WHAT", "summary" }, { NULL } };
+
+	table(r, columns, "no plugins");
+	return 0;
+}
+
+static int show_plugin(const json_t *r)
+{
+	static const struct column columns[] = { { "Name", "name" }, { "Version", "version" }, { "License", "license" },
+		{ "State", "state" }, { "Needed by", "why" }, { "File", "file" }, { "What", "summary" }, { NULL } };
+	static const struct column options[] = { { "OPTION", "option" }, { "DEFAULT", "default" }, { "VALUES", "values" },
+		{ "MEANING", "doc" }, { NULL } };
+	static const char *const lists[] = { "provides", "needs", "topics" };
+
+	facts(r, columns);
+	for (size_t k = 0; k < sizeof(lists) / sizeof(lists[0]); k++) {
+		size_t i;
+		json_t *name;
+
+		json_array_foreach(json_object_get(r, lists[k]), i, name)
+			printf("%-14s%s\n", i ? "" : lists[k], json_string_value(name));
+	}
+	putchar('\n');
+	table(json_object_get(r, "options"), options, "no options");
+	return 0;
+}
+
+static int show_check(const json_t *r)
+{
+	size_t i;
+	json_t *f;
+
+	json_array_foreach(json_object_get(r, "findings"), i, f) {
+		const char *level = json_string_value(json_object_get(f, "level"));
+
+		printf("%s:%d:%d: %s%s%s: ", json_string_value(json_object_get(f, "file")),
+			(int)json_integer_value(json_object_get(f, "line")),
+			(int)json_integer_value(json_object_get(f, "column")), color(RED), level ? level : "", color(PLAIN));
+		put_clean(json_string_value(json_object_get(f, "text")), 0);
+		putchar('\n');
+	}
+	if (!json_is_true(json_object_get(r, "good")))
+		return EXIT_FAILURE;
+	printf("%s%s is good%s\n", color(GREEN), json_string_value(json_object_get(r, "configuration")), color(PLAIN));
+	return 0;
+}
+
+static int show_text(const json_t *r)
+{
+	fputs(json_string_value(json_object_get(r, "text")), stdout);
+	return 0;
+}
+
+static int show_counters(const json_t *r)
+{
+	const char *name;
+	json_t *v;
+	size_t width = 0;
+
+	json_object_foreach((json_t *)r, name, v)
+		width = strlen(name) > width ? strlen(name) : width;
+	json_object_foreach((json_t *)r, name, v) {
+		if (!json_integer_value(v))
+			continue;
+		put_clean(name, width + 2);
+		printf("%lld\n", (long long)json_integer_value(v));
+	}
+	return 0;
+}
+
+/* ---- commands ---- */
+static const struct command {
+	const char *group, *verb, *wire, *arg; /* arg: name of the one argument, NULL: none; "topics": any number */
+	int (*show)(const json_t *result);
+	const char *doc;
+} commands[] = {
+	{ "status", NULL, "status", NULL, show_status, "how the daemon is" },
+	{ "session", "list", "session.list", NULL, show_sessions, "all sessions" },
+	{ "session", "show", "session.show", "session", show_chain, "one session, from peer to user: s-42 or a user name" },
+	{ "session", "kill", "session.kill", "session", show_closed, "ends a session, or all of a user" },
+	{ "peer", "list", "peer.list", NULL, show_peers, "all IKE parties" },
+	{ "connection", "list", "connection.list", NULL, show_connections, "what the configuration lets in" },
+	{ "plugin", "list", "plugin.list", NULL, show_plugins, "all plugins" },
+	{ "plugin", "info", "plugin.info", "plugin", show_plugin, "one plugin and its options" },
+	{ "config", "check", "config.check", NULL, show_check, "reads the files again and reports every finding" },
+	{ "config", "show", "config.show", NULL, show_text, "the configuration in force, without secrets" },
+	{ "counters", NULL, "counters", NULL, show_counters, "all counters that are not zero" },
+	{ "bus", "tail", "bus.tail", "topics", NULL, "everything that happens, as it happens; topics narrow it" },
+};
+#define N_COMMANDS (sizeof(commands) / sizeof(commands[0]))
+
+static void help(FILE *out)
+{
+	fputs("usage: viaductctl [--json] [--socket PATH] COMMAND\n\n", out);
+	for (size_t i = 0; i < N_COMMANDS; i++) {
+		char text[64];
+
+		snprintf(text, sizeof(text), "%s%s%s%s%s", commands[i].group, commands[i].verb ? " " : "",
+			commands[i].verb ? commands[i].verb : "", commands[i].arg ? " " : "",
+			!commands[i].arg ? "" : !strcmp(commands[i].arg, "session") ? "ID|USER" :
+			!strcmp(commands[i].arg, "plugin") ? "NAME" : "[TOPIC...]");
+		fprintf(out, "  %-24s%s\n", text, commands[i].doc);
+	}
+	fputs("\n  --json         replies as JSON, as the daemon gave them\n"
+	      "  --socket PATH  the daemon's control socket (" VD_RUNSTATEDIR "/control.sock)\n"
+	      "  --version, --help\n", out);
+}
+
+/* ---- talking to the daemon ---- */
+static FILE *dial(void)
+{
+	struct sockaddr_un sa = { .sun_family = AF_UNIX };
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	FILE *f;
+
+	if (strlen(opt.socket) >= sizeof(sa.sun_path)) {
+		fail(0, "%s: the path of the socket is too long", opt.socket);
+		goto out;
+	}
+	snprintf(sa.sun_path, sizeof(sa.sun_path), "%s", opt.socket);
+	if (fd < 0 || connect(fd, (struct sockaddr *)&sa, sizeof(sa)) < 0) {
+		const char *hint = errno == EACCES ? "be root, or a member of group viaduct" :
+			errno == ENOENT || errno == ECONNREFUSED ? "is viaductd running? start it, or give --socket" : "give --socket";
+
+		fail(0, "%s: %s; %s", opt.socket, strerror(errno), hint);
+		goto out;
+	}
+	f = fdopen(fd, "r+");
+	if (f)
+		return f;
+out:
+	if (fd >= 0)
+		close(fd);
+	return NULL;
+}
+
+static json_t *read_line(FILE *f, char **line, size_t *size)
+{
+	ssize_t n = getline(line, size, f);
+
+	return n > 0 ? json_loadb(*line, (size_t)n, 0, NULL) : NULL;
+}
+
+static int tail(FILE *f, char **line, size_t *size)
+{
+	json_t *record;
+
+	setvbuf(stdout, NULL, _IOLBF, 0);
+	while ((record = read_line(f, line, size))) {
+		json_int_t ms = json_integer_value(json_object_get(record, "time")), lost;
+		time_t at_s = (time_t)(ms / 1000);
+		struct tm tm;
+		char when[32], *data = json_dumps(json_object_get(record, "data"), JSON_COMPACT | JSON_PRESERVE_ORDER);
+
+		lost = json_integer_value(json_object_get(record, "lost"));
+		if (opt.json) {
+			fputs(*line, stdout);
+		} else if (lost) {
+			printf("%s... %lld records were lost: this reader is too slow%s\n", color(RED), (long long)lost,
+				color(PLAIN));
+		} else if (json_object_get(record, "topic")) {
+			const char *kind = json_string_value(json_object_get(record, "kind"));
+			const char *verdict = json_string_value(json_object_get(record, "verdict"));
+
+			strftime(when, sizeof(when), "%H:%M:%S", localtime_r(&at_s, &tm));
+			printf("%s.%03d %-8s %s%s%s %s ", when, (int)(ms % 1000), kind ? kind : "", color(BOLD),
+				json_string_value(json_object_get(record, "topic")), color(PLAIN), verdict ? verdict : "");
+			put_clean(data ? data : "", 0);
+			putchar('\n');
+		}
+		free(data);
+		json_decref(record);
+	}
+	return fail(EXIT_FAILURE, "viaductd closed the connection");
+}
+
+static int run(const struct command *c, char **args, int n)
+{
+	json_t *request = json_pack("{s:i,s:s,s:{}}", "id", 1, "command", c->wire, "args"), *reply;
+	json_t *wire_args = json_object_get(request, "args");
+	char *text, *line = NULL;
+	size_t size = 0;
+	int status;
+	FILE *f;
+
+	if (c->arg && !strcmp(c->arg, "topics") && n > 0) {
+		json_t *topics = json_array();
+
+		for (int i = 0; i < n; i++)
+			json_array_append_new(topics, json_string(args[i]));
+		json_object_set_new(wire_args, "topics", topics);
+	} else if (c->arg && n > 0) {
+		json_object_set_new(wire_args, c->arg, json_string(args[0]));
+	}
+	text = json_dumps(request, JSON_COMPACT);
+	json_decref(request);
+	f = text ? dial() : NULL;
+	if (!f) {
+		free(text);
+		return EXIT_FAILURE;
+	}
+	fprintf(f, "%s\n", text);
+	fflush(f);
+	free(text);
+	reply = read_line(f, &line, &size);
+	if (!reply)
+		status = fail(EXIT_FAILURE, "viaductd gave no answer; see its log");
+	else if (!json_is_true(json_object_get(reply, "ok")))
+		status = fail(EXIT_FAILURE, "%s", json_string_value(json_object_get(reply, "error")) ?
+			json_string_value(json_object_get(reply, "error")) : "viaductd gave an answer that makes no sense");
+	else if (!c->show)
+		status = tail(f, &line, &size);
+	else if (opt.json)
+		status = json_dumpf(json_object_get(reply, "result"), stdout, JSON_INDENT(2) | JSON_PRESERVE_ORDER) < 0 ||
+			putchar('\n') < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
+	else
+		status = c->show(json_object_get(reply, "result"));
+	json_decref(reply);
+	free(line);
+	fclose(f);
+	return status;
+}
+
+int main(int argc, char **argv)
+{
+	char *words[64];
+	int n = 0;
+	bool group_known = false;
+
+	opt.color = isatty(STDOUT_FILENO) && !(getenv("NO_COLOR") && *getenv("NO_COLOR"));
+	for (int i = 1; i < argc; i++) {
+		if (!strcmp(argv[i], "--json")) {
+			opt.json = true;
+		} else if (!strcmp(argv[i], "--socket") && i + 1 < argc) {
+			opt.socket = argv[++i];
+		} else if (!strncmp(argv[i], "--socket=", 9)) {
+			opt.socket = argv[i] + 9;
+		} else if (!strcmp(argv[i], "--help")) {
+			help(stdout);
+			return 0;
+		} else if (!strcmp(argv[i], "--version")) {
+			puts("viaductctl " VD_VERSION);
+			return 0;
+		} else if (argv[i][0] == '-' && argv[i][1]) {
+			return fail(EXIT_USAGE, "%s %s; see viaductctl --help", argv[i],
+				strcmp(argv[i], "--socket") ? "is no option" : "needs a path");
+		} else if (n < (int)(sizeof(words) / sizeof(words[0]))) {
+			words[n++] = argv[i];
+		}
+	}
+	if (!n) {
+		help(stderr);
+		return EXIT_USAGE;
+	}
+	for (size_t i = 0; i < N_COMMANDS; i++) {
+		const struct command *c = &commands[i];
+		int used = c->verb ? 2 : 1;
+		bool any = c->arg && !strcmp(c->arg, "topics");
+
+		if (strcmp(c->group, words[0]))
+			continue;
+		group_known = true;
+		if (c->verb && (n < 2 || strcmp(c->verb, words[1])))
+			continue;
+		if (c->arg && !any && n == used)
+			return fail(EXIT_USAGE, "%s %s needs %s; see viaductctl --help", c->group, c->verb,
+				!strcmp(c->arg, "session") ? "s-42 or a user name" : "a plugin's name");
+		if (!any && n > used + (c->arg != NULL))
+			return fail(EXIT_USAGE, "unexpected argument %s; see viaductctl --help", words[used + (c->arg != NULL)]);
+		return run(c, words + used, n - used);
+	}
+	if (group_known)
+		return fail(EXIT_USAGE, "%s %s is no command; see viaductctl --help", words[0], n > 1 ? words[1] : "alone");
+	return fail(EXIT_USAGE, "%s is no command; see viaductctl --help", words[0]);
+}
