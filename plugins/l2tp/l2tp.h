@@ -1,7 +1,8 @@
 /* L2TP as LNS (RFC 2661) over protected channels (RFC 3193). Control thread, but for l2tp_stage.c.
  *
  * A tunnel belongs to the channel that its SCCRQ came through and is found by (channel, our tunnel id) alone: addresses
- * and ports never identify anybody, so many clients behind one NAT, all with tunnel id 1 and port 1701, are no special case.
+ * and ports never identify anybody, so many clients behind one NAT, all with tunnel id 1 and port 1701, are no special
+ * case.
  */
 #ifndef L2TP_H
 #define L2TP_H
@@ -158,7 +159,8 @@ void l2tp_input(struct l2tp_chan *chan, const uint8_t *p, size_t len);
 /* A zeroed tunnel with its timers, last in the channel's list; NULL when out of memory. */
 struct l2tp_tunnel *l2tp_tunnel_new(struct l2tp_chan *chan, uint16_t local);
 struct l2tp_tunnel *l2tp_tunnel_find(struct l2tp_chan *chan, uint16_t local);
-/* StopCCN when result is not 0, else nothing is sent any more; calls end, the tunnel stays for one retransmission cycle. */
+/* StopCCN when result is not 0, else nothing is sent any more; calls end, the tunnel stays for one cycle of
+ * retransmissions. */
 void l2tp_tunnel_close(struct l2tp_tunnel *t, uint16_t result, uint16_t error, const char *reason);
 /* Without a word on the wire; the tunnel and its calls are freed. */
 void l2tp_tunnel_free(struct l2tp_tunnel *t, const char *reason);
@@ -176,6 +178,8 @@ void l2tp_call_end(struct l2tp_call *c, uint16_t result, uint16_t error, const c
 void l2tp_call_free(struct l2tp_call *c);
 /* The bucket by session id. */
 void l2tp_call_hash(struct l2tp_call *c);
+/* The peer moved to another port: data follows. */
+void l2tp_call_moved(struct l2tp_call *c);
 /* Gives an imported call back to the worker and to the link; one whose session is gone is hung up. -ENOMEM, or what the
  * data path or the link said. */
 int l2tp_call_restore(struct l2tp_call *c);

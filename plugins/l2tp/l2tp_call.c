@@ -162,6 +162,20 @@ static int lower_send(void *arg, uint64_t session, const uint8_t *p, size_t len)
 	return l2tp_emit(t->chan, t->local_port, t->remote_port, room, w.len);
 }
 
+void l2tp_call_moved(struct l2tp_call *c)
+{
+	uint8_t header[L2TP_UDP + L2TP_DATA_HEADER];
+	struct vd_wr w;
+	if (c->state != L2TP_CALL_UP)
+		return;
+	vd_wr_init(&w, header, sizeof(header));
+	call_header(c, &w);
+	/* -EINVAL while the link negotiates: it asks for the header when it needs it. */
+	int rc = vd_session_header(c->session, header, w.len);
+	if (rc < 0 && rc != -EINVAL)
+		vd_count("l2tp.header_failed", 1);
+}
+
 static void lower_header(void *arg, uint64_t session, struct vd_hdr *ret_hdr)
 {
 	const struct l2tp_call *c = find_session(arg, session);

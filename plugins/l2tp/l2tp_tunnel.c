@@ -255,7 +255,7 @@ static void on_sccrq(struct l2tp_chan *chan, const struct datagram *d, const str
 	for (struct l2tp_tunnel *t = chan->tunnels; t; t = t->next) {
 		if (t->remote != m->tunnel_id)
 			continue;
-		bool same = memcmp(t->sccrq, digest, sizeof(t->sccrq)) == 0;
+		bool same = vd_same(t->sccrq, digest, sizeof(t->sccrq));
 		if (t->state == L2TP_TUNNEL_REPLY && same) {
 			vd_count("l2tp.repeated_sccrq", 1);
 			t->heard = vd_now();
@@ -426,9 +426,12 @@ static void keep_early(struct l2tp_tunnel *t, uint16_t ns, const struct datagram
 
 static void tunnel_input(struct l2tp_tunnel *t, const struct datagram *d, const struct l2tp_msg *m)
 {
+	bool moved = t->local_port != d->to || t->remote_port != d->from;
 	t->heard = vd_now();
 	t->local_port = d->to;
 	t->remote_port = d->from;
+	for (struct l2tp_call *c = moved ? t->calls : NULL; c; c = c->next)
+		l2tp_call_moved(c);
 	if (!l2tp_acked(t, m->h.nr)) {
 		vd_count("l2tp.drop.bad_nr", 1);
 		dropped(t->chan, "acknowledges what was never sent");

@@ -87,6 +87,66 @@ START_TEST(ports_follow)
 }
 END_TEST
 
+/* The same once the workers have the header: IP packets too go where the client was heard last. */
+START_TEST(packets_follow)
+{
+	/* RFC 791: 20 octets of header, UDP without a checksum, 8.8.8.8 to 10.8.0.2. */
+	static const uint8_t ip[] = { 0x45, 0, 0, 28, 0, 1, 0, 0, 64, 17, 0x60, 0xb4, 8, 8, 8, 8, 10, 8, 0, 2, 0, 53, 0, 99, 0, 8,
+		0, 0 };
+	w_.restarts = _i;
+	w_begin("{realms: {corp: {authenticate: [users/local]}}, users: {local: {}}, pools: {staff: {}}, "
+		"connections: {staff: {realm: corp, pool: staff}}}");
+	w_.connection = "staff";
+	w_.chan = c_.chan = w_channel(4600, true);
+	c_call();
+	w_establish();
+	unsigned n = w_.n;
+	for (unsigned i = 0; i < 2; i++) {
+		vd_datapath_inject_tun(0, NULL, ip, sizeof(ip));
+		fake_drain();
+		ck_assert_uint_eq(w_.n, n + 1);
+		ck_assert_uint_eq(w_.len[n], 20 + sizeof(ip));
+		ck_assert_mem_eq(w_.p[n], i ? "\x06\xa5\xc3\x50\0\x30" : "\x06\xa5\xc0\x00\0\x30", 6);
+		ck_assert_mem_eq(w_.p[n] + 8, "\x40\x02\0\x28\0\x01\0\x09\xff\x03\0\x21", 12);
+		ck_assert_mem_eq(w_.p[n] + 20, ip, sizeof(ip));
+		c_.port = 50000;
+		c_say(L2TP_HELLO, 0, 0);
+		n = w_.n;
+	}
+	w_end();
+}
+END_TEST
+
+/* RFC 8200 section 8.1: a UDP checksum inside IPv6, over the outer addresses of transport mode. */
+START_TEST(checksum_in_ipv6)
+{
+	w_begin("{}");
+	w_.v6 = true;
+	c_.chan = w_channel(4500, true);
+	for (unsigned i = 0; i < 40; i++) { /* SCCRP, then StopCCN with its text of odd length */
+		c_.ns = 0;
+		c_say(L2TP_SCCRQ, 0, (uint16_t)(0x3000 + 0x111 * i));
+		uint8_t a[32];
+		struct vd_ip local, remote;
+		ck_assert(vd_ip_parse("2001:db8::1", &local) && vd_ip_parse("2001:db8:1:2:ffff:abcd:3:4", &remote));
+		memcpy(a, local.a, 16);
+		memcpy(a + 16, remote.a, 16);
+		const uint8_t *p = w_.p[w_.n - 1];
+		size_t len = w_.len[w_.n - 1];
+		uint64_t sum = 17 + len;
+		for (unsigned k = 0; k < 32; k++)
+			sum += (uint64_t)a[k] << (k % 2 ? 0 : 8);
+		for (size_t k = 0; k < len; k++)
+			sum += (uint64_t)p[k] << (k % 2 ? 0 : 8);
+		while (sum >> 16)
+			sum = (sum & 0xffff) + (sum >> 16);
+		ck_assert_uint_eq(sum, 0xffff);
+		ck_assert(p[6] || p[7]);
+	}
+	w_end();
+}
+END_TEST
+
 START_TEST(data_through_the_stage)
 {
 	uint8_t p[64];
@@ -493,7 +553,7 @@ START_TEST(session_lost_in_import)
 	c_.nr = 2;
 	c_say(L2TP_ZLB, 0, 0);
 	size_t len = w_export(state, sizeof(state)), at = 0;
-	for (size_t i = 0; i + 8 < len; i++) { /* the last mention of the session is that of its timer, before it the call's */
+	for (size_t i = 0; i + 8 < len; i++) { /* its last mention is that of the call's timer, before it the call's own */
 		uint8_t id[8] = { 0, 0, 0, 0, 0, 0, 0, (uint8_t)w_.session };
 		if (!memcmp(state + i, id, 8))
 			at = i;
@@ -561,6 +621,8 @@ int main(void)
 	TCase *t = tcase_create("conversations");
 	tcase_add_loop_test(t, set_up_and_down, 0, 2);
 	tcase_add_loop_test(t, ports_follow, 0, 2);
+	tcase_add_loop_test(t, packets_follow, 0, 2);
+	tcase_add_test(t, checksum_in_ipv6);
 	tcase_add_loop_test(t, data_through_the_stage, 0, 2);
 	tcase_add_loop_test(t, strangers, 0, 2);
 	tcase_add_loop_test(t, order_and_limits, 0, 2);

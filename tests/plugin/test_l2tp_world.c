@@ -138,9 +138,65 @@ static void frames_in(struct vd_worker *w, void *state, struct vd_vec *vec)
 	vec->n = 0;
 }
 static const struct vd_stage frames = { "frames", frames_in };
-static const struct vd_link_1 link_1 = { .start = link_start, .stage = &frames, .lower_down = link_down, .stop = link_stop };
+static const struct vd_link_1 link_1 = {
+	.start = link_start, .stage = &frames, .lower_down = link_down, .stop = link_stop,
+};
 
 /* ---- life ---- */
+static void on_authenticate(void *arg, const struct vd_ask *ask)
+{
+	struct vd_authenticated who = { .user = "alice" };
+	(void)arg;
+	vd_reply(ask->ticket, VD_ACCEPT, &who, NULL);
+}
+
+static void on_address(void *arg, const struct vd_ask *ask)
+{
+	struct vd_leased_address lease = { .address = vd_ip4(0x0a080002), .gateway = vd_ip4(0x0a080001) };
+	(void)arg;
+	vd_reply(ask->ticket, VD_ACCEPT, &lease, NULL);
+}
+
+static void on_authenticated(void *arg, uint64_t session, const struct vd_answer *answer)
+{
+	(void)arg;
+	(void)session;
+	ck_assert_int_eq(answer->verdict, VD_ACCEPT);
+}
+
+static void on_configured(void *arg, uint64_t session, const char *stage, const struct vd_error *err)
+{
+	(void)arg;
+	(void)session;
+	ck_assert_msg(!err, "%s: %s", stage, err ? err->text : "");
+}
+
+static void on_established(void *arg, uint64_t session, const struct vd_error *err)
+{
+	(void)arg;
+	(void)session;
+	ck_assert_msg(!err, "%s", err ? err->text : "");
+	w_.established = true;
+}
+
+void w_establish(void)
+{
+	struct vd_authenticate request = { .method = VD_AUTH_MSCHAPV2, .user = "alice" };
+	struct vd_wsess_desc desc = { .mtu = 1280, .chan = w_.chan };
+	ck_assert_int_eq(vd_provide(NULL, "authenticate", "users", on_authenticate, NULL, NULL), 0);
+	ck_assert_int_eq(vd_provide(NULL, "lease_address", "pool", on_address, NULL, NULL), 0);
+	ck_assert_int_eq(vd_session_authenticate(w_.session, &request, 0, on_authenticated, NULL), 0);
+	fake_drain();
+	ck_assert_int_eq(vd_session_configure(w_.session, true, on_configured, NULL), 0);
+	fake_drain();
+	w_.lower->header(w_.lower_arg, w_.session, &desc.v4);
+	memcpy(desc.v4.bytes + desc.v4.len, "\xff\x03\x00\x21", 4);
+	desc.v4.len += 4;
+	ck_assert_int_eq(vd_session_establish(w_.session, &desc, on_established, NULL), 0);
+	fake_drain();
+	ck_assert(w_.established);
+}
+
 static void core_up(void)
 {
 	ck_assert_int_eq(vd_objects_init(), 0);
@@ -153,8 +209,19 @@ static void core_up(void)
 
 uint64_t w_channel(uint16_t port, bool up)
 {
-	struct vd_sa local = { .ip = vd_ip4(0xc0000201), .port = 4500 }, remote = { .ip = vd_ip4(0xc6336401), .port = port };
-	uint64_t id = vd_chan_record(vd_peer_new(1, &local, &remote)->id, "l2tp", 1400)->id;
+	struct vd_sa local = { .ip = vd_ip4(0xc0000201), .port = 4500 };
+	struct vd_sa remote = { .ip = vd_ip4(0xc6336401), .port = port };
+	struct vd_peer_up facts = { 0 };
+	if (w_.v6) {
+		ck_assert(vd_ip_parse("2001:db8::1", &local.ip));
+		ck_assert(vd_ip_parse("2001:db8:1:2:ffff:abcd:3:4", &remote.ip));
+	}
+	uint64_t peer = vd_peer_new(1, &local, &remote)->id;
+	if (w_.connection) {
+		vd_strcpy(facts.connection, sizeof(facts.connection), w_.connection);
+		vd_peer_set_up(peer, &facts);
+	}
+	uint64_t id = vd_chan_record(peer, "l2tp", 1400)->id;
 	chan_install(id);
 	if (up) {
 		vd_chan_set_up(id);
@@ -165,7 +232,10 @@ uint64_t w_channel(uint16_t port, bool up)
 
 void w_begin(const char *yaml)
 {
-	static const struct vd_plugin *const plugins[] = { &l2tp_LTX_vd_plugin, NULL };
+	static const struct vd_opt others[] = { { "users.*", VD_T_MAP, 0, NULL, NULL, "Users." },
+		{ "pools.*", VD_T_MAP, 0, NULL, NULL, "Pools." }, { NULL } };
+	static const struct vd_plugin other = { .schema = others };
+	static const struct vd_plugin *const plugins[] = { &l2tp_LTX_vd_plugin, &other, NULL };
 	bool restarts = w_.restarts;
 	memset(&w_, 0, sizeof(w_));
 	memset(&c_, 0, sizeof(c_));

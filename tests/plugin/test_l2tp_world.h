@@ -1,5 +1,5 @@
-/* What the tests of L2TP stand on: the core's own objects, sessions and data path (inline), doubles of esp/1 and link/1,
- * and a client that speaks through the real stage. */
+/* What the tests of L2TP stand on: the core's own objects, sessions and data path (inline), doubles of esp/1 and
+ * link/1, and a client that speaks through the real stage. */
 #ifndef TESTS_PLUGIN_TEST_L2TP_WORLD_H
 #define TESTS_PLUGIN_TEST_L2TP_WORLD_H
 
@@ -29,6 +29,9 @@ struct world {
 	bool restarts, restarting; /* a restart after every step of the conversation */
 	unsigned restarted;
 	uint64_t peer, chan;
+	const char *connection; /* of channels that are made from now on; NULL: none */
+	bool v6;                /* ... and their outer addresses */
+	bool established;
 };
 extern struct world w_;
 
@@ -37,11 +40,13 @@ void w_begin(const char *yaml);
 void w_end(void);
 /* Another channel of another peer behind the same address. */
 uint64_t w_channel(uint16_t port, bool up);
-/* The process ends without a word and another one goes on with the exported state; what is exported next is compared. */
+/* The process ends without a word and another one goes on with the exported state; its own export is compared. */
 void w_restart(void);
 /* A process that gets this state instead; returns what the import said. w_end() must follow. */
 int w_restart_with(const uint8_t *state, size_t len);
 size_t w_export(uint8_t *out, size_t size);
+/* The session of the call that is up becomes 10.8.0.2's, with "ff 03 00 21" as the link's part of the header. */
+void w_establish(void);
 /* A datagram of the client, from its UDP header on, through the channel's stage. */
 void w_datagram(uint64_t chan, const uint8_t *p, size_t len);
 void w_advance(uint64_t ms);

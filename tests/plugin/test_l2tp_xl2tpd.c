@@ -1,6 +1,6 @@
-/* Our LNS against xl2tpd as LAC: another author's L2TP dials in, over a veth, each side in a network namespace of its own
- * that ends with its process. The data path is the inline one; its channel is a plain UDP socket instead of ESP. In place
- * of pppd a script says an LCP Configure-Request and keeps what it hears. Needs root and xl2tpd, else skipped (77). */
+/* Our LNS against xl2tpd as LAC: another author's L2TP dials in, over a veth, each side in a network namespace of its
+ * own that ends with its process. The data path is the inline one; its channel is a plain UDP socket instead of ESP. In
+ * place of pppd a script says an LCP Configure-Request and keeps what it hears. Needs root and xl2tpd, else skipped (77). */
 #include <check.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -384,7 +384,9 @@ START_TEST(dials_in)
 }
 END_TEST
 
-static const char *const files[] = { "conf", "secrets", "options", "script", "arguments", "heard", "log", "pid", "control" };
+static const char *const files[] = {
+	"conf", "secrets", "options", "script", "arguments", "heard", "log", "pid", "control",
+};
 
 static void sweep(void)
 {
