@@ -1,5 +1,5 @@
 /* Viaduct: what the files of core/datapath share. Worker files are w_*.c: they allocate nothing, log nothing and know
- * neither the bus nor the event loop (tests/lint). control.c, endpoint.c, punt.c and inline.c run on the control thread. */
+ * neither the bus nor the event loop (tests/lint). The other files run on the control thread. */
 #ifndef CORE_DATAPATH_DP_H
 #define CORE_DATAPATH_DP_H
 
@@ -256,6 +256,7 @@ struct dp_route {
 
 struct dp_link {
 	struct dp_node node;
+	unsigned worker;
 	struct dp_wlink w;
 };
 

@@ -27,7 +27,8 @@ static unsigned workers(void *self)
 	return ((struct vd_datapath *)self)->n_workers;
 }
 
-static int ike_input(void *self, void (*fn)(void *arg, const struct vd_path *path, const uint8_t *p, size_t len), void *arg)
+static int ike_input(void *self, void (*fn)(void *arg, const struct vd_path *path, const uint8_t *p, size_t len),
+	void *arg)
 {
 	struct vd_datapath *dp = self;
 	if (fn && dp->ike_input)
@@ -49,7 +50,8 @@ static int esp_input(void *self, vd_esp_input_fn *fn)
 	return 0;
 }
 
-static int call(void *self, uint8_t home, void (*fn)(struct vd_worker *w, void *arg), void (*done)(void *arg), void *arg)
+static int call(void *self, uint8_t home, void (*fn)(struct vd_worker *w, void *arg), void (*done)(void *arg),
+	void *arg)
 {
 	struct vd_datapath *dp = self;
 	return dp->n_workers ? dp_call(dp, home % dp->n_workers, fn, arg, done, arg) : -ESHUTDOWN;
@@ -385,8 +387,8 @@ static int session_counters(void *self, uint64_t session,
 	return rc;
 }
 
-static int session_punt(void *self, uint64_t session, void (*punt)(void *arg, uint64_t session, const uint8_t *p, size_t len),
-	void *arg)
+static int session_punt(void *self, uint64_t session,
+	void (*punt)(void *arg, uint64_t session, const uint8_t *p, size_t len), void *arg)
 {
 	struct vd_datapath *dp = self;
 	struct dp_session *s = punt ? session_make(dp, session) : session_of(dp, session);
@@ -430,6 +432,7 @@ static int link_add(void *self, const struct vd_link_desc *link, void (*done)(vo
 		return -ENOMEM;
 	int rc = session_place(dp, s, c);
 	if (!rc) {
+		l->worker = s->worker;
 		l->w = (struct dp_wlink){ .chan = link->chan, .key = link->key, .session = link->session,
 			.index = s->w->index, .up = link->up, .state = link->state };
 		rc = dp_call(dp, s->worker, w_link_add, &l->w, done, arg);
@@ -467,17 +470,15 @@ static void link_deleted(void *arg)
 static int link_del(void *self, uint64_t chan, uint64_t key, void (*done)(void *arg), void *arg)
 {
 	struct vd_datapath *dp = self;
-	struct dp_link *l = link_of(dp, chan, key);
-	struct dp_node *n = dp_map_find(&dp->chans, chan);
-	if (!l || !n)
+	struct dp_link *l = link_of(dp, chan, key); /* its channel may be gone already */
+	if (!l)
 		return -ENOENT;
 	struct link_op *op = malloc(sizeof(*op));
 	if (!op)
 		return -ENOMEM;
 	*op = (struct link_op){ l, done, arg };
-	struct dp_chan *c = VD_CONTAINER_OF(n, struct dp_chan, node);
 	struct dp_session *s = session_of(dp, l->w.session);
-	int rc = dp_call(dp, c->chan->home % dp->n_workers, w_link_del, op, link_deleted, op);
+	int rc = dp_call(dp, l->worker, w_link_del, op, link_deleted, op);
 	if (rc < 0) {
 		free(op);
 		return rc;

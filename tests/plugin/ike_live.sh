@@ -6,8 +6,12 @@ prog=$1 ike=${2:-aes256-sha256-modp2048} esp=${3:-aes256-sha1} encap=${4:-yes} p
 [ -x /usr/lib/ipsec/charon ] || exit 77
 gw=ike-live-gw-$$ cl=ike-live-cl-$$ d=$(mktemp -d) pids=
 cleanup() {
-	for p in $pids; do kill "$p" 2>/dev/null; done
-	ip netns del "$gw" 2>/dev/null; ip netns del "$cl" 2>/dev/null; rm -rf "$d"
+	# Not TERM: Check hands that on to its process group, which is ours.
+	for p in $pids; do kill -KILL "$p" 2>/dev/null; done
+	for p in $pids; do wait "$p" 2>/dev/null; done
+	ip netns del "$gw"
+	ip netns del "$cl"
+	rm -rf "$d"
 }
 trap cleanup EXIT
 ip netns add "$gw" && ip netns add "$cl" || exit 77

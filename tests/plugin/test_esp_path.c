@@ -571,6 +571,13 @@ START_TEST(test_life)
 	fake_drain();
 	ck_assert_uint_eq(fake_events(&vd_topic_chan_down), 1);
 	ck_assert_int_eq(dp->chan_send(dp->self, c->chan, "12345678", 8), -ESTALE);
+	/* Links and sessions may be taken back after their channel. */
+	unsigned done = 0;
+	ck_assert_int_eq(dp->link_del(dp->self, c->chan, 7, count, &done), 0);
+	ck_assert_int_eq(dp->session_del(dp->self, c->session, NULL, NULL), 0);
+	fake_drain();
+	ck_assert_uint_eq(done, 1);
+	ck_assert_int_eq(dp->link_del(dp->self, c->chan, 7, NULL, NULL), -ENOENT);
 	uint32_t spi;
 	ck_assert_int_eq(esp->alloc_spi(esp->self, c->chan, &spi), -ESTALE);
 }

@@ -30,7 +30,7 @@ static void v1_input(void *arg, const struct vd_path *path, const uint8_t *p, si
 			vd_sa_format(&path->remote, from));
 		return;
 	}
-	bool first = memcmp(h.rcookie, none, sizeof(none)) == 0;
+	bool first = vd_same(h.rcookie, none, sizeof(none));
 	if (first && h.exchange == IKE_X_MAIN) {
 		ike_v1_mm1(v, path, &h, p, len);
 		return;

@@ -38,7 +38,7 @@ bool ike_v1_cache_hit(const struct ike_v1_cache *cache, const uint8_t *p, size_t
 	size_t n;
 
 	return cache->reply.len > 0 && vd_digest("SHA256", p, len, digest, &n) == 0 &&
-		memcmp(digest, cache->digest, sizeof(digest)) == 0;
+		vd_same(digest, cache->digest, sizeof(digest));
 }
 
 int ike_v1_cache_set(struct ike_v1_cache *cache, const uint8_t digest[32], const uint8_t *reply, size_t len)
@@ -76,7 +76,7 @@ struct ike_v1_sa *ike_v1_sa_new(struct ike_v1 *v, const uint8_t *icookie, const 
 struct ike_v1_sa *ike_v1_sa_find(struct ike_v1 *v, const uint8_t *icookie, const uint8_t *rcookie)
 {
 	for (struct ike_v1_sa *sa = *bucket(v, rcookie); sa != NULL; sa = sa->hash_next)
-		if (memcmp(sa->rcookie, rcookie, IKE_COOKIE_LEN) == 0 && memcmp(sa->icookie, icookie, IKE_COOKIE_LEN) == 0)
+		if (vd_same(sa->rcookie, rcookie, IKE_COOKIE_LEN) && vd_same(sa->icookie, icookie, IKE_COOKIE_LEN))
 			return sa;
 	return NULL;
 }
