@@ -16,17 +16,17 @@
 #include <unistd.h>
 
 #include "core/bus.h"
-#include "core/conf.h"
-#include "core/control.h"
+#include "core/conf/conf.h"
+#include "core/control/control.h"
 #include "core/datapath/datapath.h"
-#include "core/keys.h"
+#include "core/system/keys.h"
 #include "core/log.h"
 #include "core/loop.h"
 #include "core/object.h"
 #include "core/plugin.h"
-#include "core/priv.h"
+#include "core/system/priv.h"
 #include "core/session.h"
-#include "core/work.h"
+#include "core/system/work.h"
 
 #define EXIT_FAILED 1
 #define EXIT_USAGE 2

@@ -193,8 +193,13 @@ void vd_loop_ev_once(uint64_t ms)
 
 void vd_loop_ev_run(void)
 {
-	while (!stopping)
+	for (;;) {
+		/* What is queued may ask to stop: look before waiting. */
+		vd_fifo_drain();
+		if (stopping)
+			return;
 		vd_loop_ev_once(MAX_WAIT_MS);
+	}
 }
 
 void vd_loop_ev_stop(void)

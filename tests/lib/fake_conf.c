@@ -1,7 +1,7 @@
 #include <check.h>
 #include <stdlib.h>
 
-#include "core/conf.h"
+#include "core/conf/conf.h"
 #include "tests/lib/fake.h"
 
 void fake_conf(const char *yaml, const struct vd_plugin *const *plugins, const char *dir)

@@ -14,7 +14,7 @@
 #include "core/plugin.h"
 #include "core/session.h"
 #include "core/state.h"
-#include "core/work.h"
+#include "core/system/work.h"
 #include "plugins/ike/v1/v1.h"
 #include "tests/lib/fake.h"
 

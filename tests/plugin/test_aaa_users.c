@@ -10,7 +10,7 @@
 #include <viaduct/log.h>
 #include <viaduct/topics.h>
 
-#include "core/conf.h"
+#include "core/conf/conf.h"
 #include "tests/lib/fake.h"
 
 extern const struct vd_plugin aaa_users_LTX_vd_plugin;

@@ -3,7 +3,7 @@
 #include <config.h>
 
 #include "core/plugin.h"
-#include "core/priv.h"
+#include "core/system/priv.h"
 #include "tests/lib/fake.h"
 
 #include <viaduct/topics.h>

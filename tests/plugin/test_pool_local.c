@@ -7,7 +7,7 @@
 #include <viaduct/state.h>
 #include <viaduct/topics.h>
 
-#include "core/conf.h"
+#include "core/conf/conf.h"
 #include "core/plugin.h"
 #include "plugins/pool/local/pool.h"
 #include "tests/lib/fake.h"

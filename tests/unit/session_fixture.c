@@ -9,7 +9,7 @@
 
 #include <viaduct/esp.h>
 
-#include "core/conf.h"
+#include "core/conf/conf.h"
 #include "core/loop.h"
 
 struct fx fx;

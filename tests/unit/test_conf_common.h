@@ -11,7 +11,7 @@
 #include <unistd.h>
 #include <viaduct/loop.h>
 
-#include "core/conf.h"
+#include "core/conf/conf.h"
 #include "tests/lib/fake.h"
 
 static const struct vd_opt other_schema[] = {

@@ -10,7 +10,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#include "core/control.h"
+#include "core/control/control.h"
 #include "core/loop.h"
 #include "tests/unit/session_fixture.h"
 

@@ -1,6 +1,6 @@
 /* keys/1: results against RFC 4231 and against OpenSSL's verification; what must not work. */
-#include "core/keys.h"
-#include "core/work.h"
+#include "core/system/keys.h"
+#include "core/system/work.h"
 #include "tests/lib/fake.h"
 
 #include <viaduct/bytes.h>

@@ -164,6 +164,28 @@ START_TEST(the_systems_loop)
 }
 END_TEST
 
+static void stop_now(void *arg)
+{
+	(void)arg;
+	vd_loop_ev_stop();
+}
+
+/* Found when a port was in use: a stop from the FIFO waited for the next event. */
+START_TEST(a_queued_stop_is_seen_at_once)
+{
+	struct t t = { 0 };
+
+	ck_assert_int_eq(vd_loop_ev_init(), 0);
+	vd_timer_init(&t.timer, on_timer);
+	vd_timer_start(&t.timer, 30000);
+	ck_assert_int_eq(vd_defer(stop_now, NULL), 0);
+	vd_loop_ev_run();
+	ck_assert_uint_eq(t.fired, 0);
+	vd_timer_stop(&t.timer);
+	vd_loop_ev_fini();
+}
+END_TEST
+
 int main(void)
 {
 	Suite *s = suite_create("loop");
@@ -175,6 +197,7 @@ int main(void)
 	tcase_add_test(tc, equal_deadlines_keep_the_order_of_arming);
 	tcase_add_test(tc, fifo_never_nests);
 	tcase_add_test(tc, the_systems_loop);
+	tcase_add_test(tc, a_queued_stop_is_seen_at_once);
 	suite_add_tcase(s, tc);
 	srunner_run_all(sr, CK_NORMAL);
 	failed = srunner_ntests_failed(sr);

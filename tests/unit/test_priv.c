@@ -1,8 +1,8 @@
 /* priv/1 on a real kernel, in a network namespace of the test's own, and giving privileges up. Skipped without root. */
 #include <config.h>
 
-#include "core/priv.h"
-#include "core/sysctl.h"
+#include "core/system/priv.h"
+#include "core/system/sysctl.h"
 #include "tests/lib/fake.h"
 
 #include <viaduct/plugin.h>

@@ -1,6 +1,6 @@
 /* The pool, with and without threads, and the budgets. */
 #include "core/loop.h"
-#include "core/work.h"
+#include "core/system/work.h"
 #include "tests/lib/fake.h"
 
 #include <check.h>

@@ -1,8 +1,8 @@
 /* priv/1 in-process: everything is done at once and the result is delivered through the FIFO. */
 #include <config.h>
 
-#include "core/priv.h"
-#include "core/sysctl.h"
+#include "core/system/priv.h"
+#include "core/system/sysctl.h"
 
 #include <viaduct/datapath.h>
 #include <viaduct/log.h>

@@ -7,8 +7,8 @@
 #include <viaduct/log.h>
 #include <viaduct/loop.h>
 
-#include "core/control.h"
-#include "core/control_commands.h"
+#include "core/control/control.h"
+#include "core/control/control_commands.h"
 #include "core/log.h"
 #include "core/plugin.h"
 #include "core/session.h"

@@ -1,5 +1,5 @@
 /* The options of the core, and the tables of all plugins put together as one tree. */
-#include "core/conf_node.h"
+#include "core/conf/conf_node.h"
 
 #include <errno.h>
 #include <string.h>

@@ -1,5 +1,5 @@
 /* The control socket: who may connect, lines in, lines out, all bounded. */
-#include "core/control.h"
+#include "core/control/control.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -1,7 +1,7 @@
 /* One scalar, taken apart by the type of its option. */
-#include "core/conf_node.h"
+#include "core/conf/conf_node.h"
 
-#include "core/keys.h"
+#include "core/system/keys.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -1,6 +1,6 @@
 /* keys/1: key ids and data come in, only results go out. HMACs are computed at once and delivered through the FIFO;
  * signatures are made on the pool. */
-#include "core/keys.h"
+#include "core/system/keys.h"
 
 #include <viaduct/crypto.h>
 #include <viaduct/loop.h>

@@ -1,6 +1,6 @@
 /* The pool for asymmetric cryptography: two queues, few threads, completions back on the control thread through an
  * eventfd. Without threads (tests) a job runs when the FIFO drains. */
-#include "core/work.h"
+#include "core/system/work.h"
 
 #include <viaduct/loop.h>
 

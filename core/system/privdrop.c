@@ -1,7 +1,7 @@
 /* Giving privileges up: user, capabilities, no_new_privs, dumpable. Capabilities by the system calls themselves. */
 #include <config.h>
 
-#include "core/priv.h"
+#include "core/system/priv.h"
 
 #include <errno.h>
 #include <grp.h>

@@ -1,5 +1,5 @@
 /* The tree against the schema: merging of files, extends, names, references, what must be given. */
-#include "core/conf_node.h"
+#include "core/conf/conf_node.h"
 
 #include <errno.h>
 #include <stdio.h>

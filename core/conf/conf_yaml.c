@@ -1,6 +1,6 @@
 /* YAML text to nodes, by libyaml's events. Only what has one obvious meaning passes: no anchors, no merge keys, no
  * tags but ours, one document. */
-#include "core/conf_node.h"
+#include "core/conf/conf_node.h"
 
 #include <errno.h>
 #include <string.h>

@@ -1,6 +1,6 @@
 /* Work budgets: token buckets per source network, per user and for the whole daemon, asked before expensive work. The
  * table is of fixed size and its hash is keyed, so that nobody can aim at somebody else's bucket or make it grow. */
-#include "core/work.h"
+#include "core/system/work.h"
 
 #include <viaduct/loop.h>
 

@@ -2,7 +2,7 @@
 #ifndef CORE_CONTROL_COMMANDS_H
 #define CORE_CONTROL_COMMANDS_H
 
-#include "core/control.h"
+#include "core/control/control.h"
 
 void vd_command_connections(struct vd_call *call, json_t *args);
 void vd_command_plugins(struct vd_call *call, json_t *args);

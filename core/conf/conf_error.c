@@ -1,5 +1,5 @@
 /* The list of everything that is wrong with a configuration, and the guess what was meant. */
-#include "core/conf_node.h"
+#include "core/conf/conf_node.h"
 
 #include <errno.h>
 #include <jansson.h>

@@ -1,7 +1,7 @@
 /* Key material by id: what the configuration puts in and keys/1 works with. */
 #include <stdlib.h>
 
-#include "core/keys.h"
+#include "core/system/keys.h"
 
 struct key {
 	struct key *next;

@@ -1,5 +1,5 @@
 /* Devices, addresses and routes by rtnetlink. One socket per change: they are few, and nothing is left behind. */
-#include "core/priv.h"
+#include "core/system/priv.h"
 
 #include <errno.h>
 #include <libmnl/libmnl.h>

@@ -1,7 +1,7 @@
 /* Kernel settings and their journal: one line "name found set" for each that was changed, on disk before the change. */
 #include <config.h>
 
-#include "core/sysctl.h"
+#include "core/system/sysctl.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -3,7 +3,7 @@
 #ifndef CORE_CONF_NODE_H
 #define CORE_CONF_NODE_H
 
-#include "core/conf.h"
+#include "core/conf/conf.h"
 
 #define CONF_FILE_MAX (1024 * 1024)
 #define CONF_SECRET_MAX (64 * 1024)

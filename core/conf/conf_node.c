@@ -1,7 +1,7 @@
 /* Nodes of a configuration and the arena they live in. */
-#include "core/conf_node.h"
+#include "core/conf/conf_node.h"
 
-#include "core/keys.h"
+#include "core/system/keys.h"
 
 #include <errno.h>
 #include <stdlib.h>

@@ -1,5 +1,5 @@
 /* Files and folders to a checked configuration, and the one in force. */
-#include "core/conf_node.h"
+#include "core/conf/conf_node.h"
 
 #include <dirent.h>
 #include <errno.h>

@@ -1,5 +1,5 @@
 /* What plugins read from a configuration. */
-#include "core/conf_node.h"
+#include "core/conf/conf_node.h"
 
 #include <string.h>
 

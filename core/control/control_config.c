@@ -4,8 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/conf.h"
-#include "core/control_commands.h"
+#include "core/conf/conf.h"
+#include "core/control/control_commands.h"
 #include "core/plugin.h"
 
 static const char *or_empty(const char *text)

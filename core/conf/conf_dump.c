@@ -1,5 +1,5 @@
 /* The configuration in force, for people and for programs. Secrets appear as where they come from. */
-#include "core/conf_node.h"
+#include "core/conf/conf_node.h"
 
 #include <ctype.h>
 #include <errno.h>
