@@ -230,8 +230,12 @@ static void l2tp_fini(void *arg)
 {
 	struct l2tp *self = arg;
 	self->stopping = true;
-	while (self->chans)
+	while (self->chans) {
+		/* Nobody runs the stage any more, but what it punted may still be on its way to us. -ESTALE: it is gone. */
+		self->dp->chan_attach(self->dp->self, self->chans->id, NULL, NULL, NULL, NULL);
 		l2tp_chan_free(self->chans, "gateway is shutting down");
+	}
+	l2tp_waits_forget(self);
 	free(self);
 }
 
