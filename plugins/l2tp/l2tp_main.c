@@ -240,7 +240,7 @@ static void l2tp_fini(void *arg)
 }
 
 static const char *const provides[] = { "l2tp/1", "accept/l2tp", NULL };
-static const char *const needs[] = { "datapath/1", "esp/1", "ike/v1", "link/1", NULL };
+static const char *const needs[] = { "datapath/1", "esp/1", "ike/v1", "link/1", "l2tp_guard/1", NULL };
 
 VD_PLUGIN(l2tp, .version = "1.0", .license = "MIT", .summary = "L2TP server (LNS) inside IPsec", .provides = provides,
 	.needs = needs, .schema = schema, .init = l2tp_init, .stop = l2tp_stop, .fini = l2tp_fini);
