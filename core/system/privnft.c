@@ -1,5 +1,5 @@
-/* nftables transactions of priv/1: milliseconds each, so they are done by the work pool, one at a time and in the order in
- * which they were asked for (a context of libnftables belongs to one thread). */
+/* nftables transactions of priv/1: milliseconds each, so they are done by the work pool, one at a time and in the order
+ * in which they were asked for (a context of libnftables belongs to one thread). */
 #include <config.h>
 
 #include "core/system/priv.h"
@@ -56,8 +56,8 @@ static int on_pool(struct vd_job *job)
 	return 0;
 }
 
-/* The pool ends what waits when it stops; what was asked for is nevertheless carried out, so that the last transaction of
- * the daemon, which removes its table, never falls away. It stays at the head while its asker is told: he may ask for
+/* The pool ends what waits when it stops; what was asked for is nevertheless carried out, so that the last transaction
+ * of the daemon, which removes its table, never falls away. It stays at the head while its asker is told: he may ask for
  * more. */
 static void finish_head(bool carried_out)
 {

@@ -104,8 +104,8 @@ struct vd_pool_down {
 };
 extern VD_API const struct vd_topic vd_topic_pool_down;
 
-/* An address belongs to one user (no longer): pools give it to nobody else. Posted by whoever knows accounts, at start and
- * when they change, differences only. */
+/* An address belongs to one user (no longer): pools give it to nobody else. Posted by whoever knows accounts, at start
+ * and when they change, differences only. */
 struct vd_address_reserved {
 	char pool[VD_NAME_MAX]; /* "": in every pool */
 	struct vd_ip address;

@@ -1,5 +1,5 @@
-/* l2tp_guard: L2TP that comes without IPsec. Nobody else listens on UDP port 1701, so the kernel would answer with ICMP port
- * unreachable; here it is read and forgotten, counted, and explained to the administrator. Nothing is ever sent. */
+/* l2tp_guard: L2TP that comes without IPsec. Nobody else listens on UDP port 1701, so the kernel would answer with ICMP
+ * port unreachable; here it is read and forgotten, counted, and explained to the administrator. Nothing is ever sent. */
 #include "plugins/l2tp/l2tp_guard.h"
 
 #include <viaduct/log.h>
@@ -70,9 +70,10 @@ static void tell(struct guard *g, const struct vd_ip *source)
 	vd_count("l2tp.unprotected", 1);
 	if (!l2tp_guard_tell(&g->sources, source))
 		return;
-	vd_format(e.text, sizeof(e.text), "L2TP without IPsec from %s ignored: the client did not use IPsec, or its policy was lost; "
-		"on Windows the connection's type must be L2TP/IPsec, the service IKEEXT must run, and the registry must not have "
-		"ProhibitIpSec=1 under RasMan\\Parameters; on Linux IPsec must be switched on in the connection's IPsec settings",
+	vd_format(e.text, sizeof(e.text), "L2TP without IPsec from %s ignored: the client did not use IPsec, or its policy "
+		"was lost; on Windows the connection's type must be L2TP/IPsec, the service IKEEXT must run, and the "
+		"registry must not have ProhibitIpSec=1 under RasMan\\Parameters; on Linux IPsec must be switched on in "
+		"the connection's IPsec settings",
 		vd_ip_format(source, text));
 	vd_log_limited(&g->limit, VD_LOG_WARNING, "l2tp", NULL, "%s", e.text);
 	vd_event_post(&vd_topic_setup_failed, &e);

@@ -54,10 +54,11 @@ static void tell(const struct vd_address_reserved *one, bool reserved)
 
 	vd_strcpy(gone.user, sizeof(gone.user), one->user);
 	vd_strcpy(gone.source, sizeof(gone.source), one->source);
-	ret = reserved ? vd_event_post(&vd_topic_address_reserved, one) : vd_event_post(&vd_topic_address_released, &gone);
+	ret = reserved ? vd_event_post(&vd_topic_address_reserved, one) :
+			 vd_event_post(&vd_topic_address_released, &gone);
 	if (ret)
-		vd_log(VD_LOG_ERROR, "users", NULL, "cannot tell the pools that %s is %s %s: %s", vd_ip_format(&one->address, text),
-			reserved ? "reserved for" : "no longer reserved for", one->user, strerror(-ret));
+		vd_log(VD_LOG_ERROR, "users", NULL, "cannot tell the pools that %s is %s %s: %s",
+			vd_ip_format(&one->address, text), reserved ? "reserved for" : "no longer reserved for", one->user, strerror(-ret));
 }
 
 int users_announce(struct users_reserved *held, const struct users_file *files, size_t n)

@@ -32,8 +32,8 @@ struct users_file {
 
 /* Reads the file. On failure what was read before stays in force, and err says what is wrong at which line. */
 int users_file_load(struct users_file *file, struct vd_error *err);
-/* Reads it again when it changed (looks at most once a second), when the secret of this user (name as on the wire) changed,
- * or, every ten seconds, after a failure. 1: read, 0: nothing new to say, negative errno with err: once per change. */
+/* Reads it again when it changed (looks at most once a second), when the secret of this user (name as on the wire)
+ * changed, or, every ten seconds, after a failure. 1: read, 0: nothing new to say, negative errno with err: once per change. */
 int users_file_refresh(struct users_file *file, const char *user, struct vd_error *err);
 void users_file_clear(struct users_file *file);
 /* The account for a name as on the wire: the exact one, else the one without DOMAIN\. NULL: none. */
@@ -43,8 +43,8 @@ const struct vd_conf_node *users_file_find(const struct users_file *file, const 
 /* Remembers what path looks like now; false when it looks as it did. */
 bool users_stamp(const char *path, struct users_stamp *stamp);
 /* The file of the account's secret. False when it has none, or it is too long. */
-bool users_secret_path(const struct users_file *file, const struct vd_conf *conf, const struct vd_conf_node *user, char *out,
-	size_t size);
+bool users_secret_path(const struct users_file *file, const struct vd_conf *conf, const struct vd_conf_node *user,
+	char *out, size_t size);
 /* Puts what to do about it into err when this file, or a folder on the way to it, may not be read by the user we are.
  * False when it may, or is missing: err is untouched. */
 bool users_forbidden(const char *path, struct vd_error *err);
@@ -54,8 +54,8 @@ struct users_reserved {
 	struct vd_address_reserved *v; /* in order */
 	size_t n;
 };
-/* Tells the pools which dedicated addresses are new and which are gone, compared with held, which is then what the files
- * say. -ENOMEM: nothing was told. */
+/* Tells the pools which dedicated addresses are new and which are gone, compared with held, which is then what the
+ * files say. -ENOMEM: nothing was told. */
 int users_announce(struct users_reserved *held, const struct users_file *files, size_t n);
 
 /* ---- check.c ---- */

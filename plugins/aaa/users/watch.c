@@ -1,5 +1,5 @@
-/* Whether files changed, and why they cannot be read: the daemon read them as root when it started, and is an ordinary user
- * when they change. */
+/* Whether files changed, and why they cannot be read: the daemon read them as root when it started, and is an ordinary
+ * user when they change. */
 #include "plugins/aaa/users/users.h"
 
 #include <errno.h>
@@ -27,8 +27,8 @@ bool users_stamp(const char *path, struct users_stamp *stamp)
 	return true;
 }
 
-bool users_secret_path(const struct users_file *file, const struct vd_conf *conf, const struct vd_conf_node *user, char *out,
-	size_t size)
+bool users_secret_path(const struct users_file *file, const struct vd_conf *conf, const struct vd_conf_node *user,
+	char *out, size_t size)
 {
 	const struct vd_conf_node *node = vd_conf_at(conf, user, "password");
 	const char *text, *slash = strrchr(file->path, '/');
@@ -56,11 +56,13 @@ bool users_forbidden(const char *path, struct vd_error *err)
 			continue;
 		if (errno != EACCES)
 			return false;
-		vd_error_set(err, -EACCES, "user %s may not enter %s; run: chgrp %s %s; chmod 750 %s", user, part, user, part, part);
+		vd_error_set(err, -EACCES, "user %s may not enter %s; run: chgrp %s %s; chmod 750 %s", user, part, user, part,
+			part);
 		return true;
 	}
 	if (access(path, R_OK) == 0 || errno != EACCES)
 		return false;
-	vd_error_set(err, -EACCES, "user %s may not read %s; run: chgrp %s %s; chmod 640 %s", user, path, user, path, path);
+	vd_error_set(err, -EACCES, "user %s may not read %s; run: chgrp %s %s; chmod 640 %s", user, path, user, path,
+		path);
 	return true;
 }

@@ -1,5 +1,5 @@
 /* pool_local: addresses from ranges, in memory. A pool (pool.c) knows which addresses of its ranges are free; the book
- * (book.c) knows who holds which and who held it last; what belongs to one user is kept in reserve.c. Control thread. */
+ * (book.c) knows who holds which and who held it last; what belongs to one user is in reserve.c. Control thread. */
 #ifndef POOL_LOCAL_H
 #define POOL_LOCAL_H
 
@@ -110,8 +110,8 @@ int reserve_add(struct reserve *reserve, const struct vd_address_reserved *facts
 /* False when there was none like that. */
 bool reserve_remove(struct reserve *reserve, const struct vd_address_reserved *facts);
 /* Whose address it is in this pool, or NULL. Of several that one of user. */
-const struct vd_address_reserved *reserve_find(const struct reserve *reserve, const char *pool, const struct vd_ip *address,
-	const char *user);
+const struct vd_address_reserved *reserve_find(const struct reserve *reserve, const char *pool,
+	const struct vd_ip *address, const char *user);
 void reserve_clear(struct reserve *reserve);
 
 /* The plugin's object, for its layer (state.c). */

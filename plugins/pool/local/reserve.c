@@ -83,8 +83,8 @@ bool reserve_remove(struct reserve *r, const struct vd_address_reserved *facts)
 	return true;
 }
 
-const struct vd_address_reserved *reserve_find(const struct reserve *r, const char *pool, const struct vd_ip *address,
-	const char *user)
+const struct vd_address_reserved *reserve_find(const struct reserve *r, const char *pool,
+	const struct vd_ip *address, const char *user)
 {
 	const struct reservation *one, *found = NULL;
 
