@@ -212,11 +212,38 @@ START_TEST(test_vendors)
 }
 END_TEST
 
+/* "compatible" and "legacy", entry by entry in the gateway's order: what stock clients need and no more. */
+START_TEST(test_policy_lists)
+{
+	static const char compatible[] = "aes256-sha256-modp3072 aes256-sha256-modp2048 aes256-sha1-ecp384 "
+		"aes128-sha256-modp3072 aes128-sha1-ecp256 aes256-sha1-modp2048 aes128-sha1-modp2048 aes256-sha512-modp2048 "
+		"3des-sha1-modp2048 ";
+	static const char weak[] = "aes256-sha256-modp1024 aes256-sha1-modp1024 aes128-sha1-modp1024 3des-sha1-modp1024 "
+		"aes256-sha256-modp1536 aes256-sha1-modp1536 3des-sha1-modp1536 ";
+	static const char esp[] = "aes256-sha1 aes128-sha1 aes256gcm16 aes128gcm16 aes256-sha256 3des-sha1 ";
+	char text[2000], want[2000], word[IKE_SUITE_TEXT];
+	struct vd_error err = { 0 };
+	struct ike_policy p;
+	size_t len = 0;
+
+	ck_assert_int_eq(ike_policy_load(NULL, _i == 0 ? "compatible" : "legacy", &p, &err), 0);
+	for (unsigned i = 0; i < p.n_ike; i++)
+		len += vd_format(text + len, sizeof(text) - len, "%s ", ike_suite_format(&p.ike[i], word));
+	vd_format(want, sizeof(want), "%s%s", compatible, _i == 0 ? "" : weak);
+	ck_assert_str_eq(text, want);
+	len = 0;
+	for (unsigned i = 0; i < p.n_esp; i++)
+		len += vd_format(text + len, sizeof(text) - len, "%s ", ike_suite_format(&p.esp[i], word));
+	ck_assert_str_eq(text, esp);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *s = suite_create("ike_lib");
 	TCase *t = tcase_create("lib");
 
+	tcase_add_loop_test(t, test_policy_lists, 0, 2);
 	tcase_add_test(t, test_cavp_psk);
 	tcase_add_test(t, test_suites);
 	tcase_add_test(t, test_policies);

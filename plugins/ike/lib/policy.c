@@ -23,21 +23,21 @@ static const struct encr_word {
 };
 
 /* Server preference for everyone: strong first, but SHA1 before SHA256 for ESP in the sets for old clients, some of
- * which truncate HMAC-SHA-256 to 96 bits without saying so. */
+ * which truncate HMAC-SHA-256 to 96 bits without saying so. compatible is what stock clients of today need and no more;
+ * a test lists it. */
 static const char *const modern_ike[] = { "aes256-sha384-ecp384", "aes256-sha256-ecp256", "aes256-sha512-modp4096",
 	"aes256-sha256-modp4096", "aes256-sha256-modp3072", "aes256-sha256-modp2048", "aes256-sha512-modp2048",
 	"aes128-sha256-ecp256", "aes128-sha256-modp3072", "aes128-sha256-modp2048", NULL };
 static const char *const modern_esp[] = { "aes256gcm16", "aes128gcm16", "aes256-sha256", "aes256-sha384", "aes256-sha512",
 	"aes128-sha256", NULL };
-static const char *const compatible_ike[] = { "aes256-sha256-modp4096", "aes256-sha256-modp3072", "aes256-sha256-modp2048",
-	"aes256-sha384-ecp384", "aes256-sha256-ecp256", "aes256-sha1-ecp384", "aes128-sha256-modp3072",
-	"aes128-sha256-ecp256", "aes128-sha256-modp2048", "aes128-sha1-ecp256", "aes256-sha1-modp2048",
-	"aes192-sha1-modp2048", "aes128-sha1-modp2048", "aes256-sha512-modp2048", "3des-sha1-modp2048", NULL };
+static const char *const compatible_ike[] = { "aes256-sha256-modp3072", "aes256-sha256-modp2048", "aes256-sha1-ecp384",
+	"aes128-sha256-modp3072", "aes128-sha1-ecp256", "aes256-sha1-modp2048", "aes128-sha1-modp2048",
+	"aes256-sha512-modp2048", "3des-sha1-modp2048", NULL };
 static const char *const compatible_esp[] = { "aes256-sha1", "aes128-sha1", "aes256gcm16", "aes128gcm16", "aes256-sha256",
-	"aes128-sha256", "aes192-sha1", "3des-sha1", NULL };
-static const char *const legacy_more[] = { "aes256-sha256-modp1536", "aes256-sha1-modp1536", "aes128-sha1-modp1536",
-	"3des-sha1-modp1536", "aes256-sha256-modp1024", "aes256-sha1-modp1024", "aes128-sha1-modp1024",
-	"3des-sha1-modp1024", NULL };
+	"3des-sha1", NULL };
+/* Android up to 11 has group 2 alone, older Apple and ChromeOS group 5. */
+static const char *const legacy_more[] = { "aes256-sha256-modp1024", "aes256-sha1-modp1024", "aes128-sha1-modp1024",
+	"3des-sha1-modp1024", "aes256-sha256-modp1536", "aes256-sha1-modp1536", "3des-sha1-modp1536", NULL };
 
 const char *ike_hash_md(uint8_t hash)
 {
@@ -317,17 +317,25 @@ char *ike_suites_format(const struct ike_suite *suites, unsigned n, char *out, s
 
 char *ike_offers_format(unsigned phase, const struct ike_offers *offers, char *out, size_t size)
 {
-	struct ike_suite known[IKE_SUITES_MAX];
-	unsigned n = 0;
+	struct ike_suite known[IKE_OFFERS_MAX];
+	unsigned n = 0, xauth = 0, other_auth = 0;
 
-	for (unsigned i = 0; i < offers->n && n < IKE_SUITES_MAX; i++)
-		n += phase == 1 ? ike_suite_from_phase1(&offers->v[i], &known[n]) : ike_suite_from_phase2(&offers->v[i], &known[n]);
-	ike_suites_format(known, n, out, size);
-	if (n < offers->n) {
-		size_t len = strlen(out);
+	for (unsigned i = 0; i < offers->n; i++) {
+		const struct ike_offer *o = &offers->v[i];
 
-		vd_format(out + len, size - len, "%s%u that are not known here (DES, MD5, certificates, ...)", n > 0 ? ", " : "",
-			offers->n - n);
+		if (phase == 1 ? ike_suite_from_phase1(o, &known[n]) : ike_suite_from_phase2(o, &known[n]))
+			n++;
+		else if (phase == 1 && o->auth > 65000) /* draft-ietf-ipsec-isakmp-xauth */
+			xauth++;
+		else if (phase == 1 && o->auth != 1)
+			other_auth++;
 	}
+	ike_suites_format(known, n, out, size);
+	const struct { unsigned n; const char *what; } rest[] = { { xauth, "with XAuth" },
+		{ other_auth, "with certificates or another authentication" },
+		{ offers->n - n - xauth - other_auth, "not known here (DES, MD5, ...)" } };
+	for (size_t i = 0, len = strlen(out); i < VD_ARRAY_SIZE(rest); i++)
+		if (rest[i].n > 0)
+			len += vd_format(out + len, size - len, "%s%u %s", len > 0 ? ", " : "", rest[i].n, rest[i].what);
 	return out;
 }
