@@ -380,20 +380,23 @@ void client_qm1(struct client *c, uint32_t mid, unsigned encap, unsigned esp, un
 		RAND_bytes((uint8_t *)&c->spi_i, 4);
 	while (c->spi_i < 256);
 	put32(&sa, 1), put32(&sa, 1);
-	put8(&sa, 0), put8(&sa, 0), put16(&sa, 12 + t);
-	put8(&sa, 1), put8(&sa, 3), put8(&sa, 4), put8(&sa, 1);
+	unsigned n = c->also_auth ? 2 : 1;
+	put8(&sa, 0), put8(&sa, 0), put16(&sa, 12 + n * t);
+	put8(&sa, 1), put8(&sa, 3), put8(&sa, 4), put8(&sa, n);
 	put32(&sa, c->spi_i);
-	put8(&sa, 0), put8(&sa, 0), put16(&sa, t);
-	put8(&sa, 1), put8(&sa, esp), put16(&sa, 0);
-	put16(&sa, 0x8001), put16(&sa, 1);
-	put16(&sa, 0x8002), put16(&sa, 3600);
-	put16(&sa, 0x8004), put16(&sa, encap);
-	if (auth)
-		put16(&sa, 0x8005), put16(&sa, auth);
-	if (bits)
-		put16(&sa, 0x8006), put16(&sa, bits);
-	if (group)
-		put16(&sa, 0x8003), put16(&sa, group);
+	for (unsigned i = 0; i < n; i++) {
+		put8(&sa, i + 1 < n ? 3 : 0), put8(&sa, 0), put16(&sa, t);
+		put8(&sa, i + 1), put8(&sa, esp), put16(&sa, 0);
+		put16(&sa, 0x8001), put16(&sa, 1);
+		put16(&sa, 0x8002), put16(&sa, 3600);
+		put16(&sa, 0x8004), put16(&sa, encap);
+		if (auth)
+			put16(&sa, 0x8005), put16(&sa, i ? c->also_auth : auth);
+		if (bits)
+			put16(&sa, 0x8006), put16(&sa, bits);
+		if (group)
+			put16(&sa, 0x8003), put16(&sa, group);
+	}
 	header(c, m, 8, 32, 0, mid);
 	payload(m, 1, none, c->hash_len);
 	payload(m, 10, sa.p, sa.len);

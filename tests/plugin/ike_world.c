@@ -270,7 +270,8 @@ void world_input(const struct client *c, const struct msg *m)
 	memcpy(copy, m->p, m->len);
 	ike_fn(ike_arg, &c->path, copy, m->len);
 	free(copy);
-	fake_drain();
+	if (!world.hold_drain)
+		fake_drain();
 }
 
 struct msg *world_reply(unsigned since)

@@ -89,6 +89,8 @@ static void wrong_psk(struct ike_v1_sa *sa, unsigned tried)
 	ike_v1_failed(sa->v, sa, &sa->path, "phase1", "Windows 789, Apple: shared secret is wrong",
 		"wrong PSK: message 5 opened with none of the %u tried; compare the client's pre-shared key with "
 		"connections.*.l2tp.psk", tried);
+	/* Once, in the clear, as RFC 2408 section 5.1 allows: there is no key that both have. It tells who listens nothing, since
+	 * every wrong message 5 gets the same, and lets clients that believe it fail at once instead of after a minute. */
 	ike_v1_info_plain(sa->v, &sa->path, sa->icookie, sa->rcookie, IKE_N_PAYLOAD_MALFORMED);
 }
 
@@ -105,18 +107,18 @@ static struct ike_v1_peer *peer_to_join(struct ike_v1_sa *sa, const char *connec
 {
 	struct ike_v1_peer *peer = ike_v1_peer_find(sa->v, &sa->path.remote, connection, identity);
 
-	if (peer == NULL)
-		return NULL;
-	if (fresh) {
-		/* Only for the very same (address, port) and identity: a private address is an identity that many have. */
+	/* Only for the very same (address, port) and identity: a private address is an identity that many have. */
+	for (; fresh && peer != NULL; peer = ike_v1_peer_find(sa->v, &sa->path.remote, connection, identity)) {
 		vd_count("ike_v1.initial_contact", 1);
 		ike_v1_peer_end(peer, "the client started anew", false);
-		return NULL;
 	}
-	if (ike_v1_peer_silence(peer) > IKE_V1_REATTACH_MS) {
+	if (peer == NULL)
+		return NULL;
+	uint64_t silence = ike_v1_peer_silence(peer);
+	if (silence > IKE_V1_REATTACH_MS) {
 		vd_count("ike_v1.reattach_refused", 1);
 		vd_note('p', peer->id, "a new phase 1 from the same endpoint did not take over: nothing was heard here for %llu s",
-			(unsigned long long)(ike_v1_peer_silence(peer) / 1000));
+			(unsigned long long)(silence / 1000));
 		return NULL;
 	}
 	vd_count("ike_v1.reattached", 1);
@@ -127,7 +129,7 @@ static struct ike_v1_peer *peer_to_join(struct ike_v1_sa *sa, const char *connec
 static struct ike_v1_peer *peer_make(struct ike_v1_sa *sa, const char *connection, const char *identity)
 {
 	struct vd_peer *object = vd_peer_new(sa->path.endpoint, &sa->path.local, &sa->path.remote);
-	struct ike_v1_peer *peer = object != NULL ? ike_v1_peer_add(sa->v, object->id) : NULL;
+	struct ike_v1_peer *peer = object != NULL ? ike_v1_peer_add(sa->v, object->id, &sa->path) : NULL;
 	struct vd_peer_up up = { 0 };
 
 	if (peer == NULL) {
@@ -135,7 +137,6 @@ static struct ike_v1_peer *peer_make(struct ike_v1_sa *sa, const char *connectio
 			vd_peer_close(object->id, "out of memory");
 		return NULL;
 	}
-	peer->path = sa->path;
 	vd_strcpy(peer->connection, sizeof(peer->connection), connection);
 	vd_strcpy(peer->identity, sizeof(peer->identity), identity);
 	vd_peer_endpoint(peer->id, &sa->path.remote, sa->path.natt);
@@ -193,7 +194,8 @@ static void bound(struct ike_v1_sa *sa, const struct ike_v1_trial *t, unsigned m
 	if (c == NULL || !ike_policy_allows(&c->policy, &sa->suite)) {
 		vd_count("ike_v1.failed.suite_after_binding", 1);
 		ike_v1_failed(sa->v, sa, &sa->path, "phase1", "Windows 789",
-			"the PSK is that of connection %s, which does not allow %s (it allows %s); change its crypto", connection, suite,
+			"the PSK is that of connection %s (%s), which does not allow %s (it allows %s); change its crypto", connection,
+			c != NULL ? c->origin : "removed", suite,
 			c != NULL ? ike_suites_format(c->policy.ike, c->policy.n_ike, allowed, sizeof(allowed)) : "nothing now");
 		ike_v1_info_plain(sa->v, &sa->path, sa->icookie, sa->rcookie, IKE_N_NO_PROPOSAL_CHOSEN);
 		ike_v1_sa_free(sa, "suite is not allowed");
@@ -294,6 +296,10 @@ void ike_v1_mm5(struct ike_v1_sa *sa, const struct vd_path *path, const uint8_t 
 
 	if (len > IKE_MESSAGE_MAX || v->n_candidates == 0) {
 		vd_count("ike_v1.drop.mm5", 1);
+		return;
+	}
+	if (!vd_budget_take(VD_COST_AUTH, &path->remote.ip, NULL)) {
+		vd_count("ike_v1.refused.budget", 1);
 		return;
 	}
 	t = calloc(1, sizeof(*t));

@@ -77,11 +77,12 @@ static int choose(const struct ike_v1 *v, const struct ike_offers *offers)
 static void no_proposal(struct ike_v1 *v, const struct vd_path *path, const struct ike_header *h,
 	const struct ike_offers *offers)
 {
-	char offered[200], allowed[200], names[80] = "";
+	char offered[200], allowed[200], names[140] = "";
 	size_t len = 0;
 
 	for (unsigned i = 0; i < v->n_candidates; i++)
-		len += vd_format(names + len, sizeof(names) - len, "%s%s", i > 0 ? ", " : "", v->candidates[i].connection);
+		len += vd_format(names + len, sizeof(names) - len, "%s%s (%s)", i > 0 ? ", " : "", v->candidates[i].connection,
+			v->candidates[i].origin);
 	ike_offers_format(1, offers, offered, sizeof(offered));
 	if (v->n_candidates > 0)
 		ike_suites_format(v->candidates[0].policy.ike, v->candidates[0].policy.n_ike, allowed, sizeof(allowed));
@@ -89,8 +90,8 @@ static void no_proposal(struct ike_v1 *v, const struct vd_path *path, const stru
 		vd_strcpy(allowed, sizeof(allowed), "nothing");
 	vd_count("ike_v1.failed.no_proposal", 1);
 	ike_v1_failed(v, NULL, path, "phase1", "Windows 788 or 789, Apple: negotiation failed",
-		"no common proposal: offered %s; connections (%s) allow %s; set crypto: legacy for a connection of old clients",
-		offered, names, allowed);
+		"no common proposal: offered %s; connections %s allow %s; for old clients set crypto: legacy there", offered, names,
+		allowed);
 	ike_v1_info_plain(v, path, h->icookie, h->rcookie, IKE_N_NO_PROPOSAL_CHOSEN);
 }
 

@@ -134,10 +134,16 @@ void ike_v1_mm3(struct ike_v1 *v, struct ike_v1_embryo *embryo, const struct vd_
 			sa->vendors |= ike_vendor_flag(chain.v[i].p, chain.v[i].len);
 	if (sa->natt != IKE_V1_NATT_NONE)
 		nat_detect(sa, &chain);
+	if (ke->len != vd_dh_public_len(sa->suite.group)) {
+		vd_count("ike_v1.drop.mm3_ke", 1);
+		ike_v1_failed(v, sa, path, "phase1", "", "the key exchange value has %u octets, which does not fit %s", ke->len,
+			vd_dh_name(sa->suite.group));
+		ike_v1_sa_free(sa, "bad key exchange value");
+		return;
+	}
 	sa->dh = ike_v1_dh_start(sa->suite.group, ke->p, ke->len, VD_WORK_NEW, mm3_dh_done, sa);
 	if (sa->dh == NULL) { /* the embryo stays: a later retransmission may find the pool free */
-		vd_count("ike_v1.drop.mm3_ke", 1);
-		ike_v1_sa_free(sa, "no key exchange");
+		ike_v1_sa_free(sa, "too much work is waiting");
 		return;
 	}
 	embryo->used = false;
@@ -153,7 +159,7 @@ void ike_v1_main_input(struct ike_v1_sa *sa, const struct vd_path *path, const s
 	if (!(h->flags & IKE_F_ENCRYPTED)) {
 		if (sa->state == IKE_V1_WAIT_MM5 && ike_v1_cache_hit(&sa->mm3, p, len)) {
 			vd_count("ike_v1.duplicate.mm3", 1);
-			ike_v1_send(sa->v, &sa->path, sa->mm3.reply.p, sa->mm3.reply.len);
+			ike_v1_send(sa->v, path, sa->mm3.reply.p, sa->mm3.reply.len);
 		} else {
 			vd_count("ike_v1.drop.main_plain", 1);
 		}
@@ -162,7 +168,7 @@ void ike_v1_main_input(struct ike_v1_sa *sa, const struct vd_path *path, const s
 	if (sa->state == IKE_V1_UP) {
 		if (ike_v1_cache_hit(&sa->mm5, p, len)) {
 			vd_count("ike_v1.duplicate.mm5", 1);
-			ike_v1_send(sa->v, &sa->path, sa->mm5.reply.p, sa->mm5.reply.len);
+			ike_v1_send(sa->v, path, sa->mm5.reply.p, sa->mm5.reply.len);
 		} else {
 			vd_count("ike_v1.drop.main_late", 1);
 		}

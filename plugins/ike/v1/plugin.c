@@ -11,7 +11,6 @@ static void v1_input(void *arg, const struct vd_path *path, const uint8_t *p, si
 	uint8_t message[IKE_MESSAGE_MAX];
 	struct ike_v1 *v = arg;
 	struct ike_header h;
-	char from[VD_SA_TEXT];
 
 	if (v->stopped || ike_header_parse(p, len, &h) < 0)
 		return;
@@ -25,9 +24,11 @@ static void v1_input(void *arg, const struct vd_path *path, const uint8_t *p, si
 	}
 	if (h.exchange == IKE_X_AGGRESSIVE) {
 		vd_count("ike_v1.drop.aggressive", 1);
-		vd_log_limited(&v->limit, VD_LOG_NOTICE, "ike", NULL,
-			"%s wants aggressive mode, which is not served: clear the group name in the client's L2TP settings",
-			vd_sa_format(&path->remote, from));
+		if (vd_same(h.rcookie, none, sizeof(none))) {
+			ike_v1_failed(v, NULL, path, "phase1", "Apple: server did not respond", "the client wants aggressive mode, which "
+				"gives the PSK to anybody who listens and guesses; clear the group name (identifier) in its L2TP settings");
+			ike_v1_info_plain(v, path, h.icookie, h.rcookie, IKE_N_INVALID_EXCHANGE_TYPE);
+		}
 		return;
 	}
 	bool first = vd_same(h.rcookie, none, sizeof(none));
@@ -93,6 +94,8 @@ static int candidates_load(struct ike_v1_candidate *list, unsigned *ret_n, struc
 		struct ike_v1_candidate *out = &list[n];
 		vd_strcpy(out->connection, sizeof(out->connection), name);
 		out->key = key;
+		const struct vd_conf_node *says = vd_conf_at(conf, c, "crypto");
+		vd_conf_origin(vd_conf_written(says) ? says : c, out->origin, sizeof(out->origin));
 		int rc = ike_policy_load(conf, crypto != NULL ? crypto : "compatible", &out->policy, err);
 		if (rc < 0)
 			return vd_error_prefix(err, "connections.%s: ", name);
@@ -134,9 +137,11 @@ static void chan_down(void *arg, const void *event)
 
 	if (peer == NULL)
 		return;
+	for (struct ike_v1_sa *sa = peer->sas; sa != NULL; sa = sa->peer_next)
+		ike_v1_quick_kill_on(sa, down->chan);
 	while (peer->children != NULL)
 		ike_v1_child_remove(peer->children, true);
-	peer->chan = 0;
+	ike_v1_peer_set_chan(peer, 0);
 	ike_v1_peer_check(peer, down->reason);
 }
 
@@ -161,6 +166,7 @@ static int v1_init(struct vd_host *host, void **ret_self, struct vd_error *err)
 	v->port = vd_service_find("ike.port/1", NULL);
 	v->keys = vd_service_find("keys/1", NULL);
 	v->limit = (struct vd_log_limit)VD_LOG_LIMIT(20, 60000);
+	v->first_limit = (struct vd_log_limit)VD_LOG_LIMIT(3, 60000);
 	if (v->esp == NULL || v->port == NULL || v->keys == NULL) {
 		v1_free(v);
 		return vd_error_set(err, -ENOENT, "a service is missing: esp/1, ike.port/1 and keys/1 are needed");
@@ -252,7 +258,7 @@ static const struct vd_opt v1_schema[] = {
 		"Time to the first repetition of an answer that got no answer; doubled each time." },
 	{ "ike_v1.retransmits", VD_T_UINT, VD_OPT_LIVE, "4", "0..8", "How often an answer is repeated by itself." },
 	{ "ike_v1.orphan_idle", VD_T_DURATION, VD_OPT_LIVE, "10m", "30s..1d",
-		"A channel whose IKE SA the client deleted ends after this time without a packet." },
+		"A client without an IKE SA, or without a CHILD SA, is let go after this time without a packet." },
 	{ NULL, 0, 0, NULL, NULL, NULL },
 };
 static const char *const v1_provides[] = { "ike/v1", "accept/l2tp", NULL };

@@ -192,6 +192,9 @@ void ike_v1_failed(struct ike_v1 *v, const struct ike_v1_sa *sa, const struct vd
 	vd_strcpy(event.client, sizeof(event.client), client);
 	vd_format(event.text, sizeof(event.text), "%s: %s", from, text);
 	struct vd_ids ids = { .peer = event.peer, .chan = event.chan };
-	vd_log_limited(&v->limit, VD_LOG_NOTICE, "ike", &ids, "%s failed: %s", stage, event.text);
+	uint64_t left_out = v->first_limit.suppressed;
+	vd_log_limited(sa != NULL ? &v->limit : &v->first_limit, VD_LOG_NOTICE, "ike", &ids, "%s failed: %s", stage, event.text);
+	if (v->first_limit.suppressed > left_out)
+		return; /* nobody wants a report per forged datagram either */
 	vd_event_post(&vd_topic_setup_failed, &event);
 }
