@@ -524,7 +524,8 @@ START_TEST(test_quick_refused)
 		client_qm1(&c, 100 + i, bad[i].encap, bad[i].esp, bad[i].bits, bad[i].auth, 0, 1701, &m);
 		ck_assert_uint_eq(ask(&c, &m)->p[18], 5);
 		ck_assert_uint_eq(fake_events(&vd_topic_setup_failed), i + 1);
-		ck_assert_ptr_nonnull(strstr(((const struct vd_setup_failed *)fake_last(&vd_topic_setup_failed))->text, bad[i].why));
+		ck_assert_ptr_nonnull(
+			strstr(((const struct vd_setup_failed *)fake_last(&vd_topic_setup_failed))->text, bad[i].why));
 	}
 	ck_assert_uint_eq(world.n_sas, 0);
 	client_qm1(&c, 200, 61444, 12, 256, 2, 0, 0, &m); /* the drafts' number is answered as offered */
@@ -702,8 +703,8 @@ START_TEST(test_admin_close)
 }
 END_TEST
 
-/* The gateway closes peers, or stops, at every step of a conversation: with Diffie-Hellman in the pool, keys/1 and esp/1
- * not yet answered, SAs half installed. The sanitizers judge; afterwards a new client must get through. */
+/* The gateway closes peers, or stops, at every step of a conversation: with Diffie-Hellman in the pool, keys/1 and
+ * esp/1 not yet answered, SAs half installed. The sanitizers judge; afterwards a new client must get through. */
 enum { CLOSE_AT = 12 };
 static bool close_here(unsigned at, unsigned step)
 {
@@ -934,8 +935,8 @@ END_TEST
 /* XAuth is refused with its name; the report says where the connections stand. */
 START_TEST(test_xauth)
 {
-	uint8_t sa[] = { 0, 0, 0, 1, 0, 0, 0, 1, 0, 0, 0, 40, 1, 1, 0, 1, 0, 0, 0, 32, 1, 1, 0, 0, 0x80, 1, 0, 7, 0x80, 14, 1, 0,
-		0x80, 2, 0, 2, 0x80, 3, 0xfd, 0xe9, 0x80, 4, 0, 14, 0x80, 11, 0, 1 };
+	uint8_t sa[] = { 0, 0, 0, 1, 0, 0, 0, 1, 0, 0, 0, 40, 1, 1, 0, 1, 0, 0, 0, 32, 1, 1, 0, 0, 0x80, 1, 0, 7, 0x80,
+		14, 1, 0, 0x80, 2, 0, 2, 0x80, 3, 0xfd, 0xe9, 0x80, 4, 0, 14, 0x80, 11, 0, 1 };
 	struct client c;
 	struct msg m;
 
@@ -1020,20 +1021,23 @@ static const struct flight {
 	{ "windows 10", true, 28800, 5, 1, 408,
 		{ { 7, 256, 2, 20 }, { 7, 128, 2, 19 }, { 7, 256, 2, 14 }, { 5, 0, 2, 14 }, { 5, 0, 2, 2 } },
 		{ "01528bbbc00696121849ab9a1c5b2a5100000001", "1e2b516905991c7d7c96fcbfb587e46100000009",
-			"4a131c81070358455c5728f20e95452f", "90cb80913ebb696e086381b5ec427b1f", "4048b7d56ebce88525e7de7f00d6c2d3",
-			"fb1de3cdf341b7ea16b7e5be0855f120", "26244d38eddb61b3172a36e3d0cfb819", "e3a5966a76379fe707228231e5ce8652" } },
+			"4a131c81070358455c5728f20e95452f", "90cb80913ebb696e086381b5ec427b1f",
+			"4048b7d56ebce88525e7de7f00d6c2d3", "fb1de3cdf341b7ea16b7e5be0855f120",
+			"26244d38eddb61b3172a36e3d0cfb819", "e3a5966a76379fe707228231e5ce8652" } },
 	{ "macos", false, 3600, 14, 1, 0,
-		{ { 7, 256, 4, 14 }, { 7, 256, 2, 14 }, { 7, 256, 1, 14 }, { 7, 256, 6, 14 }, { 7, 256, 4, 5 }, { 7, 256, 2, 5 },
-			{ 7, 256, 1, 5 }, { 7, 256, 4, 2 }, { 7, 256, 2, 2 }, { 7, 256, 1, 2 }, { 7, 128, 2, 2 }, { 7, 128, 1, 2 },
-			{ 5, 0, 2, 2 }, { 5, 0, 1, 2 } },
-		{ "4a131c81070358455c5728f20e95452f", "4df37928e9fc4fd1b3262170d515c662", "8f8d83826d246b6fc7a8a6a428c11de8",
-			"4048b7d56ebce88525e7de7f00d6c2d380000000", "afcad71368a1f1c96b8696fc77570100" } },
-	{ "android 10", false, 28800, 12, 1, 0, /* only devices, which is legacy, has group 2 */
-		{ { 7, 256, 4, 2 }, { 7, 256, 2, 2 }, { 7, 256, 1, 2 }, { 7, 128, 4, 2 }, { 7, 128, 2, 2 }, { 7, 128, 1, 2 },
-			{ 5, 0, 4, 2 }, { 5, 0, 2, 2 }, { 5, 0, 1, 2 }, { 1, 0, 4, 2 }, { 1, 0, 2, 2 }, { 1, 0, 1, 2 } },
-		{ "4a131c81070358455c5728f20e95452f", "cd60464335df21f87cfdb2fc68b6a448", "90cb80913ebb696e086381b5ec427b1f",
-			"4485152d18b6bbcd0be8a8469579ddcc", "4048b7d56ebce88525e7de7f00d6c2d380000000",
+		{ { 7, 256, 4, 14 }, { 7, 256, 2, 14 }, { 7, 256, 1, 14 }, { 7, 256, 6, 14 }, { 7, 256, 4, 5 },
+			{ 7, 256, 2, 5 }, { 7, 256, 1, 5 }, { 7, 256, 4, 2 }, { 7, 256, 2, 2 }, { 7, 256, 1, 2 },
+			{ 7, 128, 2, 2 }, { 7, 128, 1, 2 }, { 5, 0, 2, 2 }, { 5, 0, 1, 2 } },
+		{ "4a131c81070358455c5728f20e95452f", "4df37928e9fc4fd1b3262170d515c662",
+			"8f8d83826d246b6fc7a8a6a428c11de8", "4048b7d56ebce88525e7de7f00d6c2d380000000",
 			"afcad71368a1f1c96b8696fc77570100" } },
+	{ "android 10", false, 28800, 12, 1, 0, /* only devices, which is legacy, has group 2 */
+		{ { 7, 256, 4, 2 }, { 7, 256, 2, 2 }, { 7, 256, 1, 2 }, { 7, 128, 4, 2 }, { 7, 128, 2, 2 },
+			{ 7, 128, 1, 2 }, { 5, 0, 4, 2 }, { 5, 0, 2, 2 }, { 5, 0, 1, 2 }, { 1, 0, 4, 2 },
+			{ 1, 0, 2, 2 }, { 1, 0, 1, 2 } },
+		{ "4a131c81070358455c5728f20e95452f", "cd60464335df21f87cfdb2fc68b6a448",
+			"90cb80913ebb696e086381b5ec427b1f", "4485152d18b6bbcd0be8a8469579ddcc",
+			"4048b7d56ebce88525e7de7f00d6c2d380000000", "afcad71368a1f1c96b8696fc77570100" } },
 	{ "networkmanager", false, 10800, 5, 3, 0, /* first match would have taken group 2 */
 		{ { 7, 256, 4, 2 }, { 5, 0, 2, 14 }, { 7, 256, 4, 14 }, { 7, 256, 2, 14 }, { 7, 256, 2, 20 } },
 		{ "09002689dfd6b712", "afcad71368a1f1c96b8696fc77570100", "4a131c81070358455c5728f20e95452f",

@@ -53,18 +53,19 @@ static bool trial_one(const struct ike_v1_sa *sa, const struct ike_v1_trial *t, 
 	bool good = false;
 
 	if (skeyid == NULL ||
-		ike_v1_keys_derive(&r.keys, &sa->suite, vd_secret_data(skeyid), vd_secret_len(skeyid), vd_secret_data(sa->shared),
-			vd_secret_len(sa->shared), sa->icookie, sa->rcookie) < 0 ||
+		ike_v1_keys_derive(&r.keys, &sa->suite, vd_secret_data(skeyid), vd_secret_len(skeyid),
+			vd_secret_data(sa->shared), vd_secret_len(sa->shared), sa->icookie, sa->rcookie) < 0 ||
 		ike_v1_iv_first(&r.keys, sa->gxi.p, sa->gxr.p, sa->gxi.len, r.iv) < 0)
 		return false;
 	memcpy(message, t->message, t->len);
 	if (ike_v1_crypt(&r.keys, false, r.iv, message, t->len) == 0 &&
 		ike_chain_parse(t->message[16], message + IKE_HEADER_LEN, t->len - IKE_HEADER_LEN, &chain) == 0) {
-		const struct ike_payload *id = ike_chain_find(&chain, IKE_P_ID, 0), *h = ike_chain_find(&chain, IKE_P_HASH, 0);
+		const struct ike_payload *id = ike_chain_find(&chain, IKE_P_ID, 0),
+			*h = ike_chain_find(&chain, IKE_P_HASH, 0);
 
 		if (id != NULL && h != NULL && h->len == r.keys.hash_len && ike_chain_count(&chain, IKE_P_ID) == 1 &&
-			ike_v1_hash_main(&r.keys, sa->gxi.p, sa->gxr.p, sa->gxi.len, sa->icookie, sa->rcookie, sa->sa_body.p,
-				sa->sa_body.len, id->p, id->len, hash) == 0 &&
+			ike_v1_hash_main(&r.keys, sa->gxi.p, sa->gxr.p, sa->gxi.len, sa->icookie, sa->rcookie,
+				sa->sa_body.p, sa->sa_body.len, id->p, id->len, hash) == 0 &&
 			vd_same(hash, h->p, h->len))
 			good = ike_v1_buf_set(&r.id, id->p, id->len) == 0;
 		for (unsigned k = 0; good && k < chain.n; k++)
@@ -89,8 +90,9 @@ static void wrong_psk(struct ike_v1_sa *sa, unsigned tried)
 	ike_v1_failed(sa->v, sa, &sa->path, "phase1", "Windows 789, Apple: shared secret is wrong",
 		"wrong PSK: message 5 opened with none of the %u tried; compare the client's pre-shared key with "
 		"connections.*.l2tp.psk", tried);
-	/* Once, in the clear, as RFC 2408 section 5.1 allows: there is no key that both have. It tells who listens nothing, since
-	 * every wrong message 5 gets the same, and lets clients that believe it fail at once instead of after a minute. */
+	/* Once, in the clear, as RFC 2408 section 5.1 allows: there is no key that both have. It tells who listens
+	 * nothing, since every wrong message 5 gets the same, and lets clients that believe it fail at once instead of
+	 * after a minute. */
 	ike_v1_info_plain(sa->v, &sa->path, sa->icookie, sa->rcookie, IKE_N_PAYLOAD_MALFORMED);
 }
 
@@ -117,7 +119,8 @@ static struct ike_v1_peer *peer_to_join(struct ike_v1_sa *sa, const char *connec
 	uint64_t silence = ike_v1_peer_silence(peer);
 	if (silence > IKE_V1_REATTACH_MS) {
 		vd_count("ike_v1.reattach_refused", 1);
-		vd_note('p', peer->id, "a new phase 1 from the same endpoint did not take over: nothing was heard here for %llu s",
+		vd_note('p', peer->id,
+			"a new phase 1 from the same endpoint did not take over: nothing was heard here for %llu s",
 			(unsigned long long)(silence / 1000));
 		return NULL;
 	}
@@ -194,9 +197,11 @@ static void bound(struct ike_v1_sa *sa, const struct ike_v1_trial *t, unsigned m
 	if (c == NULL || !ike_policy_allows(&c->policy, &sa->suite)) {
 		vd_count("ike_v1.failed.suite_after_binding", 1);
 		ike_v1_failed(sa->v, sa, &sa->path, "phase1", "Windows 789",
-			"the PSK is that of connection %s (%s), which does not allow %s (it allows %s); change its crypto", connection,
-			c != NULL ? c->origin : "removed", suite,
-			c != NULL ? ike_suites_format(c->policy.ike, c->policy.n_ike, allowed, sizeof(allowed)) : "nothing now");
+			"the PSK is that of connection %s (%s), which does not allow %s (it allows %s); change its "
+			"crypto",
+			connection, c != NULL ? c->origin : "removed", suite,
+			c != NULL ? ike_suites_format(c->policy.ike, c->policy.n_ike, allowed, sizeof(allowed))
+			: "nothing now");
 		ike_v1_info_plain(sa->v, &sa->path, sa->icookie, sa->rcookie, IKE_N_NO_PROPOSAL_CHOSEN);
 		ike_v1_sa_free(sa, "suite is not allowed");
 		return;
@@ -219,7 +224,8 @@ static void bound(struct ike_v1_sa *sa, const struct ike_v1_trial *t, unsigned m
 	if (peer == NULL)
 		peer = peer_make(sa, connection, id.text);
 	if (peer == NULL) {
-		ike_v1_failed(sa->v, sa, &sa->path, "phase1", "", "no more peers are allowed (gateway.max_peers), or memory is short");
+		ike_v1_failed(sa->v, sa, &sa->path, "phase1", "",
+			"no more peers are allowed (gateway.max_peers), or memory is short");
 		ike_v1_sa_free(sa, "no more peers");
 		return;
 	}

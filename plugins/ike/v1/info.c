@@ -1,4 +1,5 @@
-/* Informational exchanges: Delete, dead peer detection (RFC 3706), notifications. Believed only with a right HASH(1). */
+/* Informational exchanges: Delete, dead peer detection (RFC 3706), notifications. Believed only with a right HASH(1).
+ */
 #include "v1.h"
 
 #include <string.h>
@@ -104,7 +105,8 @@ void ike_v1_initial_contact(struct ike_v1_sa *sa)
 }
 
 /* DPD: the acknowledgement repeats SPI and number. Numbers grow, so an old question is not answered again. */
-static void r_u_there(struct ike_v1_sa *sa, const struct vd_path *path, struct vd_rd *r, const uint8_t *spi, size_t spi_len)
+static void r_u_there(
+	struct ike_v1_sa *sa, const struct vd_path *path, struct vd_rd *r, const uint8_t *spi, size_t spi_len)
 {
 	uint32_t seq = vd_rd_u32(r);
 	uint8_t data[4] = { (uint8_t)(seq >> 24), (uint8_t)(seq >> 16), (uint8_t)(seq >> 8), (uint8_t)seq };
@@ -223,7 +225,8 @@ void ike_v1_info_input(struct ike_v1_sa *sa, const struct vd_path *path, const s
 		vd_count("ike_v1.drop.info_replay", 1);
 		return;
 	}
-	/* Answered where it came from, but it moves nobody: an old one may be a replay that the message ids have forgotten. */
+	/* Answered where it came from, but it moves nobody: an old one may be a replay that the message ids have
+	 * forgotten. */
 	sa->heard = vd_now();
 	for (unsigned i = 1; i < chain.n; i++) {
 		if (chain.v[i].type == IKE_P_NOTIFY)

@@ -96,7 +96,8 @@ struct ike_v1_peer *ike_v1_peer_by_chan(struct ike_v1 *v, uint64_t chan)
 }
 
 /* Half a peer that says nothing. Without an IKE SA: Windows lets it go when idle, and comes back. Without a CHILD SA:
- * the client went away without a word, or never came further; it must not hold a place of gateway.max_peers for hours. */
+ * the client went away without a word, or never came further; it must not hold a place of gateway.max_peers for hours.
+ */
 static void orphan_fired(struct vd_timer *t)
 {
 	struct ike_v1_peer *p = VD_CONTAINER_OF(t, struct ike_v1_peer, orphan);
@@ -104,7 +105,8 @@ static void orphan_fired(struct vd_timer *t)
 
 	if (half && ike_v1_peer_silence(p) >= p->v->opt.orphan_ms) {
 		vd_count("ike_v1.orphaned", 1);
-		ike_v1_peer_end(p, p->sas == NULL ? "no IKE SA and nothing heard" : "no CHILD SA and nothing heard", true);
+		ike_v1_peer_end(
+			p, p->sas == NULL ? "no IKE SA and nothing heard" : "no CHILD SA and nothing heard", true);
 	} else {
 		vd_timer_start(t, IKE_V1_ORPHAN_CHECK_MS);
 	}

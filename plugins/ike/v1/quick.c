@@ -1,5 +1,6 @@
 /* Quick mode as responder (RFC 2409 section 5.5), transport mode for L2TP: one channel per peer, whose SAs the client
- * replaces. The inbound SA is in place before message 2 lets the client use it, the outbound one comes with message 3. */
+ * replaces. The inbound SA is in place before message 2 lets the client use it, the outbound one comes with message 3.
+ */
 #include "v1.h"
 
 #include <arpa/inet.h>
@@ -90,8 +91,8 @@ static bool encap_fits(const struct ike_v1_quick *q, uint16_t encap)
 }
 
 /* Takes the best offer of the policy, in its order; hash: only suites with this one, or IKE_HASH_NONE for all. */
-static bool choose(struct ike_v1_quick *q, const struct ike_policy *policy, const struct ike_offers *offers, bool have_ke,
-	uint8_t hash)
+static bool choose(struct ike_v1_quick *q, const struct ike_policy *policy, const struct ike_offers *offers,
+	bool have_ke, uint8_t hash)
 {
 	for (unsigned s = 0; s < policy->n_esp; s++)
 		for (unsigned i = 0; i < offers->n; i++) {
@@ -111,7 +112,8 @@ static bool choose(struct ike_v1_quick *q, const struct ike_policy *policy, cons
 			q->group = o->group;
 			q->encap = o->encap;
 			q->life_seconds = o->life_seconds;
-			q->spi_out = (uint32_t)o->spi[0] << 24 | (uint32_t)o->spi[1] << 16 | (uint32_t)o->spi[2] << 8 | o->spi[3];
+			q->spi_out = (uint32_t)o->spi[0] << 24 | (uint32_t)o->spi[1] << 16 | (uint32_t)o->spi[2] << 8 |
+				o->spi[3];
 			return true;
 		}
 	return false;
@@ -203,8 +205,12 @@ static void install_in_done(void *arg)
 
 static struct vd_esp_sa esp_sa(const struct ike_v1_quick *q, uint32_t spi, struct vd_secret *keymat)
 {
-	return (struct vd_esp_sa){ .chan = q->chan, .spi = spi, .encr = q->suite.encr, .integ = ike_hash_integ(q->suite.hash),
-		.key_bits = q->suite.key_bits, .keymat = keymat };
+	return (struct vd_esp_sa){ .chan = q->chan,
+		.spi = spi,
+		.encr = q->suite.encr,
+		.integ = ike_hash_integ(q->suite.hash),
+		.key_bits = q->suite.key_bits,
+		.keymat = keymat };
 }
 
 static struct vd_secret *keymat(const struct ike_v1_quick *q, uint32_t spi, const struct vd_secret *shared)
@@ -217,8 +223,8 @@ static struct vd_secret *keymat(const struct ike_v1_quick *q, uint32_t spi, cons
 	if (len == 0 || len > sizeof(room) - IKE_HASH_MAX)
 		return NULL;
 	if (ike_v1_keymat(&q->sa->keys, shared != NULL ? vd_secret_data(shared) : NULL,
-		shared != NULL ? vd_secret_len(shared) : 0, IKE_PROTO_ESP, net, q->ni.p, q->ni.len, q->nr.p, q->nr.len, room,
-		len) == 0)
+		shared != NULL ? vd_secret_len(shared) : 0, IKE_PROTO_ESP, net, q->ni.p, q->ni.len, q->nr.p,
+		q->nr.len, room, len) == 0)
 		secret = vd_secret_new(room, len);
 	vd_wipe(room, sizeof(room));
 	return secret;
@@ -232,7 +238,8 @@ static void install(struct ike_v1_quick *q, const struct vd_secret *shared)
 	q->keymat_out = keymat(q, q->spi_out, shared);
 	if (q->keymat_in == NULL || q->keymat_out == NULL) {
 		vd_count("ike_v1.failed.keymat", 1);
-		ike_v1_failed(q->v, q->sa, &q->path, "quick mode", "", "no keys can be made for this suite: esp/1 does not have it, or "
+		ike_v1_failed(q->v, q->sa, &q->path, "quick mode", "",
+			"no keys can be made for this suite: esp/1 does not have it, or "
 			"memory is short");
 		refuse(q, IKE_N_NO_PROPOSAL_CHOSEN);
 		ike_v1_quick_kill(q);
@@ -246,7 +253,8 @@ static void install(struct ike_v1_quick *q, const struct vd_secret *shared)
 		q->pending--;
 		q->state = IKE_V1_Q_DH;
 		vd_count("ike_v1.failed.install_in", 1);
-		ike_v1_failed(q->v, q->sa, &q->path, "quick mode", "", "the inbound SA cannot be installed (error %d)", -rc);
+		ike_v1_failed(
+			q->v, q->sa, &q->path, "quick mode", "", "the inbound SA cannot be installed (error %d)", -rc);
 		refuse(q, IKE_N_NO_PROPOSAL_CHOSEN);
 		ike_v1_quick_kill(q);
 	}
@@ -259,8 +267,8 @@ static void pfs_done(struct ike_v1_dh *dh, int result)
 	q->dh = NULL;
 	if (result < 0 || ike_v1_buf_set(&q->gxr, dh->own, dh->len) < 0) {
 		vd_count("ike_v1.drop.dh", 1);
-		ike_v1_failed(q->v, q->sa, &q->path, "quick mode", "", "the client's %s value for perfect forward secrecy is not valid",
-			vd_dh_name(dh->group));
+		ike_v1_failed(q->v, q->sa, &q->path, "quick mode", "",
+			"the client's %s value for perfect forward secrecy is not valid", vd_dh_name(dh->group));
 		refuse(q, IKE_N_NO_PROPOSAL_CHOSEN);
 		ike_v1_quick_kill(q);
 		return;
@@ -276,7 +284,8 @@ static int channel_take(struct ike_v1_quick *q)
 	if (peer->chan == 0) {
 		struct vd_path path = ike_v1_esp_path(&q->path);
 		uint64_t chan;
-		int rc = esp->chan_new(esp->self, peer->id, VD_ESP_TRANSPORT, &path, "l2tp", &ike_v1_esp_events, q->v, &chan);
+		int rc = esp->chan_new(
+			esp->self, peer->id, VD_ESP_TRANSPORT, &path, "l2tp", &ike_v1_esp_events, q->v, &chan);
 
 		if (rc < 0)
 			return rc;
@@ -323,8 +332,10 @@ static void qm1_take(struct ike_v1_quick *q, const struct ike_chain *chain)
 	if (!choose_for(q, policy, &offers, ke != NULL)) {
 		ike_offers_format(2, &offers, offered, sizeof(offered));
 		ike_suites_format(policy->esp, policy->n_esp, allowed, sizeof(allowed));
-		vd_format(text, sizeof(text), "no common proposal: offered %s (encapsulation %u, group %u); connection %s allows %s in "
-			"transport mode", offered, offers.v[0].encap, offers.v[0].group, q->sa->peer->connection, allowed);
+		vd_format(text, sizeof(text),
+			"no common proposal: offered %s (encapsulation %u, group %u); connection %s allows %s in "
+			"transport mode",
+			offered, offers.v[0].encap, offers.v[0].group, q->sa->peer->connection, allowed);
 		return qm1_refused(q, IKE_N_NO_PROPOSAL_CHOSEN, text);
 	}
 	vd_random(ours, sizeof(ours));
@@ -340,7 +351,8 @@ static void qm1_take(struct ike_v1_quick *q, const struct ike_chain *chain)
 	}
 	q->dh = ike_v1_dh_start(q->group, ke->p, ke->len, VD_WORK_ESTABLISHED, pfs_done, q);
 	if (q->dh == NULL)
-		qm1_refused(q, IKE_N_NO_PROPOSAL_CHOSEN, "the key exchange value does not fit the group, or too much work is waiting");
+		qm1_refused(q, IKE_N_NO_PROPOSAL_CHOSEN,
+			"the key exchange value does not fit the group, or too much work is waiting");
 }
 
 static void install_out_done(void *arg)
@@ -356,7 +368,8 @@ static void install_out_done(void *arg)
 	ike_suite_format(&q->suite, suite);
 	vd_note('p', ids.peer, "CHILD SA is up: in %08x, out %08x, %s", q->spi_in, q->spi_out, suite);
 	vd_log(VD_LOG_INFO, "ike", &ids, "quick mode up: connection %s, ESP %s%s%s, %s, SPI in %08x out %08x",
-		q->sa->peer->connection, suite, q->group != 0 ? ", PFS " : "", q->group != 0 ? vd_dh_name(q->group) : "",
+		q->sa->peer->connection, suite, q->group != 0 ? ", PFS " : "",
+		q->group != 0 ? vd_dh_name(q->group) : "",
 		q->encap == IKE_ENCAP_TRANSPORT ? "transport" : "transport in UDP", q->spi_in, q->spi_out);
 }
 
@@ -396,7 +409,8 @@ static void qm3_take(struct ike_v1_quick *q)
 }
 
 /* A later message of a quick mode that we know. */
-static void quick_continue(struct ike_v1_quick *q, const struct vd_path *path, const uint8_t *raw, uint8_t *p, size_t len)
+static void quick_continue(
+	struct ike_v1_quick *q, const struct vd_path *path, const uint8_t *raw, uint8_t *p, size_t len)
 {
 	uint8_t iv[IKE_BLOCK_MAX];
 	struct ike_v1_sa *sa = q->sa;

@@ -132,7 +132,8 @@ void ike_v1_sa_life_fired(struct vd_timer *t)
 		vd_count("ike_v1.failed.half_open_timeout", 1);
 		if (!sa->failed_reported)
 			ike_v1_failed(sa->v, sa, &sa->path, "phase1", "Windows 792 or 809",
-				"message 5 did not arrive in time: the client gave up, or UDP 4500 is blocked between it and the gateway");
+				"message 5 did not arrive in time: the client gave up, or UDP 4500 is blocked between "
+				"it and the gateway");
 		ike_v1_sa_free(sa, "timed out");
 		return;
 	}
@@ -193,7 +194,8 @@ void ike_v1_failed(struct ike_v1 *v, const struct ike_v1_sa *sa, const struct vd
 	vd_format(event.text, sizeof(event.text), "%s: %s", from, text);
 	struct vd_ids ids = { .peer = event.peer, .chan = event.chan };
 	uint64_t left_out = v->first_limit.suppressed;
-	vd_log_limited(sa != NULL ? &v->limit : &v->first_limit, VD_LOG_NOTICE, "ike", &ids, "%s failed: %s", stage, event.text);
+	vd_log_limited(sa != NULL ? &v->limit : &v->first_limit, VD_LOG_NOTICE, "ike", &ids, "%s failed: %s", stage,
+		event.text);
 	if (v->first_limit.suppressed > left_out)
 		return; /* nobody wants a report per forged datagram either */
 	vd_event_post(&vd_topic_setup_failed, &event);

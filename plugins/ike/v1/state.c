@@ -128,7 +128,8 @@ static void walk_keys(struct walk *k, struct ike_v1_keys *keys)
 	walk_bytes(k, keys->a, sizeof(keys->a));
 	walk_bytes(k, keys->e, sizeof(keys->e));
 	walk_bytes(k, keys->key, sizeof(keys->key));
-	if (k->r != NULL && (keys->hash_len > IKE_HASH_MAX || keys->key_len > sizeof(keys->key) || keys->block > IKE_BLOCK_MAX))
+	if (k->r != NULL &&
+		(keys->hash_len > IKE_HASH_MAX || keys->key_len > sizeof(keys->key) || keys->block > IKE_BLOCK_MAX))
 		vd_rd_fail(k->r);
 }
 
@@ -278,7 +279,8 @@ static int v1_export(void *self, struct vd_wr *w, struct vd_error *err)
 	for (unsigned i = 0; i < IKE_V1_BUCKETS; i++)
 		for (struct ike_v1_sa *sa = v->buckets[i]; sa != NULL; sa = sa->hash_next) {
 			if (sa_busy(sa))
-				return vd_error_set(err, -EAGAIN, "an IKEv1 exchange waits for a computation or an acknowledgement");
+				return vd_error_set(err, -EAGAIN,
+					"an IKEv1 exchange waits for a computation or an acknowledgement");
 			half_open += sa->peer == NULL;
 		}
 	for (uint32_t i = 0; i < v->n_embryos; i++)
@@ -433,7 +435,8 @@ static int v1_import(void *self, uint16_t version, struct vd_rd *r, enum vd_impo
 
 	(void)mode; /* message ids and IVs are random or hashed: nothing counts up here */
 	if (version != ike_v1_layer.version)
-		return vd_error_set(err, -EPROTONOSUPPORT, "IKEv1 state of version %u, this is %u", version, ike_v1_layer.version);
+		return vd_error_set(
+			err, -EPROTONOSUPPORT, "IKEv1 state of version %u, this is %u", version, ike_v1_layer.version);
 	uint64_t secret = vd_rd_u64(r);
 	bool same_table = vd_rd_u32(r) == v->n_embryos;
 	if (same_table)
