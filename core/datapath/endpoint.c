@@ -296,12 +296,15 @@ int dp_ike_send(void *self, const struct vd_path *path, const void *p, size_t le
 	struct vd_datapath *dp = self;
 	static uint8_t room[DP_RECV]; /* control thread only */
 	uint64_t e = path->endpoint - 1;
-	size_t marker = path->natt ? 4 : 0;
+	/* A NAT keepalive is the single octet 0xFF, without the marker of RFC 3948 section 2.2: with it the receiver would take
+	 * it for a cut IKE message (section 2.3). No IKE message is that short. */
+	bool keepalive = len == 1 && *(const uint8_t *)p == 0xff;
+	size_t marker = path->natt && !keepalive ? 4 : 0;
 	if (e >= dp->n_ep)
 		return -EHOSTUNREACH;
 	if (len + marker > sizeof(room))
 		return -EMSGSIZE;
-	memset(room, 0, marker); /* RFC 3948 section 2.2 */
+	memset(room, 0, marker);
 	memcpy(room + marker, p, len);
 	if (dp->capture) {
 		struct vd_datapath_sent sent = { .way = VD_SENT_IKE, .path = *path, .p = room, .len = len + marker };

@@ -62,7 +62,8 @@ struct part {
 	size_t n;
 };
 
-static void hmac(const struct client *c, const uint8_t *key, size_t key_len, const struct part *parts, size_t n, uint8_t *out)
+static void hmac(
+	const struct client *c, const uint8_t *key, size_t key_len, const struct part *parts, size_t n, uint8_t *out)
 {
 	unsigned len;
 	uint8_t all[8192];
@@ -160,8 +161,8 @@ void client_free(struct client *c)
 	c->x = NULL;
 }
 
-void client_mm1_sa(struct client *c, const uint8_t *sa, size_t len, const uint8_t *const *vids, const size_t *vid_lens, size_t n,
-	struct msg *m)
+void client_mm1_sa(struct client *c, const uint8_t *sa, size_t len, const uint8_t *const *vids, const size_t *vid_lens,
+	size_t n, struct msg *m)
 {
 	memcpy(c->sa, sa, len);
 	c->sa_len = len;
@@ -311,8 +312,8 @@ bool client_mm4(struct client *c, const struct msg *m)
 void client_mm5(struct client *c, struct msg *m)
 {
 	uint8_t hash[64], note[12] = { 0, 0, 0, 1, 1, 0, 0x60, 0x02 };
-	struct part parts[] = { { c->gxi, c->g_len }, { c->gxr, c->g_len }, { c->ic, 8 }, { c->rc, 8 }, { c->sa, c->sa_len },
-		{ c->id, c->id_len } };
+	struct part parts[] = { { c->gxi, c->g_len }, { c->gxr, c->g_len }, { c->ic, 8 }, { c->rc, 8 },
+		{ c->sa, c->sa_len }, { c->id, c->id_len } };
 
 	hmac(c, c->skeyid, c->hash_len, parts, 6, hash);
 	header(c, m, 5, 2, 0, 0);
@@ -337,8 +338,8 @@ bool client_mm6(struct client *c, const struct msg *in)
 	const uint8_t *id = find(&m, 5, 0, &n), *h = find(&m, 8, 0, &hn);
 	if (id == NULL || h == NULL || hn != c->hash_len)
 		return false;
-	struct part parts[] = { { c->gxr, c->g_len }, { c->gxi, c->g_len }, { c->rc, 8 }, { c->ic, 8 }, { c->sa, c->sa_len },
-		{ id, n } };
+	struct part parts[] = { { c->gxr, c->g_len }, { c->gxi, c->g_len }, { c->rc, 8 }, { c->ic, 8 },
+		{ c->sa, c->sa_len }, { id, n } };
 	hmac(c, c->skeyid, c->hash_len, parts, 6, hash);
 	if (memcmp(hash, h, hn) != 0)
 		return false;
@@ -365,8 +366,8 @@ static void hash1(const struct client *c, uint32_t mid, const void *extra, size_
 	hmac(c, c->a, c->hash_len, parts, 3, m->p + 32);
 }
 
-void client_qm1(struct client *c, uint32_t mid, unsigned encap, unsigned esp, unsigned bits, unsigned auth, unsigned group,
-	uint16_t port, struct msg *m)
+void client_qm1(struct client *c, uint32_t mid, unsigned encap, unsigned esp, unsigned bits, unsigned auth,
+	unsigned group, uint16_t port, struct msg *m)
 {
 	static const uint8_t none[64];
 	struct msg sa = { .len = 0 };
@@ -380,20 +381,23 @@ void client_qm1(struct client *c, uint32_t mid, unsigned encap, unsigned esp, un
 		RAND_bytes((uint8_t *)&c->spi_i, 4);
 	while (c->spi_i < 256);
 	put32(&sa, 1), put32(&sa, 1);
-	put8(&sa, 0), put8(&sa, 0), put16(&sa, 12 + t);
-	put8(&sa, 1), put8(&sa, 3), put8(&sa, 4), put8(&sa, 1);
+	unsigned n = c->also_auth ? 2 : 1;
+	put8(&sa, 0), put8(&sa, 0), put16(&sa, 12 + n * t);
+	put8(&sa, 1), put8(&sa, 3), put8(&sa, 4), put8(&sa, n);
 	put32(&sa, c->spi_i);
-	put8(&sa, 0), put8(&sa, 0), put16(&sa, t);
-	put8(&sa, 1), put8(&sa, esp), put16(&sa, 0);
-	put16(&sa, 0x8001), put16(&sa, 1);
-	put16(&sa, 0x8002), put16(&sa, 3600);
-	put16(&sa, 0x8004), put16(&sa, encap);
-	if (auth)
-		put16(&sa, 0x8005), put16(&sa, auth);
-	if (bits)
-		put16(&sa, 0x8006), put16(&sa, bits);
-	if (group)
-		put16(&sa, 0x8003), put16(&sa, group);
+	for (unsigned i = 0; i < n; i++) {
+		put8(&sa, i + 1 < n ? 3 : 0), put8(&sa, 0), put16(&sa, t);
+		put8(&sa, i + 1), put8(&sa, esp), put16(&sa, 0);
+		put16(&sa, 0x8001), put16(&sa, 1);
+		put16(&sa, 0x8002), put16(&sa, 3600);
+		put16(&sa, 0x8004), put16(&sa, encap);
+		if (auth)
+			put16(&sa, 0x8005), put16(&sa, i ? c->also_auth : auth);
+		if (bits)
+			put16(&sa, 0x8006), put16(&sa, bits);
+		if (group)
+			put16(&sa, 0x8003), put16(&sa, group);
+	}
 	header(c, m, 8, 32, 0, mid);
 	payload(m, 1, none, c->hash_len);
 	payload(m, 10, sa.p, sa.len);
@@ -413,7 +417,8 @@ void client_qm1(struct client *c, uint32_t mid, unsigned encap, unsigned esp, un
 
 static void keymat(const struct client *c, uint32_t spi, const uint8_t *gxy, size_t gxy_len, uint8_t *out, size_t len)
 {
-	uint8_t k[64], proto = 3, b[4] = { (uint8_t)(spi >> 24), (uint8_t)(spi >> 16), (uint8_t)(spi >> 8), (uint8_t)spi };
+	uint8_t k[64], proto = 3,
+		b[4] = { (uint8_t)(spi >> 24), (uint8_t)(spi >> 16), (uint8_t)(spi >> 8), (uint8_t)spi };
 	size_t have = 0;
 
 	while (have < len) {
@@ -430,17 +435,19 @@ static void keymat(const struct client *c, uint32_t spi, const uint8_t *gxy, siz
 bool client_qm2(struct client *c, const struct msg *in, size_t keymat_len)
 {
 	struct msg m = *in;
-	uint8_t iv[16], hash[64], gxy[512], b[4] = { (uint8_t)(c->mid >> 24), (uint8_t)(c->mid >> 16), (uint8_t)(c->mid >> 8),
-		(uint8_t)c->mid };
+	uint8_t iv[16], hash[64], gxy[512],
+		b[4] = { (uint8_t)(c->mid >> 24), (uint8_t)(c->mid >> 16), (uint8_t)(c->mid >> 8), (uint8_t)c->mid };
 	size_t n, sn, hn, kn, in1, in2, end = 28;
 
 	memcpy(iv, c->qiv, 16);
 	if (m.len < 60 || (m.len - 28) % c->block != 0 || m.p[18] != 32)
 		return false;
 	crypt_(c, 0, iv, m.p + 28, m.len - 28);
-	const uint8_t *h = find(&m, 8, 0, &hn), *sa = find(&m, 1, 0, &sn), *nr = find(&m, 10, 0, &n), *ke = find(&m, 4, 0, &kn);
+	const uint8_t *h = find(&m, 8, 0, &hn), *sa = find(&m, 1, 0, &sn), *nr = find(&m, 10, 0, &n),
+		*ke = find(&m, 4, 0, &kn);
 	const uint8_t *id1 = find(&m, 5, 0, &in1), *id2 = find(&m, 5, 1, &in2);
-	if (h == NULL || sa == NULL || nr == NULL || id1 == NULL || id2 == NULL || hn != c->hash_len || sn < 20 || n > 256)
+	if (h == NULL || sa == NULL || nr == NULL || id1 == NULL || id2 == NULL || hn != c->hash_len || sn < 20 ||
+		n > 256)
 		return false;
 	for (uint8_t type = m.p[16]; type != 0;) {
 		type = m.p[end];

@@ -22,6 +22,7 @@ struct client {
 	size_t id_len;
 	bool initial_contact, bad_natd_us, bad_natd_peer;
 	/* quick mode */
+	unsigned also_auth; /* a second transform with this integrity; 0: none */
 	uint32_t mid, spi_i, spi_r;
 	uint8_t qiv[16], qni[32], qnr[256];
 	size_t qnr_len;
@@ -37,16 +38,16 @@ struct msg {
 void client_init(struct client *c, const char *psk, unsigned enc, unsigned bits, unsigned hash, unsigned group);
 void client_free(struct client *c);
 void client_mm1(struct client *c, struct msg *m);
-void client_mm1_sa(struct client *c, const uint8_t *sa, size_t len, const uint8_t *const *vids, const size_t *vid_lens, size_t n,
-	struct msg *m);
+void client_mm1_sa(struct client *c, const uint8_t *sa, size_t len, const uint8_t *const *vids, const size_t *vid_lens,
+	size_t n, struct msg *m);
 bool client_mm2(struct client *c, const struct msg *m);
 void client_mm3(struct client *c, struct msg *m);
 bool client_mm4(struct client *c, const struct msg *m);
 void client_mm5(struct client *c, struct msg *m);
 bool client_mm6(struct client *c, const struct msg *m);
 /* encap, and the ESP transform: id, bits, auth. group 0: no PFS. */
-void client_qm1(struct client *c, uint32_t mid, unsigned encap, unsigned esp, unsigned bits, unsigned auth, unsigned group,
-	uint16_t port, struct msg *m);
+void client_qm1(struct client *c, uint32_t mid, unsigned encap, unsigned esp, unsigned bits, unsigned auth,
+	unsigned group, uint16_t port, struct msg *m);
 bool client_qm2(struct client *c, const struct msg *m, size_t keymat_len);
 void client_qm3(struct client *c, struct msg *m);
 void client_info(struct client *c, uint32_t mid, uint8_t type, const void *body, size_t len, struct msg *m);

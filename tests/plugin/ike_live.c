@@ -93,14 +93,16 @@ START_TEST(test_live)
 		}
 		if (fake_events(&vd_topic_setup_failed) != fails) {
 			fails = fake_events(&vd_topic_setup_failed);
-			printf("setup_failed %s\n", ((const struct vd_setup_failed *)fake_last(&vd_topic_setup_failed))->text);
+			printf("setup_failed %s\n",
+				((const struct vd_setup_failed *)fake_last(&vd_topic_setup_failed))->text);
 		}
 		if (fake_events(&vd_topic_peer_down) != downs) {
 			downs = fake_events(&vd_topic_peer_down);
 			printf("peer_down %s\n", ((const struct vd_peer_down *)fake_last(&vd_topic_peer_down))->reason);
 		}
 		for (; sas < world.n_sas; sas++)
-			printf("install_%s %08x encr %u\n", world.sas[sas].in ? "in" : "out", world.sas[sas].spi, world.sas[sas].encr);
+			printf("install_%s %08x encr %u\n", world.sas[sas].in ? "in" : "out", world.sas[sas].spi,
+				world.sas[sas].encr);
 	}
 	world_stop();
 }

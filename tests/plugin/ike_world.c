@@ -25,7 +25,8 @@ struct world world;
 static void (*ike_fn)(void *arg, const struct vd_path *path, const uint8_t *p, size_t len);
 static void *ike_arg;
 
-static int dp_ike_input(void *self, void (*fn)(void *arg, const struct vd_path *path, const uint8_t *p, size_t len), void *arg)
+static int dp_ike_input(
+	void *self, void (*fn)(void *arg, const struct vd_path *path, const uint8_t *p, size_t len), void *arg)
 {
 	(void)self;
 	ike_fn = fn;
@@ -58,7 +59,9 @@ static unsigned n_acks;
 
 static size_t esp_keymat_len(void *self, uint8_t encr, uint16_t key_bits, uint8_t integ)
 {
-	static const size_t integs[] = { [VD_INTEG_SHA1_96] = 20, [VD_INTEG_SHA2_256_128] = 32, [VD_INTEG_SHA2_384_192] = 48,
+	static const size_t integs[] = { [VD_INTEG_SHA1_96] = 20,
+		[VD_INTEG_SHA2_256_128] = 32,
+		[VD_INTEG_SHA2_384_192] = 48,
 		[VD_INTEG_SHA2_512_256] = 64 };
 
 	(void)self;
@@ -100,8 +103,14 @@ static int install(bool in, const struct vd_esp_sa *sa, void (*done)(void *arg),
 {
 	struct world_sa *out = &world.sas[world.n_sas++ % VD_ARRAY_SIZE(world.sas)];
 
-	*out = (struct world_sa){ .in = in, .live = true, .chan = sa->chan, .spi = sa->spi, .encr = sa->encr, .integ = sa->integ,
-		.key_bits = sa->key_bits, .len = vd_secret_len(sa->keymat) };
+	*out = (struct world_sa){ .in = in,
+		.live = true,
+		.chan = sa->chan,
+		.spi = sa->spi,
+		.encr = sa->encr,
+		.integ = sa->integ,
+		.key_bits = sa->key_bits,
+		.len = vd_secret_len(sa->keymat) };
 	memcpy(out->keymat, vd_secret_data(sa->keymat), out->len);
 	if (!world.hold_acks)
 		return vd_defer(done, arg);
@@ -179,9 +188,17 @@ static int esp_chan_adopt(void *self, uint64_t chan, const struct vd_esp_events 
 	return 0;
 }
 
-static const struct vd_esp_1 esp = { .keymat_len = esp_keymat_len, .chan_new = esp_chan_new, .alloc_spi = esp_alloc_spi,
-	.free_spi = esp_free_spi, .install_in = esp_install_in, .install_out = esp_install_out, .remove_in = esp_remove_in,
-	.remove_out = esp_remove_out, .set_path = esp_set_path, .chan_close = esp_chan_close, .idle = esp_idle,
+static const struct vd_esp_1 esp = { .keymat_len = esp_keymat_len,
+	.chan_new = esp_chan_new,
+	.alloc_spi = esp_alloc_spi,
+	.free_spi = esp_free_spi,
+	.install_in = esp_install_in,
+	.install_out = esp_install_out,
+	.remove_in = esp_remove_in,
+	.remove_out = esp_remove_out,
+	.set_path = esp_set_path,
+	.chan_close = esp_chan_close,
+	.idle = esp_idle,
 	.chan_adopt = esp_chan_adopt };
 
 /* ---- keys/1 ---- */
@@ -270,7 +287,8 @@ void world_input(const struct client *c, const struct msg *m)
 	memcpy(copy, m->p, m->len);
 	ike_fn(ike_arg, &c->path, copy, m->len);
 	free(copy);
-	fake_drain();
+	if (!world.hold_drain)
+		fake_drain();
 }
 
 struct msg *world_reply(unsigned since)
@@ -317,7 +335,8 @@ void world_reimport(void)
 	vd_state_fini();
 	ck_assert_msg(vd_host_init(h, &err) == 0, "%s", err.text);
 	vd_rd_init(&r, a, wa.len);
-	ck_assert_msg(ike_v1_layer.import(h->self, ike_v1_layer.version, &r, VD_IMPORT_SAME, &err) == 0, "%s", err.text);
+	ck_assert_msg(
+		ike_v1_layer.import(h->self, ike_v1_layer.version, &r, VD_IMPORT_SAME, &err) == 0, "%s", err.text);
 	ck_assert(vd_rd_done(&r));
 	vd_wr_init(&wb, b, sizeof(b));
 	ck_assert_int_eq(ike_v1_layer.export_(h->self, &wb, &err), 0);

@@ -25,6 +25,7 @@ struct world {
 	const struct vd_esp_events *events;
 	void *events_arg;
 	void (*wire)(const struct vd_path *path, const void *p, size_t len); /* also told of what is sent */
+	bool hold_drain; /* world_input leaves the FIFO, with pool jobs and answers of keys/1, as it is */
 	bool hold_acks; /* install_in answers only when world_acks is called */
 };
 extern struct world world;

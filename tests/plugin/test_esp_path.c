@@ -331,6 +331,12 @@ START_TEST(test_batch)
 	ck_assert_int_eq(dp->ike_send(dp->self, &got.ike_path, "abc", 3), 0);
 	ck_assert_int_eq(got.last[0].way, VD_SENT_IKE);
 	ck_assert_mem_eq(got.data[0], "\0\0\0\0abc", 7);
+	ck_assert_uint_eq(got.last[0].len, 7);
+	/* A NAT keepalive goes without it (RFC 3948 section 2.3): the peer would take it for a cut message. */
+	got.n = 0;
+	ck_assert_int_eq(dp->ike_send(dp->self, &got.ike_path, "\xff", 1), 0);
+	ck_assert_uint_eq(got.last[0].len, 1);
+	ck_assert_uint_eq(got.data[0][0], 0xff);
 }
 END_TEST
 

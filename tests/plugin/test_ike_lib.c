@@ -49,12 +49,23 @@ END_TEST
 
 START_TEST(test_suites)
 {
-	static const struct { const char *word; bool ike, good; } words[] = {
-		{ "aes256-sha256-modp2048", true, true }, { "3des-sha1-modp1024", true, true }, { "aes128-sha1-ecp256", true, true },
-		{ "aes256-sha256", true, false }, { "aes256gcm16-modp2048", true, false }, { "aes256-md5-modp1024", true, false },
-		{ "des-sha1-modp1024", true, false }, { "", true, false }, { "aes256-aes128-sha1-modp2048", true, false },
-		{ "aes256-sha1", false, true }, { "aes128gcm16", false, true }, { "aes256gcm16-sha256", false, false },
-		{ "aes256", false, false }, { "null-sha1", false, false }, { "aes256-sha1-modp2048", false, false },
+	static const struct { const char *word; bool ike, good;
+	} words[] = {
+		{ "aes256-sha256-modp2048", true, true },
+		{ "3des-sha1-modp1024", true, true },
+		{ "aes128-sha1-ecp256", true, true },
+		{ "aes256-sha256", true, false },
+		{ "aes256gcm16-modp2048", true, false },
+		{ "aes256-md5-modp1024", true, false },
+		{ "des-sha1-modp1024", true, false },
+		{ "", true, false },
+		{ "aes256-aes128-sha1-modp2048", true, false },
+		{ "aes256-sha1", false, true },
+		{ "aes128gcm16", false, true },
+		{ "aes256gcm16-sha256", false, false },
+		{ "aes256", false, false },
+		{ "null-sha1", false, false },
+		{ "aes256-sha1-modp2048", false, false },
 		{ "aes256-sha256-modp2048-aes256-sha256-modp2048-aes256", true, false },
 	};
 	struct ike_suite s;
@@ -94,8 +105,9 @@ START_TEST(test_policies)
 }
 END_TEST
 
-static const uint8_t windows_sa[] = { 0, 0, 0, 1, 0, 0, 0, 1, 0, 0, 0, 48, 1, 1, 0, 1, 0, 0, 0, 40, 1, 1, 0, 0, 0x80, 1, 0, 7,
-	0x80, 14, 1, 0, 0x80, 2, 0, 2, 0x80, 4, 0, 20, 0x80, 3, 0, 1, 0x80, 11, 0, 1, 0, 12, 0, 4, 0, 0, 0x70, 0x80 };
+static const uint8_t windows_sa[] = { 0, 0, 0, 1, 0, 0, 0, 1, 0, 0, 0, 48, 1, 1, 0, 1, 0, 0, 0, 40, 1, 1, 0, 0, 0x80, 1,
+	0, 7, 0x80, 14, 1, 0, 0x80, 2, 0, 2, 0x80, 4, 0, 20, 0x80, 3, 0, 1, 0x80, 11, 0, 1, 0, 12, 0, 4, 0, 0, 0x70,
+	0x80 };
 
 START_TEST(test_offers)
 {
@@ -149,8 +161,9 @@ START_TEST(test_offers_limits)
 	ck_assert(vd_wr_ok(&w));
 	ck_assert_int_eq(ike_offers_parse(1, body, w.len, &o), -E2BIG);
 	/* An ESP proposal that is to be used together with IPCOMP is none for us; one beside it is. */
-	static const uint8_t bundle[] = { 0, 0, 0, 1, 0, 0, 0, 1, 2, 0, 0, 28, 1, 3, 4, 1, 1, 2, 3, 4, 0, 0, 0, 16, 1, 12, 0, 0,
-		0x80, 4, 0, 2, 0x80, 5, 0, 2, 0, 0, 0, 22, 1, 4, 2, 1, 9, 9, 0, 0, 0, 12, 1, 2, 0, 0, 0x80, 4, 0, 2 };
+	static const uint8_t bundle[] = { 0, 0, 0, 1, 0, 0, 0, 1, 2, 0, 0, 28, 1, 3, 4, 1, 1, 2, 3, 4, 0, 0, 0, 16, 1,
+		12, 0, 0, 0x80, 4, 0, 2, 0x80, 5, 0, 2, 0, 0, 0, 22, 1, 4, 2, 1, 9, 9, 0, 0, 0, 12, 1, 2, 0, 0, 0x80, 4,
+		0, 2 };
 	ck_assert_int_eq(ike_offers_parse(2, bundle, sizeof(bundle), &o), 0);
 	ck_assert_uint_eq(o.n, 2);
 	ck_assert(!o.v[0].usable && !o.v[1].usable);
@@ -186,8 +199,11 @@ START_TEST(test_identities)
 	ck_assert_str_eq(id.text, "host?[2J");
 	ck_assert_int_eq(ike_ident_parse((const uint8_t *)"\x0b\x00\x00\x00" "ab", 6, &id), 0);
 	ck_assert_str_eq(id.text, "keyid:6162");
-	ck_assert_int_eq(ike_ident_parse((const uint8_t *)"\x09\x00\x00\x00\x30\x0f\x31\x0d\x30\x0b\x06\x03\x55\x04\x03\x0c\x04test", 21,
-		&id), 0);
+	ck_assert_int_eq(
+		ike_ident_parse(
+			(const uint8_t *)"\x09\x00\x00\x00\x30\x0f\x31\x0d\x30\x0b\x06\x03\x55\x04\x03\x0c\x04test", 21,
+			&id),
+		0);
 	ck_assert_str_eq(id.text, "CN=test");
 	ck_assert_int_eq(ike_ident_parse((const uint8_t *)"\x09\x00\x00\x00\x30\xff", 6, &id), -EBADMSG);
 	ck_assert_int_eq(ike_ident_parse((const uint8_t *)"\x63\x00\x00\x00", 4, &id), -EPROTONOSUPPORT);
@@ -212,11 +228,40 @@ START_TEST(test_vendors)
 }
 END_TEST
 
+/* "compatible" and "legacy", entry by entry in the gateway's order: what stock clients need and no more. */
+START_TEST(test_policy_lists)
+{
+	static const char compatible[] = "aes256-sha256-modp3072 aes256-sha256-modp2048 aes256-sha1-ecp384 "
+		"aes128-sha256-modp3072 aes128-sha1-ecp256 aes256-sha1-modp2048 "
+		"aes128-sha1-modp2048 aes256-sha512-modp2048 "
+		"3des-sha1-modp2048 ";
+	static const char weak[] =
+		"aes256-sha256-modp1024 aes256-sha1-modp1024 aes128-sha1-modp1024 3des-sha1-modp1024 "
+		"aes256-sha256-modp1536 aes256-sha1-modp1536 3des-sha1-modp1536 ";
+	static const char esp[] = "aes256-sha1 aes128-sha1 aes256gcm16 aes128gcm16 aes256-sha256 3des-sha1 ";
+	char text[2000], want[2000], word[IKE_SUITE_TEXT];
+	struct vd_error err = { 0 };
+	struct ike_policy p;
+	size_t len = 0;
+
+	ck_assert_int_eq(ike_policy_load(NULL, _i == 0 ? "compatible" : "legacy", &p, &err), 0);
+	for (unsigned i = 0; i < p.n_ike; i++)
+		len += vd_format(text + len, sizeof(text) - len, "%s ", ike_suite_format(&p.ike[i], word));
+	vd_format(want, sizeof(want), "%s%s", compatible, _i == 0 ? "" : weak);
+	ck_assert_str_eq(text, want);
+	len = 0;
+	for (unsigned i = 0; i < p.n_esp; i++)
+		len += vd_format(text + len, sizeof(text) - len, "%s ", ike_suite_format(&p.esp[i], word));
+	ck_assert_str_eq(text, esp);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *s = suite_create("ike_lib");
 	TCase *t = tcase_create("lib");
 
+	tcase_add_loop_test(t, test_policy_lists, 0, 2);
 	tcase_add_test(t, test_cavp_psk);
 	tcase_add_test(t, test_suites);
 	tcase_add_test(t, test_policies);

@@ -9,7 +9,9 @@
 #include <viaduct/topics.h>
 
 #include "core/object.h"
+#include "core/plugin.h"
 #include "ike_world.h"
+#include "plugins/ike/v1/v1.h"
 #include "tests/lib/fake.h"
 
 #define PSK_A "correct horse battery"
@@ -522,7 +524,8 @@ START_TEST(test_quick_refused)
 		client_qm1(&c, 100 + i, bad[i].encap, bad[i].esp, bad[i].bits, bad[i].auth, 0, 1701, &m);
 		ck_assert_uint_eq(ask(&c, &m)->p[18], 5);
 		ck_assert_uint_eq(fake_events(&vd_topic_setup_failed), i + 1);
-		ck_assert_ptr_nonnull(strstr(((const struct vd_setup_failed *)fake_last(&vd_topic_setup_failed))->text, bad[i].why));
+		ck_assert_ptr_nonnull(
+			strstr(((const struct vd_setup_failed *)fake_last(&vd_topic_setup_failed))->text, bad[i].why));
 	}
 	ck_assert_uint_eq(world.n_sas, 0);
 	client_qm1(&c, 200, 61444, 12, 256, 2, 0, 0, &m); /* the drafts' number is answered as offered */
@@ -700,6 +703,273 @@ START_TEST(test_admin_close)
 }
 END_TEST
 
+/* The gateway closes peers, or stops, at every step of a conversation: with Diffie-Hellman in the pool, keys/1 and
+ * esp/1 not yet answered, SAs half installed. The sanitizers judge; afterwards a new client must get through. */
+enum { CLOSE_AT = 12 };
+static bool close_here(unsigned at, unsigned step)
+{
+	struct vd_peer *peer = vd_peer_after(NULL);
+
+	if (at != step)
+		return false;
+	if (peer != NULL)
+		vd_peer_close(peer->id, "administrator");
+	fake_drain();
+	world.hold_drain = world.hold_acks = false;
+	world_acks();
+	return true;
+}
+
+static void until_closed(struct client *c, unsigned at)
+{
+	struct msg m;
+	unsigned n;
+
+	client_mm1(c, &m);
+	ck_assert(client_mm2(c, ask(c, &m)));
+	client_mm3(c, &m);
+	world.hold_drain = true;
+	n = world.n_sent;
+	world_input(c, &m); /* Diffie-Hellman is in the pool */
+	ck_assert_uint_eq(world.n_sent, n);
+	if (at == 0 || close_here(at, 1)) /* 0: the clock runs, and teardown stops the plugin meanwhile */
+		return;
+	fake_drain();
+	ck_assert(client_mm4(c, world_reply(n)));
+	floated(c);
+	client_mm5(c, &m);
+	n = world.n_sent;
+	world_input(c, &m); /* keys/1 is asked */
+	if (at == 2 || close_here(at, 3))
+		return;
+	fake_drain();
+	ck_assert(client_mm6(c, world_reply(n)));
+	world.hold_acks = true;
+	client_qm1(c, 1, 4, 12, 256, 2, 14, 1701, &m);
+	world_input(c, &m); /* Diffie-Hellman for PFS */
+	if (at == 4 || close_here(at, 5))
+		return;
+	fake_drain(); /* install_in is under way */
+	if (at == 6 || close_here(at, 7))
+		return;
+	n = world.n_sent;
+	world_acks();
+	ck_assert(client_qm2(c, world_reply(n), 52));
+	world.hold_drain = false;
+	if (close_here(at, 8)) /* waits for message 3 */
+		return;
+	world.hold_acks = true;
+	client_qm3(c, &m);
+	world_input(c, &m); /* install_out is under way */
+	if (at == 9 || close_here(at, 10))
+		return;
+	world_acks();
+	ck_assert(close_here(at, 11));
+}
+
+START_TEST(test_close_at)
+{
+	struct client c, next;
+	struct msg m;
+
+	client_init(&c, PSK_A, 7, 256, 4, 14);
+	until_closed(&c, (unsigned)_i);
+	if (_i == 1 || _i == 3 || _i == 5 || _i == 7 || _i == 8 || _i >= 10) {
+		ck_assert_uint_eq(vd_peer_count(), _i == 3); /* at 3 there was none yet to close */
+		client_info(&c, 99, 12, "", 0, &m);
+		world_input(&c, &m);
+		client_init(&next, PSK_A, 7, 256, 4, 14);
+		next.path.remote.ip = vd_ip4(0xc6336477);
+		phase1(&next, true);
+		quick(&next, 1, 0);
+		client_free(&next);
+	}
+	world.hold_drain = false;
+	client_free(&c); /* teardown stops in the middle of it */
+}
+END_TEST
+
+/* The message ids of 128 exchanges are remembered. What is replayed after that, from elsewhere, must move nobody. */
+START_TEST(test_replay_moves_nobody)
+{
+	struct client c;
+	struct msg old_qm, old_info, m;
+	uint8_t body[28] = { 0, 0, 0, 1, 1, 16, 0x8d, 0x28 };
+	struct vd_path home;
+
+	client_init(&c, PSK_A, 7, 256, 4, 14);
+	phase1(&c, true);
+	client_qm1(&c, 1, 4, 12, 256, 2, 0, 1701, &old_qm);
+	ck_assert(client_qm2(&c, ask(&c, &old_qm), 52));
+	client_qm3(&c, &m);
+	silent(&c, &m);
+	memcpy(body + 8, c.ic, 8);
+	memcpy(body + 16, c.rc, 8);
+	client_info(&c, 2, 11, body, sizeof(body), &old_info);
+	ask(&c, &old_info);
+	fake_advance(31000);
+	for (uint32_t i = 1; i < 100; i++) {
+		body[27] = (uint8_t)i;
+		client_info(&c, 100 + i, 11, body, sizeof(body), &m);
+		ask(&c, &m);
+	}
+	home = c.path;
+	c.path.remote.ip = vd_ip4(0xcb007163);
+	world_input(&c, &old_qm);
+	world_input(&c, &old_info);
+	ck_assert(vd_sa_equal(&world.chan_path.remote, &home.remote));
+	/* A live client that a NAT has moved is answered where it is; its message 3 proves it. */
+	c.path = home;
+	c.path.remote.port = 61001;
+	client_qm1(&c, 9001, 4, 12, 256, 2, 0, 1701, &m);
+	ck_assert(client_qm2(&c, ask(&c, &m), 52));
+	ck_assert_uint_eq(world.sent_path[(world.n_sent - 1) % WORLD_SENT].remote.port, 61001);
+	ck_assert_uint_eq(world.chan_path.remote.port, 4500);
+	client_qm3(&c, &m);
+	silent(&c, &m);
+	ck_assert_uint_eq(world.chan_path.remote.port, 61001);
+	client_free(&c);
+}
+END_TEST
+
+/* A client that rekeys as fast as it can: finished exchanges and CHILD SAs stay few. */
+START_TEST(test_quick_storm)
+{
+	static uint8_t room[1 << 17];
+	struct vd_error err = { 0 };
+	struct client c;
+	struct vd_wr w;
+
+	client_init(&c, PSK_A, 7, 256, 4, 14);
+	phase1(&c, true);
+	for (uint32_t i = 1; i < 300; i++) {
+		struct msg m;
+
+		client_qm1(&c, i, 4, 12, 256, 2, 0, 1701, &m);
+		ck_assert(client_qm2(&c, ask(&c, &m), 52));
+		client_qm3(&c, &m);
+		world_input(&c, &m); /* the oldest CHILD SA is deleted from the eighth on */
+	}
+	ck_assert_uint_le(world_live(true), 8);
+	vd_wr_init(&w, room, sizeof(room));
+	ck_assert_int_eq(ike_v1_layer.export_(vd_plugin_find("ike_v1")->self, &w, &err), 0);
+	ck_assert_uint_lt(w.len, 80000);
+	client_free(&c);
+}
+END_TEST
+
+/* Authenticated clients ask for Diffie-Hellman too: the same budget. */
+START_TEST(test_budget)
+{
+	struct client c;
+	struct msg m;
+	uint32_t mid = 1;
+
+	client_init(&c, PSK_A, 7, 256, 4, 14);
+	phase1(&c, true);
+	while (vd_budget_take(VD_COST_DH, &c.path.remote.ip, NULL))
+		;
+	client_qm1(&c, mid++, 4, 12, 256, 2, 14, 1701, &m);
+	uint64_t before = vd_counter("ike_v1.refused.budget");
+	world_input(&c, &m);
+	ck_assert_uint_eq(vd_counter("ike_v1.refused.budget"), before + 1);
+	ck_assert_uint_eq(world.n_sas, 0);
+	fake_advance(1000);
+	struct client other;
+	client_init(&other, PSK_A, 7, 256, 4, 14);
+	other.path.remote.port = 1011;
+	client_mm1(&other, &m);
+	ck_assert(client_mm2(&other, ask(&other, &m)));
+	client_mm3(&other, &m);
+	ck_assert(client_mm4(&other, ask(&other, &m)));
+	while (vd_budget_take(VD_COST_AUTH, &c.path.remote.ip, NULL))
+		;
+	client_mm5(&other, &m);
+	silent(&other, &m); /* no PSK is tried now; the next retransmission may get through */
+	ck_assert_uint_eq(vd_counter("ike_v1.refused.budget"), before + 2);
+	fake_advance(1000);
+	ck_assert(client_mm6(&other, ask(&other, &m)));
+	client_free(&c);
+	client_free(&other);
+}
+END_TEST
+
+/* SHA1 before SHA256 for ESP, except toward Apple's clients, whose HMAC-SHA-256 is right. */
+START_TEST(test_apple_esp)
+{
+	struct ike_v1 *v = vd_plugin_find("ike_v1")->self;
+	struct client c;
+	struct msg m;
+
+	client_init(&c, PSK_A, 7, 256, 4, 14);
+	phase1(&c, true);
+	ike_v1_sa_find(v, c.ic, c.rc)->vendors |= _i == 0 ? 0 : IKE_V_APPLE;
+	c.also_auth = 5;
+	client_qm1(&c, 1, 4, 12, 256, 2, 0, 1701, &m);
+	ck_assert(client_qm2(&c, ask(&c, &m), _i == 0 ? 52 : 64));
+	ck_assert_uint_eq(world.sas[0].integ, _i == 0 ? VD_INTEG_SHA1_96 : VD_INTEG_SHA2_256_128);
+	client_free(&c);
+}
+END_TEST
+
+START_TEST(test_aggressive)
+{
+	struct client c;
+	struct msg m, *r;
+
+	client_init(&c, PSK_A, 7, 256, 4, 14);
+	client_mm1(&c, &m);
+	m.p[18] = 4;
+	r = ask(&c, &m);
+	ck_assert_uint_eq(r->p[18], 5);
+	ck_assert_uint_eq(r->p[39], 7); /* INVALID_EXCHANGE_TYPE */
+	const struct vd_setup_failed *f = fake_last(&vd_topic_setup_failed);
+	ck_assert_ptr_nonnull(strstr(f->text, "aggressive mode"));
+	for (int i = 0; i < 50; i++)
+		world_input(&c, &m);
+	ck_assert_uint_eq(fake_events(&vd_topic_setup_failed), 3); /* a forged source can provoke it */
+	client_free(&c);
+}
+END_TEST
+
+/* XAuth is refused with its name; the report says where the connections stand. */
+START_TEST(test_xauth)
+{
+	uint8_t sa[] = { 0, 0, 0, 1, 0, 0, 0, 1, 0, 0, 0, 40, 1, 1, 0, 1, 0, 0, 0, 32, 1, 1, 0, 0, 0x80, 1, 0, 7, 0x80,
+		14, 1, 0, 0x80, 2, 0, 2, 0x80, 3, 0xfd, 0xe9, 0x80, 4, 0, 14, 0x80, 11, 0, 1 };
+	struct client c;
+	struct msg m;
+
+	client_init(&c, PSK_A, 7, 256, 4, 14);
+	client_mm1_sa(&c, sa, sizeof(sa), NULL, NULL, 0, &m);
+	ck_assert_uint_eq(ask(&c, &m)->p[39], 14);
+	const struct vd_setup_failed *f = fake_last(&vd_topic_setup_failed);
+	ck_assert_ptr_nonnull(strstr(f->text, "1 with XAuth"));
+	ck_assert_ptr_nonnull(strstr(f->text, "staff ("));
+	ck_assert_ptr_nonnull(strstr(f->text, ":2"));
+	client_free(&c);
+}
+END_TEST
+
+/* Who never comes further, or goes without a word, gives his place back. */
+START_TEST(test_dead_peer)
+{
+	struct client c;
+
+	client_init(&c, PSK_A, 7, 256, 4, 14);
+	phase1(&c, true);
+	if (_i == 1) {
+		quick(&c, 1, 0);
+		delete_esp(&c, 2);
+	}
+	fake_advance(590000);
+	ck_assert_uint_eq(vd_peer_count(), 1);
+	fake_advance(60000);
+	ck_assert_uint_eq(vd_peer_count(), 0);
+	client_free(&c);
+}
+END_TEST
+
 /* First flights of stock clients: transforms in their order and form, vendor ids in their order. */
 struct transform {
 	unsigned enc, bits, hash, group;
@@ -751,20 +1021,23 @@ static const struct flight {
 	{ "windows 10", true, 28800, 5, 1, 408,
 		{ { 7, 256, 2, 20 }, { 7, 128, 2, 19 }, { 7, 256, 2, 14 }, { 5, 0, 2, 14 }, { 5, 0, 2, 2 } },
 		{ "01528bbbc00696121849ab9a1c5b2a5100000001", "1e2b516905991c7d7c96fcbfb587e46100000009",
-			"4a131c81070358455c5728f20e95452f", "90cb80913ebb696e086381b5ec427b1f", "4048b7d56ebce88525e7de7f00d6c2d3",
-			"fb1de3cdf341b7ea16b7e5be0855f120", "26244d38eddb61b3172a36e3d0cfb819", "e3a5966a76379fe707228231e5ce8652" } },
+			"4a131c81070358455c5728f20e95452f", "90cb80913ebb696e086381b5ec427b1f",
+			"4048b7d56ebce88525e7de7f00d6c2d3", "fb1de3cdf341b7ea16b7e5be0855f120",
+			"26244d38eddb61b3172a36e3d0cfb819", "e3a5966a76379fe707228231e5ce8652" } },
 	{ "macos", false, 3600, 14, 1, 0,
-		{ { 7, 256, 4, 14 }, { 7, 256, 2, 14 }, { 7, 256, 1, 14 }, { 7, 256, 6, 14 }, { 7, 256, 4, 5 }, { 7, 256, 2, 5 },
-			{ 7, 256, 1, 5 }, { 7, 256, 4, 2 }, { 7, 256, 2, 2 }, { 7, 256, 1, 2 }, { 7, 128, 2, 2 }, { 7, 128, 1, 2 },
-			{ 5, 0, 2, 2 }, { 5, 0, 1, 2 } },
-		{ "4a131c81070358455c5728f20e95452f", "4df37928e9fc4fd1b3262170d515c662", "8f8d83826d246b6fc7a8a6a428c11de8",
-			"4048b7d56ebce88525e7de7f00d6c2d380000000", "afcad71368a1f1c96b8696fc77570100" } },
-	{ "android 10", false, 28800, 12, 1, 0, /* only devices, which is legacy, has group 2 */
-		{ { 7, 256, 4, 2 }, { 7, 256, 2, 2 }, { 7, 256, 1, 2 }, { 7, 128, 4, 2 }, { 7, 128, 2, 2 }, { 7, 128, 1, 2 },
-			{ 5, 0, 4, 2 }, { 5, 0, 2, 2 }, { 5, 0, 1, 2 }, { 1, 0, 4, 2 }, { 1, 0, 2, 2 }, { 1, 0, 1, 2 } },
-		{ "4a131c81070358455c5728f20e95452f", "cd60464335df21f87cfdb2fc68b6a448", "90cb80913ebb696e086381b5ec427b1f",
-			"4485152d18b6bbcd0be8a8469579ddcc", "4048b7d56ebce88525e7de7f00d6c2d380000000",
+		{ { 7, 256, 4, 14 }, { 7, 256, 2, 14 }, { 7, 256, 1, 14 }, { 7, 256, 6, 14 }, { 7, 256, 4, 5 },
+			{ 7, 256, 2, 5 }, { 7, 256, 1, 5 }, { 7, 256, 4, 2 }, { 7, 256, 2, 2 }, { 7, 256, 1, 2 },
+			{ 7, 128, 2, 2 }, { 7, 128, 1, 2 }, { 5, 0, 2, 2 }, { 5, 0, 1, 2 } },
+		{ "4a131c81070358455c5728f20e95452f", "4df37928e9fc4fd1b3262170d515c662",
+			"8f8d83826d246b6fc7a8a6a428c11de8", "4048b7d56ebce88525e7de7f00d6c2d380000000",
 			"afcad71368a1f1c96b8696fc77570100" } },
+	{ "android 10", false, 28800, 12, 1, 0, /* only devices, which is legacy, has group 2 */
+		{ { 7, 256, 4, 2 }, { 7, 256, 2, 2 }, { 7, 256, 1, 2 }, { 7, 128, 4, 2 }, { 7, 128, 2, 2 },
+			{ 7, 128, 1, 2 }, { 5, 0, 4, 2 }, { 5, 0, 2, 2 }, { 5, 0, 1, 2 }, { 1, 0, 4, 2 },
+			{ 1, 0, 2, 2 }, { 1, 0, 1, 2 } },
+		{ "4a131c81070358455c5728f20e95452f", "cd60464335df21f87cfdb2fc68b6a448",
+			"90cb80913ebb696e086381b5ec427b1f", "4485152d18b6bbcd0be8a8469579ddcc",
+			"4048b7d56ebce88525e7de7f00d6c2d380000000", "afcad71368a1f1c96b8696fc77570100" } },
 	{ "networkmanager", false, 10800, 5, 3, 0, /* first match would have taken group 2 */
 		{ { 7, 256, 4, 2 }, { 5, 0, 2, 14 }, { 7, 256, 4, 14 }, { 7, 256, 2, 14 }, { 7, 256, 2, 20 } },
 		{ "09002689dfd6b712", "afcad71368a1f1c96b8696fc77570100", "4a131c81070358455c5728f20e95452f",
@@ -840,6 +1113,14 @@ int main(void)
 	tcase_add_test(t, test_hostile_quick);
 	tcase_add_test(t, test_rebind);
 	tcase_add_test(t, test_admin_close);
+	tcase_add_loop_test(t, test_close_at, 0, CLOSE_AT);
+	tcase_add_test(t, test_replay_moves_nobody);
+	tcase_add_test(t, test_quick_storm);
+	tcase_add_test(t, test_budget);
+	tcase_add_loop_test(t, test_apple_esp, 0, 2);
+	tcase_add_test(t, test_aggressive);
+	tcase_add_test(t, test_xauth);
+	tcase_add_loop_test(t, test_dead_peer, 0, 2);
 	suite_add_tcase(s, t);
 	SRunner *r = srunner_create(s);
 	srunner_run_all(r, CK_NORMAL);

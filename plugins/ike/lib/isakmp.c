@@ -107,7 +107,8 @@ void ike_out_payload(struct ike_out *out, uint8_t type, const void *body, size_t
 	ike_out_end(out);
 }
 
-void ike_out_sa(struct ike_out *out, const struct ike_offer *offer, const uint8_t *body, const void *spi, size_t spi_len)
+void ike_out_sa(
+	struct ike_out *out, const struct ike_offer *offer, const uint8_t *body, const void *spi, size_t spi_len)
 {
 	ike_out_begin(out, IKE_P_SA);
 	vd_wr_u32(&out->w, 1); /* DOI: IPsec */

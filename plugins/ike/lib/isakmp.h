@@ -8,7 +8,8 @@
 
 #define IKE_HEADER_LEN 28u
 #define IKE_COOKIE_LEN 8u
-/* Largest message that is read or built: a UDP datagram of a stock client stays far below (certificates are not used). */
+/* Largest message that is read or built: a UDP datagram of a stock client stays far below (certificates are not used).
+ */
 #define IKE_MESSAGE_MAX 4096u
 /* Payloads of one message: the longest seen is a first message with about 20 vendor ids. */
 #define IKE_PAYLOADS_MAX 40u
@@ -18,9 +19,10 @@
 #define IKE_ATTRIBUTES_MAX 16u
 
 enum ike_payload_type {
-	IKE_P_NONE = 0, IKE_P_SA = 1, IKE_P_PROPOSAL = 2, IKE_P_TRANSFORM = 3, IKE_P_KE = 4, IKE_P_ID = 5, IKE_P_CERT = 6,
-	IKE_P_CR = 7, IKE_P_HASH = 8, IKE_P_SIG = 9, IKE_P_NONCE = 10, IKE_P_NOTIFY = 11, IKE_P_DELETE = 12, IKE_P_VENDOR = 13,
-	IKE_P_NATD = 20, IKE_P_NATOA = 21, IKE_P_NATD_DRAFT = 130, IKE_P_NATOA_DRAFT = 131, IKE_P_MS_FRAGMENT = 132,
+	IKE_P_NONE = 0, IKE_P_SA = 1, IKE_P_PROPOSAL = 2, IKE_P_TRANSFORM = 3, IKE_P_KE = 4, IKE_P_ID = 5,
+	IKE_P_CERT = 6, IKE_P_CR = 7, IKE_P_HASH = 8, IKE_P_SIG = 9, IKE_P_NONCE = 10, IKE_P_NOTIFY = 11,
+	IKE_P_DELETE = 12, IKE_P_VENDOR = 13, IKE_P_NATD = 20, IKE_P_NATOA = 21, IKE_P_NATD_DRAFT = 130,
+	IKE_P_NATOA_DRAFT = 131, IKE_P_MS_FRAGMENT = 132,
 };
 
 enum ike_exchange {
@@ -84,8 +86,8 @@ struct ike_offers {
 	struct ike_offer v[IKE_OFFERS_MAX];
 };
 
-/* Reads the body of an SA payload (DOI IPsec, situation identity-only). phase 1 or 2. -EBADMSG, -E2BIG, -EPROTONOSUPPORT
- * for another DOI or situation. */
+/* Reads the body of an SA payload (DOI IPsec, situation identity-only). phase 1 or 2. -EBADMSG, -E2BIG,
+ * -EPROTONOSUPPORT for another DOI or situation. */
 int ike_offers_parse(unsigned phase, const uint8_t *body, size_t len, struct ike_offers *ret_offers);
 
 /* The builder. Overflow is remembered and reported by ike_out_finish. */
@@ -100,7 +102,8 @@ void ike_out_end(struct ike_out *out);
 void ike_out_payload(struct ike_out *out, uint8_t type, const void *body, size_t len);
 /* An SA payload that answers with one offer, its attributes unchanged (RFC 2408 section 4.2). body is what the offers
  * were read from; spi may be NULL (spi_len 0). */
-void ike_out_sa(struct ike_out *out, const struct ike_offer *offer, const uint8_t *body, const void *spi, size_t spi_len);
+void ike_out_sa(
+	struct ike_out *out, const struct ike_offer *offer, const uint8_t *body, const void *spi, size_t spi_len);
 void ike_out_notify(struct ike_out *out, uint8_t protocol, uint16_t type, const void *spi, size_t spi_len,
 	const void *data, size_t len);
 /* ID or NAT-OA body of an address (RFC 2407 section 4.6.2; RFC 3947 section 5.2). */

@@ -23,21 +23,21 @@ static const struct encr_word {
 };
 
 /* Server preference for everyone: strong first, but SHA1 before SHA256 for ESP in the sets for old clients, some of
- * which truncate HMAC-SHA-256 to 96 bits without saying so. */
+ * which truncate HMAC-SHA-256 to 96 bits without saying so. compatible is what stock clients of today need and no more;
+ * a test lists it. */
 static const char *const modern_ike[] = { "aes256-sha384-ecp384", "aes256-sha256-ecp256", "aes256-sha512-modp4096",
 	"aes256-sha256-modp4096", "aes256-sha256-modp3072", "aes256-sha256-modp2048", "aes256-sha512-modp2048",
 	"aes128-sha256-ecp256", "aes128-sha256-modp3072", "aes128-sha256-modp2048", NULL };
-static const char *const modern_esp[] = { "aes256gcm16", "aes128gcm16", "aes256-sha256", "aes256-sha384", "aes256-sha512",
-	"aes128-sha256", NULL };
-static const char *const compatible_ike[] = { "aes256-sha256-modp4096", "aes256-sha256-modp3072", "aes256-sha256-modp2048",
-	"aes256-sha384-ecp384", "aes256-sha256-ecp256", "aes256-sha1-ecp384", "aes128-sha256-modp3072",
-	"aes128-sha256-ecp256", "aes128-sha256-modp2048", "aes128-sha1-ecp256", "aes256-sha1-modp2048",
-	"aes192-sha1-modp2048", "aes128-sha1-modp2048", "aes256-sha512-modp2048", "3des-sha1-modp2048", NULL };
-static const char *const compatible_esp[] = { "aes256-sha1", "aes128-sha1", "aes256gcm16", "aes128gcm16", "aes256-sha256",
-	"aes128-sha256", "aes192-sha1", "3des-sha1", NULL };
-static const char *const legacy_more[] = { "aes256-sha256-modp1536", "aes256-sha1-modp1536", "aes128-sha1-modp1536",
-	"3des-sha1-modp1536", "aes256-sha256-modp1024", "aes256-sha1-modp1024", "aes128-sha1-modp1024",
-	"3des-sha1-modp1024", NULL };
+static const char *const modern_esp[] = { "aes256gcm16", "aes128gcm16", "aes256-sha256", "aes256-sha384",
+	"aes256-sha512", "aes128-sha256", NULL };
+static const char *const compatible_ike[] = { "aes256-sha256-modp3072", "aes256-sha256-modp2048", "aes256-sha1-ecp384",
+	"aes128-sha256-modp3072", "aes128-sha1-ecp256", "aes256-sha1-modp2048", "aes128-sha1-modp2048",
+	"aes256-sha512-modp2048", "3des-sha1-modp2048", NULL };
+static const char *const compatible_esp[] = { "aes256-sha1", "aes128-sha1", "aes256gcm16", "aes128gcm16",
+	"aes256-sha256", "3des-sha1", NULL };
+/* Android up to 11 has group 2 alone, older Apple and ChromeOS group 5. */
+static const char *const legacy_more[] = { "aes256-sha256-modp1024", "aes256-sha1-modp1024", "aes128-sha1-modp1024",
+	"3des-sha1-modp1024", "aes256-sha256-modp1536", "aes256-sha1-modp1536", "3des-sha1-modp1536", NULL };
 
 const char *ike_hash_md(uint8_t hash)
 {
@@ -99,15 +99,18 @@ int ike_suite_parse(const char *word, bool ike, struct ike_suite *ret_suite, str
 		return vd_error_set(err, -EINVAL, "suite %.40s... is too long", word);
 	for (char *part = strtok_r(copy, "-", &save); part != NULL; part = strtok_r(NULL, "-", &save))
 		if (!suite_word(&s, part))
-			return vd_error_set(err, -EINVAL, "suite %s: %s is not an algorithm, or the second of its kind", word, part);
+			return vd_error_set(err, -EINVAL, "suite %s: %s is not an algorithm, or the second of its kind",
+				word, part);
 	bool aead = s.encr == VD_ENCR_AES_GCM_16;
 	if (s.encr == 0)
-		return vd_error_set(err, -EINVAL, "suite %s has no cipher; write for example aes256-sha256-modp2048", word);
+		return vd_error_set(
+			err, -EINVAL, "suite %s has no cipher; write for example aes256-sha256-modp2048", word);
 	if (ike && (aead || s.hash == 0 || s.group == 0))
-		return vd_error_set(err, -EINVAL, "suite %s: for ike write cipher, hash and group, as in aes256-sha256-modp2048",
-			word);
+		return vd_error_set(err, -EINVAL,
+			"suite %s: for ike write cipher, hash and group, as in aes256-sha256-modp2048", word);
 	if (!ike && (s.group != 0 || aead != (s.hash == 0)))
-		return vd_error_set(err, -EINVAL, "suite %s: for esp write aes256-sha256, or aes256gcm16 without a hash", word);
+		return vd_error_set(
+			err, -EINVAL, "suite %s: for esp write aes256-sha256, or aes256gcm16 without a hash", word);
 	*ret_suite = s;
 	return 0;
 }
@@ -152,7 +155,8 @@ static int policy_builtin(const char *name, struct ike_policy *p)
 	return rc < 0 ? rc : add_words(p->esp, &p->n_esp, false, compatible_esp);
 }
 
-static int add_conf(struct ike_suite *list, unsigned *n, bool ike, const struct vd_conf_node *words, struct vd_error *err)
+static int add_conf(
+	struct ike_suite *list, unsigned *n, bool ike, const struct vd_conf_node *words, struct vd_error *err)
 {
 	size_t count = vd_conf_count(words);
 
@@ -181,7 +185,8 @@ int ike_policy_load(const struct vd_conf *conf, const char *name, struct ike_pol
 	if (node == NULL) {
 		rc = policy_builtin(name, &p);
 		if (rc < 0)
-			return vd_error_set(err, rc, "crypto %s is neither modern, compatible or legacy nor a name under crypto:", name);
+			return vd_error_set(err, rc,
+				"crypto %s is neither modern, compatible or legacy nor a name under crypto:", name);
 	} else {
 		const char *base = vd_conf_str(vd_conf_at(conf, node, "extends"));
 
@@ -317,17 +322,26 @@ char *ike_suites_format(const struct ike_suite *suites, unsigned n, char *out, s
 
 char *ike_offers_format(unsigned phase, const struct ike_offers *offers, char *out, size_t size)
 {
-	struct ike_suite known[IKE_SUITES_MAX];
-	unsigned n = 0;
+	struct ike_suite known[IKE_OFFERS_MAX];
+	unsigned n = 0, xauth = 0, other_auth = 0;
 
-	for (unsigned i = 0; i < offers->n && n < IKE_SUITES_MAX; i++)
-		n += phase == 1 ? ike_suite_from_phase1(&offers->v[i], &known[n]) : ike_suite_from_phase2(&offers->v[i], &known[n]);
-	ike_suites_format(known, n, out, size);
-	if (n < offers->n) {
-		size_t len = strlen(out);
+	for (unsigned i = 0; i < offers->n; i++) {
+		const struct ike_offer *o = &offers->v[i];
 
-		vd_format(out + len, size - len, "%s%u that are not known here (DES, MD5, certificates, ...)", n > 0 ? ", " : "",
-			offers->n - n);
+		if (phase == 1 ? ike_suite_from_phase1(o, &known[n]) : ike_suite_from_phase2(o, &known[n]))
+			n++;
+		else if (phase == 1 && o->auth > 65000) /* draft-ietf-ipsec-isakmp-xauth */
+			xauth++;
+		else if (phase == 1 && o->auth != 1)
+			other_auth++;
 	}
+	ike_suites_format(known, n, out, size);
+	const struct { unsigned n; const char *what; } rest[] = { { xauth, "with XAuth" },
+		{ other_auth, "with certificates or another authentication" },
+		{ offers->n - n - xauth - other_auth, "not known here (DES, MD5, ...)" } };
+	for (size_t i = 0, len = strlen(out); i < VD_ARRAY_SIZE(rest); i++)
+		if (rest[i].n > 0)
+			len += vd_format(
+				out + len, size - len, "%s%u %s", len > 0 ? ", " : "", rest[i].n, rest[i].what);
 	return out;
 }

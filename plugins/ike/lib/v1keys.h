@@ -22,7 +22,8 @@ struct ike_v1_keys {
 int ike_v1_keys_derive(struct ike_v1_keys *ret_keys, const struct ike_suite *suite, const uint8_t *skeyid, size_t len,
 	const uint8_t *shared, size_t shared_len, const uint8_t *icookie, const uint8_t *rcookie);
 /* IV of message 5: hash(g^xi | g^xr). Of a later exchange: hash(last block of phase 1 | message id). block octets. */
-int ike_v1_iv_first(const struct ike_v1_keys *keys, const uint8_t *gxi, const uint8_t *gxr, size_t len, uint8_t *ret_iv);
+int ike_v1_iv_first(
+	const struct ike_v1_keys *keys, const uint8_t *gxi, const uint8_t *gxr, size_t len, uint8_t *ret_iv);
 int ike_v1_iv_exchange(const struct ike_v1_keys *keys, const uint8_t *last, uint32_t mid, uint8_t *ret_iv);
 /* HASH_I and HASH_R: own is the public value and cookie of who proves himself. */
 int ike_v1_hash_main(const struct ike_v1_keys *keys, const uint8_t *own_pub, const uint8_t *other_pub, size_t pub_len,

@@ -1,5 +1,5 @@
-/* Service ike.port/1: UDP 500 and 4500 shared by the IKE versions. Checks the header, hands whole messages to the version
- * that registered, and keeps the account of half-open exchanges. Never answers anything itself. */
+/* Service ike.port/1: UDP 500 and 4500 shared by the IKE versions. Checks the header, hands whole messages to the
+ * version that registered, and keeps the account of half-open exchanges. Never answers anything itself. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,7 +14,8 @@
 #include "../lib/policy.h"
 
 #define VERSIONS_MAX 4u
-/* Buckets of source networks. Two networks that share one share its limit, which only counts while the gateway is busy. */
+/* Buckets of source networks. Two networks that share one share its limit, which only counts while the gateway is busy.
+ */
 #define SOURCES 4096u
 
 struct ike_port {
@@ -205,10 +206,12 @@ static void port_fini(void *self)
 static const struct vd_opt port_schema[] = {
 	{ "crypto", VD_T_MAP, 0, NULL, NULL, "Own sets of algorithms, beside modern, compatible and legacy." },
 	{ "crypto.*", VD_T_MAP, 0, NULL, NULL, "One set of algorithms." },
-	{ "crypto.*.extends", VD_T_WORD, 0, "compatible", "modern|compatible|legacy", "The set whose lists hold where no own list is given." },
+	{ "crypto.*.extends", VD_T_WORD, 0, "compatible", "modern|compatible|legacy",
+		"The set whose lists hold where no own list is given." },
 	{ "crypto.*.ike", VD_T_STRING, VD_OPT_LIST, NULL, "47",
 		"Suites for IKE in order of preference, as aes256-sha256-modp2048." },
-	{ "crypto.*.esp", VD_T_STRING, VD_OPT_LIST, NULL, "47", "Suites for ESP in order of preference, as aes256-sha256 or aes256gcm16." },
+	{ "crypto.*.esp", VD_T_STRING, VD_OPT_LIST, NULL, "47",
+		"Suites for ESP in order of preference, as aes256-sha256 or aes256gcm16." },
 	{ "connections.*.crypto", VD_T_NAME, 0, "compatible", NULL,
 		"Algorithms allowed: modern, compatible, legacy, or a set of your own under crypto." },
 	{ "ike_port", VD_T_MAP, 0, NULL, NULL, "The ports that all IKE versions share." },

@@ -53,18 +53,19 @@ static bool trial_one(const struct ike_v1_sa *sa, const struct ike_v1_trial *t, 
 	bool good = false;
 
 	if (skeyid == NULL ||
-		ike_v1_keys_derive(&r.keys, &sa->suite, vd_secret_data(skeyid), vd_secret_len(skeyid), vd_secret_data(sa->shared),
-			vd_secret_len(sa->shared), sa->icookie, sa->rcookie) < 0 ||
+		ike_v1_keys_derive(&r.keys, &sa->suite, vd_secret_data(skeyid), vd_secret_len(skeyid),
+			vd_secret_data(sa->shared), vd_secret_len(sa->shared), sa->icookie, sa->rcookie) < 0 ||
 		ike_v1_iv_first(&r.keys, sa->gxi.p, sa->gxr.p, sa->gxi.len, r.iv) < 0)
 		return false;
 	memcpy(message, t->message, t->len);
 	if (ike_v1_crypt(&r.keys, false, r.iv, message, t->len) == 0 &&
 		ike_chain_parse(t->message[16], message + IKE_HEADER_LEN, t->len - IKE_HEADER_LEN, &chain) == 0) {
-		const struct ike_payload *id = ike_chain_find(&chain, IKE_P_ID, 0), *h = ike_chain_find(&chain, IKE_P_HASH, 0);
+		const struct ike_payload *id = ike_chain_find(&chain, IKE_P_ID, 0),
+			*h = ike_chain_find(&chain, IKE_P_HASH, 0);
 
 		if (id != NULL && h != NULL && h->len == r.keys.hash_len && ike_chain_count(&chain, IKE_P_ID) == 1 &&
-			ike_v1_hash_main(&r.keys, sa->gxi.p, sa->gxr.p, sa->gxi.len, sa->icookie, sa->rcookie, sa->sa_body.p,
-				sa->sa_body.len, id->p, id->len, hash) == 0 &&
+			ike_v1_hash_main(&r.keys, sa->gxi.p, sa->gxr.p, sa->gxi.len, sa->icookie, sa->rcookie,
+				sa->sa_body.p, sa->sa_body.len, id->p, id->len, hash) == 0 &&
 			vd_same(hash, h->p, h->len))
 			good = ike_v1_buf_set(&r.id, id->p, id->len) == 0;
 		for (unsigned k = 0; good && k < chain.n; k++)
@@ -89,6 +90,9 @@ static void wrong_psk(struct ike_v1_sa *sa, unsigned tried)
 	ike_v1_failed(sa->v, sa, &sa->path, "phase1", "Windows 789, Apple: shared secret is wrong",
 		"wrong PSK: message 5 opened with none of the %u tried; compare the client's pre-shared key with "
 		"connections.*.l2tp.psk", tried);
+	/* Once, in the clear, as RFC 2408 section 5.1 allows: there is no key that both have. It tells who listens
+	 * nothing, since every wrong message 5 gets the same, and lets clients that believe it fail at once instead of
+	 * after a minute. */
 	ike_v1_info_plain(sa->v, &sa->path, sa->icookie, sa->rcookie, IKE_N_PAYLOAD_MALFORMED);
 }
 
@@ -105,18 +109,19 @@ static struct ike_v1_peer *peer_to_join(struct ike_v1_sa *sa, const char *connec
 {
 	struct ike_v1_peer *peer = ike_v1_peer_find(sa->v, &sa->path.remote, connection, identity);
 
-	if (peer == NULL)
-		return NULL;
-	if (fresh) {
-		/* Only for the very same (address, port) and identity: a private address is an identity that many have. */
+	/* Only for the very same (address, port) and identity: a private address is an identity that many have. */
+	for (; fresh && peer != NULL; peer = ike_v1_peer_find(sa->v, &sa->path.remote, connection, identity)) {
 		vd_count("ike_v1.initial_contact", 1);
 		ike_v1_peer_end(peer, "the client started anew", false);
-		return NULL;
 	}
-	if (ike_v1_peer_silence(peer) > IKE_V1_REATTACH_MS) {
+	if (peer == NULL)
+		return NULL;
+	uint64_t silence = ike_v1_peer_silence(peer);
+	if (silence > IKE_V1_REATTACH_MS) {
 		vd_count("ike_v1.reattach_refused", 1);
-		vd_note('p', peer->id, "a new phase 1 from the same endpoint did not take over: nothing was heard here for %llu s",
-			(unsigned long long)(ike_v1_peer_silence(peer) / 1000));
+		vd_note('p', peer->id,
+			"a new phase 1 from the same endpoint did not take over: nothing was heard here for %llu s",
+			(unsigned long long)(silence / 1000));
 		return NULL;
 	}
 	vd_count("ike_v1.reattached", 1);
@@ -127,7 +132,7 @@ static struct ike_v1_peer *peer_to_join(struct ike_v1_sa *sa, const char *connec
 static struct ike_v1_peer *peer_make(struct ike_v1_sa *sa, const char *connection, const char *identity)
 {
 	struct vd_peer *object = vd_peer_new(sa->path.endpoint, &sa->path.local, &sa->path.remote);
-	struct ike_v1_peer *peer = object != NULL ? ike_v1_peer_add(sa->v, object->id) : NULL;
+	struct ike_v1_peer *peer = object != NULL ? ike_v1_peer_add(sa->v, object->id, &sa->path) : NULL;
 	struct vd_peer_up up = { 0 };
 
 	if (peer == NULL) {
@@ -135,7 +140,6 @@ static struct ike_v1_peer *peer_make(struct ike_v1_sa *sa, const char *connectio
 			vd_peer_close(object->id, "out of memory");
 		return NULL;
 	}
-	peer->path = sa->path;
 	vd_strcpy(peer->connection, sizeof(peer->connection), connection);
 	vd_strcpy(peer->identity, sizeof(peer->identity), identity);
 	vd_peer_endpoint(peer->id, &sa->path.remote, sa->path.natt);
@@ -193,8 +197,11 @@ static void bound(struct ike_v1_sa *sa, const struct ike_v1_trial *t, unsigned m
 	if (c == NULL || !ike_policy_allows(&c->policy, &sa->suite)) {
 		vd_count("ike_v1.failed.suite_after_binding", 1);
 		ike_v1_failed(sa->v, sa, &sa->path, "phase1", "Windows 789",
-			"the PSK is that of connection %s, which does not allow %s (it allows %s); change its crypto", connection, suite,
-			c != NULL ? ike_suites_format(c->policy.ike, c->policy.n_ike, allowed, sizeof(allowed)) : "nothing now");
+			"the PSK is that of connection %s (%s), which does not allow %s (it allows %s); change its "
+			"crypto",
+			connection, c != NULL ? c->origin : "removed", suite,
+			c != NULL ? ike_suites_format(c->policy.ike, c->policy.n_ike, allowed, sizeof(allowed))
+			: "nothing now");
 		ike_v1_info_plain(sa->v, &sa->path, sa->icookie, sa->rcookie, IKE_N_NO_PROPOSAL_CHOSEN);
 		ike_v1_sa_free(sa, "suite is not allowed");
 		return;
@@ -217,7 +224,8 @@ static void bound(struct ike_v1_sa *sa, const struct ike_v1_trial *t, unsigned m
 	if (peer == NULL)
 		peer = peer_make(sa, connection, id.text);
 	if (peer == NULL) {
-		ike_v1_failed(sa->v, sa, &sa->path, "phase1", "", "no more peers are allowed (gateway.max_peers), or memory is short");
+		ike_v1_failed(sa->v, sa, &sa->path, "phase1", "",
+			"no more peers are allowed (gateway.max_peers), or memory is short");
 		ike_v1_sa_free(sa, "no more peers");
 		return;
 	}
@@ -294,6 +302,10 @@ void ike_v1_mm5(struct ike_v1_sa *sa, const struct vd_path *path, const uint8_t 
 
 	if (len > IKE_MESSAGE_MAX || v->n_candidates == 0) {
 		vd_count("ike_v1.drop.mm5", 1);
+		return;
+	}
+	if (!vd_budget_take(VD_COST_AUTH, &path->remote.ip, NULL)) {
+		vd_count("ike_v1.refused.budget", 1);
 		return;
 	}
 	t = calloc(1, sizeof(*t));

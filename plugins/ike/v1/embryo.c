@@ -1,5 +1,5 @@
-/* Message 1 and its embryos: a table of fixed size in which new ones push out old ones, so that a flood costs nothing but
- * the table. Answers are made from the embryo alone, again for each duplicate. */
+/* Message 1 and its embryos: a table of fixed size in which new ones push out old ones, so that a flood costs nothing
+ * but the table. Answers are made from the embryo alone, again for each duplicate. */
 #include "v1.h"
 
 #include <string.h>
@@ -63,8 +63,9 @@ static int choose(const struct ike_v1 *v, const struct ike_offers *offers)
 			for (unsigned i = 0; i < offers->n; i++) {
 				struct ike_suite got;
 
-				if (ike_suite_from_phase1(&offers->v[i], &got) && got.encr == want->encr && got.hash == want->hash &&
-					got.group == want->group && got.key_bits == want->key_bits) {
+				if (ike_suite_from_phase1(&offers->v[i], &got) && got.encr == want->encr &&
+					got.hash == want->hash && got.group == want->group &&
+					got.key_bits == want->key_bits) {
 					best = (int)i;
 					best_count = count;
 					break;
@@ -77,11 +78,12 @@ static int choose(const struct ike_v1 *v, const struct ike_offers *offers)
 static void no_proposal(struct ike_v1 *v, const struct vd_path *path, const struct ike_header *h,
 	const struct ike_offers *offers)
 {
-	char offered[200], allowed[200], names[80] = "";
+	char offered[200], allowed[200], names[140] = "";
 	size_t len = 0;
 
 	for (unsigned i = 0; i < v->n_candidates; i++)
-		len += vd_format(names + len, sizeof(names) - len, "%s%s", i > 0 ? ", " : "", v->candidates[i].connection);
+		len += vd_format(names + len, sizeof(names) - len, "%s%s (%s)", i > 0 ? ", " : "",
+			v->candidates[i].connection, v->candidates[i].origin);
 	ike_offers_format(1, offers, offered, sizeof(offered));
 	if (v->n_candidates > 0)
 		ike_suites_format(v->candidates[0].policy.ike, v->candidates[0].policy.n_ike, allowed, sizeof(allowed));
@@ -89,7 +91,7 @@ static void no_proposal(struct ike_v1 *v, const struct vd_path *path, const stru
 		vd_strcpy(allowed, sizeof(allowed), "nothing");
 	vd_count("ike_v1.failed.no_proposal", 1);
 	ike_v1_failed(v, NULL, path, "phase1", "Windows 788 or 789, Apple: negotiation failed",
-		"no common proposal: offered %s; connections (%s) allow %s; set crypto: legacy for a connection of old clients",
+		"no common proposal: offered %s; connections %s allow %s; for old clients set crypto: legacy there",
 		offered, names, allowed);
 	ike_v1_info_plain(v, path, h->icookie, h->rcookie, IKE_N_NO_PROPOSAL_CHOSEN);
 }

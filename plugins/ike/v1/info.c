@@ -1,9 +1,10 @@
-/* Informational exchanges: Delete, dead peer detection (RFC 3706), notifications. Believed only with a right HASH(1). */
+/* Informational exchanges: Delete, dead peer detection (RFC 3706), notifications. Believed only with a right HASH(1).
+ */
 #include "v1.h"
 
 #include <string.h>
 
-static void info_send(struct ike_v1_sa *sa, struct ike_v1_sealed *m, uint32_t mid)
+static void info_send(struct ike_v1_sa *sa, const struct vd_path *path, struct ike_v1_sealed *m, uint32_t mid)
 {
 	uint8_t iv[IKE_BLOCK_MAX];
 
@@ -11,7 +12,7 @@ static void info_send(struct ike_v1_sa *sa, struct ike_v1_sealed *m, uint32_t mi
 		return;
 	int len = ike_v1_sealed_finish(sa, m, mid, NULL, 0, iv);
 	if (len > 0)
-		ike_v1_send(sa->v, &sa->path, m->room, (size_t)len);
+		ike_v1_send(sa->v, path, m->room, (size_t)len);
 }
 
 static uint32_t info_begin(struct ike_v1_sa *sa, struct ike_v1_sealed *m)
@@ -25,8 +26,8 @@ static uint32_t info_begin(struct ike_v1_sa *sa, struct ike_v1_sealed *m)
 	return mid;
 }
 
-void ike_v1_info_notify(struct ike_v1_sa *sa, uint8_t protocol, uint16_t type, const void *spi, size_t spi_len,
-	const void *data, size_t len)
+void ike_v1_info_notify(struct ike_v1_sa *sa, const struct vd_path *path, uint8_t protocol, uint16_t type,
+	const void *spi, size_t spi_len, const void *data, size_t len)
 {
 	struct ike_v1_sealed m;
 
@@ -34,7 +35,7 @@ void ike_v1_info_notify(struct ike_v1_sa *sa, uint8_t protocol, uint16_t type, c
 		return;
 	uint32_t mid = info_begin(sa, &m);
 	ike_out_notify(&m.out, protocol, type, spi, spi_len, data, len);
-	info_send(sa, &m, mid);
+	info_send(sa, path, &m, mid);
 }
 
 static void info_delete(struct ike_v1_sa *sa, uint8_t protocol, const uint8_t *spi, size_t spi_len)
@@ -51,7 +52,7 @@ static void info_delete(struct ike_v1_sa *sa, uint8_t protocol, const uint8_t *s
 	vd_wr_u16(&m.out.w, 1);
 	vd_wr_put(&m.out.w, spi, spi_len);
 	ike_out_end(&m.out);
-	info_send(sa, &m, mid);
+	info_send(sa, &sa->path, &m, mid);
 	vd_count("ike_v1.delete_sent", 1);
 }
 
@@ -104,7 +105,8 @@ void ike_v1_initial_contact(struct ike_v1_sa *sa)
 }
 
 /* DPD: the acknowledgement repeats SPI and number. Numbers grow, so an old question is not answered again. */
-static void r_u_there(struct ike_v1_sa *sa, struct vd_rd *r, const uint8_t *spi, size_t spi_len)
+static void r_u_there(
+	struct ike_v1_sa *sa, const struct vd_path *path, struct vd_rd *r, const uint8_t *spi, size_t spi_len)
 {
 	uint32_t seq = vd_rd_u32(r);
 	uint8_t data[4] = { (uint8_t)(seq >> 24), (uint8_t)(seq >> 16), (uint8_t)(seq >> 8), (uint8_t)seq };
@@ -120,10 +122,10 @@ static void r_u_there(struct ike_v1_sa *sa, struct vd_rd *r, const uint8_t *spi,
 	}
 	sa->dpd_seen = true;
 	sa->dpd_seq = seq;
-	ike_v1_info_notify(sa, IKE_PROTO_ISAKMP, IKE_N_R_U_THERE_ACK, spi, spi_len, data, sizeof(data));
+	ike_v1_info_notify(sa, path, IKE_PROTO_ISAKMP, IKE_N_R_U_THERE_ACK, spi, spi_len, data, sizeof(data));
 }
 
-static void notify_take(struct ike_v1_sa *sa, const struct ike_payload *p)
+static void notify_take(struct ike_v1_sa *sa, const struct vd_path *path, const struct ike_payload *p)
 {
 	struct vd_rd r;
 
@@ -139,7 +141,7 @@ static void notify_take(struct ike_v1_sa *sa, const struct ike_payload *p)
 	}
 	switch (type) {
 	case IKE_N_R_U_THERE:
-		r_u_there(sa, &r, spi, spi_len);
+		r_u_there(sa, path, &r, spi, spi_len);
 		break;
 	case IKE_N_INITIAL_CONTACT:
 		ike_v1_initial_contact(sa);
@@ -223,11 +225,12 @@ void ike_v1_info_input(struct ike_v1_sa *sa, const struct vd_path *path, const s
 		vd_count("ike_v1.drop.info_replay", 1);
 		return;
 	}
+	/* Answered where it came from, but it moves nobody: an old one may be a replay that the message ids have
+	 * forgotten. */
 	sa->heard = vd_now();
-	ike_v1_peer_moved(sa->peer, path);
 	for (unsigned i = 1; i < chain.n; i++) {
 		if (chain.v[i].type == IKE_P_NOTIFY)
-			notify_take(sa, &chain.v[i]);
+			notify_take(sa, path, &chain.v[i]);
 		else if (chain.v[i].type == IKE_P_DELETE)
 			self |= delete_take(sa, &chain.v[i]);
 	}

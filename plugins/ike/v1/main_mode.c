@@ -28,8 +28,8 @@ static void mm4_build(struct ike_v1_sa *sa, const struct ike_v1_dh *dh)
 			ike_out_payload(&out, type, hash, n);
 	}
 	int len = ike_out_finish(&out);
-	if (len < 0 || ike_v1_buf_set(&sa->nr, nonce, sizeof(nonce)) < 0 || ike_v1_buf_set(&sa->gxr, dh->own, dh->len) < 0 ||
-		ike_v1_buf_set(&sa->mm3.reply, room, (size_t)len) < 0)
+	if (len < 0 || ike_v1_buf_set(&sa->nr, nonce, sizeof(nonce)) < 0 ||
+		ike_v1_buf_set(&sa->gxr, dh->own, dh->len) < 0 || ike_v1_buf_set(&sa->mm3.reply, room, (size_t)len) < 0)
 		ike_v1_sa_free(sa, "out of memory");
 	else {
 		sa->state = IKE_V1_WAIT_MM5;
@@ -45,7 +45,8 @@ static void mm3_dh_done(struct ike_v1_dh *dh, int result)
 	sa->dh = NULL;
 	if (result < 0) {
 		vd_count("ike_v1.drop.dh", 1);
-		ike_v1_failed(sa->v, sa, &sa->path, "phase1", "", "the client's %s value is not valid", vd_dh_name(dh->group));
+		ike_v1_failed(sa->v, sa, &sa->path, "phase1", "", "the client's %s value is not valid",
+			vd_dh_name(dh->group));
 		ike_v1_sa_free(sa, "bad key exchange value");
 		return;
 	}
@@ -104,7 +105,8 @@ void ike_v1_mm3(struct ike_v1 *v, struct ike_v1_embryo *embryo, const struct vd_
 		vd_count("ike_v1.drop.mm3_malformed", 1);
 		return;
 	}
-	const struct ike_payload *ke = ike_chain_find(&chain, IKE_P_KE, 0), *nonce = ike_chain_find(&chain, IKE_P_NONCE, 0);
+	const struct ike_payload *ke = ike_chain_find(&chain, IKE_P_KE, 0),
+		*nonce = ike_chain_find(&chain, IKE_P_NONCE, 0);
 	if (ke == NULL || nonce == NULL || nonce->len < IKE_V1_NONCE_MIN || nonce->len > IKE_V1_NONCE_MAX) {
 		vd_count("ike_v1.drop.mm3_payloads", 1);
 		return;
@@ -134,10 +136,16 @@ void ike_v1_mm3(struct ike_v1 *v, struct ike_v1_embryo *embryo, const struct vd_
 			sa->vendors |= ike_vendor_flag(chain.v[i].p, chain.v[i].len);
 	if (sa->natt != IKE_V1_NATT_NONE)
 		nat_detect(sa, &chain);
+	if (ke->len != vd_dh_public_len(sa->suite.group)) {
+		vd_count("ike_v1.drop.mm3_ke", 1);
+		ike_v1_failed(v, sa, path, "phase1", "", "the key exchange value has %u octets, which does not fit %s",
+			ke->len, vd_dh_name(sa->suite.group));
+		ike_v1_sa_free(sa, "bad key exchange value");
+		return;
+	}
 	sa->dh = ike_v1_dh_start(sa->suite.group, ke->p, ke->len, VD_WORK_NEW, mm3_dh_done, sa);
 	if (sa->dh == NULL) { /* the embryo stays: a later retransmission may find the pool free */
-		vd_count("ike_v1.drop.mm3_ke", 1);
-		ike_v1_sa_free(sa, "no key exchange");
+		ike_v1_sa_free(sa, "too much work is waiting");
 		return;
 	}
 	embryo->used = false;
@@ -153,7 +161,7 @@ void ike_v1_main_input(struct ike_v1_sa *sa, const struct vd_path *path, const s
 	if (!(h->flags & IKE_F_ENCRYPTED)) {
 		if (sa->state == IKE_V1_WAIT_MM5 && ike_v1_cache_hit(&sa->mm3, p, len)) {
 			vd_count("ike_v1.duplicate.mm3", 1);
-			ike_v1_send(sa->v, &sa->path, sa->mm3.reply.p, sa->mm3.reply.len);
+			ike_v1_send(sa->v, path, sa->mm3.reply.p, sa->mm3.reply.len);
 		} else {
 			vd_count("ike_v1.drop.main_plain", 1);
 		}
@@ -162,7 +170,7 @@ void ike_v1_main_input(struct ike_v1_sa *sa, const struct vd_path *path, const s
 	if (sa->state == IKE_V1_UP) {
 		if (ike_v1_cache_hit(&sa->mm5, p, len)) {
 			vd_count("ike_v1.duplicate.mm5", 1);
-			ike_v1_send(sa->v, &sa->path, sa->mm5.reply.p, sa->mm5.reply.len);
+			ike_v1_send(sa->v, path, sa->mm5.reply.p, sa->mm5.reply.len);
 		} else {
 			vd_count("ike_v1.drop.main_late", 1);
 		}

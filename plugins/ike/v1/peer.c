@@ -3,11 +3,74 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+
+/* Keyed, since endpoints are the clients' choice. */
+static struct ike_v1_peer **endpoint_bucket(struct ike_v1 *v, const struct vd_sa *sa)
+{
+	uint64_t h = v->secret;
+
+	for (size_t i = 0; i < (sa->ip.family == AF_INET6 ? 16u : 4u); i++)
+		h = (h ^ sa->ip.a[i]) * 0x9e3779b97f4a7c15u;
+	h = (h ^ sa->port) * 0x9e3779b97f4a7c15u;
+	return &v->by_endpoint[(h ^ h >> 29) % IKE_V1_BUCKETS];
+}
+
+/* Ids are ours and count up, so their low bits are even. */
+static struct ike_v1_peer **id_bucket(struct ike_v1 *v, uint64_t id)
+{
+	return &v->by_id[id % IKE_V1_BUCKETS];
+}
+
+static struct ike_v1_peer **chan_bucket(struct ike_v1 *v, uint64_t chan)
+{
+	return &v->by_chan[chan % IKE_V1_BUCKETS];
+}
+
+#define CHAIN_REMOVE(bucket, peer, link)                                                                            \
+	do {                                                                                                        \
+		struct ike_v1_peer **at_ = (bucket);                                                                \
+		while (*at_ != NULL && *at_ != (peer))                                                              \
+			at_ = &(*at_)->link;                                                                        \
+		if (*at_ != NULL)                                                                                   \
+			*at_ = (peer)->link;                                                                        \
+	} while (0)
+
+void ike_v1_peer_index(struct ike_v1_peer *p)
+{
+	struct ike_v1_peer **id = id_bucket(p->v, p->id), **endpoint = endpoint_bucket(p->v, &p->path.remote);
+
+	p->id_next = *id;
+	*id = p;
+	p->endpoint_next = *endpoint;
+	*endpoint = p;
+	if (p->chan != 0) {
+		struct ike_v1_peer **chan = chan_bucket(p->v, p->chan);
+
+		p->chan_next = *chan;
+		*chan = p;
+	}
+}
+
+static void peer_unindex(struct ike_v1_peer *p)
+{
+	CHAIN_REMOVE(id_bucket(p->v, p->id), p, id_next);
+	CHAIN_REMOVE(endpoint_bucket(p->v, &p->path.remote), p, endpoint_next);
+	if (p->chan != 0)
+		CHAIN_REMOVE(chan_bucket(p->v, p->chan), p, chan_next);
+}
+
+void ike_v1_peer_set_chan(struct ike_v1_peer *peer, uint64_t chan)
+{
+	peer_unindex(peer);
+	peer->chan = chan;
+	ike_v1_peer_index(peer);
+}
 
 struct ike_v1_peer *ike_v1_peer_find(struct ike_v1 *v, const struct vd_sa *remote, const char *connection,
 	const char *identity)
 {
-	for (struct ike_v1_peer *p = v->peers; p != NULL; p = p->next)
+	for (struct ike_v1_peer *p = *endpoint_bucket(v, remote); p != NULL; p = p->endpoint_next)
 		if (!p->closing && vd_sa_equal(&p->path.remote, remote) && strcmp(p->connection, connection) == 0 &&
 			strcmp(p->identity, identity) == 0)
 			return p;
@@ -16,31 +79,37 @@ struct ike_v1_peer *ike_v1_peer_find(struct ike_v1 *v, const struct vd_sa *remot
 
 struct ike_v1_peer *ike_v1_peer_by_id(struct ike_v1 *v, uint64_t id)
 {
-	for (struct ike_v1_peer *p = v->peers; p != NULL; p = p->next)
-		if (p->id == id)
-			return p;
-	return NULL;
+	struct ike_v1_peer *p = *id_bucket(v, id);
+
+	while (p != NULL && p->id != id)
+		p = p->id_next;
+	return p;
 }
 
 struct ike_v1_peer *ike_v1_peer_by_chan(struct ike_v1 *v, uint64_t chan)
 {
-	for (struct ike_v1_peer *p = v->peers; p != NULL; p = p->next)
-		if (p->chan == chan && chan != 0)
-			return p;
-	return NULL;
+	struct ike_v1_peer *p = chan != 0 ? *chan_bucket(v, chan) : NULL;
+
+	while (p != NULL && p->chan != chan)
+		p = p->chan_next;
+	return p;
 }
 
-/* A phase 1 that ended while ESP lives: Windows lets its IKE SA go when idle, and comes back. */
+/* Half a peer that says nothing. Without an IKE SA: Windows lets it go when idle, and comes back. Without a CHILD SA:
+ * the client went away without a word, or never came further; it must not hold a place of gateway.max_peers for hours.
+ */
 static void orphan_fired(struct vd_timer *t)
 {
 	struct ike_v1_peer *p = VD_CONTAINER_OF(t, struct ike_v1_peer, orphan);
+	bool half = p->sas == NULL || p->children == NULL;
 
-	if (p->sas != NULL)
-		return;
-	if (ike_v1_peer_silence(p) >= p->v->opt.orphan_ms)
-		ike_v1_peer_end(p, "no IKE SA and nothing heard", false);
-	else
+	if (half && ike_v1_peer_silence(p) >= p->v->opt.orphan_ms) {
+		vd_count("ike_v1.orphaned", 1);
+		ike_v1_peer_end(
+			p, p->sas == NULL ? "no IKE SA and nothing heard" : "no CHILD SA and nothing heard", true);
+	} else {
 		vd_timer_start(t, IKE_V1_ORPHAN_CHECK_MS);
+	}
 }
 
 static void keepalive_fired(struct vd_timer *t)
@@ -48,7 +117,8 @@ static void keepalive_fired(struct vd_timer *t)
 	struct ike_v1_peer *p = VD_CONTAINER_OF(t, struct ike_v1_peer, keepalive);
 	static const uint8_t octet = 0xff; /* datapath/1 sends it without a marker (RFC 3948 section 2.3) */
 
-	ike_v1_send(p->v, &p->path, &octet, 1);
+	if (p->path.natt)
+		ike_v1_send(p->v, &p->path, &octet, 1);
 	vd_timer_start(t, IKE_V1_KEEPALIVE_MS);
 }
 
@@ -60,7 +130,7 @@ void ike_v1_peer_timers_init(struct ike_v1_peer *peer)
 	peer->keepalive.kind = IKE_V1_T_KEEPALIVE;
 }
 
-struct ike_v1_peer *ike_v1_peer_add(struct ike_v1 *v, uint64_t id)
+struct ike_v1_peer *ike_v1_peer_add(struct ike_v1 *v, uint64_t id, const struct vd_path *path)
 {
 	struct ike_v1_peer *p = calloc(1, sizeof(*p));
 
@@ -68,9 +138,13 @@ struct ike_v1_peer *ike_v1_peer_add(struct ike_v1 *v, uint64_t id)
 		return NULL;
 	p->v = v;
 	p->id = id;
+	p->path = *path;
 	ike_v1_peer_timers_init(p);
 	p->next = v->peers;
+	if (p->next != NULL)
+		p->next->prev = p;
 	v->peers = p;
+	ike_v1_peer_index(p);
 	return p;
 }
 
@@ -108,7 +182,8 @@ void ike_v1_peer_join(struct ike_v1_peer *peer, struct ike_v1_sa *sa)
 	sa->peer_next = peer->sas;
 	peer->sas = sa;
 	peer->natted_us = sa->natted_us;
-	vd_timer_stop(&peer->orphan);
+	if (vd_timer_left(&peer->orphan) == UINT64_MAX)
+		vd_timer_start(&peer->orphan, IKE_V1_ORPHAN_CHECK_MS);
 	if (peer->natted_us)
 		vd_timer_start(&peer->keepalive, IKE_V1_KEEPALIVE_MS);
 	else
@@ -125,8 +200,8 @@ void ike_v1_peer_check(struct ike_v1_peer *peer, const char *why)
 		return;
 	}
 	vd_note('p', peer->id, "IKE SA is gone (%s), its channel stays while it is used", why);
-	vd_timer_stop(&peer->keepalive);
-	vd_timer_start(&peer->orphan, IKE_V1_ORPHAN_CHECK_MS);
+	if (vd_timer_left(&peer->orphan) == UINT64_MAX)
+		vd_timer_start(&peer->orphan, IKE_V1_ORPHAN_CHECK_MS);
 }
 
 void ike_v1_peer_discard(struct ike_v1_peer *peer, const char *why, bool farewell)
@@ -150,11 +225,10 @@ void ike_v1_peer_discard(struct ike_v1_peer *peer, const char *why, bool farewel
 	}
 	vd_timer_stop(&peer->orphan);
 	vd_timer_stop(&peer->keepalive);
-	for (struct ike_v1_peer **at = &v->peers; *at != NULL; at = &(*at)->next)
-		if (*at == peer) {
-			*at = peer->next;
-			break;
-		}
+	peer_unindex(peer);
+	if (peer->next != NULL)
+		peer->next->prev = peer->prev;
+	*(peer->prev != NULL ? &peer->prev->next : &v->peers) = peer->next;
 	free(peer);
 }
 
@@ -186,7 +260,9 @@ void ike_v1_peer_moved(struct ike_v1_peer *peer, const struct vd_path *path)
 		sa->path = *path;
 	if (same)
 		return;
+	peer_unindex(peer);
 	peer->path = *path;
+	ike_v1_peer_index(peer);
 	vd_count("ike_v1.moved", 1);
 	char text[VD_SA_TEXT];
 	vd_note('p', peer->id, "moved to %s", vd_sa_format(&path->remote, text));

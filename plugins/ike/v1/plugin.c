@@ -11,7 +11,6 @@ static void v1_input(void *arg, const struct vd_path *path, const uint8_t *p, si
 	uint8_t message[IKE_MESSAGE_MAX];
 	struct ike_v1 *v = arg;
 	struct ike_header h;
-	char from[VD_SA_TEXT];
 
 	if (v->stopped || ike_header_parse(p, len, &h) < 0)
 		return;
@@ -25,9 +24,13 @@ static void v1_input(void *arg, const struct vd_path *path, const uint8_t *p, si
 	}
 	if (h.exchange == IKE_X_AGGRESSIVE) {
 		vd_count("ike_v1.drop.aggressive", 1);
-		vd_log_limited(&v->limit, VD_LOG_NOTICE, "ike", NULL,
-			"%s wants aggressive mode, which is not served: clear the group name in the client's L2TP settings",
-			vd_sa_format(&path->remote, from));
+		if (vd_same(h.rcookie, none, sizeof(none))) {
+			ike_v1_failed(v, NULL, path, "phase1", "Apple: server did not respond",
+				"the client wants aggressive mode, which "
+				"gives the PSK to anybody who listens and guesses; clear the group name (identifier) "
+				"in its L2TP settings");
+			ike_v1_info_plain(v, path, h.icookie, h.rcookie, IKE_N_INVALID_EXCHANGE_TYPE);
+		}
 		return;
 	}
 	bool first = vd_same(h.rcookie, none, sizeof(none));
@@ -37,7 +40,8 @@ static void v1_input(void *arg, const struct vd_path *path, const uint8_t *p, si
 	}
 	struct ike_v1_sa *sa = first ? NULL : ike_v1_sa_find(v, h.icookie, h.rcookie);
 	if (sa == NULL) {
-		struct ike_v1_embryo *e = first || h.exchange != IKE_X_MAIN ? NULL : ike_v1_embryo_find(v, h.icookie, h.rcookie);
+		struct ike_v1_embryo *e =
+			first || h.exchange != IKE_X_MAIN ? NULL : ike_v1_embryo_find(v, h.icookie, h.rcookie);
 
 		if (e != NULL)
 			ike_v1_mm3(v, e, path, &h, p, len);
@@ -88,11 +92,15 @@ static int candidates_load(struct ike_v1_candidate *list, unsigned *ret_n, struc
 		if (key == 0)
 			return vd_error_set(err, -EINVAL, "connections.%s accepts l2tp and has no l2tp.psk", name);
 		if (n == IKE_V1_CANDIDATES_MAX)
-			return vd_error_set(err, -E2BIG, "connections.%s: at most %u connections can accept l2tp with a PSK, since every "
-				"PSK is tried at each login", name, IKE_V1_CANDIDATES_MAX);
+			return vd_error_set(err, -E2BIG,
+				"connections.%s: at most %u connections can accept l2tp with a PSK, since every "
+				"PSK is tried at each login",
+				name, IKE_V1_CANDIDATES_MAX);
 		struct ike_v1_candidate *out = &list[n];
 		vd_strcpy(out->connection, sizeof(out->connection), name);
 		out->key = key;
+		const struct vd_conf_node *says = vd_conf_at(conf, c, "crypto");
+		vd_conf_origin(vd_conf_written(says) ? says : c, out->origin, sizeof(out->origin));
 		int rc = ike_policy_load(conf, crypto != NULL ? crypto : "compatible", &out->policy, err);
 		if (rc < 0)
 			return vd_error_prefix(err, "connections.%s: ", name);
@@ -134,9 +142,11 @@ static void chan_down(void *arg, const void *event)
 
 	if (peer == NULL)
 		return;
+	for (struct ike_v1_sa *sa = peer->sas; sa != NULL; sa = sa->peer_next)
+		ike_v1_quick_kill_on(sa, down->chan);
 	while (peer->children != NULL)
 		ike_v1_child_remove(peer->children, true);
-	peer->chan = 0;
+	ike_v1_peer_set_chan(peer, 0);
 	ike_v1_peer_check(peer, down->reason);
 }
 
@@ -161,6 +171,7 @@ static int v1_init(struct vd_host *host, void **ret_self, struct vd_error *err)
 	v->port = vd_service_find("ike.port/1", NULL);
 	v->keys = vd_service_find("keys/1", NULL);
 	v->limit = (struct vd_log_limit)VD_LOG_LIMIT(20, 60000);
+	v->first_limit = (struct vd_log_limit)VD_LOG_LIMIT(3, 60000);
 	if (v->esp == NULL || v->port == NULL || v->keys == NULL) {
 		v1_free(v);
 		return vd_error_set(err, -ENOENT, "a service is missing: esp/1, ike.port/1 and keys/1 are needed");
@@ -174,7 +185,8 @@ static int v1_init(struct vd_host *host, void **ret_self, struct vd_error *err)
 		: candidates_load(v->candidates, &v->n_candidates, err);
 	static const struct vd_ike_version version = { .major = 1, .input = v1_input };
 	if (rc == 0 && (vd_event_subscribe(host, "peer_down", peer_down, v) < 0 ||
-		vd_event_subscribe(host, "chan_down", chan_down, v) < 0 || vd_layer_register(host, &ike_v1_layer, v) < 0 ||
+		vd_event_subscribe(host, "chan_down", chan_down, v) < 0 ||
+		vd_layer_register(host, &ike_v1_layer, v) < 0 ||
 		v->port->version(v->port->self, &version, v) < 0))
 		rc = vd_error_set(err, -EBUSY, "events, state layer or port cannot be had");
 	if (rc < 0) {
@@ -194,7 +206,8 @@ static void v1_reload(void *self)
 
 	options_load(v);
 	if (fresh == NULL || candidates_load(fresh, &n, &err) < 0) {
-		vd_log(VD_LOG_ERROR, "ike", NULL, "reload: %s; the old connections stay in force", fresh != NULL ? err.text : "out of memory");
+		vd_log(VD_LOG_ERROR, "ike", NULL, "reload: %s; the old connections stay in force",
+			fresh != NULL ? err.text : "out of memory");
 		free(fresh);
 		return;
 	}
@@ -240,24 +253,29 @@ static void v1_fini(void *self)
 
 static const struct vd_opt v1_schema[] = {
 	{ "connections.*.l2tp", VD_T_MAP, 0, NULL, NULL, "L2TP over IPsec on this connection." },
-	{ "connections.*.l2tp.auth", VD_T_WORD, 0, "psk", "psk", "How gateway and client prove themselves to each other in IKE." },
-	{ "connections.*.l2tp.psk", VD_T_KEY, 0, NULL, NULL, "The pre-shared key, at best 128 random bits: who has it can pose as the gateway." },
+	{ "connections.*.l2tp.auth", VD_T_WORD, 0, "psk", "psk",
+		"How gateway and client prove themselves to each other in IKE." },
+	{ "connections.*.l2tp.psk", VD_T_KEY, 0, NULL, NULL,
+		"The pre-shared key, at best 128 random bits: who has it can pose as the gateway." },
 	{ "ike_v1", VD_T_MAP, 0, NULL, NULL, "IKEv1, for L2TP over IPsec." },
 	{ "ike_v1.embryos", VD_T_UINT, 0, "1024", "8..65536",
 		"First messages that are remembered at the same time, about 1.7 kB each; new ones push out old ones." },
-	{ "ike_v1.half_open_timeout", VD_T_DURATION, VD_OPT_LIVE, "30s", "5s..120s", "Time for a client to finish phase 1." },
-	{ "ike_v1.quick_timeout", VD_T_DURATION, VD_OPT_LIVE, "30s", "5s..120s", "Time for a client to finish a quick mode." },
-	{ "ike_v1.lifetime", VD_T_DURATION, VD_OPT_LIVE, "24h", "5m..24h", "Longest life of an SA; shorter ones as the client offers." },
+	{ "ike_v1.half_open_timeout", VD_T_DURATION, VD_OPT_LIVE, "30s", "5s..120s",
+		"Time for a client to finish phase 1." },
+	{ "ike_v1.quick_timeout", VD_T_DURATION, VD_OPT_LIVE, "30s", "5s..120s",
+		"Time for a client to finish a quick mode." },
+	{ "ike_v1.lifetime", VD_T_DURATION, VD_OPT_LIVE, "24h", "5m..24h",
+		"Longest life of an SA; shorter ones as the client offers." },
 	{ "ike_v1.retransmit", VD_T_DURATION, VD_OPT_LIVE, "500ms", "100ms..10s",
 		"Time to the first repetition of an answer that got no answer; doubled each time." },
 	{ "ike_v1.retransmits", VD_T_UINT, VD_OPT_LIVE, "4", "0..8", "How often an answer is repeated by itself." },
 	{ "ike_v1.orphan_idle", VD_T_DURATION, VD_OPT_LIVE, "10m", "30s..1d",
-		"A channel whose IKE SA the client deleted ends after this time without a packet." },
+		"A client without an IKE SA, or without a CHILD SA, is let go after this time without a packet." },
 	{ NULL, 0, 0, NULL, NULL, NULL },
 };
 static const char *const v1_provides[] = { "ike/v1", "accept/l2tp", NULL };
 static const char *const v1_needs[] = { "esp/1", "ike.port/1", "keys/1", "datapath/1", NULL };
 
-VD_PLUGIN(ike_v1, .version = "1.0", .license = "MIT", .summary = "IKEv1 responder with pre-shared keys for L2TP over IPsec",
-	.provides = v1_provides, .needs = v1_needs, .schema = v1_schema, .init = v1_init, .reload = v1_reload,
-	.stop = v1_stop, .fini = v1_fini);
+VD_PLUGIN(ike_v1, .version = "1.0", .license = "MIT",
+	.summary = "IKEv1 responder with pre-shared keys for L2TP over IPsec", .provides = v1_provides,
+	.needs = v1_needs, .schema = v1_schema, .init = v1_init, .reload = v1_reload, .stop = v1_stop, .fini = v1_fini);

@@ -1,5 +1,6 @@
 /* Quick mode as responder (RFC 2409 section 5.5), transport mode for L2TP: one channel per peer, whose SAs the client
- * replaces. The inbound SA is in place before message 2 lets the client use it, the outbound one comes with message 3. */
+ * replaces. The inbound SA is in place before message 2 lets the client use it, the outbound one comes with message 3.
+ */
 #include "v1.h"
 
 #include <arpa/inet.h>
@@ -52,7 +53,7 @@ static void quick_fired(struct vd_timer *t)
 
 	if (t->kind == IKE_V1_T_QUICK) {
 		vd_count("ike_v1.failed.quick_timeout", 1);
-		ike_v1_failed(q->v, q->sa, &q->sa->path, "quick mode", "Windows 789 or 792",
+		ike_v1_failed(q->v, q->sa, &q->path, "quick mode", "Windows 789 or 792",
 			"message 3 did not arrive in time: our message 2 or its answer was lost");
 	}
 	ike_v1_quick_kill(q);
@@ -65,7 +66,7 @@ static void quick_resend_fired(struct vd_timer *t)
 	if (q->state != IKE_V1_Q_WAIT_QM3)
 		return;
 	vd_count("ike_v1.resent.qm2", 1);
-	ike_v1_send(q->v, &q->sa->path, q->qm1.reply.p, q->qm1.reply.len);
+	ike_v1_send(q->v, &q->path, q->qm1.reply.p, q->qm1.reply.len);
 	if (++q->resends < q->v->opt.resends)
 		vd_timer_start(t, q->v->opt.resend_ms << q->resends);
 }
@@ -77,27 +78,32 @@ void ike_v1_quick_timers_init(struct ike_v1_quick *q)
 	q->resend.kind = IKE_V1_T_RESEND;
 }
 
-static void refuse(struct ike_v1_sa *sa, uint16_t notify)
+static void refuse(const struct ike_v1_quick *q, uint16_t notify)
 {
-	ike_v1_info_notify(sa, IKE_PROTO_ESP, notify, NULL, 0, NULL, 0);
+	ike_v1_info_notify(q->sa, &q->path, IKE_PROTO_ESP, notify, NULL, 0, NULL, 0);
 }
 
-static bool encap_fits(const struct ike_v1_sa *sa, uint16_t encap)
+static bool encap_fits(const struct ike_v1_quick *q, uint16_t encap)
 {
-	if (!sa->path.natt)
+	if (!q->path.natt)
 		return encap == IKE_ENCAP_TRANSPORT;
 	return encap == IKE_ENCAP_UDP_TRANSPORT || encap == IKE_ENCAP_UDP_TRANSPORT_DRAFT;
 }
 
-static bool choose(struct ike_v1_quick *q, const struct ike_policy *policy, const struct ike_offers *offers, bool have_ke)
+/* Takes the best offer of the policy, in its order; hash: only suites with this one, or IKE_HASH_NONE for all. */
+static bool choose(struct ike_v1_quick *q, const struct ike_policy *policy, const struct ike_offers *offers,
+	bool have_ke, uint8_t hash)
 {
 	for (unsigned s = 0; s < policy->n_esp; s++)
 		for (unsigned i = 0; i < offers->n; i++) {
+			const struct ike_suite *want = &policy->esp[s];
 			const struct ike_offer *o = &offers->v[i];
 			struct ike_suite got;
 
-			if (!ike_suite_from_phase2(o, &got) || got.encr != policy->esp[s].encr || got.hash != policy->esp[s].hash ||
-				got.key_bits != policy->esp[s].key_bits || !encap_fits(q->sa, o->encap))
+			if (hash != IKE_HASH_NONE && want->hash != hash)
+				break;
+			if (!ike_suite_from_phase2(o, &got) || got.encr != want->encr || got.hash != want->hash ||
+				got.key_bits != want->key_bits || !encap_fits(q, o->encap))
 				continue;
 			if ((o->group != 0) != have_ke || (have_ke && !ike_policy_allows_group(policy, o->group)))
 				continue;
@@ -106,10 +112,21 @@ static bool choose(struct ike_v1_quick *q, const struct ike_policy *policy, cons
 			q->group = o->group;
 			q->encap = o->encap;
 			q->life_seconds = o->life_seconds;
-			q->spi_out = (uint32_t)o->spi[0] << 24 | (uint32_t)o->spi[1] << 16 | (uint32_t)o->spi[2] << 8 | o->spi[3];
+			q->spi_out = (uint32_t)o->spi[0] << 24 | (uint32_t)o->spi[1] << 16 | (uint32_t)o->spi[2] << 8 |
+				o->spi[3];
 			return true;
 		}
 	return false;
+}
+
+/* The lists have SHA1 before SHA256, since some old clients truncate HMAC-SHA-256 to 96 bits without saying so. Apple's
+ * do it right, and say who they are. */
+static bool choose_for(struct ike_v1_quick *q, const struct ike_policy *policy, const struct ike_offers *offers,
+	bool have_ke)
+{
+	if ((q->sa->vendors & IKE_V_APPLE) && choose(q, policy, offers, have_ke, IKE_HASH_SHA256))
+		return true;
+	return choose(q, policy, offers, have_ke, IKE_HASH_NONE);
 }
 
 /* UDP, any address or name (XP sends a name when it rekeys), our port 1701 or any. */
@@ -152,8 +169,8 @@ static void qm2_send(struct ike_v1_quick *q)
 	if (q->encap != IKE_ENCAP_TRANSPORT) { /* RFC 3947 section 5.2: initiator's address as seen, then our own */
 		uint8_t type = sa->natt == IKE_V1_NATT_DRAFT ? IKE_P_NATOA_DRAFT : IKE_P_NATOA;
 
-		ike_out_address(&m.out, type, &sa->path.remote.ip);
-		ike_out_address(&m.out, type, &sa->path.local.ip);
+		ike_out_address(&m.out, type, &q->path.remote.ip);
+		ike_out_address(&m.out, type, &q->path.local.ip);
 	}
 	int len = ike_v1_sealed_finish(sa, &m, q->mid, q->ni.p, q->ni.len, q->iv);
 	if (len < 0 || ike_v1_buf_set(&q->qm1.reply, m.room, (size_t)len) < 0) {
@@ -161,7 +178,7 @@ static void qm2_send(struct ike_v1_quick *q)
 		return;
 	}
 	q->state = IKE_V1_Q_WAIT_QM3;
-	ike_v1_send(q->v, &sa->path, m.room, (size_t)len);
+	ike_v1_send(q->v, &q->path, m.room, (size_t)len);
 	q->resends = 0;
 	if (q->v->opt.resends > 0)
 		vd_timer_start(&q->resend, q->v->opt.resend_ms);
@@ -188,8 +205,12 @@ static void install_in_done(void *arg)
 
 static struct vd_esp_sa esp_sa(const struct ike_v1_quick *q, uint32_t spi, struct vd_secret *keymat)
 {
-	return (struct vd_esp_sa){ .chan = q->chan, .spi = spi, .encr = q->suite.encr, .integ = ike_hash_integ(q->suite.hash),
-		.key_bits = q->suite.key_bits, .keymat = keymat };
+	return (struct vd_esp_sa){ .chan = q->chan,
+		.spi = spi,
+		.encr = q->suite.encr,
+		.integ = ike_hash_integ(q->suite.hash),
+		.key_bits = q->suite.key_bits,
+		.keymat = keymat };
 }
 
 static struct vd_secret *keymat(const struct ike_v1_quick *q, uint32_t spi, const struct vd_secret *shared)
@@ -202,8 +223,8 @@ static struct vd_secret *keymat(const struct ike_v1_quick *q, uint32_t spi, cons
 	if (len == 0 || len > sizeof(room) - IKE_HASH_MAX)
 		return NULL;
 	if (ike_v1_keymat(&q->sa->keys, shared != NULL ? vd_secret_data(shared) : NULL,
-		shared != NULL ? vd_secret_len(shared) : 0, IKE_PROTO_ESP, net, q->ni.p, q->ni.len, q->nr.p, q->nr.len, room,
-		len) == 0)
+		shared != NULL ? vd_secret_len(shared) : 0, IKE_PROTO_ESP, net, q->ni.p, q->ni.len, q->nr.p,
+		q->nr.len, room, len) == 0)
 		secret = vd_secret_new(room, len);
 	vd_wipe(room, sizeof(room));
 	return secret;
@@ -217,6 +238,10 @@ static void install(struct ike_v1_quick *q, const struct vd_secret *shared)
 	q->keymat_out = keymat(q, q->spi_out, shared);
 	if (q->keymat_in == NULL || q->keymat_out == NULL) {
 		vd_count("ike_v1.failed.keymat", 1);
+		ike_v1_failed(q->v, q->sa, &q->path, "quick mode", "",
+			"no keys can be made for this suite: esp/1 does not have it, or "
+			"memory is short");
+		refuse(q, IKE_N_NO_PROPOSAL_CHOSEN);
 		ike_v1_quick_kill(q);
 		return;
 	}
@@ -228,8 +253,9 @@ static void install(struct ike_v1_quick *q, const struct vd_secret *shared)
 		q->pending--;
 		q->state = IKE_V1_Q_DH;
 		vd_count("ike_v1.failed.install_in", 1);
-		ike_v1_failed(q->v, q->sa, &q->sa->path, "quick mode", "", "the inbound SA cannot be installed (error %d)", -rc);
-		refuse(q->sa, IKE_N_NO_PROPOSAL_CHOSEN);
+		ike_v1_failed(
+			q->v, q->sa, &q->path, "quick mode", "", "the inbound SA cannot be installed (error %d)", -rc);
+		refuse(q, IKE_N_NO_PROPOSAL_CHOSEN);
 		ike_v1_quick_kill(q);
 	}
 }
@@ -241,6 +267,9 @@ static void pfs_done(struct ike_v1_dh *dh, int result)
 	q->dh = NULL;
 	if (result < 0 || ike_v1_buf_set(&q->gxr, dh->own, dh->len) < 0) {
 		vd_count("ike_v1.drop.dh", 1);
+		ike_v1_failed(q->v, q->sa, &q->path, "quick mode", "",
+			"the client's %s value for perfect forward secrecy is not valid", vd_dh_name(dh->group));
+		refuse(q, IKE_N_NO_PROPOSAL_CHOSEN);
 		ike_v1_quick_kill(q);
 		return;
 	}
@@ -253,12 +282,14 @@ static int channel_take(struct ike_v1_quick *q)
 	const struct vd_esp_1 *esp = q->v->esp;
 
 	if (peer->chan == 0) {
-		struct vd_path path = ike_v1_esp_path(&q->sa->path);
-		int rc = esp->chan_new(esp->self, peer->id, VD_ESP_TRANSPORT, &path, "l2tp", &ike_v1_esp_events, q->v,
-			&peer->chan);
+		struct vd_path path = ike_v1_esp_path(&q->path);
+		uint64_t chan;
+		int rc = esp->chan_new(
+			esp->self, peer->id, VD_ESP_TRANSPORT, &path, "l2tp", &ike_v1_esp_events, q->v, &chan);
 
 		if (rc < 0)
 			return rc;
+		ike_v1_peer_set_chan(peer, chan);
 	}
 	q->chan = peer->chan;
 	return esp->alloc_spi(esp->self, q->chan, &q->spi_in);
@@ -275,8 +306,8 @@ static const struct ike_policy *policy_of(const struct ike_v1_sa *sa)
 static void qm1_refused(struct ike_v1_quick *q, uint16_t notify, const char *text)
 {
 	vd_count("ike_v1.failed.quick", 1);
-	ike_v1_failed(q->v, q->sa, &q->sa->path, "quick mode", "Windows 789", "%s", text);
-	refuse(q->sa, notify);
+	ike_v1_failed(q->v, q->sa, &q->path, "quick mode", "Windows 789", "%s", text);
+	refuse(q, notify);
 	ike_v1_quick_kill(q);
 }
 
@@ -298,11 +329,13 @@ static void qm1_take(struct ike_v1_quick *q, const struct ike_chain *chain)
 		return qm1_refused(q, IKE_N_INVALID_ID_INFORMATION, wrong);
 	if (policy == NULL)
 		return qm1_refused(q, IKE_N_NO_PROPOSAL_CHOSEN, "the connection is no longer configured");
-	if (!choose(q, policy, &offers, ke != NULL)) {
+	if (!choose_for(q, policy, &offers, ke != NULL)) {
 		ike_offers_format(2, &offers, offered, sizeof(offered));
 		ike_suites_format(policy->esp, policy->n_esp, allowed, sizeof(allowed));
-		vd_format(text, sizeof(text), "no common proposal: offered %s (encapsulation %u, group %u); connection %s allows %s in "
-			"transport mode", offered, offers.v[0].encap, offers.v[0].group, q->sa->peer->connection, allowed);
+		vd_format(text, sizeof(text),
+			"no common proposal: offered %s (encapsulation %u, group %u); connection %s allows %s in "
+			"transport mode",
+			offered, offers.v[0].encap, offers.v[0].group, q->sa->peer->connection, allowed);
 		return qm1_refused(q, IKE_N_NO_PROPOSAL_CHOSEN, text);
 	}
 	vd_random(ours, sizeof(ours));
@@ -312,9 +345,14 @@ static void qm1_take(struct ike_v1_quick *q, const struct ike_chain *chain)
 		return qm1_refused(q, IKE_N_NO_PROPOSAL_CHOSEN, "no channel or no memory for it");
 	if (ke == NULL)
 		return install(q, NULL);
+	if (!vd_budget_take(VD_COST_DH, &q->path.remote.ip, NULL)) {
+		vd_count("ike_v1.refused.budget", 1);
+		return qm1_refused(q, IKE_N_NO_PROPOSAL_CHOSEN, "too many key exchanges from this address");
+	}
 	q->dh = ike_v1_dh_start(q->group, ke->p, ke->len, VD_WORK_ESTABLISHED, pfs_done, q);
 	if (q->dh == NULL)
-		qm1_refused(q, IKE_N_NO_PROPOSAL_CHOSEN, "the key exchange value does not fit the group, or too much work is waiting");
+		qm1_refused(q, IKE_N_NO_PROPOSAL_CHOSEN,
+			"the key exchange value does not fit the group, or too much work is waiting");
 }
 
 static void install_out_done(void *arg)
@@ -323,8 +361,16 @@ static void install_out_done(void *arg)
 
 	if (!quick_acked(q))
 		return;
+	struct vd_ids ids = { .peer = q->sa->peer->id, .chan = q->chan };
+	char suite[IKE_SUITE_TEXT];
+
 	q->state = IKE_V1_Q_DONE;
-	vd_note('p', q->sa->peer->id, "CHILD SA is up: in %08x, out %08x", q->spi_in, q->spi_out);
+	ike_suite_format(&q->suite, suite);
+	vd_note('p', ids.peer, "CHILD SA is up: in %08x, out %08x, %s", q->spi_in, q->spi_out, suite);
+	vd_log(VD_LOG_INFO, "ike", &ids, "quick mode up: connection %s, ESP %s%s%s, %s, SPI in %08x out %08x",
+		q->sa->peer->connection, suite, q->group != 0 ? ", PFS " : "",
+		q->group != 0 ? vd_dh_name(q->group) : "",
+		q->encap == IKE_ENCAP_TRANSPORT ? "transport" : "transport in UDP", q->spi_in, q->spi_out);
 }
 
 static void qm3_take(struct ike_v1_quick *q)
@@ -348,17 +394,23 @@ static void qm3_take(struct ike_v1_quick *q)
 	vd_timer_start(&q->timer, IKE_V1_QUICK_LINGER_MS);
 	q->pending++;
 	vd_count("ike_v1.child_up", 1);
-	if (esp->install_out(esp->self, &sa, install_out_done, q) < 0) {
+	int rc = esp->install_out(esp->self, &sa, install_out_done, q);
+	/* What stays is for duplicates alone: the data path has its own references to the keys. */
+	vd_secret_free(q->keymat_in);
+	vd_secret_free(q->keymat_out);
+	q->keymat_in = q->keymat_out = NULL;
+	if (rc < 0) {
 		q->pending--;
 		vd_count("ike_v1.failed.install_out", 1);
-		ike_v1_failed(q->v, q->sa, &q->sa->path, "quick mode", "", "the outbound SA cannot be installed");
+		ike_v1_failed(q->v, q->sa, &q->path, "quick mode", "", "the outbound SA cannot be installed");
 		ike_v1_child_remove(child, true);
 		ike_v1_quick_kill(q);
 	}
 }
 
 /* A later message of a quick mode that we know. */
-static void quick_continue(struct ike_v1_quick *q, const struct vd_path *path, const uint8_t *raw, uint8_t *p, size_t len)
+static void quick_continue(
+	struct ike_v1_quick *q, const struct vd_path *path, const uint8_t *raw, uint8_t *p, size_t len)
 {
 	uint8_t iv[IKE_BLOCK_MAX];
 	struct ike_v1_sa *sa = q->sa;
@@ -389,8 +441,34 @@ static void quick_continue(struct ike_v1_quick *q, const struct vd_path *path, c
 	}
 	memcpy(q->iv, iv, sizeof(iv));
 	sa->heard = vd_now();
-	ike_v1_peer_moved(sa->peer, path);
+	ike_v1_peer_moved(sa->peer, path); /* its hash covers our nonce: no replay */
 	qm3_take(q);
+}
+
+/* Finished exchanges wait for duplicates; a client that runs many of them keeps the latest only. */
+static void quick_room(struct ike_v1_sa *sa)
+{
+	struct ike_v1_quick *oldest = NULL;
+	unsigned n = 0;
+
+	for (struct ike_v1_quick *q = sa->quicks; q != NULL; q = q->next) /* newest first */
+		if (q->state >= IKE_V1_Q_OUT) {
+			n++;
+			oldest = q;
+		}
+	if (n >= IKE_V1_QUICK_KEPT)
+		ike_v1_quick_kill(oldest);
+}
+
+void ike_v1_quick_kill_on(struct ike_v1_sa *sa, uint64_t chan)
+{
+	struct ike_v1_quick *next;
+
+	for (struct ike_v1_quick *q = sa->quicks; q != NULL; q = next) {
+		next = q->next;
+		if (q->chan == chan)
+			ike_v1_quick_kill(q);
+	}
 }
 
 void ike_v1_quick_input(struct ike_v1_sa *sa, const struct vd_path *path, const struct ike_header *h, const uint8_t *p,
@@ -427,13 +505,15 @@ void ike_v1_quick_input(struct ike_v1_sa *sa, const struct vd_path *path, const 
 		vd_count("ike_v1.drop.qm1_replay", 1);
 		return;
 	}
+	/* An old message 1 may be a replay that the message ids have forgotten, so it moves nobody: message 3 does. */
 	sa->heard = vd_now();
-	ike_v1_peer_moved(sa->peer, path);
+	quick_room(sa);
 	q = calloc(1, sizeof(*q));
 	if (q == NULL)
 		return;
 	q->v = sa->v;
 	q->sa = sa;
+	q->path = *path;
 	q->mid = h->mid;
 	memcpy(q->iv, iv, sizeof(iv));
 	ike_v1_quick_timers_init(q);

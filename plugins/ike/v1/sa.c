@@ -132,7 +132,8 @@ void ike_v1_sa_life_fired(struct vd_timer *t)
 		vd_count("ike_v1.failed.half_open_timeout", 1);
 		if (!sa->failed_reported)
 			ike_v1_failed(sa->v, sa, &sa->path, "phase1", "Windows 792 or 809",
-				"message 5 did not arrive in time: the client gave up, or UDP 4500 is blocked between it and the gateway");
+				"message 5 did not arrive in time: the client gave up, or UDP 4500 is blocked between "
+				"it and the gateway");
 		ike_v1_sa_free(sa, "timed out");
 		return;
 	}
@@ -172,6 +173,18 @@ bool ike_v1_mid_fresh(struct ike_v1_sa *sa, uint32_t mid)
 	return true;
 }
 
+/* At most first_limit.burst reports in its interval about peers that have not proved anything. */
+static bool first_allowed(struct ike_v1 *v)
+{
+	uint64_t now = vd_now();
+
+	if (v->first_limit.count == 0 || now - v->first_limit.since >= v->first_limit.interval_ms) {
+		v->first_limit.since = now;
+		v->first_limit.count = 0;
+	}
+	return v->first_limit.count++ < v->first_limit.burst;
+}
+
 void ike_v1_failed(struct ike_v1 *v, const struct ike_v1_sa *sa, const struct vd_path *path, const char *stage,
 	const char *client, const char *fmt, ...)
 {
@@ -192,5 +205,10 @@ void ike_v1_failed(struct ike_v1 *v, const struct ike_v1_sa *sa, const struct vd
 	vd_strcpy(event.stage, sizeof(event.stage), stage);
 	vd_strcpy(event.client, sizeof(event.client), client);
 	vd_format(event.text, sizeof(event.text), "%s: %s", from, text);
+	/* Forged datagrams can provoke these: nobody wants a report for each. Where there is an SA somebody answered us. */
+	if (sa == NULL && !first_allowed(v)) {
+		vd_count("ike_v1.unreported", 1);
+		return;
+	}
 	vd_event_post(&vd_topic_setup_failed, &event);
 }

@@ -128,7 +128,8 @@ static void walk_keys(struct walk *k, struct ike_v1_keys *keys)
 	walk_bytes(k, keys->a, sizeof(keys->a));
 	walk_bytes(k, keys->e, sizeof(keys->e));
 	walk_bytes(k, keys->key, sizeof(keys->key));
-	if (k->r != NULL && (keys->hash_len > IKE_HASH_MAX || keys->key_len > sizeof(keys->key) || keys->block > IKE_BLOCK_MAX))
+	if (k->r != NULL &&
+		(keys->hash_len > IKE_HASH_MAX || keys->key_len > sizeof(keys->key) || keys->block > IKE_BLOCK_MAX))
 		vd_rd_fail(k->r);
 }
 
@@ -172,6 +173,7 @@ static void walk_quick(struct walk *k, struct ike_v1_quick *q)
 	WALK_INT(k, q->life_seconds);
 	walk_bytes(k, q->iv, sizeof(q->iv));
 	walk_u64(k, &q->chan);
+	walk_path(k, &q->path);
 	walk_suite(k, &q->suite);
 	WALK_INT(k, q->group);
 	WALK_INT(k, q->encap);
@@ -226,7 +228,8 @@ static void walk_sa(struct walk *k, struct ike_v1_sa *sa)
 	walk_timer(k, &sa->life);
 	walk_timer(k, &sa->resend);
 	WALK_INT(k, sa->resends);
-	if (k->r != NULL && (sa->mid_at >= IKE_V1_MIDS || sa->state > IKE_V1_UP || sa->gxi.len != sa->gxr.len))
+	if (k->r != NULL && (sa->mid_at >= IKE_V1_MIDS || sa->state > IKE_V1_UP || sa->gxi.len != sa->gxr.len ||
+		sa->ni.len > IKE_V1_NONCE_MAX || sa->nr.len > IKE_V1_NONCE_MAX))
 		vd_rd_fail(k->r);
 }
 
@@ -276,7 +279,8 @@ static int v1_export(void *self, struct vd_wr *w, struct vd_error *err)
 	for (unsigned i = 0; i < IKE_V1_BUCKETS; i++)
 		for (struct ike_v1_sa *sa = v->buckets[i]; sa != NULL; sa = sa->hash_next) {
 			if (sa_busy(sa))
-				return vd_error_set(err, -EAGAIN, "an IKEv1 exchange waits for a computation or an acknowledgement");
+				return vd_error_set(err, -EAGAIN,
+					"an IKEv1 exchange waits for a computation or an acknowledgement");
 			half_open += sa->peer == NULL;
 		}
 	for (uint32_t i = 0; i < v->n_embryos; i++)
@@ -370,9 +374,12 @@ static bool import_peer(struct ike_v1 *v, struct vd_rd *r, struct ike_v1_peer **
 	p->v = v;
 	ike_v1_peer_timers_init(p);
 	p->id = vd_rd_u64(r);
+	if (*tail != &v->peers)
+		p->prev = VD_CONTAINER_OF(*tail, struct ike_v1_peer, next);
 	**tail = p;
 	*tail = &p->next;
 	walk_peer(&k, p);
+	ike_v1_peer_index(p);
 	uint32_t n = vd_rd_u32(r);
 	for (uint32_t i = 0; i < n && vd_rd_ok(r); i++) {
 		uint32_t in = vd_rd_u32(r), out = vd_rd_u32(r);
@@ -397,6 +404,8 @@ static bool import_peer(struct ike_v1 *v, struct vd_rd *r, struct ike_v1_peer **
 		s->peer = p;
 		*sa = s;
 		sa = &s->peer_next;
+		if (s->state != IKE_V1_UP)
+			vd_rd_fail(r);
 	}
 	if (p->chan != 0 && v->esp->chan_adopt(v->esp->self, p->chan, &ike_v1_esp_events, v) < 0)
 		vd_count("ike_v1.import.no_channel", 1);
@@ -426,7 +435,8 @@ static int v1_import(void *self, uint16_t version, struct vd_rd *r, enum vd_impo
 
 	(void)mode; /* message ids and IVs are random or hashed: nothing counts up here */
 	if (version != ike_v1_layer.version)
-		return vd_error_set(err, -EPROTONOSUPPORT, "IKEv1 state of version %u, this is %u", version, ike_v1_layer.version);
+		return vd_error_set(
+			err, -EPROTONOSUPPORT, "IKEv1 state of version %u, this is %u", version, ike_v1_layer.version);
 	uint64_t secret = vd_rd_u64(r);
 	bool same_table = vd_rd_u32(r) == v->n_embryos;
 	if (same_table)
@@ -450,9 +460,15 @@ static int v1_import(void *self, uint16_t version, struct vd_rd *r, enum vd_impo
 		if (!import_peer(v, r, &tail))
 			break;
 	n = vd_rd_u32(r);
-	for (uint32_t i = 0; i < n && vd_rd_ok(r); i++)
-		if (import_sa(v, r) == NULL)
-			break;
+	for (uint32_t i = 0; i < n && vd_rd_ok(r); i++) {
+		struct ike_v1_sa *sa = import_sa(v, r);
+
+		if (sa != NULL && sa->state == IKE_V1_WAIT_MM5 && sa->quicks == NULL)
+			continue;
+		if (sa != NULL) /* an SA that is up belongs to a peer */
+			ike_v1_sa_free(sa, "import failed");
+		vd_rd_fail(r);
+	}
 	chains_reverse(v);
 	return vd_rd_ok(r) ? 0 : vd_error_set(err, -EBADMSG, "the IKEv1 state is cut or damaged");
 }

@@ -38,6 +38,8 @@
 #define IKE_V1_TRIALS_MAX 5u
 /* Quick modes under way on one IKE SA: Windows runs one, racoon two when rekeying. */
 #define IKE_V1_QUICK_MAX 3u
+/* Finished quick modes of one IKE SA that wait for duplicates of their messages. */
+#define IKE_V1_QUICK_KEPT 4u
 /* Message ids remembered against replay; older ones belong to SAs that are long replaced. */
 #define IKE_V1_MIDS 128u
 /* CHILD SAs of one peer: the current one, those it replaces within 30 s, and room for crossing rekeys. */
@@ -52,7 +54,7 @@
 #define IKE_V1_KEEPALIVE_MS 20000u
 /* A finished quick mode is kept for duplicates of its messages. */
 #define IKE_V1_QUICK_LINGER_MS 30000u
-/* How often a peer without an IKE SA is looked at. */
+/* How often a peer is looked at, whether it lacks an IKE SA or CHILD SAs and says nothing. */
 #define IKE_V1_ORPHAN_CHECK_MS 30000u
 
 struct ike_v1_buf {
@@ -64,6 +66,7 @@ void ike_v1_buf_free(struct ike_v1_buf *buf); /* wipes */
 
 struct ike_v1_candidate {
 	char connection[VD_NAME_MAX];
+	char origin[128]; /* where its crypto stands, or the connection: "20-staff.yaml:3" */
 	uint64_t key;
 	struct ike_policy policy;
 };
@@ -154,6 +157,7 @@ struct ike_v1_quick {
 	uint32_t mid, spi_in, spi_out, life_seconds;
 	uint8_t iv[IKE_BLOCK_MAX];
 	uint64_t chan;
+	struct vd_path path; /* where message 1 came from; the peer's own only changes with message 3 */
 	struct ike_suite suite;
 	uint16_t group, encap;
 	struct ike_offer offer; /* of sa_body, answered unchanged */
@@ -174,7 +178,8 @@ struct ike_v1_child {
 
 struct ike_v1_peer {
 	struct ike_v1 *v;
-	struct ike_v1_peer *next;
+	struct ike_v1_peer *next, *prev;                         /* of all */
+	struct ike_v1_peer *id_next, *chan_next, *endpoint_next; /* of its chains */
 	uint64_t id, chan;
 	char connection[VD_NAME_MAX], identity[VD_ID_TEXT];
 	struct vd_path path;
@@ -199,10 +204,11 @@ struct ike_v1 {
 	unsigned n_candidates;
 	struct ike_v1_embryo *embryos;
 	uint32_t n_embryos;
-	uint64_t secret; /* of the embryo table's hash */
+	uint64_t secret; /* of the keyed hashes */
 	struct ike_v1_sa *buckets[IKE_V1_BUCKETS];
 	struct ike_v1_peer *peers;
-	struct vd_log_limit limit;
+	struct ike_v1_peer *by_id[IKE_V1_BUCKETS], *by_chan[IKE_V1_BUCKETS], *by_endpoint[IKE_V1_BUCKETS];
+	struct vd_log_limit limit, first_limit; /* first: what a datagram with a forged source can provoke */
 	bool stopped, silent; /* silent: a successor goes on with our SAs, so nobody is told to remove them */
 };
 
@@ -232,7 +238,8 @@ void ike_v1_sa_resend_start(struct ike_v1_sa *sa);
 /* True once per message id and SA. */
 bool ike_v1_mid_fresh(struct ike_v1_sa *sa, uint32_t mid);
 int ike_v1_send(struct ike_v1 *v, const struct vd_path *path, const uint8_t *p, size_t len);
-/* setup_failed and one log line. client: what the user sees, or "". */
+/* setup_failed and one log line. client: what the user sees, or "". sa NULL: nothing of the client is proved yet, so
+ * lines and events are limited more. */
 void ike_v1_failed(struct ike_v1 *v, const struct ike_v1_sa *sa, const struct vd_path *path, const char *stage,
 	const char *client, const char *fmt, ...) VD_PRINTF(6, 7);
 
@@ -241,7 +248,11 @@ struct ike_v1_peer *ike_v1_peer_find(struct ike_v1 *v, const struct vd_sa *remot
 	const char *identity);
 struct ike_v1_peer *ike_v1_peer_by_id(struct ike_v1 *v, uint64_t id);
 struct ike_v1_peer *ike_v1_peer_by_chan(struct ike_v1 *v, uint64_t chan);
-struct ike_v1_peer *ike_v1_peer_add(struct ike_v1 *v, uint64_t id);
+struct ike_v1_peer *ike_v1_peer_add(struct ike_v1 *v, uint64_t id, const struct vd_path *path);
+/* Enters a new peer into the chains that the finders above use. */
+void ike_v1_peer_index(struct ike_v1_peer *peer);
+/* 0: it has none now. */
+void ike_v1_peer_set_chan(struct ike_v1_peer *peer, uint64_t chan);
 void ike_v1_peer_join(struct ike_v1_peer *peer, struct ike_v1_sa *sa);
 /* Milliseconds since an authenticated packet of it was seen. */
 uint64_t ike_v1_peer_silence(const struct ike_v1_peer *peer);
@@ -266,13 +277,15 @@ void ike_v1_quick_input(struct ike_v1_sa *sa, const struct vd_path *path, const 
 	size_t len);
 /* Takes it off its SA; freed now, or when the last acknowledgement came. */
 void ike_v1_quick_kill(struct ike_v1_quick *q);
+/* Those of a channel that is gone. */
+void ike_v1_quick_kill_on(struct ike_v1_sa *sa, uint64_t chan);
 void ike_v1_quick_timers_init(struct ike_v1_quick *q);
 
 /* ---- info.c ---- */
 void ike_v1_info_input(struct ike_v1_sa *sa, const struct vd_path *path, const struct ike_header *h, uint8_t *p,
 	size_t len);
-void ike_v1_info_notify(struct ike_v1_sa *sa, uint8_t protocol, uint16_t type, const void *spi, size_t spi_len,
-	const void *data, size_t len);
+void ike_v1_info_notify(struct ike_v1_sa *sa, const struct vd_path *path, uint8_t protocol, uint16_t type,
+	const void *spi, size_t spi_len, const void *data, size_t len);
 void ike_v1_info_delete_ike(struct ike_v1_sa *sa);
 void ike_v1_info_delete_esp(struct ike_v1_sa *sa, uint32_t spi);
 /* In the clear, before there are keys: a hint that authenticates nothing. */
