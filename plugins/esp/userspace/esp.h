@@ -60,6 +60,10 @@ struct esp_sa {
 	bool soft_told, hard_told, first_told; /* worker */
 };
 
+struct esp_close { /* a removal on its way; c is NULL when the channel was freed before its end */
+	struct esp_chan *c;
+};
+
 struct esp_chan {
 	struct vd_chan c;       /* first; c.lower is the current outbound SA */
 	struct esp *esp;
@@ -78,6 +82,7 @@ struct esp_chan {
 	uint32_t reserved[ESP_RESERVED_MAX];
 	bool have_in, have_out, up, closing;
 	uint64_t last_in;
+	struct esp_close *close; /* with closing */
 	char reason[VD_ID_TEXT];
 };
 
