@@ -2,6 +2,8 @@
  * commands and parking. Needs root; exit 77 without. */
 #include <check.h>
 #include <errno.h>
+#include <fcntl.h>
+#include <linux/if_tun.h>
 #include <net/if.h>
 #include <netinet/in.h>
 #include <netinet/udp.h>
@@ -459,6 +461,114 @@ START_TEST(test_stress)
 }
 END_TEST
 
+static uint16_t sum16(uint32_t s, const uint8_t *p, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		s += i & 1 ? p[i] : (uint32_t)p[i] << 8;
+	while (s >> 16)
+		s = (s & 0xffff) + (s >> 16);
+	return (uint16_t)s;
+}
+
+static int tun(void)
+{
+	struct ifreq ifr = { .ifr_name = "vddp0", .ifr_flags = IFF_TUN | IFF_NO_PI | IFF_VNET_HDR };
+	int fd = open("/dev/net/tun", O_RDWR | O_NONBLOCK | O_CLOEXEC), s = socket(AF_INET, SOCK_DGRAM, 0);
+	ck_assert_int_eq(ioctl(fd, TUNSETIFF, &ifr), 0);
+	ck_assert_int_eq(ioctl(fd, TUNSETOFFLOAD, TUN_F_CSUM), 0); /* checksums are left to us */
+	struct sockaddr_in in = { .sin_family = AF_INET, .sin_addr = { htonl(0x0a0000fe) } };
+	memcpy(&ifr.ifr_addr, &in, sizeof(in));
+	ck_assert_int_eq(ioctl(s, SIOCSIFADDR, &ifr), 0);
+	in.sin_addr.s_addr = htonl(0xffffff00);
+	memcpy(&ifr.ifr_netmask, &in, sizeof(in));
+	ck_assert_int_eq(ioctl(s, SIOCSIFNETMASK, &ifr), 0);
+	ifr.ifr_flags = IFF_UP | IFF_RUNNING;
+	ck_assert_int_eq(ioctl(s, SIOCSIFFLAGS, &ifr), 0);
+	close(s);
+	return fd;
+}
+
+static void until_added(unsigned n)
+{
+	for (uint64_t end = vd_now() + 20000; added < n && vd_now() < end;)
+		vd_loop_ev_once(10);
+	ck_assert_uint_eq(added, n);
+}
+
+/* The next inner packet of this protocol that comes to the peer. */
+static size_t peer_gets(int fd, uint8_t protocol, uint8_t *p, size_t size)
+{
+	ssize_t n = 0;
+	for (uint64_t end = vd_now() + 20000; vd_now() < end;) {
+		n = recv(fd, p, size, MSG_DONTWAIT);
+		if (n > 20 && p[0] == 0x55 && p[1 + 9] == protocol)
+			return (size_t)n;
+		vd_loop_ev_once(5);
+	}
+	ck_abort_msg("nothing came");
+}
+
+/* A real TUN device with one queue for two workers: the kernel answers a ping of each worker's client; what it sends by
+ * UDP with its checksum left out comes with a right one. */
+START_TEST(test_tun)
+{
+	uint8_t got[2048], ping[8 + 28];
+	input = stress_esp;
+	world("127.0.0.1");
+	int fd = client("127.0.0.1", 4500, SOCK_DGRAM, 0), peer = socket(AF_INET, SOCK_DGRAM, 0), dev = tun();
+	struct sockaddr_in at = { .sin_family = AF_INET, .sin_port = htons(9), .sin_addr = { htonl(INADDR_LOOPBACK) } };
+	ck_assert_int_eq(bind(peer, (struct sockaddr *)&at, sizeof(at)), 0);
+	ck_assert_int_eq(dp->tun_add(dp->self, "vddp0", &dev, 1, 1500, on_added, NULL), 0);
+	until_added(1);
+	for (unsigned i = 0; i < 2; i++) {
+		struct vd_chan *c = &chans[i];
+		*c = (struct vd_chan){ .id = i + 1, .peer = 1, .home = (uint8_t)i, .mtu = 1400, .ops = &pass_ops };
+		vd_ip_parse("127.0.0.1", &c->local);
+		c->remote = c->local;
+		struct vd_link_desc link = { i + 1, 7, i + 1, &inner_stage, NULL };
+		struct vd_wsess_desc d = { .session = i + 1, .chan = i + 1, .mtu = 1300 };
+		d.v4.len = 1; /* one octet in front of what the peer sees */
+		struct vd_prefix p = { .ip = vd_ip4(0x0a000001 + i), .len = 32 };
+		d.source[0] = p;
+		d.v4.bytes[0] = 0x55;
+		ck_assert_int_eq(dp->chan_add(dp->self, c, NULL, NULL), 0);
+		ck_assert_int_eq(dp->chan_attach(dp->self, i + 1, &link_stage, c, on_chan_punt, NULL), 0);
+		ck_assert_int_eq(dp->call(dp->self, (uint8_t)i, w_table, NULL, c), 0);
+		ck_assert_int_eq(dp->link_add(dp->self, &link, NULL, NULL), 0);
+		ck_assert_int_eq(dp->session_add(dp->self, &d, NULL, NULL), 0);
+		ck_assert_int_eq(dp->fib_add(dp->self, &p, i + 1, on_added, NULL), 0);
+		until_added(2 + i);
+	}
+	for (unsigned i = 0; i < 2; i++) {
+		memset(ping, 0, sizeof(ping));
+		memcpy(ping, (uint8_t[]){ 0, 0, 1, (uint8_t)i, 0, 0, 0, 1, 0x45, 0, 0, 28, 0, 1, 0, 0, 64, 1, 0, 0, 10, 0, 0,
+			(uint8_t)(1 + i), 10, 0, 0, 254, 8, 0, 0xf7, 0xff }, 32);
+		uint16_t sum = (uint16_t)~sum16(0, ping + 8, 20);
+		ping[18] = (uint8_t)(sum >> 8);
+		ping[19] = (uint8_t)sum;
+		ck_assert_int_eq(send(fd, ping, sizeof(ping), 0), sizeof(ping));
+		size_t n = peer_gets(peer, 1, got, sizeof(got));
+		ck_assert_uint_eq(n, 1 + 28);
+		ck_assert_mem_eq(got + 1 + 12, ((uint8_t[]){ 10, 0, 0, 254, 10, 0, 0, (uint8_t)(1 + i) }), 8);
+		ck_assert_uint_eq(got[1 + 20], 0); /* echo reply */
+		int s = socket(AF_INET, SOCK_DGRAM, 0);
+		struct sockaddr_in to = { .sin_family = AF_INET, .sin_port = htons(7), .sin_addr = { htonl(0x0a000001 + i) } };
+		ck_assert_int_eq(sendto(s, "odd", 3, 0, (struct sockaddr *)&to, sizeof(to)), 3);
+		n = peer_gets(peer, 17, got, sizeof(got));
+		ck_assert_uint_eq(n, 1 + 31);
+		ck_assert(got[1 + 26] || got[1 + 27]);
+		ck_assert_uint_eq(sum16(sum16(17 + 11, got + 1 + 12, 8), got + 1 + 20, 11), 0xffff);
+		close(s);
+	}
+	close(fd);
+	close(peer);
+	vd_datapath_stop();
+	vd_datapath_fini();
+	vd_bus_fini();
+	vd_loop_ev_fini();
+}
+END_TEST
+
 int main(void)
 {
 	/* In a child, so that the tests still have what they unshare. */
@@ -482,6 +592,10 @@ int main(void)
 	tcase_add_loop_test(c, test_raw, 0, 2);
 	tcase_add_test(c, test_commands);
 	tcase_add_test(c, test_stress);
+	if (access("/dev/net/tun", R_OK | W_OK) == 0)
+		tcase_add_test(c, test_tun);
+	else
+		printf("left out: no /dev/net/tun\n");
 	suite_add_tcase(s, c);
 	SRunner *r = srunner_create(s);
 	srunner_run_all(r, CK_ENV);
