@@ -801,6 +801,35 @@ START_TEST(test_prefixes_and_fragments)
 }
 END_TEST
 
+/* SPIs are one name space: reserved, installed, freed, of another channel, gone with the channel. */
+START_TEST(test_spis)
+{
+	uint32_t spi, other;
+	ck_assert_int_eq(esp->alloc_spi(esp->self, cl[0].chan, &spi), 0);
+	ck_assert_int_eq(esp->alloc_spi(esp->self, cl[1].chan, &other), 0);
+	esp->free_spi(esp->self, cl[0].in); /* an SA's: not reserved, stays */
+	ck_assert_int_eq(install(&cl[0], true, cl[0].in, 0, (struct vd_esp_sa){ 0 }), -EEXIST);
+	ck_assert_int_eq(install(&cl[0], true, other, 0, (struct vd_esp_sa){ 0 }), -EINVAL); /* not of this home */
+	ck_assert_int_eq(install(&cl[0], true, spi, 0, (struct vd_esp_sa){ 0 }), 0);
+	ck_assert_int_eq(install(&cl[0], true, spi, 0, (struct vd_esp_sa){ 0 }), -EEXIST);
+	esp->remove_in(esp->self, cl[0].chan, spi);
+	fake_drain();
+	ck_assert_int_eq(install(&cl[0], true, spi, 0, (struct vd_esp_sa){ 0 }), 0);
+	for (unsigned i = 0; i < 100; i++) { /* given back each time: never more than the eight of a channel */
+		ck_assert_int_eq(esp->alloc_spi(esp->self, cl[0].chan, &spi), 0);
+		esp->free_spi(esp->self, spi);
+	}
+	for (unsigned i = 0; i < ESP_RESERVED_MAX; i++)
+		ck_assert_int_eq(esp->alloc_spi(esp->self, cl[0].chan, &spi), 0);
+	ck_assert_int_eq(esp->alloc_spi(esp->self, cl[0].chan, &spi), -ENOSPC);
+	esp->chan_close(esp->self, cl[0].chan, "test");
+	fake_drain();
+	for (unsigned i = 0; i < ESP_BUCKETS; i++)
+		for (const struct esp_spi *s = ((struct esp *)esp->self)->spi[i]; s; s = s->next)
+			ck_assert_uint_eq(s->chan->c.id, cl[1].chan);
+}
+END_TEST
+
 /* More acknowledgements than a turn takes: stop delivers them all. */
 START_TEST(test_stop_drains)
 {
@@ -834,6 +863,7 @@ int main(void)
 	tcase_add_test(c, test_control_limit);
 	tcase_add_test(c, test_prefixes_and_fragments);
 	tcase_add_test(c, test_stop_drains);
+	tcase_add_test(c, test_spis);
 	suite_add_tcase(s, c);
 	SRunner *r = srunner_create(s);
 	srunner_run_all(r, CK_ENV);

@@ -77,8 +77,11 @@ void esp_chan_free(struct esp *esp, struct esp_chan *c)
 			*at = c->next;
 			break;
 		}
+	for (unsigned i = 0; i < ESP_RESERVED_MAX; i++)
+		esp_spi_give(esp, &c->reserved[i]);
 	while ((sa = c->in)) {
 		c->in = sa->next;
+		esp_spi_give(esp, &sa->taken);
 		esp_sa_free(sa);
 	}
 	while ((sa = c->out)) {
