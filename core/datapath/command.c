@@ -164,6 +164,8 @@ static bool raw_one(struct vd_datapath *dp, unsigned i)
 	memcpy(&head, p, sizeof(head));
 	if (dp->ike_input)
 		dp->ike_input(dp->ike_arg, &head.path, p + sizeof(head), len - sizeof(head));
+	else
+		vd_count("datapath.drop.no_upper", 1);
 	dp_ring_pop(ring);
 	return true;
 }
@@ -234,10 +236,13 @@ static bool to_owner(struct vd_datapath *dp, const struct vd_path *path, const u
 	return true;
 }
 
-void dp_control_datagram(struct vd_datapath *dp, const struct vd_path *path, const uint8_t *p, size_t len, size_t seg)
+unsigned dp_control_datagram(struct vd_datapath *dp, const struct vd_path *path, const uint8_t *p, size_t len, size_t seg)
 {
 	struct vd_rd all;
+	unsigned messages = 0;
 	vd_rd_init(&all, p, len);
+	if (!len)
+		vd_count("datapath.drop.short", 1);
 	while (vd_rd_left(&all)) {
 		size_t n = seg && seg < vd_rd_left(&all) ? seg : vd_rd_left(&all), rest;
 		const uint8_t *d = vd_rd_take(&all, n);
@@ -259,8 +264,16 @@ void dp_control_datagram(struct vd_datapath *dp, const struct vd_path *path, con
 				continue;
 			}
 		}
+		if (!dp_limit_take(dp->limits, dp->limit_key, vd_now(), &path->remote)) {
+			vd_count("datapath.drop.punt_limit", 1);
+			continue;
+		}
+		messages++;
 		const uint8_t *ike = vd_rd_rest(&r, &rest);
 		if (dp->ike_input)
 			dp->ike_input(dp->ike_arg, path, ike, rest);
+		else
+			vd_count("datapath.drop.no_upper", 1);
 	}
+	return messages;
 }

@@ -40,6 +40,7 @@ int vd_datapath_init(void)
 	if (!dp)
 		return -ENOMEM;
 	dp->wake.fd = -1;
+	vd_random(&dp->limit_key, sizeof(dp->limit_key));
 	dp->ike_port = 500;
 	dp->natt_port = 4500;
 	for (unsigned e = 0; e < DP_ENDPOINTS; e++)
@@ -200,6 +201,24 @@ static int descriptors(struct vd_datapath *dp)
 	return 0;
 }
 
+static void threads_join(struct vd_datapath *dp)
+{
+	for (unsigned i = 0; i < dp->n_workers; i++) {
+		struct vd_worker *w = dp->w[i];
+		uint64_t one = 1;
+		if (!w->running)
+			continue;
+		atomic_store_explicit(&w->stop, true, memory_order_release);
+		if (write(w->wake.fd, &one, sizeof(one)) < 0)
+			continue; /* full: it is awake */
+	}
+	for (unsigned i = 0; i < dp->n_workers; i++)
+		if (dp->w[i]->running) {
+			pthread_join(dp->w[i]->thread, NULL);
+			dp->w[i]->running = false;
+		}
+}
+
 int dp_threads_start(struct vd_datapath *dp, struct vd_error *err)
 {
 	sigset_t all, old;
@@ -211,6 +230,8 @@ int dp_threads_start(struct vd_datapath *dp, struct vd_error *err)
 		dp->w[i]->running = !rc;
 	}
 	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	if (rc)
+		threads_join(dp); /* before the caller closes the sockets under those that run */
 	return rc ? vd_error_set(err, rc, "cannot start a worker thread: %s", strerror(-rc)) : 0;
 }
 
@@ -231,6 +252,15 @@ int vd_datapath_start(unsigned workers, const struct vd_ip *listen, size_t n,
 	return rc ? rc : dp_endpoints_open(dp, listen, n, done, arg);
 }
 
+/* Is there anything that the control thread has not heard yet? A turn takes a part of it only. */
+static bool unfinished(const struct vd_datapath *dp)
+{
+	bool any = dp->n_backlog;
+	for (unsigned i = 0; i < dp->n_workers && !any; i++)
+		any = dp->outstanding[i] || !dp_ring_empty(&dp->w[i]->auth) || !dp_ring_empty(&dp->w[i]->raw);
+	return any;
+}
+
 void vd_datapath_stop(void)
 {
 	struct vd_datapath *dp = dp_instance;
@@ -242,20 +272,7 @@ void vd_datapath_stop(void)
 		dp_drain(dp);
 		sched_yield();
 	}
-	for (unsigned i = 0; i < dp->n_workers; i++) {
-		struct vd_worker *w = dp->w[i];
-		uint64_t one = 1;
-		if (!w->running)
-			continue;
-		atomic_store_explicit(&w->stop, true, memory_order_release);
-		if (write(w->wake.fd, &one, sizeof(one)) < 0)
-			continue; /* full: it is awake */
-	}
-	for (unsigned i = 0; i < dp->n_workers; i++)
-		if (dp->w[i]->running) {
-			pthread_join(dp->w[i]->thread, NULL);
-			dp->w[i]->running = false;
-		}
+	threads_join(dp);
 	dp_endpoints_close(dp);
 	vd_io_free(dp->wake_io);
 	dp->wake_io = NULL;
@@ -264,7 +281,9 @@ void vd_datapath_stop(void)
 	dp->wake.fd = -1;
 	/* From here on commands run on the caller, so that plugins can take back what they added. */
 	dp->inline_mode = true;
-	vd_datapath_turn();
+	do
+		vd_datapath_turn();
+	while (unfinished(dp));
 }
 
 void vd_datapath_fini(void)

@@ -37,6 +37,8 @@ struct vd_datapath_sent {
 };
 /* Everything that would leave is shown to fn, during the call that made it leave. */
 void vd_datapath_capture(void (*fn)(void *arg, const struct vd_datapath_sent *sent), void *arg);
+/* As if every socket of the workers would block, while capturing. */
+void vd_datapath_full(bool on);
 /* Received on a socket: worker -1 is the control thread's (path.natt tells 500 from 4500), else that worker's. path.remote
  * port 0: protocol 50, p is the ESP packet. seg 0: one datagram; else a GRO batch of that segment size. */
 void vd_datapath_inject(int worker, const struct vd_path *path, const void *p, size_t len, size_t seg);

@@ -105,6 +105,11 @@ struct dp_out_batch { /* packets for one channel */
 	struct vd_vec vec;
 };
 
+struct dp_held { /* a datagram that its socket did not take yet */
+	struct vd_pkt pkt;
+	struct vd_path path;
+};
+
 struct dp_rx; /* buffers of recvmmsg, w_rx.c */
 
 struct vd_worker {
@@ -140,7 +145,10 @@ struct vd_worker {
 	struct vd_sa listen[DP_ENDPOINTS]; /* local address and NAT-T port */
 	unsigned n_listen;
 	int tun_fd;
-	bool tun_reads, tun_own, tx_blocked;
+	bool tun_reads, tun_own;
+	struct dp_held held[VD_VEC]; /* oldest first; TUN is not read while there are any */
+	unsigned n_held;
+	int blocked_fd;
 	struct dp_rx *rx;
 	_Atomic bool stop;
 	pthread_t thread;
@@ -148,6 +156,7 @@ struct vd_worker {
 	/* Inline mode: what would leave is given to this instead. */
 	void (*capture)(void *arg, const struct vd_datapath_sent *sent);
 	void *capture_arg;
+	bool full; /* and as if its sockets would block */
 };
 
 /* ---- w_pool.c ---- */
@@ -157,6 +166,8 @@ bool dp_pkt_copy(struct vd_worker *w, const void *p, size_t len, struct vd_pkt *
 
 /* ---- w_table.c ---- */
 struct vd_wsess *dp_sess(const struct vd_worker *w, uint32_t sess);
+/* The address with everything behind the first len bits zero. */
+struct vd_ip dp_fib_net(const struct vd_ip *ip, unsigned len);
 uint64_t dp_fib_key(const struct vd_ip *ip, unsigned len);
 void dp_fib_put(struct vd_worker *w, struct dp_fib *f);
 void dp_fib_take(struct vd_worker *w, struct dp_fib *f);
@@ -202,12 +213,19 @@ void dp_in_udp(struct vd_worker *w, const struct vd_path *path, const uint8_t *p
 void dp_in_raw(struct vd_worker *w, const struct vd_path *path, const uint8_t *p, size_t len);
 void dp_in_esp(struct vd_worker *w, const struct vd_path *path, const uint8_t *p, size_t len);
 void dp_in_flush(struct vd_worker *w);
+/* So many messages of one source in a window, before anybody looks at them. limits: DP_LIMITS buckets; the key is random,
+ * so that nobody can aim at another's bucket. */
+bool dp_limit_take(struct dp_limit *limits, uint64_t key, uint64_t now, const struct vd_sa *from);
 /* One IP packet read from TUN behind its virtio header; consumes. */
 void dp_out_tun(struct vd_worker *w, const uint8_t vnet[DP_VNET], struct vd_pkt *pkt);
 /* One IP packet for one of our sessions, or another worker's; consumes. */
 void dp_out_packet(struct vd_worker *w, struct vd_pkt *pkt);
 void dp_out_flush(struct vd_worker *w);
 void dp_tun_write(struct vd_worker *w, struct vd_pkt *pkt);
+
+/* ---- w_send.c ---- */
+/* What waits for a socket, as far as it goes now. */
+void dp_send_held(struct vd_worker *w);
 
 /* ---- w_rx.c ---- */
 /* At most DP_BATCH datagrams of one source. */
@@ -240,6 +258,7 @@ struct dp_chan {
 struct dp_session {
 	struct dp_node node;
 	struct vd_wsess *w; /* NULL until a link or session_add */
+	uint64_t chan; /* with w: what the worker has of it is the worker's to read */
 	unsigned worker, links;
 	uint8_t home;
 	bool established;
@@ -285,7 +304,8 @@ struct vd_datapath {
 	struct dp_wake wake; /* of the control thread */
 	struct vd_io *wake_io;
 	bool drain_again;
-	uint64_t limit_window;
+	struct dp_limit limits[DP_LIMITS]; /* of what comes on the control thread's own sockets */
+	uint64_t limit_key;
 	struct dp_map chans, sessions, links, routes;
 	vd_esp_input_fn *esp_input;
 	void (*ike_input)(void *arg, const struct vd_path *path, const uint8_t *p, size_t len);
@@ -314,9 +334,15 @@ void dp_kick(struct vd_datapath *dp, unsigned worker);
 void dp_flush_backlog(struct vd_datapath *dp, unsigned worker);
 void dp_drain(struct vd_datapath *dp);
 void dp_drain_later(struct vd_datapath *dp);
-/* A datagram on one of the control thread's sockets, by segments. */
-void dp_control_datagram(struct vd_datapath *dp, const struct vd_path *path, const uint8_t *p, size_t len, size_t seg);
+/* A datagram on one of the control thread's sockets, by segments. Returns how many of them went to IKE. */
+unsigned dp_control_datagram(struct vd_datapath *dp, const struct vd_path *path, const uint8_t *p, size_t len, size_t seg);
 void dp_service_fill(struct vd_datapath *dp);
+struct dp_session *dp_session_of(struct vd_datapath *dp, uint64_t id);
+/* route.c: members of datapath/1. */
+int dp_fib_add(void *self, const struct vd_prefix *prefix, uint64_t session, void (*done)(void *arg), void *arg);
+int dp_fib_del(void *self, const struct vd_prefix *prefix, uint64_t session, void (*done)(void *arg), void *arg);
+int dp_tun_add(void *self, const char *name, const int *fds, unsigned n, unsigned mtu, void (*done)(void *arg), void *arg);
+int dp_drops(void *self, void (*done)(void *arg, const uint64_t *counts), void *arg);
 void dp_tables_free(struct vd_datapath *dp);
 int dp_endpoints_open(struct vd_datapath *dp, const struct vd_ip *listen, size_t n,
 	void (*done)(void *arg, const struct vd_error *err), void *arg);

@@ -94,7 +94,7 @@ static void readable(struct dp_endpoint *ep, int fd, bool natt)
 {
 	static uint8_t data[DP_RECV]; /* control thread only */
 	struct vd_datapath *dp = dp_instance;
-	for (unsigned i = 0; i < DP_BATCH; i++) {
+	for (unsigned i = 0, messages = 0; i < DP_BATCH && messages < DP_RAW_TURN; i++) {
 		_Alignas(struct cmsghdr) uint8_t control[128];
 		struct sockaddr_storage from;
 		struct iovec iov = { data, sizeof(data) };
@@ -112,7 +112,7 @@ static void readable(struct dp_endpoint *ep, int fd, bool natt)
 		if (!natt)
 			path.local.port = dp->ike_port;
 		dp_cmsg_read(&m, &path.local.ip, &seg);
-		dp_control_datagram(dp, &path, data, (size_t)n, seg);
+		messages += dp_control_datagram(dp, &path, data, (size_t)n, seg);
 	}
 }
 

@@ -37,6 +37,12 @@ void vd_datapath_capture(void (*fn)(void *arg, const struct vd_datapath_sent *se
 	}
 }
 
+void vd_datapath_full(bool on)
+{
+	for (unsigned i = 0; i < dp_instance->n_workers; i++)
+		dp_instance->w[i]->full = on;
+}
+
 void vd_datapath_inject(int worker, const struct vd_path *path, const void *p, size_t len, size_t seg)
 {
 	struct vd_datapath *dp = dp_instance;
@@ -75,8 +81,8 @@ void vd_datapath_turn(void)
 	for (unsigned round = 0; round < 2; round++)
 		for (unsigned i = 0; i < dp->n_workers; i++) {
 			dp->w[i]->now = vd_now();
+			dp_send_held(dp->w[i]);
 			dp_worker_rings(dp->w[i]);
-			dp->w[i]->tx_blocked = false;
 			dp->w[i]->touched = 0;
 		}
 	dp_drain(dp);

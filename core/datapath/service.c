@@ -1,11 +1,8 @@
-/* Viaduct: service datapath/1: channels, links, sessions, addresses and TUN queues, as commands to the workers that own
- * them. Control thread, except the functions named w_*, which are what the commands run. */
+/* Viaduct: service datapath/1: channels, links and sessions, as commands to the workers that own them (addresses and TUN
+ * queues: route.c). Control thread, except the functions named w_*, which are what the commands run. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/epoll.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
 #include "core/datapath/dp.h"
 
@@ -16,7 +13,7 @@ static struct dp_chan *chan_of(struct vd_datapath *dp, uint64_t id)
 	return c && !c->removing ? c : NULL;
 }
 
-static struct dp_session *session_of(struct vd_datapath *dp, uint64_t id)
+struct dp_session *dp_session_of(struct vd_datapath *dp, uint64_t id)
 {
 	struct dp_node *n = dp_map_find(&dp->sessions, id);
 	return n ? VD_CONTAINER_OF(n, struct dp_session, node) : NULL;
@@ -211,7 +208,7 @@ static void w_session_new(struct vd_worker *w, void *arg)
 
 static struct dp_session *session_make(struct vd_datapath *dp, uint64_t id)
 {
-	struct dp_session *s = session_of(dp, id);
+	struct dp_session *s = dp_session_of(dp, id);
 	if (s || !id)
 		return s;
 	s = calloc(1, sizeof(*s));
@@ -224,7 +221,7 @@ static struct dp_session *session_make(struct vd_datapath *dp, uint64_t id)
 static int session_place(struct vd_datapath *dp, struct dp_session *s, const struct dp_chan *c)
 {
 	if (s->w)
-		return s->w->d.chan == c->chan->id ? 0 : -EEXIST;
+		return s->chan == c->chan->id ? 0 : -EEXIST;
 	struct vd_wsess *w = calloc(1, sizeof(*w));
 	if (!w)
 		return -ENOMEM;
@@ -243,6 +240,7 @@ static int session_place(struct vd_datapath *dp, struct dp_session *s, const str
 		return rc;
 	}
 	s->w = w;
+	s->chan = c->chan->id;
 	return 0;
 }
 
@@ -351,7 +349,7 @@ static int session_del(void *self, uint64_t session,
 	void (*done)(void *arg, uint64_t session, const struct vd_session_counters *counters), void *arg)
 {
 	struct vd_datapath *dp = self;
-	struct dp_session *s = session_of(dp, session);
+	struct dp_session *s = dp_session_of(dp, session);
 	return s ? session_remove(dp, s, done, arg) : -ENOENT;
 }
 
@@ -373,7 +371,7 @@ static int session_counters(void *self, uint64_t session,
 	void (*done)(void *arg, uint64_t session, const struct vd_session_counters *counters), void *arg)
 {
 	struct vd_datapath *dp = self;
-	struct dp_session *s = session_of(dp, session);
+	struct dp_session *s = dp_session_of(dp, session);
 	if (!s || !s->w)
 		return -ENOENT;
 	struct session_op *op = calloc(1, sizeof(*op));
@@ -391,7 +389,7 @@ static int session_punt(void *self, uint64_t session,
 	void (*punt)(void *arg, uint64_t session, const uint8_t *p, size_t len), void *arg)
 {
 	struct vd_datapath *dp = self;
-	struct dp_session *s = punt ? session_make(dp, session) : session_of(dp, session);
+	struct dp_session *s = punt ? session_make(dp, session) : dp_session_of(dp, session);
 	if (!s)
 		return punt ? -ENOMEM : 0;
 	s->punt = punt;
@@ -477,7 +475,7 @@ static int link_del(void *self, uint64_t chan, uint64_t key, void (*done)(void *
 	if (!op)
 		return -ENOMEM;
 	*op = (struct link_op){ l, done, arg };
-	struct dp_session *s = session_of(dp, l->w.session);
+	struct dp_session *s = dp_session_of(dp, l->w.session);
 	int rc = dp_call(dp, l->worker, w_link_del, op, link_deleted, op);
 	if (rc < 0) {
 		free(op);
@@ -490,216 +488,7 @@ static int link_del(void *self, uint64_t chan, uint64_t key, void (*done)(void *
 	return 0;
 }
 
-/* ---- addresses ---- */
-struct fib_op {
-	struct dp_fib *copy[VD_MAX_WORKERS];
-	unsigned n;
-	bool release;
-	void (*done)(void *arg);
-	void *arg;
-};
-
-static void w_fib_add(struct vd_worker *w, void *arg)
-{
-	dp_fib_put(w, ((struct fib_op *)arg)->copy[w->index]);
-}
-
-static void w_fib_del(struct vd_worker *w, void *arg)
-{
-	dp_fib_take(w, ((struct fib_op *)arg)->copy[w->index]);
-}
-
-static void fib_done(void *arg)
-{
-	struct fib_op *op = arg;
-	for (unsigned i = 0; op->release && i < op->n; i++)
-		free(op->copy[i]);
-	if (op->done)
-		op->done(op->arg);
-	free(op);
-}
-
-static struct dp_route *route_of(struct vd_datapath *dp, const struct vd_prefix *p)
-{
-	for (struct dp_node *n = dp_map_find(&dp->routes, dp_fib_key(&p->ip, p->len)); n; n = dp_map_same(n)) {
-		struct dp_route *r = VD_CONTAINER_OF(n, struct dp_route, node);
-		if (r->prefix.len == p->len && vd_ip_equal(&r->prefix.ip, &p->ip))
-			return r;
-	}
-	return NULL;
-}
-
-static int fib_add(void *self, const struct vd_prefix *prefix, uint64_t session, void (*done)(void *arg), void *arg)
-{
-	struct vd_datapath *dp = self;
-	struct dp_session *s = session_of(dp, session);
-	struct dp_route *r = route_of(dp, prefix);
-	if (!s || !s->w)
-		return -ESTALE;
-	if (r)
-		return -EEXIST;
-	if ((prefix->ip.family != AF_INET || prefix->len > 32) && (prefix->ip.family != AF_INET6 || prefix->len > 128))
-		return -EINVAL;
-	r = calloc(1, sizeof(*r));
-	struct fib_op *op = calloc(1, sizeof(*op));
-	bool ok = r && op;
-	for (unsigned i = 0; ok && i < dp->n_workers; i++) {
-		struct dp_fib *f = r->copy[i] = op->copy[i] = calloc(1, sizeof(*f));
-		ok = f;
-		if (f) {
-			f->prefix = *prefix;
-			f->session = session;
-			f->index = s->w->index;
-			f->home = s->home;
-		}
-	}
-	int rc = ok ? 0 : -ENOMEM;
-	if (ok) {
-		op->n = dp->n_workers;
-		op->done = done;
-		op->arg = arg;
-		rc = dp_call_all(dp, w_fib_add, op, fib_done, op);
-	}
-	if (rc < 0) {
-		for (unsigned i = 0; r && i < dp->n_workers; i++)
-			free(r->copy[i]);
-		free(r);
-		free(op);
-		return rc;
-	}
-	r->prefix = *prefix;
-	r->session = session;
-	dp_map_add(&dp->routes, &r->node, dp_fib_key(&prefix->ip, prefix->len));
-	return 0;
-}
-
-static int fib_del(void *self, const struct vd_prefix *prefix, uint64_t session, void (*done)(void *arg), void *arg)
-{
-	struct vd_datapath *dp = self;
-	struct dp_route *r = route_of(dp, prefix);
-	if (!r || r->session != session)
-		return -ENOENT;
-	struct fib_op *op = calloc(1, sizeof(*op));
-	if (!op)
-		return -ENOMEM;
-	memcpy(op->copy, r->copy, sizeof(op->copy));
-	op->n = dp->n_workers;
-	op->release = true;
-	op->done = done;
-	op->arg = arg;
-	int rc = dp_call_all(dp, w_fib_del, op, fib_done, op);
-	if (rc < 0) {
-		free(op);
-		return rc;
-	}
-	dp_map_del(&dp->routes, &r->node);
-	free(r);
-	return 0;
-}
-
-/* ---- TUN and counters ---- */
-struct tun_op {
-	int fd[VD_MAX_WORKERS];
-	bool reads[VD_MAX_WORKERS];
-	void (*done)(void *arg);
-	void *arg;
-};
-
-static void w_tun_add(struct vd_worker *w, void *arg)
-{
-	struct tun_op *op = arg;
-	w->tun_fd = op->fd[w->index];
-	w->tun_own = true;
-	w->tun_reads = op->reads[w->index];
-	if (!w->tun_reads || w->epoll < 0)
-		return;
-	struct dp_src *src = &w->src[w->n_src++];
-	*src = (struct dp_src){ .kind = DP_SRC_TUN, .fd = w->tun_fd };
-	struct epoll_event ev = { .events = EPOLLIN, .data.ptr = src };
-	if (epoll_ctl(w->epoll, EPOLL_CTL_ADD, w->tun_fd, &ev) < 0)
-		w->drops[VD_DROP_TUN]++;
-}
-
-static void tun_added(void *arg)
-{
-	struct tun_op *op = arg;
-	if (op->done)
-		op->done(op->arg);
-	free(op);
-}
-
-static int tun_add(void *self, const char *name, const int *fds, unsigned n, unsigned mtu, void (*done)(void *arg),
-	void *arg)
-{
-	struct vd_datapath *dp = self;
-	(void)name;
-	if (!n || mtu > DP_ROOM)
-		return -EINVAL;
-	if (!dp->n_workers)
-		return -ESHUTDOWN;
-	if (dp->tun)
-		return -EEXIST;
-	struct tun_op *op = calloc(1, sizeof(*op));
-	if (!op)
-		return -ENOMEM;
-	op->done = done;
-	op->arg = arg;
-	/* A worker without a queue of its own writes to a copy of another's, and reads nothing. */
-	for (unsigned i = 0; i < dp->n_workers; i++) {
-		op->reads[i] = i < n;
-		op->fd[i] = i < n ? fds[i] : dup(fds[i % n]);
-	}
-	int rc = dp_call_all(dp, w_tun_add, op, tun_added, op);
-	if (rc < 0) {
-		for (unsigned i = n; i < dp->n_workers; i++)
-			close(op->fd[i]);
-		free(op);
-		return rc;
-	}
-	for (unsigned i = dp->n_workers; i < n; i++)
-		close(fds[i]);
-	dp->tun = true;
-	return 0;
-}
-
-struct drops_op {
-	uint64_t counts[VD_DROP_MAX], part[VD_MAX_WORKERS][VD_DROP_MAX];
-	unsigned workers;
-	void (*done)(void *arg, const uint64_t *counts);
-	void *arg;
-};
-
-static void w_drops(struct vd_worker *w, void *arg)
-{
-	struct drops_op *op = arg;
-	memcpy(op->part[w->index], w->drops, sizeof(w->drops));
-}
-
-static void drops_done(void *arg)
-{
-	struct drops_op *op = arg;
-	for (unsigned i = 0; i < op->workers; i++)
-		for (unsigned d = 0; d < VD_DROP_MAX; d++)
-			op->counts[d] += op->part[i][d];
-	op->done(op->arg, op->counts);
-	free(op);
-}
-
-static int drops(void *self, void (*done)(void *arg, const uint64_t *counts), void *arg)
-{
-	struct vd_datapath *dp = self;
-	struct drops_op *op = calloc(1, sizeof(*op));
-	if (!op)
-		return -ENOMEM;
-	op->workers = dp->n_workers;
-	op->done = done;
-	op->arg = arg;
-	int rc = dp_call_all(dp, w_drops, op, drops_done, op);
-	if (rc < 0)
-		free(op);
-	return rc;
-}
-
+/* ---- all of it ---- */
 static void free_all(struct dp_map *m, size_t node, void (*more)(struct vd_datapath *dp, void *item),
 	struct vd_datapath *dp)
 {
@@ -741,6 +530,6 @@ void dp_service_fill(struct vd_datapath *dp)
 		.ike_send = dp_ike_send, .esp_input = esp_input, .call = call, .call_all = call_all,
 		.chan_add = chan_add, .chan_remove = chan_remove, .chan_attach = chan_attach, .chan_send = chan_send,
 		.link_add = link_add, .link_del = link_del, .session_punt = session_punt, .session_add = session_add,
-		.session_del = session_del, .session_counters = session_counters, .fib_add = fib_add, .fib_del = fib_del,
-		.tun_add = tun_add, .drops = drops };
+		.session_del = session_del, .session_counters = session_counters, .fib_add = dp_fib_add, .fib_del = dp_fib_del,
+		.tun_add = dp_tun_add, .drops = dp_drops };
 }

@@ -75,18 +75,17 @@ void dp_in_esp(struct vd_worker *w, const struct vd_path *path, const uint8_t *p
 		dp_in_flush(w);
 }
 
-/* So many raw punts of one source in a window; the key is random, so nobody can aim at another's bucket. */
-static bool source_limit(struct vd_worker *w, const struct vd_sa *from)
+bool dp_limit_take(struct dp_limit *limits, uint64_t key, uint64_t now, const struct vd_sa *from)
 {
-	uint64_t hi, lo, h = w->limit_key;
+	uint64_t hi, lo, h = key;
 	memcpy(&hi, from->ip.a, 8);
 	memcpy(&lo, from->ip.a + 8, 8);
 	h = (h ^ hi) * 0xff51afd7ed558ccdull;
 	h = (h ^ h >> 29 ^ lo) * 0xc4ceb9fe1a85ec53ull;
-	h = (h ^ h >> 31 ^ from->port ^ w->limit_key >> 7) * 0x9e3779b97f4a7c15ull;
-	struct dp_limit *l = &w->limits[(h >> 32) % DP_LIMITS];
-	if (w->now - l->window >= DP_PUNT_MS) {
-		l->window = w->now;
+	h = (h ^ h >> 31 ^ from->port ^ key >> 7) * 0x9e3779b97f4a7c15ull;
+	struct dp_limit *l = &limits[(h >> 32) % DP_LIMITS];
+	if (now - l->window >= DP_PUNT_MS) {
+		l->window = now;
 		l->n = 0;
 	}
 	return l->n++ < DP_PUNT_SOURCE;
@@ -94,7 +93,7 @@ static bool source_limit(struct vd_worker *w, const struct vd_sa *from)
 
 static void in_ike(struct vd_worker *w, const struct vd_path *path, const uint8_t *p, size_t len)
 {
-	if (!source_limit(w, &path->remote)) {
+	if (!dp_limit_take(w->limits, w->limit_key, w->now, &path->remote)) {
 		w->drops[VD_DROP_PUNT_LIMIT]++;
 		return;
 	}

@@ -109,9 +109,11 @@ static bool rings_empty(struct vd_worker *w)
 	return empty;
 }
 
-static void serve(struct vd_worker *w, const struct dp_src *src)
+static void serve(struct vd_worker *w, const struct dp_src *src, uint32_t events)
 {
 	uint64_t n;
+	if (!(events & ~(uint32_t)EPOLLOUT))
+		return; /* what waited for it was sent at the start of the turn */
 	switch (src->kind) {
 	case DP_SRC_WAKE:
 		if (read(src->fd, &n, sizeof(n)) < 0)
@@ -138,10 +140,10 @@ void *dp_worker_main(void *arg)
 		struct timespec t;
 		clock_gettime(CLOCK_MONOTONIC, &t);
 		w->now = (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
-		w->tx_blocked = false;
+		dp_send_held(w);
 		dp_worker_rings(w);
 		for (int i = 0; i < n; i++)
-			serve(w, ev[i].data.ptr);
+			serve(w, ev[i].data.ptr, ev[i].events);
 		dp_worker_wake_others(w);
 	}
 	dp_worker_rings(w); /* commands that were sent before the stop are finished */

@@ -7,7 +7,7 @@
  *   clamp, headers    w_simple.c    MSS; header block in front, its lengths patched, UDP checksum inside IPv6
  *   batch             here          packets of one channel in a row make a vector
  *   channel           esp plugin    chan->ops->send: sequence number, IV, seal
- *   send              here          vd_worker_send: this worker's socket of the endpoint
+ *   send              w_send.c      vd_worker_send: this worker's socket of the endpoint; a vector waits while it is full
  */
 #include <errno.h>
 #include <string.h>
@@ -113,27 +113,6 @@ void dp_tun_write(struct vd_worker *w, struct vd_pkt *pkt)
 	memset(pkt->p - DP_VNET, 0, DP_VNET);
 	if (w->tun_fd < 0 || write(w->tun_fd, pkt->p - DP_VNET, pkt->len + DP_VNET) < 0)
 		vd_pkt_drop(w, pkt, VD_DROP_TUN);
-	else
-		vd_pkt_free(w, pkt);
-}
-
-void vd_worker_send(struct vd_worker *w, const struct vd_path *path, struct vd_pkt *pkt)
-{
-	uint64_t e = path->endpoint - 1;
-	if (w->capture) {
-		struct vd_datapath_sent sent = { .way = path->remote.port ? VD_SENT_UDP : VD_SENT_RAW,
-			.worker = w->index, .path = *path, .p = pkt->p, .len = pkt->len };
-		w->capture(w->capture_arg, &sent);
-		vd_pkt_free(w, pkt);
-		return;
-	}
-	int fd = e < w->n_listen ? (path->remote.port ? w->udp_fd[e] : w->raw_fd[e]) : -1;
-	int rc = fd < 0 ? -EHOSTUNREACH
-			: dp_sendto(fd, path, vd_ip_is_any(&w->listen[e].ip), pkt->tos, pkt->p, pkt->len);
-	if (rc == -EAGAIN)
-		w->tx_blocked = true; /* TUN is not read again this turn: the queue there is the one that may grow */
-	if (rc < 0)
-		vd_pkt_drop(w, pkt, VD_DROP_SOCKET);
 	else
 		vd_pkt_free(w, pkt);
 }

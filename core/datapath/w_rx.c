@@ -67,8 +67,10 @@ void dp_rx_socket(struct vd_worker *w, const struct dp_src *src)
 				w->drops[VD_DROP_TOO_BIG]++;
 				continue;
 			}
-			if (!vd_sa_from_sockaddr((struct sockaddr *)&rx->from[i], &path.remote))
+			if (!vd_sa_from_sockaddr((struct sockaddr *)&rx->from[i], &path.remote)) {
+				w->drops[VD_DROP_SHORT]++;
 				continue;
+			}
 			dp_cmsg_read(&rx->msg[i].msg_hdr, &path.local.ip, &seg);
 			if (src->kind == DP_SRC_UDP) {
 				dp_in_udp(w, &path, rx->data[i], rx->msg[i].msg_len, seg);
@@ -85,7 +87,7 @@ void dp_rx_socket(struct vd_worker *w, const struct dp_src *src)
 
 void dp_rx_tun(struct vd_worker *w)
 {
-	for (unsigned i = 0; i < DP_BATCH && !w->tx_blocked; i++) {
+	for (unsigned i = 0; i < DP_BATCH && !w->n_held; i++) {
 		struct vd_pkt pkt;
 		uint8_t vnet[DP_VNET];
 		if (!vd_pkt_new(w, 0, &pkt))

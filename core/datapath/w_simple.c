@@ -87,6 +87,8 @@ static bool parse6(struct vd_pkt *pkt, struct dp_inner *in)
 			in->first = !(vd_rd_u16(&r) & 0xfff8);
 			in->fragment = true;
 			vd_rd_take(&r, 4);
+			if (!in->first)
+				break; /* the rest is the middle of something, not headers */
 		} else {
 			vd_rd_take(&r, 8 * ext + 6);
 		}

@@ -39,7 +39,7 @@ bool vd_worker_session_up(const struct vd_worker *w, uint32_t sess)
 	return s && s->up;
 }
 
-static struct vd_ip masked(const struct vd_ip *ip, unsigned len)
+struct vd_ip dp_fib_net(const struct vd_ip *ip, unsigned len)
 {
 	struct vd_ip out = *ip;
 	unsigned size = ip->family == AF_INET ? 4 : 16;
@@ -82,7 +82,7 @@ const struct dp_fib *dp_fib_find(const struct vd_worker *w, const struct vd_ip *
 	for (int len = ip->family == AF_INET ? 32 : 128; len >= 0; len--) {
 		if (!count[len])
 			continue;
-		struct vd_ip net = masked(ip, (unsigned)len);
+		struct vd_ip net = dp_fib_net(ip, (unsigned)len);
 		struct dp_node *n = dp_map_find(&w->fib.map, dp_fib_key(&net, (unsigned)len));
 		for (; n; n = dp_map_same(n)) {
 			const struct dp_fib *f = VD_CONTAINER_OF(n, struct dp_fib, node);

@@ -212,16 +212,21 @@ static void start(void)
 	got.n = 0;
 }
 
+static bool abrupt; /* stop without hearing acknowledgements first */
 static void stop(void)
 {
-	fake_drain();
+	if (!abrupt)
+		fake_drain();
 	ck_assert_uint_eq(vd_datapath_buffers(), 0);
 	for (unsigned i = 0; i < 2; i++) {
 		esp_crypt_fini(&cl[i].seal);
 		esp_crypt_fini(&cl[i].open);
 	}
 	vd_datapath_stop();
+	if (abrupt) /* what plugins do in their fini, before this one's */
+		esp->chan_close(esp->self, cl[0].chan, "end");
 	fake_plugin_stop(&esp_userspace_LTX_vd_plugin);
+	fake_drain();
 	vd_datapath_fini();
 	vd_objects_fini();
 	fake_fini();
@@ -694,6 +699,157 @@ START_TEST(test_export)
 }
 END_TEST
 
+/* The plugin ends while a channel's removal has not been acknowledged: nothing of it is touched afterwards. */
+START_TEST(test_close_at_end)
+{
+	abrupt = true;
+	ck_assert_int_eq(esp->install_in(esp->self, &(struct vd_esp_sa){ 0 }, NULL, NULL), -ESTALE);
+}
+END_TEST
+
+/* One report of a new path is on its way: set_path by somebody else does not let a second one overwrite it. */
+START_TEST(test_rebind_once)
+{
+	static const uint8_t far[4] = { 192, 0, 2, 77 };
+	uint8_t tcp[256], a[512];
+	struct vd_path other = cl[0].path, third = cl[0].path;
+	size_t n = syn(tcp, cl[0].address, far, 1000, false, 0);
+	other.remote.port = 9;
+	third.remote.port = 10;
+	size_t len = wrap(&cl[0], a, tcp, n, 0);
+	vd_datapath_inject(0, &other, a, len, 0);
+	ck_assert_int_eq(esp->set_path(esp->self, cl[0].chan, &cl[0].path, NULL, NULL), 0);
+	len = wrap(&cl[0], a, tcp, n, 0);
+	vd_datapath_inject(0, &third, a, len, 0);
+	fake_drain();
+	ck_assert_uint_eq(got.rebind, 1);
+	ck_assert_uint_eq(got.moved.remote.port, 9);
+	/* And then it is told again. */
+	len = wrap(&cl[0], a, tcp, n, 0);
+	vd_datapath_inject(0, &third, a, len, 0);
+	fake_drain();
+	ck_assert_uint_eq(got.rebind, 2);
+	ck_assert_uint_eq(got.moved.remote.port, 10);
+}
+END_TEST
+
+/* Sockets that would block: one vector waits in order, more is dropped and counted, receiving goes on. */
+START_TEST(test_full)
+{
+	static const uint8_t far[4] = { 192, 0, 2, 77 };
+	uint8_t tcp[256], a[512];
+	size_t n = syn(tcp, far, cl[0].address, 1000, false, 0);
+	vd_datapath_full(true);
+	for (unsigned i = 0; i < 70; i++)
+		vd_datapath_inject_tun(0, NULL, tcp, n);
+	ck_assert_uint_eq(got.n, 0);
+	ck_assert_uint_eq(vd_datapath_drops(VD_DROP_SOCKET), 6);
+	ck_assert_uint_eq(vd_datapath_buffers(), 64);
+	vd_datapath_turn();
+	ck_assert_uint_eq(vd_datapath_buffers(), 64);
+	size_t up = syn(tcp, cl[0].address, far, 1000, false, 0), len = wrap(&cl[0], a, tcp, up, 0);
+	vd_datapath_inject(0, &cl[0].path, a, len, 0);
+	ck_assert_uint_eq(got.n, 1);
+	ck_assert_int_eq(got.last[0].way, VD_SENT_TUN);
+	/* Its session goes while they wait. */
+	ck_assert_int_eq(dp->session_del(dp->self, cl[0].session, NULL, NULL), 0);
+	vd_datapath_full(false);
+	vd_datapath_turn();
+	ck_assert_uint_eq(got.n, 65);
+	ck_assert_uint_eq(vd_datapath_buffers(), 0);
+	for (unsigned i = 0; i < 8; i++) /* the last eight: sequence numbers 57 to 64 in order */
+		ck_assert_uint_eq(got.data[(1 + 56 + i) % 8][7], 57 + i);
+	ck_assert_uint_eq(vd_datapath_drops(VD_DROP_SOCKET), 6);
+}
+END_TEST
+
+/* IKE on the control thread's own sockets: one source is limited there too. */
+START_TEST(test_control_limit)
+{
+	struct vd_path other = cl[0].path;
+	uint8_t ike[32] = { 0 };
+	ike[4] = 1;
+	for (unsigned i = 0; i < 1000; i++)
+		vd_datapath_inject(-1, &cl[0].path, ike, sizeof(ike), 0);
+	ck_assert_uint_eq(got.ikes, 128);
+	ck_assert_uint_eq(vd_counter("datapath.drop.punt_limit"), 1000 - 128);
+	other.remote.ip = vd_ip4(0x0a000001);
+	vd_datapath_inject(-1, &other, ike, sizeof(ike), 0);
+	ck_assert_uint_eq(got.ikes, 129);
+}
+END_TEST
+
+/* Host bits of a route do not hide it; a later IPv6 fragment is not read as headers. */
+START_TEST(test_prefixes_and_fragments)
+{
+	static const uint8_t far[4] = { 192, 0, 2, 77 }, there[4] = { 10, 9, 0, 200 };
+	struct vd_prefix p = { .len = 24 };
+	uint8_t tcp[256], a[512], v6[64] = { 0x60, 0, 0, 0, 0, 24, 44, 64, 0x20, 0x01, 0x0d, 0xb8, 0, 1 };
+	p.ip = vd_ip4(0x0a090007);
+	ck_assert_int_eq(dp->fib_add(dp->self, &p, cl[0].session, NULL, NULL), 0);
+	vd_datapath_inject_tun(0, NULL, tcp, syn(tcp, far, there, 1000, false, 0));
+	ck_assert_uint_eq(got.n, 1);
+	p.ip = vd_ip4(0x0a090000);
+	ck_assert_int_eq(dp->fib_add(dp->self, &p, cl[1].session, NULL, NULL), -EEXIST);
+	ck_assert_int_eq(dp->fib_del(dp->self, &p, cl[0].session, NULL, NULL), 0);
+	p.len = 33;
+	ck_assert_int_eq(dp->fib_add(dp->self, &p, cl[0].session, NULL, NULL), -EINVAL);
+	v6[23] = 9;
+	v6[24] = 0x20;
+	v6[39] = 1;
+	v6[40] = 60; /* the first fragment began with destination options */
+	v6[42] = 1;  /* offset 256 */
+	memset(v6 + 48, 0xff, 16);
+	got.n = 0;
+	vd_datapath_inject(0, &cl[0].path, a, wrap(&cl[0], a, v6, sizeof(v6), 0), 0);
+	ck_assert_uint_eq(got.n, 1);
+	ck_assert_mem_eq(got.data[0], v6, sizeof(v6));
+}
+END_TEST
+
+/* SPIs are one name space: reserved, installed, freed, of another channel, gone with the channel. */
+START_TEST(test_spis)
+{
+	uint32_t spi, other;
+	ck_assert_int_eq(esp->alloc_spi(esp->self, cl[0].chan, &spi), 0);
+	ck_assert_int_eq(esp->alloc_spi(esp->self, cl[1].chan, &other), 0);
+	esp->free_spi(esp->self, cl[0].in); /* an SA's: not reserved, stays */
+	ck_assert_int_eq(install(&cl[0], true, cl[0].in, 0, (struct vd_esp_sa){ 0 }), -EEXIST);
+	ck_assert_int_eq(install(&cl[0], true, other, 0, (struct vd_esp_sa){ 0 }), -EINVAL); /* not of this home */
+	ck_assert_int_eq(install(&cl[0], true, spi, 0, (struct vd_esp_sa){ 0 }), 0);
+	ck_assert_int_eq(install(&cl[0], true, spi, 0, (struct vd_esp_sa){ 0 }), -EEXIST);
+	esp->remove_in(esp->self, cl[0].chan, spi);
+	fake_drain();
+	ck_assert_int_eq(install(&cl[0], true, spi, 0, (struct vd_esp_sa){ 0 }), 0);
+	for (unsigned i = 0; i < 100; i++) { /* given back each time: never more than the eight of a channel */
+		ck_assert_int_eq(esp->alloc_spi(esp->self, cl[0].chan, &spi), 0);
+		esp->free_spi(esp->self, spi);
+	}
+	for (unsigned i = 0; i < ESP_RESERVED_MAX; i++)
+		ck_assert_int_eq(esp->alloc_spi(esp->self, cl[0].chan, &spi), 0);
+	ck_assert_int_eq(esp->alloc_spi(esp->self, cl[0].chan, &spi), -ENOSPC);
+	esp->chan_close(esp->self, cl[0].chan, "test");
+	fake_drain();
+	for (unsigned i = 0; i < ESP_BUCKETS; i++)
+		for (const struct esp_spi *s = ((struct esp *)esp->self)->spi[i]; s; s = s->next)
+			ck_assert_uint_eq(s->chan->c.id, cl[1].chan);
+}
+END_TEST
+
+/* More acknowledgements than a turn takes: stop delivers them all. */
+START_TEST(test_stop_drains)
+{
+	unsigned done = 0;
+	struct vd_prefix p = { .len = 32 };
+	for (unsigned i = 0; i < 1500; i++) {
+		p.ip = vd_ip4(0x0b000000 + i);
+		ck_assert_int_eq(dp->fib_add(dp->self, &p, cl[0].session, count, &done), 0);
+	}
+	vd_datapath_stop();
+	ck_assert_uint_eq(done, 1500);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *s = suite_create("esp path");
@@ -707,6 +863,13 @@ int main(void)
 	tcase_add_test(c, test_life);
 	tcase_add_test(c, test_counters);
 	tcase_add_test(c, test_export);
+	tcase_add_test(c, test_close_at_end);
+	tcase_add_test(c, test_rebind_once);
+	tcase_add_test(c, test_full);
+	tcase_add_test(c, test_control_limit);
+	tcase_add_test(c, test_prefixes_and_fragments);
+	tcase_add_test(c, test_stop_drains);
+	tcase_add_test(c, test_spis);
 	suite_add_tcase(s, c);
 	SRunner *r = srunner_create(s);
 	srunner_run_all(r, CK_ENV);

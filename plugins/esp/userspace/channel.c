@@ -77,8 +77,11 @@ void esp_chan_free(struct esp *esp, struct esp_chan *c)
 			*at = c->next;
 			break;
 		}
+	for (unsigned i = 0; i < ESP_RESERVED_MAX; i++)
+		esp_spi_give(esp, &c->reserved[i]);
 	while ((sa = c->in)) {
 		c->in = sa->next;
+		esp_spi_give(esp, &sa->taken);
 		esp_sa_free(sa);
 	}
 	while ((sa = c->out)) {
@@ -136,7 +139,6 @@ static void w_path(struct vd_worker *w, void *arg)
 	op->c->c.local = op->path.local.ip;
 	op->c->c.remote = op->path.remote.ip;
 	op->c->c.mtu = esp_mtu(sa ? &sa->crypt.suite : NULL, &op->path, 1500);
-	op->c->seen_told = false;
 }
 
 static void path_set(void *arg)
@@ -163,6 +165,8 @@ static int set_path(void *self, uint64_t chan, const struct vd_path *path, void 
 	return rc;
 }
 
+/* The only place where it is taken back: set_path may run while what was told is still on its way, and the control thread
+ * reads c->seen then. */
 static void w_unused_path(struct vd_worker *w, void *arg)
 {
 	(void)w;
@@ -209,7 +213,11 @@ static void w_close(struct vd_worker *w, void *arg)
 
 static void closed(void *arg)
 {
-	struct esp_chan *c = arg;
+	struct esp_close *op = arg;
+	struct esp_chan *c = op->c;
+	free(op);
+	if (!c)
+		return; /* the plugin ended meanwhile and freed it */
 	uint64_t id = c->c.id;
 	char reason[VD_ID_TEXT];
 	vd_strcpy(reason, sizeof(reason), c->reason);
@@ -223,15 +231,20 @@ static void chan_close(void *self, uint64_t chan, const char *reason)
 	struct esp_chan *c = esp_chan_find(esp, chan);
 	if (!c)
 		return;
+	struct esp_close *op = malloc(sizeof(*op));
+	if (op)
+		op->c = c;
 	vd_strcpy(c->reason, sizeof(c->reason), reason);
 	/* First out of the worker's tables, then the channel itself: in order, so the second acknowledgement is enough. */
-	if (esp->dp->call(esp->dp->self, c->c.home, w_close, NULL, c) < 0 ||
-		esp->dp->chan_remove(esp->dp->self, chan, closed, c) < 0) {
+	if (!op || esp->dp->call(esp->dp->self, c->c.home, w_close, NULL, c) < 0 ||
+		esp->dp->chan_remove(esp->dp->self, chan, closed, op) < 0) {
+		free(op);
 		struct vd_ids ids = { c->c.peer, chan, 0 };
 		vd_log(VD_LOG_ERROR, "esp", &ids, "channel cannot be closed now: its worker does not keep up");
 		return;
 	}
 	c->closing = true;
+	c->close = op;
 }
 
 void esp_chan_service(struct vd_esp_1 *service)

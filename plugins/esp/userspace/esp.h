@@ -46,8 +46,16 @@ struct esp_window {
 	uint64_t bits[128];
 };
 
+/* An inbound SPI that is taken: by an SA, or by a channel that waits for one. Control thread. */
 struct esp_chan;
+struct esp_spi {
+	struct esp_spi *next;
+	uint32_t spi; /* 0: not in the table */
+	struct esp_chan *chan;
+};
+
 struct esp_sa {
+	struct esp_spi taken;   /* control, inbound */
 	struct esp_sa *next;    /* control: of its channel, oldest first */
 	struct esp_sa *chain;   /* worker: of its bucket */
 	struct esp_chan *chan;
@@ -58,6 +66,10 @@ struct esp_sa {
 	uint64_t seq;           /* worker, outbound: last number used */
 	uint64_t packets, bytes; /* worker */
 	bool soft_told, hard_told, first_told; /* worker */
+};
+
+struct esp_close { /* a removal on its way; c is NULL when the channel was freed before its end */
+	struct esp_chan *c;
 };
 
 struct esp_chan {
@@ -75,9 +87,10 @@ struct esp_chan {
 	const struct vd_esp_events *events;
 	void *arg;
 	struct esp_sa *in, *out;
-	uint32_t reserved[ESP_RESERVED_MAX];
+	struct esp_spi reserved[ESP_RESERVED_MAX];
 	bool have_in, have_out, up, closing;
 	uint64_t last_in;
+	struct esp_close *close; /* with closing */
 	char reason[VD_ID_TEXT];
 };
 
@@ -90,6 +103,7 @@ struct esp {
 	struct vd_host *host;
 	struct vd_esp_1 service;
 	struct esp_chan *chan[ESP_BUCKETS];
+	struct esp_spi *spi[ESP_BUCKETS];
 	struct esp_table *table[VD_MAX_WORKERS];
 	bool tables;
 };
@@ -107,6 +121,9 @@ void esp_limits(const struct esp_suite *s, struct vd_esp_sa *sa);
 uint16_t esp_mtu(const struct esp_suite *s, const struct vd_path *path, uint16_t outer_mtu);
 
 /* ---- sa.c, channel.c, export.c ---- */
+void esp_spi_take(struct esp *esp, struct esp_spi *s, uint32_t spi, struct esp_chan *chan);
+/* Harmless when it is not taken. */
+void esp_spi_give(struct esp *esp, struct esp_spi *s);
 struct esp_chan *esp_chan_find(struct esp *esp, uint64_t id);
 struct esp_chan *esp_chan_make(struct esp *esp, uint64_t id, uint64_t peer, uint8_t home, enum vd_esp_mode mode,
 	const struct vd_path *path, const char *upper);

@@ -147,7 +147,7 @@ static int export_all(void *self, struct vd_wr *w, struct vd_error *err)
 		put_sa(w, &c->path.local);
 		put_sa(w, &c->path.remote);
 		for (unsigned k = 0; k < ESP_RESERVED_MAX; k++)
-			vd_wr_u32(w, c->reserved[k]);
+			vd_wr_u32(w, c->reserved[k].spi);
 		for (const struct esp_sa *sa = c->in; sa; sa = sa->next)
 			sas++;
 		for (const struct esp_sa *sa = c->out; sa; sa = sa->next)
@@ -181,8 +181,11 @@ static int get_chan(struct esp *esp, struct vd_rd *r, enum vd_import_mode mode, 
 	if (!c)
 		return vd_error_set(err, -ENOMEM, "cannot make an imported ESP channel");
 	c->up = c->have_in = c->have_out = flags & 1;
-	for (unsigned k = 0; k < ESP_RESERVED_MAX; k++)
-		c->reserved[k] = vd_rd_u32(r);
+	for (unsigned k = 0; k < ESP_RESERVED_MAX; k++) {
+		uint32_t spi = vd_rd_u32(r);
+		if (spi)
+			esp_spi_take(esp, &c->reserved[k], spi, c);
+	}
 	unsigned n = vd_rd_u16(r);
 	if (n > 2 * ESP_SAS_MAX)
 		return vd_error_set(err, -EBADMSG, "an ESP channel with %u SAs", n);

@@ -118,7 +118,8 @@ void esp_input(struct vd_worker *w, struct vd_vec *vec, const struct vd_esp_meta
 	struct esp_table *t = vd_worker_state(w, esp_slot);
 	struct esp_chan *chan = NULL;
 	struct esp_sa *last = NULL;
-	struct vd_vec out = { 0 };
+	struct vd_vec out;
+	out.n = 0;
 	for (unsigned i = 0; i < vec->n; i++) {
 		struct esp_sa *sa = NULL;
 		enum vd_drop why = open_one(w, t, &vec->v[i], &meta[i].path, &sa);

@@ -47,7 +47,10 @@ static void fini(void *self)
 	for (unsigned b = 0; b < ESP_BUCKETS; b++)
 		while (esp->chan[b]) {
 			struct esp_chan *c = esp->chan[b];
-			esp->dp->chan_remove(esp->dp->self, c->c.id, NULL, NULL);
+			if (c->closing)
+				c->close->c = NULL;
+			else
+				esp->dp->chan_remove(esp->dp->self, c->c.id, NULL, NULL);
 			esp_chan_free(esp, c);
 		}
 	for (unsigned i = 0; i < VD_MAX_WORKERS; i++)

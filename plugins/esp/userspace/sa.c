@@ -14,18 +14,43 @@ static struct esp_sa *sa_find(struct esp_sa *list, uint32_t spi)
 	return list;
 }
 
-/* All channels: SPIs are asked for a few times per client and hour, and the tables are the channels' own. */
-static bool spi_taken(const struct esp *esp, uint32_t spi)
+static struct esp_spi **spi_bucket(struct esp *esp, uint32_t spi)
 {
-	for (unsigned b = 0; b < ESP_BUCKETS; b++)
-		for (const struct esp_chan *c = esp->chan[b]; c; c = c->next) {
-			if (sa_find(c->in, spi))
-				return true;
-			for (unsigned i = 0; i < ESP_RESERVED_MAX; i++)
-				if (c->reserved[i] == spi)
-					return true;
+	return &esp->spi[(spi >> 8) % ESP_BUCKETS]; /* our own random numbers */
+}
+
+static struct esp_spi *spi_find(struct esp *esp, uint32_t spi)
+{
+	struct esp_spi *s = spi ? *spi_bucket(esp, spi) : NULL;
+	while (s && s->spi != spi)
+		s = s->next;
+	return s;
+}
+
+void esp_spi_take(struct esp *esp, struct esp_spi *s, uint32_t spi, struct esp_chan *chan)
+{
+	struct esp_spi **at = spi_bucket(esp, spi);
+	*s = (struct esp_spi){ *at, spi, chan };
+	*at = s;
+}
+
+void esp_spi_give(struct esp *esp, struct esp_spi *s)
+{
+	for (struct esp_spi **at = spi_bucket(esp, s->spi); s->spi && *at; at = &(*at)->next)
+		if (*at == s) {
+			*at = s->next;
+			break;
 		}
-	return false;
+	s->spi = 0;
+}
+
+/* The reservation of this channel, or NULL. */
+static struct esp_spi *reserved(struct esp_chan *c, uint32_t spi)
+{
+	for (unsigned i = 0; spi && i < ESP_RESERVED_MAX; i++)
+		if (c->reserved[i].spi == spi)
+			return &c->reserved[i];
+	return NULL;
 }
 
 static size_t keymat_len(void *self, uint8_t encr, uint16_t key_bits, uint8_t integ)
@@ -42,7 +67,7 @@ static int alloc_spi(void *self, uint64_t chan, uint32_t *ret_spi)
 	if (!c)
 		return -ESTALE;
 	unsigned slot = 0;
-	while (slot < ESP_RESERVED_MAX && c->reserved[slot])
+	while (slot < ESP_RESERVED_MAX && c->reserved[slot].spi)
 		slot++;
 	if (slot == ESP_RESERVED_MAX)
 		return -ENOSPC;
@@ -50,28 +75,20 @@ static int alloc_spi(void *self, uint64_t chan, uint32_t *ret_spi)
 		uint32_t spi;
 		vd_random(&spi, sizeof(spi));
 		spi = (spi & 0xffffff00u) | c->c.home;
-		if (spi >> 8 == 0 || spi_taken(esp, spi))
+		if (spi >> 8 == 0 || spi_find(esp, spi))
 			continue;
-		c->reserved[slot] = spi;
+		esp_spi_take(esp, &c->reserved[slot], spi, c);
 		*ret_spi = spi;
 		return 0;
 	}
 	return -EAGAIN;
 }
 
-static void unreserve(struct esp_chan *c, uint32_t spi)
-{
-	for (unsigned i = 0; i < ESP_RESERVED_MAX; i++)
-		if (c->reserved[i] == spi)
-			c->reserved[i] = 0;
-}
-
 static void free_spi(void *self, uint32_t spi)
 {
-	struct esp *esp = self;
-	for (unsigned b = 0; spi && b < ESP_BUCKETS; b++)
-		for (struct esp_chan *c = esp->chan[b]; c; c = c->next)
-			unreserve(c, spi);
+	struct esp_spi *s = spi_find(self, spi);
+	if (s && (s = reserved(s->chan, spi)))
+		esp_spi_give(self, s);
 }
 
 void esp_sa_free(struct esp_sa *sa)
@@ -167,7 +184,9 @@ int esp_sa_install(struct esp *esp, struct esp_sa *sa, void (*done)(void *arg), 
 	while (*list)
 		list = &(*list)->next;
 	*list = sa;
-	if (!sa->in) {
+	if (sa->in) {
+		esp_spi_take(esp, &sa->taken, sa->desc.spi, c);
+	} else {
 		struct vd_chan_info *info = vd_chan_find(c->c.id);
 		if (info)
 			info->mtu = op->mtu;
@@ -188,10 +207,8 @@ static int install(struct esp *esp, const struct vd_esp_sa *desc, bool in, void 
 		return -ENOSPC;
 	if (in && (desc->spi & 255) != c->c.home)
 		return -EINVAL;
-	bool reserved = false;
-	for (unsigned i = 0; i < ESP_RESERVED_MAX; i++)
-		reserved |= c->reserved[i] == desc->spi;
-	if (in ? !reserved && spi_taken(esp, desc->spi) : !!sa_find(c->out, desc->spi))
+	struct esp_spi *mine = in ? reserved(c, desc->spi) : NULL;
+	if (in ? !mine && spi_find(esp, desc->spi) : sa_find(c->out, desc->spi) != NULL)
 		return -EEXIST;
 	int rc = esp_sa_make(c, desc, in, &sa);
 	if (rc < 0)
@@ -199,8 +216,8 @@ static int install(struct esp *esp, const struct vd_esp_sa *desc, bool in, void 
 	rc = esp_sa_install(esp, sa, done, arg);
 	if (rc < 0)
 		esp_sa_free(sa);
-	else if (in)
-		unreserve(c, desc->spi);
+	else if (mine)
+		esp_spi_give(esp, mine);
 	return rc;
 }
 
@@ -252,6 +269,7 @@ static void sa_remove(struct esp *esp, uint64_t chan, uint32_t spi, bool in)
 	for (at = in ? &c->in : &c->out; *at != sa; at = &(*at)->next)
 		continue;
 	*at = sa->next;
+	esp_spi_give(esp, &sa->taken);
 }
 
 static void remove_in(void *self, uint64_t chan, uint32_t spi)
