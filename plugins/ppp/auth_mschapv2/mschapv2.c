@@ -326,11 +326,10 @@ static int method_import(void *self, uint64_t session, const struct vd_ppp_auth_
 	m->tries = vd_rd_u8(r);
 	vd_rd_copy(r, m->challenge, sizeof(m->challenge));
 	m->result_len = vd_rd_u8(r);
-	if (m->result_len > sizeof(m->result))
-		vd_rd_fail(r);
-	vd_rd_copy(r, m->result, m->result_len);
+	if (m->result_len <= sizeof(m->result))
+		vd_rd_copy(r, m->result, m->result_len); /* which zeroes its target when it fails */
 	left = vd_rd_u32(r);
-	if (!vd_rd_done(r) || m->state >= STATES || m->state == BUSY) {
+	if (!vd_rd_done(r) || m->result_len > sizeof(m->result) || m->state >= STATES || m->state == BUSY) {
 		method_end(self, m);
 		return -EBADMSG;
 	}
