@@ -154,7 +154,7 @@ START_TEST(test_ccp_stubborn)
 		fake_advance(1000);
 	}
 	ck_assert_uint_eq(count(0x80fd, 4), 10);
-	ck_assert_uint_eq(count(0xc021, 8), 1);
+	ck_assert_uint_eq(count(0xc021, 8), PPP_REJECTIONS_MAX);
 }
 END_TEST
 

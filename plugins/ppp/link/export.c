@@ -7,7 +7,7 @@
 #include <errno.h>
 #include <string.h>
 
-#define RECORD_VERSION 1
+#define RECORD_VERSION 2
 
 static void put_text(struct vd_wr *w, const char *text)
 {
@@ -100,8 +100,10 @@ static int export_link(struct ppp_link *link, struct vd_wr *w)
 	vd_wr_u8(w, link->early_len);
 	vd_wr_put(w, link->early, link->early_len);
 	vd_wr_u8(w, link->n_rejected);
-	for (unsigned i = 0; i < link->n_rejected; i++)
+	for (unsigned i = 0; i < link->n_rejected; i++) {
 		vd_wr_u16(w, link->rejected[i]);
+		vd_wr_u8(w, link->rejections[i]);
+	}
 	vd_wr_u8(w, link->ccp_requests);
 	vd_wr_u8(w, link->other_id);
 	vd_wr_u8(w, link->auth_state != NULL);
@@ -172,8 +174,10 @@ static int import_auth(struct ppp_link *link, struct vd_rd *r)
 	link->n_rejected = vd_rd_u8(r);
 	if (link->n_rejected > PPP_PROTOCOLS_MAX)
 		return -EBADMSG;
-	for (unsigned i = 0; i < link->n_rejected; i++)
+	for (unsigned i = 0; i < link->n_rejected; i++) {
 		link->rejected[i] = vd_rd_u16(r);
+		link->rejections[i] = vd_rd_u8(r);
+	}
 	link->ccp_requests = vd_rd_u8(r);
 	link->other_id = vd_rd_u8(r);
 	if (!vd_rd_u8(r))

@@ -10,7 +10,8 @@
 #include <viaduct/session.h>
 
 #define PPP_AUTH_MAX 4
-#define PPP_PROTOCOLS_MAX 16 /* protocols that are rejected, once each; further ones are dropped */
+#define PPP_PROTOCOLS_MAX 16 /* protocols that are rejected; further ones are dropped */
+#define PPP_REJECTIONS_MAX 3 /* of one control protocol that keeps asking */
 
 enum ppp_phase {
 	PPP_PHASE_ESTABLISH,    /* LCP */
@@ -85,6 +86,7 @@ struct ppp_link {
 	uint8_t early[PPP_OPTIONS_MAX];
 
 	uint16_t rejected[PPP_PROTOCOLS_MAX];
+	uint8_t rejections[PPP_PROTOCOLS_MAX];
 	uint8_t n_rejected, ccp_requests;
 	uint8_t other_id; /* identifiers of what we send besides Configure- and Terminate-Requests */
 	uint32_t tokens;     /* answers that the peer may provoke now, in thousandths */
