@@ -40,6 +40,41 @@ START_TEST(test_echo_flood)
 }
 END_TEST
 
+/* IPCP may begin anew in a session that is up, but not as often as the peer likes; the session stays as it is. */
+START_TEST(test_ipcp_flood)
+{
+	bring_up();
+	unsigned n = d.n_out;
+	for (int i = 0; i < 200; i++)
+		in("8021 01 %02x 000a 0306 0a080017", 0x20 + i);
+	ck_assert_uint_le(d.n_out - n, 42);
+	ck_assert_uint_eq(fake_events(&vd_topic_session_up), 1);
+	ck_assert_uint_eq(double_closed(), 0);
+}
+END_TEST
+
+/* Rejects of every kind end or change nothing; what one link takes is small. */
+START_TEST(test_reject_loops)
+{
+	ck_assert_uint_le(sizeof(struct ppp_link), 4096);
+	bring_up();
+	unsigned n = d.n_out;
+	for (int i = 0; i < 300; i++) {
+		in("c021 07 %02x 0008 0f010004", i & 255);
+		in("c021 08 %02x 000a 80fd 01010004", i & 255);
+	}
+	ck_assert_uint_eq(d.n_out, n);
+	for (int i = 0; i < 300; i++)
+		in("c021 %02x 01 0004", 0x20 + i % 200);
+	ck_assert_uint_le(d.n_out - n, 21);
+	ck_assert_uint_eq(double_closed(), 0);
+	in("c021 07 01 0008 01010004"); /* it does not know Configure-Request */
+	fake_advance(3000);
+	ck_assert_uint_eq(double_closed(), 1);
+	ck_assert_uint_eq(d.lower_closed, 1);
+}
+END_TEST
+
 /* The reply fits the peer's MRU. */
 START_TEST(test_echo_cut)
 {
@@ -294,6 +329,8 @@ int main(void)
 	tcase_add_test(t, test_echo);
 	tcase_add_test(t, test_echo_flood);
 	tcase_add_test(t, test_echo_cut);
+	tcase_add_test(t, test_ipcp_flood);
+	tcase_add_test(t, test_reject_loops);
 	tcase_add_test(t, test_unknown_code);
 	tcase_add_test(t, test_malformed);
 	tcase_add_loop_test(t, test_random, 0, 3);

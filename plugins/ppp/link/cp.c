@@ -214,6 +214,9 @@ static void configure_request(struct ppp_cp *cp, const struct ppp_packet *packet
 			ppp_cp_answer(cp, PPP_CONF_ACK, packet->id, packet->data, packet->len);
 		return;
 	}
+	/* In the set-up its timer bounds how long this can go on; nothing bounds it in a session that is up. */
+	if (cp->link->phase == PPP_PHASE_UP && !ppp_link_token(cp->link))
+		return;
 	vd_rd_init(&r, packet->data, packet->len);
 	vd_wr_init(&nak, nak_room, sizeof(nak_room));
 	vd_wr_init(&rej, rej_room, sizeof(rej_room));
@@ -298,7 +301,8 @@ static void configure_reply(struct ppp_cp *cp, const struct ppp_packet *packet)
 		vd_count("ppp_link.drop.reply_id", 1);
 		return;
 	}
-	/* The answer came again, by a copy in the network: the RFC's "crossed connection" would undo a good exchange. */
+	/* The answer came again, by a copy in the network: the RFC's "crossed connection" would undo a good exchange. pppd
+	 * ignores it as well (seen_ack). */
 	if (packet->code == PPP_CONF_ACK && (cp->state == PPP_ACK_RCVD || cp->state == PPP_OPENED)) {
 		vd_count("ppp_link.repeated_ack", 1);
 		return;
@@ -384,7 +388,8 @@ void ppp_cp_input(struct ppp_cp *cp, const uint8_t *p, size_t len)
 		act(cp, PPP_EV_RTR, &answer);
 		break;
 	case PPP_TERM_ACK:
-		/* Outside of a termination anybody could tear the link down with a stale one: its identifier must fit. */
+		/* One that answers our Terminate-Request names it. In the other states it says that the peer is closed, whatever
+		 * its identifier (RFC 1661 section 4.3, RTA). */
 		if (cp->state == PPP_CLOSING && packet.id != cp->id) {
 			vd_count("ppp_link.drop.reply_id", 1);
 			return;

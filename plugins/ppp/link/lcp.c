@@ -269,6 +269,9 @@ static void terminate(struct ppp_cp *cp, const struct ppp_packet *packet)
 	else
 		vd_format(link->reason, sizeof(link->reason), "the client ended the connection");
 	vd_note('s', link->node.id, "client sent Terminate-Request: %s", link->reason);
+	/* In the set-up this is the client's own word on why it does not connect. */
+	if (link->phase < PPP_PHASE_UP)
+		ppp_link_report(link, ppp_link_stage(link), "", "the client gave up: %s", link->reason);
 }
 
 static void up(struct ppp_cp *cp)

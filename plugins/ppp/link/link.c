@@ -159,14 +159,20 @@ static void open_timer(struct vd_timer *t)
 	ppp_cp_event(&link->lcp, PPP_EV_UP);
 }
 
+const char *ppp_link_stage(const struct ppp_link *link)
+{
+	static const char *const stages[PPP_PHASES] = { "lcp", "auth", "address", "ipcp", "ipcp", "ipcp" };
+
+	return stages[link->phase];
+}
+
 static void setup_timer(struct vd_timer *t)
 {
 	struct ppp_link *link = VD_CONTAINER_OF(t, struct ppp_link, setup);
-	static const char *const stages[PPP_PHASES] = { "lcp", "auth", "address", "ipcp", "ipcp", "ipcp" };
 
 	if (link->phase == PPP_PHASE_UP)
 		return;
-	ppp_link_report(link, stages[link->phase], "error 718",
+	ppp_link_report(link, ppp_link_stage(link), "error 718",
 		"the client's PPP was not up in time; LCP is in state %s, IPCP in %s", ppp_fsm_name(link->lcp.state),
 		ppp_fsm_name(link->ipcp.state));
 	ppp_link_fail(link, "the client's PPP was not up in time");
