@@ -1,5 +1,5 @@
-/* A PPP client for tests: sends frames in hexadecimal, checks answers byte by byte, and puts the link through export and
- * import between its messages. */
+/* A PPP client for tests: sends frames in hexadecimal, checks answers byte by byte, and puts the link through export
+ * and import between its messages. */
 #ifndef TEST_PPP_CLIENT_H
 #define TEST_PPP_CLIENT_H
 
@@ -25,8 +25,8 @@ static const struct vd_opt provider_schema[] = {
 	{ NULL },
 };
 static const struct vd_plugin providers = { .name = "providers", .schema = provider_schema };
-static const struct vd_plugin *const plugins[] = { &ppp_link_LTX_vd_plugin, &ppp_auth_mschapv2_LTX_vd_plugin, &providers,
-	NULL };
+static const struct vd_plugin *const plugins[] = { &ppp_link_LTX_vd_plugin, &ppp_auth_mschapv2_LTX_vd_plugin,
+	&providers, NULL };
 static bool check_export = true;
 
 #define NT "82309ecd8d708b5ea08faa3981cd83544233114a3d85d6df"
@@ -86,7 +86,8 @@ static inline void reimport(void)
 	unsigned sent;
 	size_t n, m;
 
-	if (!check_export || !vd_session_find(SESSION) || vd_session_find(SESSION)->state >= VD_S_CLOSING || d.auth_ticket)
+	if (!check_export || !vd_session_find(SESSION) || vd_session_find(SESSION)->state >= VD_S_CLOSING ||
+		d.auth_ticket)
 		return;
 	n = export(one, sizeof(one));
 	fake_plugin_stop(plugins[0]);

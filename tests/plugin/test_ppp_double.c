@@ -16,8 +16,8 @@
 
 struct double_state d;
 
-static const uint8_t vector_response[24] = { 0x82, 0x30, 0x9e, 0xcd, 0x8d, 0x70, 0x8b, 0x5e, 0xa0, 0x8f, 0xaa, 0x39, 0x81,
-	0xcd, 0x83, 0x54, 0x42, 0x33, 0x11, 0x4a, 0x3d, 0x85, 0xd6, 0xdf };
+static const uint8_t vector_response[24] = { 0x82, 0x30, 0x9e, 0xcd, 0x8d, 0x70, 0x8b, 0x5e, 0xa0, 0x8f, 0xaa, 0x39,
+	0x81, 0xcd, 0x83, 0x54, 0x42, 0x33, 0x11, 0x4a, 0x3d, 0x85, 0xd6, 0xdf };
 static const uint8_t vector_peer[16] = { 0x21, 0x40, 0x23, 0x24, 0x25, 0x5e, 0x26, 0x2a, 0x28, 0x29, 0x5f, 0x2b, 0x3a,
 	0x33, 0x7c, 0x7e };
 
@@ -92,7 +92,8 @@ static int lower_import(void *self, uint16_t version, struct vd_rd *r, enum vd_i
 static const struct vd_layer lower_layer = { "test.lower", 1, lower_export, lower_import };
 
 /* ---- datapath/1 ---- */
-static int session_punt(void *self, uint64_t session, void (*punt)(void *, uint64_t, const uint8_t *, size_t), void *arg)
+static int session_punt(void *self, uint64_t session, void (*punt)(void *, uint64_t, const uint8_t *, size_t),
+	void *arg)
 {
 	(void)self;
 	(void)session;
@@ -148,7 +149,8 @@ void double_answer_auth(void)
 	if (d.unavailable)
 		vd_reply(ticket, VD_UNAVAILABLE, NULL, &why);
 	else if ((strcmp(d.request.user, "User") == 0 || strcmp(d.request.user, "CORP\\User") == 0) &&
-		memcmp(d.request.response, vector_response, 24) == 0 && memcmp(d.request.peer_challenge, vector_peer, 16) == 0)
+		memcmp(d.request.response, vector_response, 24) == 0 &&
+		memcmp(d.request.peer_challenge, vector_peer, 16) == 0)
 		vd_reply(ticket, VD_ACCEPT, &who, NULL);
 	else
 		vd_reply(ticket, VD_REJECT, NULL, &why);
@@ -210,7 +212,8 @@ void double_again(void)
 
 void double_start(uint16_t mtu)
 {
-	struct vd_sa local = { .ip = vd_ip4(0xc0000201), .port = 4500 }, remote = { .ip = vd_ip4(0xcb007105), .port = 4500 };
+	struct vd_sa local = { .ip = vd_ip4(0xc0000201), .port = 4500 };
+	struct vd_sa remote = { .ip = vd_ip4(0xcb007105), .port = 4500 };
 	struct vd_peer_up facts = { .connection = "staff" };
 	struct vd_error err = { 0 };
 	struct vd_peer *peer;

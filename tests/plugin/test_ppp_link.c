@@ -35,8 +35,11 @@ START_TEST(test_windows)
 	ck_assert_str_eq(d.request.user, "CORP\\User");
 	ck_assert_int_eq(d.request.method, VD_AUTH_MSCHAPV2);
 	ck_assert_mem_eq(d.request.challenge, out(3) + 9, 16);
-	expect(4, "ff03 c223 03 %02x 0038 533d34303741353538393131354644304436323039463531304645394330343536363933324344413536"
-		" 204d3d57656c636f6d65", id);
+	expect(4,
+		"ff03 c223 03 %02x 0038 "
+		"533d34303741353538393131354644304436323039463531304645394330343536363933324344413536"
+		" 204d3d57656c636f6d65",
+		id);
 	expect(5, "ff03 8021 01 01 000a 0306 0a080001");
 	reimport();
 	in("8057 01 05 000e 010a 0123456789abcdef");
@@ -55,7 +58,8 @@ START_TEST(test_windows)
 	expect(11, "ff03 8021 02 0a 0016 0306 0a080017 8106 0a010035 8306 0a010036");
 	ck_assert_int_eq(link_now()->phase, PPP_PHASE_UP);
 	ck_assert_uint_eq(fake_events(&vd_topic_session_up), 1);
-	/* Compressed header, since the client takes both: 1 octet; mtu is the channel's 1416 - 16 - 1, capped by MRU 1400. */
+	/* Compressed header, since the client takes both: 1 octet; mtu is the channel's 1416 - 16 - 1, capped by MRU
+	 * 1400. */
 	ck_assert_uint_eq(d.desc.v4.len, 17);
 	ck_assert_uint_eq(d.desc.v4.bytes[16], 0x21);
 	ck_assert_uint_eq(d.desc.v4.udp_len, 4);

@@ -1,4 +1,4 @@
-/* PPP set-ups on a bad line: each message of either side lost once or sent twice, in turn; slow providers; and Android. */
+/* PPP set-ups on a bad line: each message of either side lost once or sent twice, in turn; slow providers; Android. */
 #include "test_ppp_client.h"
 
 /* A client as pppd is: answers at once, repeats what was not answered every 3 s. */
@@ -167,7 +167,8 @@ START_TEST(test_slow_provider)
 }
 END_TEST
 
-/* Nobody answers: the core's deadline passes, and the client hears that the service is unavailable, not of a password. */
+/* Nobody answers: the core's deadline passes, and the client hears that the service is unavailable, not
+ * of a password. */
 START_TEST(test_silent_provider)
 {
 	d.hold_auth = true;
@@ -197,8 +198,11 @@ START_TEST(test_android)
 	reimport();
 	id = challenge_id();
 	in(RESPONSE(NT, "003a", "55736572"), id);
-	expect(3, "ff03 c223 03 %02x 0038 533d34303741353538393131354644304436323039463531304645394330343536363933324344413536"
-		" 204d3d57656c636f6d65", id);
+	expect(3,
+		"ff03 c223 03 %02x 0038 "
+		"533d34303741353538393131354644304436323039463531304645394330343536363933324344413536"
+		" 204d3d57656c636f6d65",
+		id);
 	expect(4, "ff03 8021 01 01 000a 0306 0a080001");
 	reimport();
 	in("80fd 01 01 000f 1a04 7800 1804 7800 1503 2f");

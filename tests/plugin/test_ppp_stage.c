@@ -191,7 +191,8 @@ START_TEST(test_random_frames)
 END_TEST
 
 /* ---- sizes ---- */
-/* Octets on the wire of an inner packet, from the RFCs: 2661 section 3.1 with L bit, 3948, 4303 section 2, 3602, 4106. */
+/* Octets on the wire of an inner packet, from the RFCs: 2661 section 3.1 with L bit, 3948, 4303 section 2, 3602,
+ * 4106. */
 static unsigned on_the_wire(unsigned inner, unsigned ppp, bool udp, unsigned iv, unsigned align, unsigned icv)
 {
 	unsigned clear = 8 + 8 + ppp + inner; /* UDP, L2TP */
@@ -211,7 +212,8 @@ START_TEST(test_sizes)
 	for (unsigned i = 0; i < 8; i++) {
 		unsigned which = i & 1, ppp = i & 4 ? 1 : 4;
 		bool udp = i & 2;
-		struct vd_path path = { .local = { vd_ip4(0xc0000201), 4500 }, .remote = { vd_ip4(0xcb007105), udp ? 4500 : 0 } };
+		struct vd_path path = { .local = { vd_ip4(0xc0000201), 4500 },
+			.remote = { vd_ip4(0xcb007105), udp ? 4500 : 0 } };
 		struct esp_suite suite;
 
 		ck_assert_int_eq(esp_suite(suites[which].encr, suites[which].bits, suites[which].integ, &suite), 0);
@@ -223,11 +225,12 @@ START_TEST(test_sizes)
 		in("8021 01 05 000a 0306 0a080017");
 		ack(0x8021);
 		ck_assert_int_eq(link_now()->phase, PPP_PHASE_UP);
-		ck_assert_uint_le(on_the_wire(d.desc.mtu, ppp, udp, suites[which].iv, suites[which].align, suites[which].icv),
+		ck_assert_uint_le(
+			on_the_wire(d.desc.mtu, ppp, udp, suites[which].iv, suites[which].align, suites[which].icv),
 			1500);
 		ck_assert_uint_gt(on_the_wire(d.desc.mtu + 1u, ppp, udp, suites[which].iv, suites[which].align,
 			suites[which].icv), 1500);
-		/* What we let the client send fits a path of the same kind, with the header it may use: uncompressed. */
+		/* What we let the client send fits a path of the same kind, with an uncompressed header. */
 		ck_assert_uint_le(on_the_wire(link_now()->mru, 4, udp, suites[which].iv, suites[which].align,
 			suites[which].icv), 1500);
 		teardown();

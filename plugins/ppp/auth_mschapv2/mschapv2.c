@@ -199,7 +199,7 @@ static void response(struct mschapv2 *m, struct vd_rd *r)
 	ret = vd_session_authenticate(m->node.id, &request, 0, authenticated, m->self);
 	vd_wipe(&request, sizeof(request));
 	if (ret == -EBUSY || ret == -EAGAIN) {
-		/* A question from before LCP began anew is still open, or there is no budget now: the client repeats. */
+		/* A question from before LCP began anew is still open, or there is no budget now: it is repeated. */
 		vd_count("ppp_auth_mschapv2.not_asked", 1);
 		m->state = CHALLENGED;
 		vd_timer_start(&m->timer, CHALLENGE_MS);

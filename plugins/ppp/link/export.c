@@ -54,8 +54,8 @@ static void get_peer(struct vd_rd *r, struct ppp_lcp_peer *peer)
 static void flags(struct ppp_link *link, bool *out[FLAGS])
 {
 	bool *all[FLAGS] = { &link->failing, &link->session_closed, &link->reported, &link->heard, &link->spoke,
-		&link->ever_opened, &link->ask_mru, &link->ask_magic, &link->echo_heard, &link->echo_off, &link->ask_address,
-		&link->asked_missing };
+		&link->ever_opened, &link->ask_mru, &link->ask_magic, &link->echo_heard, &link->echo_off,
+		&link->ask_address, &link->asked_missing };
 
 	memcpy(out, all, sizeof(all));
 }
@@ -229,7 +229,8 @@ static int ppp_import(void *self_, uint16_t version, struct vd_rd *r, enum vd_im
 
 	(void)mode; /* no number here runs on without the peer */
 	if (version != RECORD_VERSION)
-		return vd_error_set(err, -ENOTSUP, "PPP state has version %u, this build reads %u", version, RECORD_VERSION);
+		return vd_error_set(
+			err, -ENOTSUP, "PPP state has version %u, this build reads %u", version, RECORD_VERSION);
 	n = vd_rd_u32(r);
 	for (uint32_t i = 0; i < n && vd_rd_ok(r); i++) {
 		uint64_t id = vd_rd_u64(r);
@@ -237,7 +238,8 @@ static int ppp_import(void *self_, uint16_t version, struct vd_rd *r, enum vd_im
 		int ret;
 
 		if (!link)
-			return vd_error_set(err, -ENOENT, "PPP state of session s-%llu, which its lower layer did not restore",
+			return vd_error_set(err, -ENOENT,
+				"PPP state of session s-%llu, which its lower layer did not restore",
 				(unsigned long long)id);
 		ret = import_link(link, r);
 		if (ret < 0)

@@ -86,7 +86,8 @@ static void ipcp(struct ppp_link *link, const uint8_t *p, size_t len)
 		ppp_cp_input(&link->ipcp, p, len);
 		return;
 	}
-	/* The client is authenticated and quicker than its lease: the last request waits, which saves the client's timer. */
+	/* The client is authenticated and quicker than its lease: the last request waits, which saves the client's
+	 * timer. */
 	if (len && p[0] == PPP_CONF_REQ && len < sizeof(link->early)) {
 		memcpy(link->early, p, len);
 		link->early_len = (uint8_t)len;

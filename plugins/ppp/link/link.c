@@ -189,7 +189,8 @@ static uint16_t channel_mru(const struct ppp_link *link)
 		mru = chan->mtu - link->overhead - 4;
 	if (mru > PPP_MRU_DEFAULT)
 		mru = PPP_MRU_DEFAULT;
-	return (uint16_t)(mru < 576 ? 576 : mru); /* an IPv4 host takes 576 (RFC 791); smaller channels fragment outside */
+	/* An IPv4 host takes 576 (RFC 791); smaller channels fragment outside. */
+	return (uint16_t)(mru < 576 ? 576 : mru);
 }
 
 int ppp_link_start(void *self_, uint64_t session, const struct vd_link_lower *lower, void *arg,
@@ -238,7 +239,7 @@ int ppp_link_start(void *self_, uint64_t session, const struct vd_link_lower *lo
 	r = ppp_map_add(&self->links, &link->node);
 	if (r < 0)
 		goto fail;
-	/* The first Configure-Request leaves when the caller is back, and an import may still replace what stands here. */
+	/* The first Configure-Request leaves when the caller is back, and an import may still replace what is here. */
 	vd_timer_start(&link->open, 0);
 	vd_timer_start(&link->setup, ppp_knob(link, "setup_timeout"));
 	return 0;

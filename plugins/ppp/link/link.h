@@ -107,7 +107,8 @@ void ppp_link_gone(struct ppp_link *link, const char *reason);
 /* Ends the session in the core, once. */
 void ppp_link_close_session(struct ppp_link *link);
 /* One report of a failed set-up; the first counts. client: what its user sees, may be "". */
-void ppp_link_report(struct ppp_link *link, const char *stage, const char *client, const char *fmt, ...) VD_PRINTF(4, 5);
+void ppp_link_report(struct ppp_link *link, const char *stage, const char *client, const char *fmt, ...)
+	VD_PRINTF(4, 5);
 /* What a failure now is a failure of, as in struct vd_setup_failed: "lcp", "auth", "address", "ipcp". */
 const char *ppp_link_stage(const struct ppp_link *link);
 struct vd_ids ppp_link_ids(const struct ppp_link *link);
