@@ -232,6 +232,21 @@ int vd_session_adopt(uint64_t session, const struct vd_session_owner *owner, voi
 	return 0;
 }
 
+int vd_session_header(uint64_t session, const uint8_t *header, size_t len)
+{
+	const struct vd_datapath_1 *dp = vd_service_find("datapath/1", NULL);
+	struct vd_session_rec *rec = vd_session_rec(session);
+
+	if (!rec)
+		return -ENOENT;
+	if (rec->pub.state >= VD_S_CLOSING || !rec->link.session || len > rec->link.v4.len)
+		return -EINVAL;
+	memcpy(rec->link.v4.bytes, header, len);
+	if (rec->link.v6.len >= len)
+		memcpy(rec->link.v6.bytes, header, len);
+	return rec->added && dp ? dp->session_add(dp->self, &rec->link, NULL, NULL) : 0;
+}
+
 /* ---- waiting for workers ---- */
 void vd_step_begin(struct vd_session_rec *rec, enum vd_session_step step)
 {

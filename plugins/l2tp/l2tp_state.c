@@ -110,8 +110,14 @@ static int export_(void *arg, struct vd_wr *w, struct vd_error *err)
 {
 	struct l2tp *self = arg;
 	uint32_t n = 0;
-	for (const struct l2tp_chan *chan = self->chans; chan; chan = chan->next)
+	for (const struct l2tp_chan *chan = self->chans; chan; chan = chan->next) {
 		n++;
+		for (const struct l2tp_tunnel *t = chan->tunnels; t; t = t->next)
+			for (const struct l2tp_call *c = t->calls; c; c = c->next)
+				if (c->state == L2TP_CALL_STOP) /* its session is gone already */
+					return vd_error_set(err, -EAGAIN, "session s-%llu is saying goodbye",
+						(unsigned long long)c->session);
+	}
 	vd_wr_u32(w, n);
 	for (const struct l2tp_chan *chan = self->chans; chan; chan = chan->next) {
 		vd_wr_u64(w, chan->id);
@@ -139,7 +145,7 @@ static bool get_call(struct vd_rd *r, struct l2tp_tunnel *t)
 	c->serial = vd_rd_u32(r);
 	c->session = vd_rd_u64(r);
 	get_timer(r, c->session, &c->timer);
-	if (!vd_rd_ok(r) || c->state > L2TP_CALL_DEAD)
+	if (!vd_rd_ok(r) || c->state > L2TP_CALL_DEAD || c->state == L2TP_CALL_STOP)
 		return false;
 	if (c->state != L2TP_CALL_DEAD)
 		l2tp_call_hash(c);
@@ -210,7 +216,7 @@ static bool get_tunnel(struct vd_rd *r, struct l2tp_chan *chan)
 	get_timer(r, id, &t->hello);
 	get_timer(r, id, &t->life);
 	if (!vd_rd_ok(r) || t->state > L2TP_TUNNEL_CLOSED || t->own_window < 1 || t->own_window > L2TP_MAX_WINDOW ||
-	    t->window < 1 || !get_queues(r, t))
+	    t->window < 1 || t->cwnd < 1 || t->ssthresh < 1 || !get_queues(r, t))
 		return false;
 	uint16_t n = vd_rd_u16(r);
 	for (unsigned i = 0; i < n && vd_rd_ok(r); i++)
