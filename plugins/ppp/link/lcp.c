@@ -293,7 +293,8 @@ static void finished(struct ppp_cp *cp)
 		ppp_link_report(link, "lcp", "error 718",
 			link->heard ?
 			"LCP did not complete: the client did not acknowledge our Configure-Requests" :
-			"the client never sent a PPP frame: its data messages do not reach us, or its PPP did not start");
+			"the client never sent a PPP frame: its data messages do not reach us, or "
+			"its PPP did not start");
 	ppp_link_gone(link, "LCP did not complete");
 }
 
