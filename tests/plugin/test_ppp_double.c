@@ -1,25 +1,34 @@
-/* The test's session, channel, lower layer and layer registry. The one account is that of RFC 2759 section 9.2. */
+/* The surroundings of a link: see test_ppp_double.h. */
 #include "test_ppp_double.h"
 
-#include <viaduct/log.h>
-#include <viaduct/loop.h>
-
-#include <stdio.h>
-#include <string.h>
+#include <check.h>
 #include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <viaduct/loop.h>
+#include <viaduct/plugin.h>
+
+#include "core/object.h"
+#include "core/session.h"
+#include "core/state.h"
+#include "tests/lib/fake.h"
 
 struct double_state d;
 
-static const uint8_t vector_response[24] = { 0x82, 0x30, 0x9e, 0xcd, 0x8d, 0x70, 0x8b, 0x5e, 0xa0, 0x8f, 0xaa, 0x39, 0x81,
-	0xcd, 0x83, 0x54, 0x42, 0x33, 0x11, 0x4a, 0x3d, 0x85, 0xd6, 0xdf };
+static const uint8_t vector_response[24] = { 0x82, 0x30, 0x9e, 0xcd, 0x8d, 0x70, 0x8b, 0x5e, 0xa0, 0x8f, 0xaa, 0x39,
+	0x81, 0xcd, 0x83, 0x54, 0x42, 0x33, 0x11, 0x4a, 0x3d, 0x85, 0xd6, 0xdf };
 static const uint8_t vector_peer[16] = { 0x21, 0x40, 0x23, 0x24, 0x25, 0x5e, 0x26, 0x2a, 0x28, 0x29, 0x5f, 0x2b, 0x3a,
 	0x33, 0x7c, 0x7e };
 
+/* ---- the lower layer ---- */
 static int lower_send(void *arg, uint64_t session, const uint8_t *p, size_t len)
 {
 	(void)arg;
-	if (session != SESSION || d.n_out == VD_ARRAY_SIZE(d.out) || len > sizeof(d.out[0].p))
+	if (session != d.id || d.n_out == VD_ARRAY_SIZE(d.out) || len > sizeof(d.out[0].p))
 		return -ENOBUFS;
+	if ((int)d.attempts++ == d.lose)
+		return 0;
 	memcpy(d.out[d.n_out].p, p, len);
 	d.out[d.n_out++].len = len;
 	return 0;
@@ -44,22 +53,47 @@ static void lower_closed(void *arg, uint64_t session, const char *reason)
 
 const struct vd_link_lower double_lower = { lower_send, lower_header, lower_closed };
 
-void double_reset(void)
+static void owner_closed(void *arg, uint64_t session, const char *reason)
 {
-	memset(&d, 0, sizeof(d));
-	d.session.id = SESSION;
-	d.session.chan = 9;
-	d.session.peer = 7;
-	vd_ip_parse("10.8.0.23", &d.session.lease4.address);
-	vd_ip_parse("10.8.0.1", &d.session.lease4.gateway);
-	vd_ip_parse("10.1.0.53", &d.session.lease4.dns[0]);
-	vd_ip_parse("10.1.0.54", &d.session.lease4.dns[1]);
-	d.chan.id = 9;
-	d.chan.mtu = 1416;
+	(void)arg;
+	d.service->stop(d.service->self, session, reason);
 }
 
+static const struct vd_session_owner owner = { owner_closed };
+
+void double_begin(void)
+{
+	struct vd_link_params params = { .overhead = 16, .connection = "staff" };
+
+	d.service = vd_service_find("link/1", NULL);
+	ck_assert_ptr_nonnull(d.service);
+	ck_assert_int_eq(d.service->start(d.service->self, d.id, &double_lower, NULL, &params), 0);
+}
+
+static int lower_export(void *self, struct vd_wr *w, struct vd_error *err)
+{
+	(void)self;
+	(void)err;
+	vd_wr_u64(w, d.id);
+	return 0;
+}
+
+static int lower_import(void *self, uint16_t version, struct vd_rd *r, enum vd_import_mode mode, struct vd_error *err)
+{
+	(void)self;
+	(void)version;
+	(void)mode;
+	(void)err;
+	ck_assert_uint_eq(vd_rd_u64(r), d.id);
+	double_begin();
+	return vd_session_adopt(d.id, &owner, NULL);
+}
+
+static const struct vd_layer lower_layer = { "test.lower", 1, lower_export, lower_import };
+
 /* ---- datapath/1 ---- */
-static int session_punt(void *self, uint64_t session, void (*punt)(void *, uint64_t, const uint8_t *, size_t), void *arg)
+static int session_punt(void *self, uint64_t session, void (*punt)(void *, uint64_t, const uint8_t *, size_t),
+	void *arg)
 {
 	(void)self;
 	(void)session;
@@ -76,170 +110,163 @@ static int session_counters(void *self, uint64_t session,
 	return 0;
 }
 
-const struct vd_datapath_1 *double_datapath(void)
+static int session_add(void *self, const struct vd_wsess_desc *desc, void (*done)(void *), void *arg)
 {
-	static struct vd_datapath_1 dp;
-
-	dp.session_punt = session_punt;
-	dp.session_counters = session_counters;
-	return &dp;
+	(void)self;
+	d.desc = *desc;
+	return done ? vd_defer(done, arg) : 0;
 }
 
-/* ---- the core ---- */
-struct vd_session *vd_session_find(uint64_t id)
+static int session_del(void *self, uint64_t session,
+	void (*done)(void *, uint64_t, const struct vd_session_counters *), void *arg)
 {
-	return id == SESSION ? &d.session : NULL;
+	(void)self;
+	done(arg, session, &d.counters);
+	return 0;
 }
 
-struct vd_chan_info *vd_chan_find(uint64_t id)
+static int fib(void *self, const struct vd_prefix *prefix, uint64_t session, void (*done)(void *), void *arg)
 {
-	return id == 9 ? &d.chan : NULL;
-}
-
-void vd_note(char letter, uint64_t id, const char *fmt, ...)
-{
-	size_t n = strlen(d.notes);
-	va_list ap;
-
-	(void)letter;
-	(void)id;
-	va_start(ap, fmt);
-	vsnprintf(d.notes + n, sizeof(d.notes) - n, fmt, ap);
-	va_end(ap);
-	n = strlen(d.notes);
-	vd_strcpy(d.notes + n, sizeof(d.notes) - n, "\n");
-}
-
-void vd_session_close(uint64_t session, const char *reason, bool by_owner)
-{
+	(void)self;
+	(void)prefix;
 	(void)session;
-	(void)by_owner;
-	if (!d.closed++)
-		vd_strcpy(d.session.reason, sizeof(d.session.reason), reason);
+	return done ? vd_defer(done, arg) : 0;
 }
 
-static void run_auth(void *arg)
-{
-	struct vd_answer answer = { .verdict = VD_REJECT };
-	struct vd_authenticated who = { .user = "User" };
-	void (*done)(void *, uint64_t, const struct vd_answer *) = d.auth_done;
+static const struct vd_datapath_1 datapath = { .session_punt = session_punt, .session_counters = session_counters,
+	.session_add = session_add, .session_del = session_del, .fib_add = fib, .fib_del = fib };
 
-	(void)arg;
-	if (!done)
-		return;
-	d.auth_done = NULL;
-	if (d.unavailable)
-		answer.verdict = VD_UNAVAILABLE;
-	else if ((strcmp(d.request.user, "User") == 0 || strcmp(d.request.user, "CORP\\User") == 0) &&
-		memcmp(d.request.response, vector_response, 24) == 0 && memcmp(d.request.peer_challenge, vector_peer, 16) == 0) {
-		answer.verdict = VD_ACCEPT;
-		answer.data = &who;
-		vd_strcpy(who.authenticator, sizeof(who.authenticator), "S=407A5589115FD0D6209F510FE9C04566932CDA56");
-	}
-	done(d.auth_arg, SESSION, &answer);
-}
-
+/* ---- providers ---- */
 void double_answer_auth(void)
 {
-	run_auth(NULL);
+	struct vd_authenticated who = { .user = "User" };
+	struct vd_error why = { 0 };
+	uint64_t ticket = d.auth_ticket;
+
+	d.auth_ticket = 0;
+	vd_strcpy(who.authenticator, sizeof(who.authenticator), "S=407A5589115FD0D6209F510FE9C04566932CDA56");
+	vd_error_set(&why, -EACCES, "the double says no");
+	if (d.unavailable)
+		vd_reply(ticket, VD_UNAVAILABLE, NULL, &why);
+	else if ((strcmp(d.request.user, "User") == 0 || strcmp(d.request.user, "CORP\\User") == 0) &&
+		memcmp(d.request.response, vector_response, 24) == 0 &&
+		memcmp(d.request.peer_challenge, vector_peer, 16) == 0)
+		vd_reply(ticket, VD_ACCEPT, &who, NULL);
+	else
+		vd_reply(ticket, VD_REJECT, NULL, &why);
 }
 
-int vd_session_authenticate(uint64_t session, struct vd_authenticate *request, uint64_t conversation,
-	void (*done)(void *arg, uint64_t session, const struct vd_answer *answer), void *arg)
+static void on_auth(void *arg, const struct vd_ask *ask)
 {
-	(void)conversation;
-	if (session != SESSION)
-		return -ENOENT;
-	if (d.auth_done)
-		return -EBUSY;
-	d.asked++;
-	d.request = *request;
-	d.auth_done = done;
-	d.auth_arg = arg;
-	return d.hold_auth ? 0 : vd_defer(run_auth, NULL);
-}
-
-static void run_configure(void *arg)
-{
-	struct vd_error err = { .code = -ENOSPC, .text = "the pool is empty" };
-	void (*done)(void *, uint64_t, const char *, const struct vd_error *) = d.configure_done;
-
 	(void)arg;
-	d.configure_done = NULL;
-	if (done)
-		done(d.configure_arg, SESSION, d.no_address ? "address" : NULL, d.no_address ? &err : NULL);
+	d.asked++;
+	d.request = *(const struct vd_authenticate *)ask->data;
+	d.auth_ticket = ask->ticket;
+	if (!d.hold_auth)
+		double_answer_auth();
 }
 
 void double_answer_configure(void)
 {
-	run_configure(NULL);
+	struct vd_leased_address lease = { .address = vd_ip4(0x0a080017), .gateway = vd_ip4(0x0a080001),
+		.dns = { vd_ip4(0x0a010035), vd_ip4(0x0a010036) } };
+	struct vd_error why = { 0 };
+
+	vd_error_set(&why, -ENOSPC, "the pool is empty");
+	if (d.no_address)
+		vd_reply(d.lease_ticket, VD_REJECT, NULL, &why);
+	else
+		vd_reply(d.lease_ticket, VD_ACCEPT, &lease, NULL);
 }
 
-int vd_session_configure(uint64_t session, bool want4,
-	void (*configured)(void *arg, uint64_t session, const char *stage, const struct vd_error *err), void *arg)
-{
-	(void)session;
-	if (!want4)
-		return -EINVAL;
-	d.configured++;
-	d.configure_done = configured;
-	d.configure_arg = arg;
-	return d.hold_configure ? 0 : vd_defer(run_configure, NULL);
-}
-
-static void (*establish_done)(void *arg, uint64_t session, const struct vd_error *err);
-static void *establish_arg;
-
-static void run_establish(void *arg)
+static void on_cancel(void *arg, uint64_t ticket)
 {
 	(void)arg;
-	establish_done(establish_arg, SESSION, NULL);
+	(void)ticket;
 }
 
-int vd_session_establish(uint64_t session, const struct vd_wsess_desc *link,
-	void (*done)(void *arg, uint64_t session, const struct vd_error *err), void *arg)
+static void on_address(void *arg, const struct vd_ask *ask)
 {
-	(void)session;
-	d.established++;
-	d.desc = *link;
-	establish_done = done;
-	establish_arg = arg;
-	return vd_defer(run_establish, NULL);
+	(void)arg;
+	d.leased++;
+	d.lease_ticket = ask->ticket;
+	if (!d.hold_configure)
+		double_answer_configure();
 }
 
-int vd_layer_register(struct vd_host *host, const struct vd_layer *layer, void *self)
+static void on_route(void *arg, const struct vd_ask *ask)
 {
-	(void)host;
-	d.layer = layer;
-	d.layer_self = self;
-	return 0;
+	(void)arg;
+	vd_reply(ask->ticket, VD_ACCEPT, NULL, NULL);
 }
 
-/* ---- workers ---- */
-void vd_pkt_drop(struct vd_worker *w, struct vd_pkt *pkt, enum vd_drop why)
+/* ---- life ---- */
+void double_again(void)
 {
-	(void)w;
-	(void)pkt;
-	d.dropped[why]++;
+	vd_sessions_fini();
+	vd_objects_fini();
+	ck_assert_int_eq(vd_objects_init(), 0);
+	ck_assert_int_eq(vd_sessions_init(), 0);
+	ck_assert_int_eq(vd_layer_register(NULL, &lower_layer, NULL), 0);
 }
 
-bool vd_worker_session_up(const struct vd_worker *w, uint32_t sess)
+void double_start(uint16_t mtu)
 {
-	(void)w;
-	return sess && d.worker_up;
+	struct vd_sa local = { .ip = vd_ip4(0xc0000201), .port = 4500 };
+	struct vd_sa remote = { .ip = vd_ip4(0xcb007105), .port = 4500 };
+	struct vd_peer_up facts = { .connection = "staff" };
+	struct vd_error err = { 0 };
+	struct vd_peer *peer;
+	struct vd_chan_info *chan;
+
+	memset(&d, 0, sizeof(d));
+	d.lose = -1;
+	ck_assert_int_eq(vd_objects_init(), 0);
+	ck_assert_int_eq(vd_sessions_init(), 0);
+	ck_assert_int_eq(vd_layer_register(NULL, &lower_layer, NULL), 0);
+	ck_assert_int_eq(vd_provide(NULL, "authenticate", "users", on_auth, on_cancel, NULL), 0);
+	ck_assert_int_eq(vd_provide(NULL, "lease_address", "pool", on_address, on_cancel, NULL), 0);
+	ck_assert_int_eq(vd_provide(NULL, "route_add", "tun", on_route, NULL, NULL), 0);
+	fake_service("datapath/1", NULL, &datapath);
+	peer = vd_peer_new(1, &local, &remote);
+	ck_assert_ptr_nonnull(peer);
+	vd_peer_set_up(peer->id, &facts);
+	chan = vd_chan_record(peer->id, "l2tp", mtu);
+	ck_assert_ptr_nonnull(chan);
+	d.chan = chan->id;
+	vd_chan_set_up(d.chan);
+	fake_drain();
+	d.id = vd_session_new(d.chan, "staff", &owner, NULL, &err);
+	ck_assert_msg(d.id != 0, "%s", err.text);
+	fake_drain();
 }
 
-void vd_worker_punt(struct vd_worker *w, const struct vd_chan *chan, struct vd_pkt *pkt)
+void double_stop(void)
 {
-	(void)w;
-	(void)chan;
-	d.punted++;
-	d.last = *pkt;
+	fake_drain();
+	vd_sessions_fini();
+	vd_objects_fini();
 }
 
-void vd_inner_in(struct vd_worker *w, struct vd_vec *vec)
+unsigned double_closed(void)
 {
-	(void)w;
-	d.inner += vec->n;
-	d.last = vec->v[vec->n - 1];
+	ck_assert_uint_le(fake_events(&vd_topic_session_down), 1);
+	return fake_events(&vd_topic_session_down);
+}
+
+const char *double_why(void)
+{
+	const struct vd_session_down *down = fake_last(&vd_topic_session_down);
+
+	return down ? down->reason : "";
+}
+
+bool double_noted(const char *text)
+{
+	const struct vd_timeline *t = vd_timeline_find('s', d.id);
+
+	for (unsigned i = 0; t && i < t->n; i++)
+		if (strstr(t->v[(t->first + i) % VD_TIMELINE_MAX].text, text))
+			return true;
+	return false;
 }

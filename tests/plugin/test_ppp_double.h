@@ -1,11 +1,12 @@
-/* What a PPP link sees of the rest of the gateway, played by the test: one session, its lower layer, its data path. */
+/* What a PPP link stands on, with the core's own sessions, channels, bus and layers; the lower layer, the data path and
+ * the providers are the test's. The one account is that of RFC 2759 section 9.2. */
 #ifndef TEST_PPP_DOUBLE_H
 #define TEST_PPP_DOUBLE_H
 
 #include <viaduct/link.h>
 #include <viaduct/state.h>
 
-#define SESSION 42
+#define SESSION d.id
 
 struct frame {
 	uint8_t p[1600];
@@ -13,36 +14,39 @@ struct frame {
 };
 
 struct double_state {
-	struct vd_session session;
-	struct vd_chan_info chan;
-	struct frame out[256]; /* frames to the client, from their start */
-	unsigned n_out;
-	unsigned closed, lower_closed; /* times vd_session_close and lower->closed were called */
-	char reason[VD_ID_TEXT], notes[2048];
+	uint64_t id, chan;      /* of the session and its channel */
+	struct frame out[256];  /* frames to the client, from their start */
+	unsigned n_out, attempts;
+	int lose;               /* the frame of this number is lost; -1: none */
+	unsigned lower_closed;  /* times lower->closed was called */
+	char reason[VD_ID_TEXT];
 	bool hold_auth, hold_configure, no_address, unavailable; /* answers are held back; failures */
-	unsigned asked, configured, established;
+	unsigned asked, leased;
+	uint64_t auth_ticket, lease_ticket;
 	struct vd_authenticate request;
 	struct vd_wsess_desc desc;
 	struct vd_session_counters counters;
 	void (*punt)(void *arg, uint64_t session, const uint8_t *p, size_t len);
 	void *punt_arg;
-	const struct vd_layer *layer;
-	void *layer_self;
-	unsigned dropped[VD_DROP_MAX], punted, inner; /* by the stage */
-	bool worker_up;
-	struct vd_pkt last; /* that the stage passed on or punted */
-	/* held callbacks */
-	void (*auth_done)(void *arg, uint64_t session, const struct vd_answer *answer);
-	void (*configure_done)(void *arg, uint64_t session, const char *stage, const struct vd_error *err);
-	void *auth_arg, *configure_arg;
+	const struct vd_link_1 *service;
 };
 extern struct double_state d;
 extern const struct vd_link_lower double_lower;
 
-void double_reset(void);
-const struct vd_datapath_1 *double_datapath(void);
-/* Answers that were held back. */
+/* After fake_init and fake_conf: objects, sessions, providers, services, one channel and one session for "staff". */
+void double_start(uint16_t mtu);
+/* The link on the session. */
+void double_begin(void);
+/* As a new process would: objects, sessions and the lower layer's place in the list of layers, all empty. */
+void double_again(void);
+void double_stop(void);
+/* Answers that were held back; they arrive when the FIFO is drained. */
 void double_answer_auth(void);
 void double_answer_configure(void);
+/* Times the session was closed: 0 or 1, or the test fails. Why: the reason of its end. */
+unsigned double_closed(void);
+const char *double_why(void);
+/* True when the timeline of the session has an entry with this text in it. */
+bool double_noted(const char *text);
 
 #endif

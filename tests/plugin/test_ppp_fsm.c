@@ -31,9 +31,9 @@ static unsigned action(const char *name, size_t len)
 	static const struct {
 		const char *name;
 		unsigned bit;
-	} names[] = { { "tld", PPP_TLD }, { "tls", PPP_TLS }, { "irc", PPP_IRC }, { "zrc", PPP_ZRC }, { "scr", PPP_SCR },
-		{ "str", PPP_STR }, { "sca", PPP_SCA }, { "scn", PPP_SCN }, { "sta", PPP_STA }, { "scj", PPP_SCJ },
-		{ "ser", PPP_SER }, { "tlu", PPP_TLU }, { "tlf", PPP_TLF } };
+	} names[] = { { "tld", PPP_TLD }, { "tls", PPP_TLS }, { "irc", PPP_IRC }, { "zrc", PPP_ZRC },
+		{ "scr", PPP_SCR }, { "str", PPP_STR }, { "sca", PPP_SCA }, { "scn", PPP_SCN }, { "sta", PPP_STA },
+		{ "scj", PPP_SCJ }, { "ser", PPP_SER }, { "tlu", PPP_TLU }, { "tlf", PPP_TLF } };
 
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
 		if (strlen(names[i].name) == len && strncmp(names[i].name, name, len) == 0)
@@ -59,9 +59,10 @@ START_TEST(test_every_cell)
 				want |= action(p, n);
 				p += n + 1;
 			}
-			ck_assert_msg(t.actions == want, "state %u event %u: actions %x, RFC %s", state, event, t.actions, cell);
-			ck_assert_msg(t.next == (slash ? slash[1] : cell[0]) - '0', "state %u event %u: to %u, RFC %s", state,
-				event, t.next, cell);
+			ck_assert_msg(t.actions == want, "state %u event %u: actions %x, RFC %s", state, event,
+				t.actions, cell);
+			ck_assert_msg(t.next == (slash ? slash[1] : cell[0]) - '0', "state %u event %u: to %u, RFC %s",
+				state, event, t.next, cell);
 		}
 }
 END_TEST

@@ -199,7 +199,7 @@ static void response(struct mschapv2 *m, struct vd_rd *r)
 	ret = vd_session_authenticate(m->node.id, &request, 0, authenticated, m->self);
 	vd_wipe(&request, sizeof(request));
 	if (ret == -EBUSY || ret == -EAGAIN) {
-		/* A question from before LCP began anew is still open, or there is no budget now: the client repeats. */
+		/* A question from before LCP began anew is still open, or there is no budget now: it is repeated. */
 		vd_count("ppp_auth_mschapv2.not_asked", 1);
 		m->state = CHALLENGED;
 		vd_timer_start(&m->timer, CHALLENGE_MS);
@@ -326,11 +326,10 @@ static int method_import(void *self, uint64_t session, const struct vd_ppp_auth_
 	m->tries = vd_rd_u8(r);
 	vd_rd_copy(r, m->challenge, sizeof(m->challenge));
 	m->result_len = vd_rd_u8(r);
-	if (m->result_len > sizeof(m->result))
-		vd_rd_fail(r);
-	vd_rd_copy(r, m->result, m->result_len);
+	if (m->result_len <= sizeof(m->result))
+		vd_rd_copy(r, m->result, m->result_len); /* which zeroes its target when it fails */
 	left = vd_rd_u32(r);
-	if (!vd_rd_done(r) || m->state >= STATES || m->state == BUSY) {
+	if (!vd_rd_done(r) || m->result_len > sizeof(m->result) || m->state >= STATES || m->state == BUSY) {
 		method_end(self, m);
 		return -EBADMSG;
 	}

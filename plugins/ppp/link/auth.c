@@ -34,9 +34,11 @@ int ppp_auth_list(struct ppp_link *link, struct vd_error *err)
 		for (size_t i = 0; i < VD_ARRAY_SIZE(known); i++)
 			add(link, known[i]);
 		for (unsigned i = 1; i < link->n_auth; i++)
-			for (unsigned k = i; k && link->auth[k].method->strength > link->auth[k - 1].method->strength; k--) {
+			for (unsigned k = i; k; k--) {
 				struct ppp_auth swap = link->auth[k];
 
+				if (swap.method->strength <= link->auth[k - 1].method->strength)
+					break;
 				link->auth[k] = link->auth[k - 1];
 				link->auth[k - 1] = swap;
 			}
@@ -56,10 +58,10 @@ static void no_method(struct ppp_link *link, bool reject, const uint8_t *data, s
 		n += vd_format(ours + n, sizeof(ours) - n, "%s%s", i ? ", " : "", link->auth[i].name);
 	vd_hex(theirs, sizeof(theirs), data, len > 8 ? 8 : len);
 	ppp_link_report(link, "lcp", "error 734", reject ?
-		"the client refuses to authenticate itself by %s (it rejected the option %s): allow one of these in its "
-		"connection" :
-		"the client does not allow %s and wants authentication option %s: allow one of ours in its connection, or add "
-		"a method to ppp.auth", ours, theirs);
+		"the client refuses to authenticate itself by %s (it rejected the option %s): allow one of these in "
+		"its connection" :
+		"the client does not allow %s and wants authentication option %s: allow one of ours in its "
+		"connection, or add a method to ppp.auth", ours, theirs);
 	ppp_link_fail(link, "no authentication method in common");
 }
 
@@ -85,7 +87,7 @@ void ppp_auth_refused(struct ppp_link *link, bool reject, const uint8_t *data, s
 			link->auth_at = (uint8_t)i;
 			return;
 		}
-	/* All were refused. A reject of the option is the peer's last word; a Nak may be a wish, so we insist a little. */
+	/* All were refused. A reject of the option is the peer's last word; a Nak may be a wish: insist a little. */
 	if (reject || ++link->auth_unknown > 3) {
 		no_method(link, reject, data, len);
 		return;

@@ -189,7 +189,8 @@ static bool well_formed(const struct ppp_packet *packet)
 static void give_up(struct ppp_cp *cp, const char *who)
 {
 	ppp_link_report(cp->link, cp->kind->protocol == PPP_LCP ? "lcp" : "ipcp", "error 732",
-		"%s does not converge: %s refused %u proposals in a row; look at the options in a bus trace of the session",
+		"%s does not converge: %s refused %u proposals in a row; look at the options in a bus trace of the "
+		"session",
 		cp->kind->name, who, PPP_MAX_REFUSALS);
 	ppp_link_fail(cp->link, "%s does not converge", cp->kind->name);
 }
@@ -204,16 +205,20 @@ static void configure_request(struct ppp_cp *cp, const struct ppp_packet *packet
 	uint8_t type;
 	size_t len;
 
-	/* A copy that the network made of the request we acknowledged, when the peer is known to have opened since: only
-	 * answered again. Taken as an event it would tear down a working link (a peer that began anew has another
+	/* A copy that the network made of the request we acknowledged, when the peer is known to have opened since:
+	 * only answered again. Taken as an event it would tear down a working link (a peer that began anew has another
 	 * magic number; one that missed our Ack has not spoken yet). */
 	if (cp->state == PPP_OPENED && (cp->link->spoke || cp->kind->protocol != PPP_LCP) && cp->acked_any &&
-		packet->id == cp->acked_id && packet->len == cp->acked_len && vd_same(packet->data, cp->acked, packet->len)) {
+		packet->id == cp->acked_id && packet->len == cp->acked_len &&
+		vd_same(packet->data, cp->acked, packet->len)) {
 		vd_count("ppp_link.repeated_request", 1);
 		if (ppp_link_token(cp->link))
 			ppp_cp_answer(cp, PPP_CONF_ACK, packet->id, packet->data, packet->len);
 		return;
 	}
+	/* In the set-up its timer bounds how long this can go on; nothing bounds it in a session that is up. */
+	if (cp->link->phase == PPP_PHASE_UP && !ppp_link_token(cp->link))
+		return;
 	vd_rd_init(&r, packet->data, packet->len);
 	vd_wr_init(&nak, nak_room, sizeof(nak_room));
 	vd_wr_init(&rej, rej_room, sizeof(rej_room));
@@ -222,7 +227,8 @@ static void configure_request(struct ppp_cp *cp, const struct ppp_packet *packet
 		size_t before = nak.len;
 		enum ppp_judgement j = cp->kind->option(cp, type, data, len, &nak);
 
-		if (j == PPP_OPT_NAK && cp->refusals >= PPP_MAX_FAILURE && !(cp->kind->keep_nak && cp->kind->keep_nak(type))) {
+		if (j == PPP_OPT_NAK && cp->refusals >= PPP_MAX_FAILURE &&
+			!(cp->kind->keep_nak && cp->kind->keep_nak(type))) {
 			nak.len = before;
 			j = PPP_OPT_REJ;
 		}
@@ -298,7 +304,8 @@ static void configure_reply(struct ppp_cp *cp, const struct ppp_packet *packet)
 		vd_count("ppp_link.drop.reply_id", 1);
 		return;
 	}
-	/* The answer came again, by a copy in the network: the RFC's "crossed connection" would undo a good exchange. */
+	/* The answer came again, by a copy in the network: the RFC's "crossed connection" would undo a good exchange.
+	 * pppd ignores it as well (seen_ack). */
 	if (packet->code == PPP_CONF_ACK && (cp->state == PPP_ACK_RCVD || cp->state == PPP_OPENED)) {
 		vd_count("ppp_link.repeated_ack", 1);
 		return;
@@ -384,7 +391,8 @@ void ppp_cp_input(struct ppp_cp *cp, const uint8_t *p, size_t len)
 		act(cp, PPP_EV_RTR, &answer);
 		break;
 	case PPP_TERM_ACK:
-		/* Outside of a termination anybody could tear the link down with a stale one: its identifier must fit. */
+		/* One that answers our Terminate-Request names it. In the other states it says that the peer is closed,
+		 * whatever its identifier (RFC 1661 section 4.3, RTA). */
 		if (cp->state == PPP_CLOSING && packet.id != cp->id) {
 			vd_count("ppp_link.drop.reply_id", 1);
 			return;

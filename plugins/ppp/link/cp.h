@@ -31,7 +31,8 @@ struct ppp_cp_kind {
 	/* A Configure-Request begins: forget what was staged from the last one. */
 	void (*begin)(struct ppp_cp *cp);
 	/* One option of it. For NAK the wanted option is appended to nak. Values are staged, not yet in force. */
-	enum ppp_judgement (*option)(struct ppp_cp *cp, uint8_t type, const uint8_t *data, size_t len, struct vd_wr *nak);
+	enum ppp_judgement (*option)(
+		struct ppp_cp *cp, uint8_t type, const uint8_t *data, size_t len, struct vd_wr *nak);
 	/* All options were seen: append to nak what is missing. */
 	void (*missing)(struct ppp_cp *cp, struct vd_wr *nak);
 	/* True when a refused value must stay a Nak and never become a Reject. */

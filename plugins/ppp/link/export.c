@@ -7,7 +7,7 @@
 #include <errno.h>
 #include <string.h>
 
-#define RECORD_VERSION 1
+#define RECORD_VERSION 2
 
 static void put_text(struct vd_wr *w, const char *text)
 {
@@ -54,8 +54,8 @@ static void get_peer(struct vd_rd *r, struct ppp_lcp_peer *peer)
 static void flags(struct ppp_link *link, bool *out[FLAGS])
 {
 	bool *all[FLAGS] = { &link->failing, &link->session_closed, &link->reported, &link->heard, &link->spoke,
-		&link->ever_opened, &link->ask_mru, &link->ask_magic, &link->echo_heard, &link->echo_off, &link->ask_address,
-		&link->asked_missing };
+		&link->ever_opened, &link->ask_mru, &link->ask_magic, &link->echo_heard, &link->echo_off,
+		&link->ask_address, &link->asked_missing };
 
 	memcpy(out, all, sizeof(all));
 }
@@ -100,8 +100,10 @@ static int export_link(struct ppp_link *link, struct vd_wr *w)
 	vd_wr_u8(w, link->early_len);
 	vd_wr_put(w, link->early, link->early_len);
 	vd_wr_u8(w, link->n_rejected);
-	for (unsigned i = 0; i < link->n_rejected; i++)
+	for (unsigned i = 0; i < link->n_rejected; i++) {
 		vd_wr_u16(w, link->rejected[i]);
+		vd_wr_u8(w, link->rejections[i]);
+	}
 	vd_wr_u8(w, link->ccp_requests);
 	vd_wr_u8(w, link->other_id);
 	vd_wr_u8(w, link->auth_state != NULL);
@@ -172,8 +174,10 @@ static int import_auth(struct ppp_link *link, struct vd_rd *r)
 	link->n_rejected = vd_rd_u8(r);
 	if (link->n_rejected > PPP_PROTOCOLS_MAX)
 		return -EBADMSG;
-	for (unsigned i = 0; i < link->n_rejected; i++)
+	for (unsigned i = 0; i < link->n_rejected; i++) {
 		link->rejected[i] = vd_rd_u16(r);
+		link->rejections[i] = vd_rd_u8(r);
+	}
 	link->ccp_requests = vd_rd_u8(r);
 	link->other_id = vd_rd_u8(r);
 	if (!vd_rd_u8(r))
@@ -225,7 +229,8 @@ static int ppp_import(void *self_, uint16_t version, struct vd_rd *r, enum vd_im
 
 	(void)mode; /* no number here runs on without the peer */
 	if (version != RECORD_VERSION)
-		return vd_error_set(err, -ENOTSUP, "PPP state has version %u, this build reads %u", version, RECORD_VERSION);
+		return vd_error_set(
+			err, -ENOTSUP, "PPP state has version %u, this build reads %u", version, RECORD_VERSION);
 	n = vd_rd_u32(r);
 	for (uint32_t i = 0; i < n && vd_rd_ok(r); i++) {
 		uint64_t id = vd_rd_u64(r);
@@ -233,7 +238,8 @@ static int ppp_import(void *self_, uint16_t version, struct vd_rd *r, enum vd_im
 		int ret;
 
 		if (!link)
-			return vd_error_set(err, -ENOENT, "PPP state of session s-%llu, which its lower layer did not restore",
+			return vd_error_set(err, -ENOENT,
+				"PPP state of session s-%llu, which its lower layer did not restore",
 				(unsigned long long)id);
 		ret = import_link(link, r);
 		if (ret < 0)

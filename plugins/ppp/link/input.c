@@ -3,27 +3,34 @@
 
 #include <string.h>
 
-/* RFC 1661 section 5.7; once per protocol, since a peer may send many packets of one we do not speak. */
+/* RFC 1661 section 5.7. Once per protocol, since a peer may send many packets of one we do not speak; but each
+ * Configure-Request of a control protocol is answered a few times, for the first answer may have been lost and some
+ * clients are not connected before all their protocols have ended one way or the other. */
 static void protocol_reject(struct ppp_link *link, uint16_t protocol, const uint8_t *p, size_t len)
 {
+	bool asks = protocol >= 0x8000 && protocol < 0xc000 && len && p[0] == PPP_CONF_REQ;
 	uint8_t room[PPP_MRU_DEFAULT];
 	struct vd_wr w;
+	unsigned i = 0;
 
-	for (unsigned i = 0; i < link->n_rejected; i++)
-		if (link->rejected[i] == protocol) {
-			vd_count("ppp_link.drop.protocol", 1);
-			return;
-		}
-	if (link->n_rejected == PPP_PROTOCOLS_MAX) {
+	while (i < link->n_rejected && link->rejected[i] != protocol)
+		i++;
+	if (i == PPP_PROTOCOLS_MAX || (i < link->n_rejected && (!asks || link->rejections[i] >= PPP_REJECTIONS_MAX))) {
 		vd_count("ppp_link.drop.protocol", 1);
 		return;
 	}
-	link->rejected[link->n_rejected++] = protocol;
+	if (!ppp_link_token(link))
+		return;
+	if (i == link->n_rejected) {
+		link->rejected[link->n_rejected++] = protocol;
+		link->rejections[i] = 0;
+		vd_note('s', link->node.id, "rejected protocol 0x%04x", protocol);
+	}
+	link->rejections[i]++;
 	vd_wr_init(&w, room, sizeof(room));
 	vd_wr_u16(&w, protocol);
 	vd_wr_put(&w, p, len > sizeof(room) - 2 ? sizeof(room) - 2 : len);
 	ppp_cp_send(&link->lcp, PPP_PROTOCOL_REJ, room, w.len);
-	vd_note('s', link->node.id, "rejected protocol 0x%04x", protocol);
 }
 
 /* CCP without having it (RFC 1962): every option is rejected, so that the peer sees there is nothing to agree on and
@@ -44,10 +51,12 @@ static void ccp(struct ppp_link *link, const uint8_t *p, size_t len)
 		vd_count("ppp_link.drop.length", 1);
 		return;
 	}
-	if (code != PPP_CONF_REQ && code != PPP_TERM_REQ)
+	if (code != PPP_CONF_REQ && code != PPP_TERM_REQ) {
+		vd_count("ppp_link.drop.ccp", 1);
 		return;
+	}
 	if (code == PPP_CONF_REQ && link->ccp_requests >= 10) {
-		/* It does not listen: one Protocol-Reject, then silence. */
+		/* It does not listen: a few Protocol-Rejects, then silence. */
 		protocol_reject(link, PPP_CCP, p, len);
 		return;
 	}
@@ -77,10 +86,13 @@ static void ipcp(struct ppp_link *link, const uint8_t *p, size_t len)
 		ppp_cp_input(&link->ipcp, p, len);
 		return;
 	}
-	/* The client is authenticated and quicker than its lease: the last request waits, which saves the client's timer. */
+	/* The client is authenticated and quicker than its lease: the last request waits, which saves the client's
+	 * timer. */
 	if (len && p[0] == PPP_CONF_REQ && len < sizeof(link->early)) {
 		memcpy(link->early, p, len);
 		link->early_len = (uint8_t)len;
+	} else {
+		vd_count("ppp_link.drop.early", 1);
 	}
 }
 
@@ -126,6 +138,8 @@ void ppp_input(void *self, uint64_t session, const uint8_t *p, size_t len)
 	if (protocol == method->protocol) {
 		if (link->auth_state)
 			method->input(method->self, link->auth_state, p, len);
+		else
+			vd_count("ppp_link.drop.no_method", 1);
 		return;
 	}
 	/* RFC 1661 section 3.5: nothing but LCP and authentication until the latter is done. */

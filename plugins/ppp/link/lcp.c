@@ -9,9 +9,9 @@ static uint32_t interval(const struct ppp_cp *cp, unsigned sent)
 {
 	const struct ppp_link *link = cp->link;
 
-	/* The first request is often lost: the client's PPP starts a moment after its L2TP. So it is repeated early, but
-	 * only in the first negotiation and until something was heard: a copy that reaches a peer which has opened would
-	 * make it begin again. */
+	/* The first request is often lost: the client's PPP starts a moment after its L2TP. So it is repeated early,
+	 * but only in the first negotiation and until something was heard: a copy that reaches a peer which has opened
+	 * would make it begin again. */
 	if (link->ever_opened || sent > 2)
 		return 3000;
 	return sent == 1 && !link->heard ? 300 : 1000;
@@ -205,7 +205,8 @@ static void protocol_reject(struct ppp_link *link, const struct ppp_packet *pack
 	if (protocol == PPP_LCP) {
 		ppp_link_fail(link, "the client rejects LCP itself");
 	} else if (protocol == PPP_IPCP) {
-		ppp_link_report(link, "ipcp", "error 720", "the client rejects IPCP: IPv4 is switched off in its connection; "
+		ppp_link_report(link, "ipcp", "error 720",
+			"the client rejects IPCP: IPv4 is switched off in its connection; "
 			"switch it on there, this gateway carries IPv4");
 		ppp_cp_rejected(&link->ipcp, true);
 	} else if (method && protocol == method->protocol && link->phase <= PPP_PHASE_AUTHENTICATE) {
@@ -269,6 +270,9 @@ static void terminate(struct ppp_cp *cp, const struct ppp_packet *packet)
 	else
 		vd_format(link->reason, sizeof(link->reason), "the client ended the connection");
 	vd_note('s', link->node.id, "client sent Terminate-Request: %s", link->reason);
+	/* In the set-up this is the client's own word on why it does not connect. */
+	if (link->phase < PPP_PHASE_UP)
+		ppp_link_report(link, ppp_link_stage(link), "", "the client gave up: %s", link->reason);
 }
 
 static void up(struct ppp_cp *cp)
@@ -286,9 +290,11 @@ static void finished(struct ppp_cp *cp)
 	struct ppp_link *link = cp->link;
 
 	if (!link->failing && !link->reason[0])
-		ppp_link_report(link, "lcp", "error 718", link->heard ?
+		ppp_link_report(link, "lcp", "error 718",
+			link->heard ?
 			"LCP did not complete: the client did not acknowledge our Configure-Requests" :
-			"the client never sent a PPP frame: its data messages do not reach us, or its PPP did not start");
+			"the client never sent a PPP frame: its data messages do not reach us, or "
+			"its PPP did not start");
 	ppp_link_gone(link, "LCP did not complete");
 }
 

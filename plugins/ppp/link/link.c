@@ -158,14 +158,20 @@ static void open_timer(struct vd_timer *t)
 	ppp_cp_event(&link->lcp, PPP_EV_UP);
 }
 
+const char *ppp_link_stage(const struct ppp_link *link)
+{
+	static const char *const stages[PPP_PHASES] = { "lcp", "auth", "address", "ipcp", "ipcp", "ipcp" };
+
+	return stages[link->phase];
+}
+
 static void setup_timer(struct vd_timer *t)
 {
 	struct ppp_link *link = VD_CONTAINER_OF(t, struct ppp_link, setup);
-	static const char *const stages[PPP_PHASES] = { "lcp", "auth", "address", "ipcp", "ipcp", "ipcp" };
 
 	if (link->phase == PPP_PHASE_UP)
 		return;
-	ppp_link_report(link, stages[link->phase], "error 718",
+	ppp_link_report(link, ppp_link_stage(link), "error 718",
 		"the client's PPP was not up in time; LCP is in state %s, IPCP in %s", ppp_fsm_name(link->lcp.state),
 		ppp_fsm_name(link->ipcp.state));
 	ppp_link_fail(link, "the client's PPP was not up in time");
@@ -182,7 +188,8 @@ static uint16_t channel_mru(const struct ppp_link *link)
 		mru = chan->mtu - link->overhead - 4;
 	if (mru > PPP_MRU_DEFAULT)
 		mru = PPP_MRU_DEFAULT;
-	return (uint16_t)(mru < 576 ? 576 : mru); /* an IPv4 host takes 576 (RFC 791); smaller channels fragment outside */
+	/* An IPv4 host takes 576 (RFC 791); smaller channels fragment outside. */
+	return (uint16_t)(mru < 576 ? 576 : mru);
 }
 
 int ppp_link_start(void *self_, uint64_t session, const struct vd_link_lower *lower, void *arg,
@@ -231,7 +238,7 @@ int ppp_link_start(void *self_, uint64_t session, const struct vd_link_lower *lo
 	r = ppp_map_add(&self->links, &link->node);
 	if (r < 0)
 		goto fail;
-	/* The first Configure-Request leaves when the caller is back, and an import may still replace what stands here. */
+	/* The first Configure-Request leaves when the caller is back, and an import may still replace what is here. */
 	vd_timer_start(&link->open, 0);
 	vd_timer_start(&link->setup, ppp_knob(link, "setup_timeout"));
 	return 0;

@@ -10,7 +10,8 @@
 #include <viaduct/session.h>
 
 #define PPP_AUTH_MAX 4
-#define PPP_PROTOCOLS_MAX 16 /* protocols that are rejected, once each; further ones are dropped */
+#define PPP_PROTOCOLS_MAX 16 /* protocols that are rejected; further ones are dropped */
+#define PPP_REJECTIONS_MAX 3 /* of one control protocol that keeps asking */
 
 enum ppp_phase {
 	PPP_PHASE_ESTABLISH,    /* LCP */
@@ -85,6 +86,7 @@ struct ppp_link {
 	uint8_t early[PPP_OPTIONS_MAX];
 
 	uint16_t rejected[PPP_PROTOCOLS_MAX];
+	uint8_t rejections[PPP_PROTOCOLS_MAX];
 	uint8_t n_rejected, ccp_requests;
 	uint8_t other_id; /* identifiers of what we send besides Configure- and Terminate-Requests */
 	uint32_t tokens;     /* answers that the peer may provoke now, in thousandths */
@@ -105,7 +107,10 @@ void ppp_link_gone(struct ppp_link *link, const char *reason);
 /* Ends the session in the core, once. */
 void ppp_link_close_session(struct ppp_link *link);
 /* One report of a failed set-up; the first counts. client: what its user sees, may be "". */
-void ppp_link_report(struct ppp_link *link, const char *stage, const char *client, const char *fmt, ...) VD_PRINTF(4, 5);
+void ppp_link_report(struct ppp_link *link, const char *stage, const char *client, const char *fmt, ...)
+	VD_PRINTF(4, 5);
+/* What a failure now is a failure of, as in struct vd_setup_failed: "lcp", "auth", "address", "ipcp". */
+const char *ppp_link_stage(const struct ppp_link *link);
 struct vd_ids ppp_link_ids(const struct ppp_link *link);
 /* Frees at once; nothing is sent. */
 void ppp_link_free(struct ppp_link *link);

@@ -41,7 +41,9 @@ void ppp_phase_lcp_down(struct ppp_link *link, bool terminating)
 	if (terminating)
 		ppp_link_close_session(link);
 	else if (phase > PPP_PHASE_AUTHENTICATE)
-		/* The RFC would let it begin again, and authenticate anew; a session is one login. The client dials again. */
+		/* The RFC would let it begin again, and authenticate anew. A session is one login with its address and
+		 * routes, and whoever begins anew here may be another user. Clients that lost their connection dial
+		 * again from the key exchange on, so none depends on it: the safe answer is a Terminate-Request. */
 		ppp_link_fail(link, "the client began LCP anew after authentication");
 }
 
