@@ -154,6 +154,9 @@ void robot_ppp_input(struct robot *r, const uint8_t *p, size_t len)
 	protocol = p[0] & 1 ? p[0] : (unsigned)p[0] << 8 | p[1];
 	len -= p[0] & 1 ? 1 : 2;
 	p += p[0] & 1 ? 1 : 2;
+	/* RFC 1661 section 3.4 and 3.5: what is not of its phase is not looked at. */
+	if (protocol != LCP && !(r->lcp.ours && r->lcp.theirs))
+		return;
 	if (protocol == IP) {
 		ck_assert_uint_le(len, sizeof(r->packet.p));
 		memcpy(r->packet.p, p, len);

@@ -93,26 +93,33 @@ static void deliver(const struct datagram *d)
 		}
 }
 
-void wire_pump(void)
+bool wire_step(void)
 {
-	unsigned n = 0;
+	struct datagram *d;
 
 	fake_drain();
 	vd_datapath_turn();
 	fake_drain();
-	while (head) {
-		struct datagram *d = head;
+	d = head;
+	if (!d)
+		return false;
+	head = d->next;
+	if (!head)
+		tail = &head;
+	deliver(d);
+	free(d);
+	fake_drain();
+	vd_datapath_turn();
+	fake_drain();
+	return true;
+}
 
+void wire_pump(void)
+{
+	unsigned n = 0;
+
+	while (wire_step())
 		ck_assert_uint_lt(n++, MAX_PUMP);
-		head = d->next;
-		if (!head)
-			tail = &head;
-		deliver(d);
-		free(d);
-		fake_drain();
-		vd_datapath_turn();
-		fake_drain();
-	}
 }
 
 void wire_wait(uint64_t ms)

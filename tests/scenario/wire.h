@@ -7,7 +7,6 @@
 struct robot;
 enum wire_way { WIRE_UP, WIRE_DOWN }; /* to the gateway, to a client */
 enum wire_fate { WIRE_DELIVER, WIRE_LOSE, WIRE_TWICE };
-#define WIRE_TUN 8u
 
 struct wire {
 	struct robot *robots[8];
@@ -30,6 +29,8 @@ void wire_fate(enum wire_way way, unsigned victim, enum wire_fate fate);
 void wire_sent(void *arg, const struct vd_datapath_sent *sent);
 /* A client's datagram: as it is behind the UDP header, or ESP when path's ports are 0. */
 void wire_up(const struct vd_path *path, const void *p, size_t len);
+/* Delivers one datagram and lets the gateway finish with it; false when there is none. */
+bool wire_step(void);
 /* Delivers until nobody says anything more; no time passes. */
 void wire_pump(void);
 /* Time passes, for gateway and clients. */
