@@ -1,7 +1,6 @@
 /* Every datagram of a login, of the client and of the gateway, lost once and delivered twice, in turn. */
 #include <check.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <viaduct/session.h>
 
 #include "core/session.h"
@@ -20,8 +19,6 @@ static void login(bool nat, enum wire_way way, unsigned victim, enum wire_fate f
 	robot_init(&r, 0, "alice", "alice-password", nat);
 	wire_add(&r);
 	wire_fate(way, victim, fate);
-	if (getenv("SCENARIO_DEBUG"))
-		fprintf(stderr, "%s %u %s\n", ways[way], victim, fates[fate]);
 	robot_dial(&r, GATEWAY_PSK_STAFF);
 	ck_assert_msg(wire_until(robot_up, &r, PATIENCE_MS), "no login: datagram %u of the %s was %s", victim, ways[way],
 		fates[fate]);

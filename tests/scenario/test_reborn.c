@@ -87,9 +87,17 @@ START_TEST(test_closing)
 	vd_wr_init(&w, room, sizeof(room));
 	ck_assert_int_eq(vd_state_export(&w, &why), -EAGAIN);
 	ck_assert_ptr_nonnull(strstr(why.text, "core.sessions"));
-	wire_pump();
+	/* Then the link says goodbye; after its patience it is over. */
+	fake_drain();
+	ck_assert_int_eq(gateway_reborn(&why), -EAGAIN);
+	ck_assert_ptr_nonnull(strstr(why.text, "l2tp"));
+	wire_wait(3000);
+	ck_assert(r.term_req && r.cdn);
 	reborn("close");
-	steps_hang_up(&r);
+	robot_stopccn(&r);
+	wire_wait(1000);
+	robot_delete_esp(&r, true);
+	robot_delete_ike(&r);
 	wire_wait(60000);
 	gateway_empty();
 	robot_free(&r);
