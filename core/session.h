@@ -74,6 +74,8 @@ void vd_session_rec_free(struct vd_session_rec *rec);
 
 /* session_state.c: registers layer core.sessions. */
 int vd_session_layer_init(void);
+/* Where an export gets counters at once, while no worker runs: set by the data path (vd_datapath_counted), NULL: nowhere. */
+void vd_session_counted_by(int (*fn)(uint64_t session, struct vd_session_counters *ret_counters));
 
 /* session_bringup.c: registers provider "core" of admit; tells waiting logins of a user that one of his sessions is gone. */
 int vd_bringup_init(void);

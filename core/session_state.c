@@ -13,6 +13,13 @@
 
 enum { F_AUTHENTICATED = 1, F_LEASED = 2, F_ADDED = 4, F_WANT4 = 8, F_CLAIMED = 16 };
 
+static int (*counted_by)(uint64_t session, struct vd_session_counters *ret_counters);
+
+void vd_session_counted_by(int (*fn)(uint64_t session, struct vd_session_counters *ret_counters))
+{
+	counted_by = fn;
+}
+
 static void ip_write(struct vd_wr *w, const struct vd_ip *ip)
 {
 	vd_wr_u16(w, ip->family);
@@ -107,12 +114,16 @@ static uint64_t at_of(uint64_t since)
 	return since == UINT64_MAX ? 0 : vd_now() - since;
 }
 
-static int session_write(struct vd_wr *w, const struct vd_session_rec *rec, struct vd_error *err)
+static int session_write(struct vd_wr *w, struct vd_session_rec *rec, struct vd_error *err)
 {
 	const struct vd_session *s = &rec->pub;
+	struct vd_session_counters counted;
 
 	if (s->state >= VD_S_CLOSING || rec->step != VD_STEP_IDLE)
 		return vd_error_set(err, -EAGAIN, "session s-%llu waits for an answer", (unsigned long long)s->id);
+	/* The worker's own are lost with it. */
+	if (rec->added && counted_by && counted_by(s->id, &counted) == 0)
+		vd_session_count_in(rec, &counted);
 	vd_wr_u64(w, s->id);
 	vd_wr_u64(w, s->chan);
 	vd_wr_u8(w, s->state);

@@ -39,22 +39,33 @@ void vd_state_fini(void)
 	n_layers = 0;
 }
 
+static int export_layer(const struct vd_layer *layer, void *self, struct vd_wr *w, struct vd_error *err)
+{
+	size_t at, start;
+	int res;
+
+	vd_wr_u32(w, MAGIC);
+	vd_text_write(w, layer->name);
+	vd_wr_u16(w, layer->version);
+	at = vd_wr_mark(w, 4);
+	start = w->len;
+	res = layer->export_(self, w, err);
+	if (res < 0)
+		return vd_error_prefix(err, "layer %s: ", layer->name), res;
+	vd_wr_patch_u32(w, at, (uint32_t)(w->len - start));
+	return 0;
+}
+
 int vd_state_export(struct vd_wr *w, struct vd_error *err)
 {
-	for (size_t i = 0; i < n_layers; i++) {
-		const struct vd_layer *layer = layers[i].layer;
-		size_t at, start;
-		int res;
+	/* They are read in the order in which they were written. */
+	for (int upper = 0; upper < 2; upper++) {
+		for (size_t i = 0; i < n_layers; i++) {
+			int res = layers[i].layer->upper == upper ? export_layer(layers[i].layer, layers[i].self, w, err) : 0;
 
-		vd_wr_u32(w, MAGIC);
-		vd_text_write(w, layer->name);
-		vd_wr_u16(w, layer->version);
-		at = vd_wr_mark(w, 4);
-		start = w->len;
-		res = layer->export_(layers[i].self, w, err);
-		if (res < 0)
-			return vd_error_prefix(err, "layer %s", layer->name), res;
-		vd_wr_patch_u32(w, at, (uint32_t)(w->len - start));
+			if (res < 0)
+				return res;
+		}
 	}
 	return vd_wr_ok(w) ? 0 : vd_error_set(err, -ENOSPC, "the state does not fit into %zu octets", w->size);
 }
@@ -79,7 +90,7 @@ int vd_state_import(struct vd_rd *r, enum vd_import_mode mode, struct vd_error *
 			return vd_error_set(err, -ENOENT, "nobody reads layer %s; load the plugin that wrote it", name);
 		res = layers[i].layer->import(layers[i].self, version, &body, mode, err);
 		if (res < 0)
-			return vd_error_prefix(err, "layer %s", name), res;
+			return vd_error_prefix(err, "layer %s: ", name), res;
 	}
 	return vd_rd_ok(r) ? 0 : vd_error_set(err, -EBADMSG, "exported state is cut off");
 }

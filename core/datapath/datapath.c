@@ -11,6 +11,7 @@
 #include <viaduct/plugin.h>
 
 #include "core/datapath/dp.h"
+#include "core/session.h"
 
 struct vd_datapath *dp_instance;
 static struct vd_datapath_1 table; /* outlives the instance: the registry keeps its address */
@@ -49,6 +50,7 @@ int vd_datapath_init(void)
 	pthread_cond_init(&dp->cond, NULL);
 	dp_service_fill(dp);
 	dp_instance = dp;
+	vd_session_counted_by(vd_datapath_counted);
 	int rc = 0;
 	if (dp_map_init(&dp->chans, 4096) || dp_map_init(&dp->sessions, 4096) || dp_map_init(&dp->links, 4096) ||
 		dp_map_init(&dp->routes, 4096))
@@ -297,6 +299,7 @@ void vd_datapath_fini(void)
 	pthread_mutex_destroy(&dp->lock);
 	pthread_cond_destroy(&dp->cond);
 	dp_instance = NULL;
+	vd_session_counted_by(NULL);
 	free(dp);
 }
 

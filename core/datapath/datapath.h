@@ -21,6 +21,9 @@ void vd_datapath_fini(void);
 /* Parks all workers with empty inboxes (true) and lets them go on (false). While they are parked commands run at once,
  * on the caller: state may be exported. Blocks for about one turn of the slowest worker. */
 void vd_datapath_pause(bool on);
+/* What the worker has counted for a session up to now; for an export. -EBUSY unless no worker runs (paused, or without
+ * threads), -ENOENT when it is on no worker. */
+int vd_datapath_counted(uint64_t session, struct vd_session_counters *ret_counters);
 
 /* ---- without threads and sockets ---- */
 /* Commands run at once; done functions and punts come through the FIFO. Two listening addresses exist: endpoint 1 is

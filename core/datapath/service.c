@@ -385,6 +385,18 @@ static int session_counters(void *self, uint64_t session,
 	return rc;
 }
 
+int vd_datapath_counted(uint64_t session, struct vd_session_counters *ret_counters)
+{
+	struct vd_datapath *dp = dp_instance;
+	struct dp_session *s = dp ? session_of(dp, session) : NULL;
+	if (!s || !s->w)
+		return -ENOENT;
+	if (!dp->inline_mode && !dp->paused)
+		return -EBUSY;
+	*ret_counters = s->w->c;
+	return 0;
+}
+
 static int session_punt(void *self, uint64_t session,
 	void (*punt)(void *arg, uint64_t session, const uint8_t *p, size_t len), void *arg)
 {

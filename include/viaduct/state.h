@@ -26,10 +26,11 @@ struct vd_layer {
 	/* Appends all objects. -EAGAIN when something is in a state that cannot be exported now (it says so in err). */
 	int (*export_)(void *self, struct vd_wr *w, struct vd_error *err);
 	int (*import)(void *self, uint16_t version, struct vd_rd *r, enum vd_import_mode mode, struct vd_error *err);
+	bool upper; /* reads after all that are not: its objects are made again by the layer below, which starts later */
 };
 
 VD_API int vd_layer_register(struct vd_host *host, const struct vd_layer *layer, void *self);
-/* All layers in the order core, esp, ike, l2tp, ppp, ... (order of plugin start). */
+/* All layers in the order core, esp, ike, l2tp, ... (order of plugin start), then the upper ones: ppp. */
 VD_API int vd_state_export(struct vd_wr *w, struct vd_error *err);
 VD_API int vd_state_import(struct vd_rd *r, enum vd_import_mode mode, struct vd_error *err);
 

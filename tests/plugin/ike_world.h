@@ -4,7 +4,7 @@
 
 #include <viaduct/esp.h>
 
-#include "ike_client.h"
+#include "tests/lib/ike_client.h"
 
 struct world_sa {
 	bool in, live;

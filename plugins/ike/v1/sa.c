@@ -192,7 +192,6 @@ void ike_v1_failed(struct ike_v1 *v, const struct ike_v1_sa *sa, const struct vd
 	char text[400], from[VD_SA_TEXT];
 	va_list args;
 
-	(void)v;
 	va_start(args, fmt);
 	vsnprintf(text, sizeof(text), fmt, args);
 	va_end(args);

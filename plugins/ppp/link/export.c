@@ -251,4 +251,5 @@ static int ppp_import(void *self_, uint16_t version, struct vd_rd *r, enum vd_im
 
 const struct vd_layer ppp_layer = {
 	.name = "ppp_link", .version = RECORD_VERSION, .export_ = ppp_export, .import = ppp_import,
+	.upper = true, /* l2tp needs link/1 and so starts after it */
 };

@@ -118,6 +118,10 @@ void ppp_input(void *self, uint64_t session, const uint8_t *p, size_t len)
 		vd_count("ppp_link.drop.header", 1);
 		return;
 	}
+	/* The client's first request often comes right behind the message that made the link: lost, it would come again only
+	 * after 3 s. */
+	if (vd_timer_armed(&link->open))
+		ppp_link_open(link);
 	link->echo_heard = true;
 	if (!link->heard) {
 		link->heard = true;

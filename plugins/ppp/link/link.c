@@ -150,10 +150,9 @@ static void end_timer(struct vd_timer *t)
 		lower->closed(arg, session, reason);
 }
 
-static void open_timer(struct vd_timer *t)
+void ppp_link_open(struct ppp_link *link)
 {
-	struct ppp_link *link = VD_CONTAINER_OF(t, struct ppp_link, open);
-
+	vd_timer_stop(&link->open);
 	ppp_cp_event(&link->lcp, PPP_EV_OPEN);
 	ppp_cp_event(&link->lcp, PPP_EV_UP);
 }
@@ -163,6 +162,11 @@ const char *ppp_link_stage(const struct ppp_link *link)
 	static const char *const stages[PPP_PHASES] = { "lcp", "auth", "address", "ipcp", "ipcp", "ipcp" };
 
 	return stages[link->phase];
+}
+
+static void open_timer(struct vd_timer *t)
+{
+	ppp_link_open(VD_CONTAINER_OF(t, struct ppp_link, open));
 }
 
 static void setup_timer(struct vd_timer *t)

@@ -98,6 +98,8 @@ struct ppp_link *ppp_link_find(struct ppp_self *self, uint64_t session);
 /* service link/1 */
 int ppp_link_start(void *self, uint64_t session, const struct vd_link_lower *lower, void *arg,
 	const struct vd_link_params *params);
+/* LCP begins now; the timer of start() would say so in the next turn of the loop. */
+void ppp_link_open(struct ppp_link *link);
 void ppp_link_stop(void *self, uint64_t session, const char *reason);
 void ppp_link_lower_down(void *self, uint64_t session, const char *reason);
 /* Decides the end: Terminate-Request, then lower->closed. The first reason wins. Safe in any callback: acts later. */

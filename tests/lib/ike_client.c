@@ -1,4 +1,4 @@
-#include "ike_client.h"
+#include "tests/lib/ike_client.h"
 
 #include <openssl/evp.h>
 #include <openssl/hmac.h>
@@ -373,8 +373,9 @@ void client_qm1(struct client *c, uint32_t mid, unsigned encap, unsigned esp, un
 	struct msg sa = { .len = 0 };
 	unsigned t = 8 + 4 + 4 + 4 + (auth ? 4u : 0) + (bits ? 4u : 0) + (group ? 4u : 0);
 	uint8_t id[8] = { 1, 17, (uint8_t)(port >> 8), (uint8_t)port, 192, 168, 0, 5 };
-	uint8_t idr[8] = { 1, 17, 1701 >> 8, 1701 & 0xff, 203, 0, 113, 10 };
+	uint8_t idr[8] = { 1, 17, 1701 >> 8, 1701 & 0xff };
 
+	memcpy(idr + 4, c->path.local.ip.a, 4);
 	c->mid = mid;
 	RAND_bytes(c->qni, sizeof(c->qni));
 	do

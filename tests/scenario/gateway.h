@@ -1,0 +1,36 @@
+/* The complete gateway on the fake clock: the core, the data path without threads, and all plugins of an L2TP login. Only
+ * what needs a kernel is doubled: priv/1. */
+#ifndef TESTS_SCENARIO_GATEWAY_H
+#define TESTS_SCENARIO_GATEWAY_H
+
+#include "core/datapath/datapath.h"
+#include "tests/lib/fake.h"
+
+#define GATEWAY_PSK_STAFF "correct horse battery staple"
+#define GATEWAY_PSK_DEVICES "tills and routers"
+/* alice (10.8.0.11) and bob (10.8.0.12) have addresses of their own, carol and dave take one of the pool. All passwords
+ * are the name followed by "-password". */
+#define GATEWAY_YAML(range, staff) \
+	"gateway: { name: vpn.example.com, listen: [192.0.2.1] }\n" \
+	"users: { office: { file: users.yaml } }\n" \
+	"realms: { office: { authenticate: [users/office] } }\n" \
+	"pools: { office: { range: " range ", gateway: 10.8.0.1, dns: [10.1.0.53, 10.1.0.54] } }\n" \
+	"connections:\n" \
+	"  staff: { accept: [l2tp], realm: office, pool: office, " staff "l2tp: { psk: !env SCENARIO_PSK_STAFF } }\n" \
+	"  devices: { accept: [l2tp], realm: office, pool: office, crypto: legacy, l2tp: { psk: !env SCENARIO_PSK_DEVICES } }\n"
+#define GATEWAY_DEFAULT GATEWAY_YAML("10.8.0.10-10.8.0.20", "")
+
+void gateway_start(const char *yaml);
+/* Orderly: everybody is told; nothing may be left. */
+void gateway_stop(void);
+/* Not a word: the state is exported, everything freed and made anew, the state imported and exported again, which must
+ * give the same octets. What is watched stays watched, from 0. -EAGAIN (and nothing happened, why says who) when a layer
+ * refuses to be exported in this moment. */
+struct vd_error;
+int gateway_reborn(struct vd_error *why);
+/* Addresses that are leased. */
+unsigned gateway_leases(void);
+/* Nothing is left of any client: no peers, channels, sessions, leases, requests, packets, timers. */
+void gateway_empty(void);
+
+#endif

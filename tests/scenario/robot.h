@@ -1,0 +1,113 @@
+/* A scripted L2TP/IPsec client of its own making: IKEv1 initiator, ESP, L2TP LAC and PPP with MS-CHAPv2, after the RFCs and
+ * on OpenSSL alone. It goes on by itself from message to message, and repeats what is not answered. */
+#ifndef TESTS_SCENARIO_ROBOT_H
+#define TESTS_SCENARIO_ROBOT_H
+
+#include "tests/lib/ike_client.h"
+#include "tests/scenario/mschap.h"
+#include "tests/scenario/wire.h"
+
+enum robot_ike_state { ROBOT_NO_IKE, ROBOT_MM2, ROBOT_MM4, ROBOT_MM6, ROBOT_IKE_UP };
+struct robot_ike {
+	enum robot_ike_state state;
+	struct client c;
+	struct msg last; /* ours, not answered yet */
+};
+
+struct robot_sa { /* one direction of ESP */
+	bool live;
+	uint32_t spi;
+	uint8_t encr[32], integ[32];
+	uint32_t seq;
+};
+
+struct robot_packet {
+	uint8_t p[1600];
+	size_t len;
+};
+
+/* The PPP protocols that are negotiated, with the request that is not acknowledged yet. */
+struct robot_cp {
+	bool begun, ours, theirs;
+	uint8_t id;
+};
+
+struct robot {
+	const char *user, *password;
+	bool nat, old;         /* behind NAT; 3DES, SHA-1 and group 2 */
+	bool silent;           /* the plug is pulled: hears and says nothing */
+	struct vd_sa at, at4500; /* where the gateway sees it */
+	struct robot_ike ike[2]; /* 0: the one in use; 1: its successor, while that is negotiated */
+	bool quick;            /* quick mode is under way */
+	struct msg qm1, qm2, qm3;
+	uint32_t mids;
+	struct robot_sa in[4], out; /* in: newest first */
+	uint32_t deleted_out;  /* the gateway's Deletes */
+	/* L2TP */
+	uint16_t tid, sid, peer_tid, peer_sid, ns, nr, acked;
+	struct robot_packet sent[8]; /* by Ns modulo 8, from the L2TP header on */
+	bool cdn, stopccn;     /* heard */
+	unsigned hellos;
+	/* PPP */
+	struct robot_cp lcp, ipcp;
+	struct mschap chap;
+	uint8_t chap_id;
+	bool challenged, authenticated, refused, term_req, term_ack;
+	char message[128];     /* of Success or Failure */
+	uint8_t address[4], dns[4];
+	unsigned echoes, echo_replies;
+	/* traffic */
+	struct robot_packet packet; /* the last inner packet */
+	unsigned n_packets;
+	/* IKE, informational */
+	unsigned dpd_acks, deletes_esp, deletes_ike;
+	uint32_t dpd_seq;
+	uint64_t clock, ike_due, l2tp_due, ppp_due;
+};
+
+/* index tells robots apart; behind NAT all have the same address outside and the same one inside. */
+void robot_init(struct robot *r, unsigned index, const char *user, const char *password, bool nat);
+void robot_free(struct robot *r);
+bool robot_is_at(const struct robot *r, const struct vd_sa *sa);
+void robot_receive(struct robot *r, bool ike, const struct vd_path *path, const uint8_t *p, size_t len);
+void robot_time(struct robot *r, uint64_t ms);
+/* From phase 1 to IPCP; goes on by itself. */
+void robot_dial(struct robot *r, const char *psk);
+bool robot_up(const struct robot *r);
+
+/* ---- while it is up ---- */
+void robot_phase1(struct robot *r);
+bool robot_phase1_done(const struct robot *r);
+void robot_quick(struct robot *r);
+bool robot_quick_done(const struct robot *r);
+void robot_dpd(struct robot *r);
+void robot_echo(struct robot *r);
+/* ICMP echo request with that source (NULL: its own) to 192.0.2.77. */
+void robot_ping(struct robot *r, const uint8_t *source, uint16_t seq);
+/* What comes from the network toward an address: an ICMP echo reply. */
+void robot_pong(const uint8_t to[4], uint16_t seq);
+/* True when it is an ICMP packet of that type and number from source to destination with right checksums. */
+bool robot_is_icmp(const uint8_t *p, size_t len, uint8_t type, uint16_t seq, const uint8_t src[4], const uint8_t dst[4]);
+void robot_term(struct robot *r);
+void robot_cdn(struct robot *r);
+void robot_stopccn(struct robot *r);
+/* The older inbound SAs, or all; with their Deletes. */
+void robot_delete_esp(struct robot *r, bool all);
+void robot_delete_ike(struct robot *r);
+
+/* robot_ppp.c, told by robot.c */
+void robot_ppp_start(struct robot *r);
+void robot_ppp_input(struct robot *r, const uint8_t *p, size_t len);
+void robot_ppp_time(struct robot *r);
+/* robot_l2tp.c */
+void robot_l2tp_start(struct robot *r);
+void robot_l2tp_input(struct robot *r, const uint8_t *p, size_t len);
+void robot_l2tp_time(struct robot *r);
+void robot_l2tp_data(struct robot *r, const uint8_t *p, size_t len);
+/* robot_esp.c: a UDP datagram 1701 to 1701 */
+void robot_esp_send(struct robot *r, const uint8_t *p, size_t len);
+void robot_esp_receive(struct robot *r, const uint8_t *p, size_t len);
+size_t robot_keymat(const struct robot *r);
+void robot_keys(const struct robot *r, struct robot_sa *sa, uint32_t spi, const uint8_t *keymat);
+
+#endif

@@ -1,0 +1,117 @@
+/* ESP in transport mode (RFC 4303) around UDP 1701: AES-256-CBC with SHA-256, or 3DES-CBC with SHA-1. */
+#include <check.h>
+#include <openssl/evp.h>
+#include <openssl/hmac.h>
+#include <openssl/rand.h>
+#include <string.h>
+
+#include "tests/scenario/robot.h"
+
+static size_t key_len(const struct robot *r) { return r->old ? 24 : 32; }
+static size_t integ_len(const struct robot *r) { return r->old ? 20 : 32; }
+static size_t icv_len(const struct robot *r) { return r->old ? 12 : 16; }
+static size_t block_len(const struct robot *r) { return r->old ? 8 : 16; }
+
+size_t robot_keymat(const struct robot *r)
+{
+	return key_len(r) + integ_len(r);
+}
+
+void robot_keys(const struct robot *r, struct robot_sa *sa, uint32_t spi, const uint8_t *keymat)
+{
+	*sa = (struct robot_sa){ .live = true, .spi = spi };
+	memcpy(sa->encr, keymat, key_len(r));
+	memcpy(sa->integ, keymat + key_len(r), integ_len(r));
+}
+
+static void cbc(const struct robot *r, const struct robot_sa *sa, bool enc, const uint8_t *iv, uint8_t *p, size_t len)
+{
+	EVP_CIPHER_CTX *ctx = EVP_CIPHER_CTX_new();
+	int n = 0;
+
+	ck_assert_int_eq(EVP_CipherInit_ex(ctx, r->old ? EVP_des_ede3_cbc() : EVP_aes_256_cbc(), NULL, sa->encr, iv, enc), 1);
+	EVP_CIPHER_CTX_set_padding(ctx, 0);
+	ck_assert_int_eq(EVP_CipherUpdate(ctx, p, &n, p, (int)len), 1);
+	EVP_CIPHER_CTX_free(ctx);
+}
+
+static void icv(const struct robot *r, const struct robot_sa *sa, const uint8_t *p, size_t len, uint8_t *out)
+{
+	uint8_t md[32];
+	unsigned n;
+
+	HMAC(r->old ? EVP_sha1() : EVP_sha256(), sa->integ, (int)integ_len(r), p, len, md, &n);
+	memcpy(out, md, icv_len(r));
+}
+
+static void put32(uint8_t *p, uint32_t v)
+{
+	for (unsigned i = 0; i < 4; i++)
+		p[i] = (uint8_t)(v >> (24 - 8 * i));
+}
+
+static uint32_t get32(const uint8_t *p)
+{
+	return (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3];
+}
+
+void robot_esp_send(struct robot *r, const uint8_t *p, size_t len)
+{
+	struct vd_path path = { .endpoint = 1, .local = r->ike[0].c.path.local, .remote = r->at4500, .natt = r->nat };
+	uint8_t out[2048], *text;
+	size_t block = block_len(r), n = 0;
+
+	if (!r->out.live)
+		return;
+	put32(out, r->out.spi);
+	put32(out + 4, ++r->out.seq);
+	RAND_bytes(out + 8, (int)block);
+	text = out + 8 + block;
+	memcpy(text, (uint8_t[]){ 1701 >> 8, 1701 & 255, 1701 >> 8, 1701 & 255, (uint8_t)((len + 8) >> 8), (uint8_t)(len + 8),
+		0, 0 }, 8);
+	memcpy(text + 8, p, len);
+	n = len + 8;
+	for (uint8_t pad = 1; (n + 2) % block != 0; pad++)
+		text[n++] = pad;
+	text[n] = (uint8_t)(n - len - 8);
+	text[n + 1] = 17;
+	n += 2;
+	cbc(r, &r->out, true, out + 8, text, n);
+	n += 8 + block;
+	icv(r, &r->out, out, n, out + n);
+	path.local.port = r->nat ? 4500 : 0;
+	if (!r->nat)
+		path.remote.port = 0;
+	wire_up(&path, out, n + icv_len(r));
+}
+
+void robot_esp_receive(struct robot *r, const uint8_t *p, size_t len)
+{
+	uint8_t in[2048], want[32];
+	struct robot_sa *sa = NULL;
+	size_t block = block_len(r), n;
+
+	ck_assert_uint_ge(len, 8 + block + icv_len(r));
+	ck_assert_uint_le(len, sizeof(in));
+	for (unsigned i = 0; i < VD_ARRAY_SIZE(r->in); i++)
+		if (r->in[i].live && r->in[i].spi == get32(p))
+			sa = &r->in[i];
+	if (!sa || get32(p + 4) <= sa->seq)
+		return; /* an SA that was deleted meanwhile, or a datagram that came twice */
+	n = len - icv_len(r);
+	icv(r, sa, p, n, want);
+	ck_assert_mem_eq(p + n, want, icv_len(r));
+	sa->seq = get32(p + 4);
+	memcpy(in, p, n);
+	n -= 8 + block;
+	ck_assert_uint_eq(n % block, 0);
+	uint8_t *text = in + 8 + block;
+	cbc(r, sa, false, in + 8, text, n);
+	ck_assert_uint_eq(text[n - 1], 17);
+	ck_assert_uint_le((size_t)text[n - 2] + 2 + 8, n);
+	n -= (size_t)text[n - 2] + 2;
+	/* Our ports, and the length of UDP is that of the datagram. */
+	ck_assert_mem_eq(text, "\x06\xa5\x06\xa5", 4);
+	ck_assert_uint_eq((size_t)text[4] << 8 | text[5], n);
+	robot_l2tp_input(r, text + 8, n - 8);
+}
