@@ -20,6 +20,7 @@
 #include "core/control/control.h"
 #include "core/datapath/datapath.h"
 #include "core/system/keys.h"
+#include "core/lifelog.h"
 #include "core/log.h"
 #include "core/loop.h"
 #include "core/object.h"
@@ -286,7 +287,7 @@ static int start_all(struct vd_error *err)
 		return r;
 	if ((r = vd_priv_own(d.state_dir, user, err)) < 0 || (r = vd_priv_own(d.run_dir, user, err)) < 0)
 		return r;
-	if ((r = vd_bus_init()) < 0 || (r = vd_objects_init()) < 0 ||
+	if ((r = vd_bus_init()) < 0 || (r = vd_lifelog_init()) < 0 || (r = vd_objects_init()) < 0 ||
 		(r = vd_sessions_init()) < 0 || (r = vd_keys_init()) < 0 || (r = vd_priv_init(d.state_dir)) < 0 ||
 		(r = vd_datapath_init()) < 0)
 		return vd_error_set(err, r, "cannot start: %s", strerror(-r));

@@ -11,6 +11,7 @@
 
 #define MAX_SESSIONS 20000 /* when the configuration does not say */
 #define WORKER_PATIENCE 1000
+#define BRINGUP_MS 60000 /* without progress of its owner; a question to a human has its own deadline */
 
 static struct {
 	bool ready;
@@ -157,6 +158,11 @@ static void rec_defer(struct vd_session_rec *rec)
 
 static void rec_timer(struct vd_timer *t);
 
+void vd_session_patience(struct vd_session_rec *rec)
+{
+	vd_timer_start(&rec->timer, BRINGUP_MS);
+}
+
 struct vd_session_rec *vd_session_rec_new(uint64_t id)
 {
 	struct vd_session_rec *rec = calloc(1, sizeof(*rec));
@@ -230,6 +236,21 @@ int vd_session_adopt(uint64_t session, const struct vd_session_owner *owner, voi
 	rec->owner = *owner;
 	rec->owner_arg = arg;
 	return 0;
+}
+
+int vd_session_header(uint64_t session, const uint8_t *header, size_t len)
+{
+	const struct vd_datapath_1 *dp = vd_service_find("datapath/1", NULL);
+	struct vd_session_rec *rec = vd_session_rec(session);
+
+	if (!rec)
+		return -ENOENT;
+	if (rec->pub.state >= VD_S_CLOSING || !rec->link.session || len > rec->link.v4.len)
+		return -EINVAL;
+	memcpy(rec->link.v4.bytes, header, len);
+	if (rec->link.v6.len >= len)
+		memcpy(rec->link.v6.bytes, header, len);
+	return rec->added && dp ? dp->session_add(dp->self, &rec->link, NULL, NULL) : 0;
 }
 
 /* ---- waiting for workers ---- */
@@ -328,6 +349,11 @@ static void rec_timer(struct vd_timer *t)
 
 	if (rec->pub.state == VD_S_UP) {
 		vd_session_close(rec->pub.id, "session timeout", false);
+		return;
+	}
+	if (rec->pub.state == VD_S_CONFIGURING && rec->step == VD_STEP_IDLE) {
+		vd_count("core.session.bringup_timeout", 1);
+		vd_session_close(rec->pub.id, "the client did not finish its configuration in 60 s", false);
 		return;
 	}
 	/* A worker that is silent for a second is broken, not slow: nobody is helped by waiting longer. */

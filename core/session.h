@@ -87,6 +87,8 @@ void vd_session_sources(struct vd_session_rec *rec);
  * ticket from vd_ack_new (NULL: out of memory) as the argument of vd_ack_done or vd_ack_counters; when datapath/1 refused
  * the command the ticket is given back with vd_ack_drop. vd_step_wait ends the list of commands: false when there is
  * nothing to wait for and the caller goes on at once. Else, when all are there or 1 s passed, session.c goes on. */
+/* The owner has 60 s for what it does between two steps; then the session is closed. */
+void vd_session_patience(struct vd_session_rec *rec);
 struct vd_ack;
 void vd_step_begin(struct vd_session_rec *rec, enum vd_session_step step);
 bool vd_step_wait(struct vd_session_rec *rec);

@@ -133,6 +133,7 @@ static void configured(struct vd_session_rec *rec, const char *stage, const stru
 	rec->step = VD_STEP_IDLE;
 	if (err)
 		report_failure(rec, stage, err->text);
+	vd_session_patience(rec);
 	rec->done.configured(rec->done_arg, rec->pub.id, stage, err);
 }
 
@@ -272,17 +273,6 @@ static void admit_ask(void *arg, const struct vd_ask *ask)
 		vd_reply(ask->ticket, VD_ACCEPT, NULL, NULL);
 }
 
-static void admit_cancel(void *arg, uint64_t ticket)
-{
-	(void)arg;
-	for (struct vd_session *s = vd_session_after(NULL); s; s = vd_session_after(s)) {
-		struct vd_session_rec *rec = VD_CONTAINER_OF(s, struct vd_session_rec, pub);
-
-		if (rec->ticket == ticket)
-			rec->ticket = 0;
-	}
-}
-
 void vd_bringup_gone(const char *realm, const char *user)
 {
 	struct vd_session_rec *rec, *other;
@@ -305,7 +295,7 @@ void vd_bringup_gone(const char *realm, const char *user)
 
 int vd_bringup_init(void)
 {
-	int res = vd_provide(NULL, "admit", "core", admit_ask, admit_cancel, NULL);
+	int res = vd_provide(NULL, "admit", "core", admit_ask, NULL, NULL);
 
 	return res == -EEXIST ? 0 : res; /* it has no state: the one of an earlier start serves */
 }
@@ -316,6 +306,8 @@ static void established(struct vd_session_rec *rec, const struct vd_error *err)
 	rec->step = VD_STEP_IDLE;
 	if (err)
 		report_failure(rec, "establish", err->text);
+	if (err)
+		vd_session_patience(rec);
 	rec->done.established(rec->done_arg, rec->pub.id, err);
 }
 
@@ -490,6 +482,7 @@ int vd_session_establish(uint64_t session, const struct vd_wsess_desc *link,
 	/* Begun after the current callback, so that done is never called from inside this function. */
 	if (vd_defer(establish_begin, rec) < 0)
 		return -ENOMEM;
+	vd_timer_stop(&rec->timer); /* from here on every step has its own deadline */
 	rec->step = VD_STEP_ROUTES;
 	return 0;
 }

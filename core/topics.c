@@ -97,6 +97,17 @@ static const struct vd_field pool_down_fields[] = {
 };
 EVENT(pool_down, pool_down_fields, "a pool of addresses is no longer there");
 
+static const struct vd_field address_reserved_fields[] = {
+	VD_FIELD(vd_address_reserved, pool, VD_F_TEXT), VD_FIELD(vd_address_reserved, address, VD_F_IP),
+	VD_FIELD(vd_address_reserved, user, VD_F_TEXT), VD_FIELD(vd_address_reserved, source, VD_F_TEXT),
+};
+EVENT(address_reserved, address_reserved_fields, "an address belongs to one user");
+static const struct vd_field address_released_fields[] = {
+	VD_FIELD(vd_address_released, pool, VD_F_TEXT), VD_FIELD(vd_address_released, address, VD_F_IP),
+	VD_FIELD(vd_address_released, user, VD_F_TEXT), VD_FIELD(vd_address_released, source, VD_F_TEXT),
+};
+EVENT(address_released, address_released_fields, "an address belongs to nobody in particular again");
+
 /* ---- requests ---- */
 static const char *const auth_methods[] = { "pap", "chap-md5", "mschapv2", "eap", NULL };
 static const struct vd_field authenticate_fields[] = {
@@ -157,6 +168,7 @@ const struct vd_topic vd_topic_route_add = { .name = "route_add", .kind = VD_REQ
 const struct vd_topic *const vd_core_topics[] = {
 	&vd_topic_peer_up, &vd_topic_peer_down, &vd_topic_chan_up, &vd_topic_chan_down, &vd_topic_l2tp_tunnel_up,
 	&vd_topic_session_new, &vd_topic_auth_ok, &vd_topic_auth_failed, &vd_topic_session_up, &vd_topic_session_down,
-	&vd_topic_session_gone, &vd_topic_setup_failed, &vd_topic_pool_up, &vd_topic_pool_down, &vd_topic_authenticate,
-	&vd_topic_admit, &vd_topic_lease_address, &vd_topic_route_add, NULL,
+	&vd_topic_session_gone, &vd_topic_setup_failed, &vd_topic_pool_up, &vd_topic_pool_down,
+	&vd_topic_address_reserved, &vd_topic_address_released, &vd_topic_authenticate, &vd_topic_admit,
+	&vd_topic_lease_address, &vd_topic_route_add, NULL,
 };

@@ -7,6 +7,8 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#include "core/table.h"
+
 #define SETS 512
 #define WAYS 8
 #define UNIT 1000 /* a bucket counts in thousandths, so that a rate per second is added per millisecond */
@@ -31,47 +33,8 @@ struct bucket {
 };
 
 static struct bucket table[SETS][WAYS], daemon_bucket;
-static uint64_t hash_key[2];
+static uint8_t hash_key[3][16]; /* one for each scope, so that the same octets are somebody else there */
 static bool ready;
-
-static uint64_t rotl(uint64_t v, unsigned n)
-{
-	return v << n | v >> (64 - n);
-}
-
-static void sip_round(uint64_t v[4])
-{
-	v[0] += v[1], v[1] = rotl(v[1], 13) ^ v[0], v[0] = rotl(v[0], 32);
-	v[2] += v[3], v[3] = rotl(v[3], 16) ^ v[2];
-	v[0] += v[3], v[3] = rotl(v[3], 21) ^ v[0];
-	v[2] += v[1], v[1] = rotl(v[1], 17) ^ v[2], v[2] = rotl(v[2], 32);
-}
-
-/* SipHash-2-4 (Aumasson, Bernstein), with the scope in front of the data. */
-static uint64_t sip(uint8_t scope, const void *data, size_t len)
-{
-	uint64_t v[4] = { hash_key[0] ^ 0x736f6d6570736575u, hash_key[1] ^ 0x646f72616e646f6du,
-		hash_key[0] ^ 0x6c7967656e657261u, hash_key[1] ^ 0x7465646279746573u };
-	const uint8_t *p = data;
-	uint64_t m = scope;
-
-	for (size_t i = 1; i <= len; i++) {
-		m |= (uint64_t)p[i - 1] << (8 * (i % 8));
-		if (i % 8 != 7)
-			continue;
-		v[3] ^= m;
-		sip_round(v), sip_round(v);
-		v[0] ^= m;
-		m = 0;
-	}
-	m |= (uint64_t)(len + 1) << 56;
-	v[3] ^= m;
-	sip_round(v), sip_round(v);
-	v[0] ^= m;
-	v[2] ^= 0xff;
-	sip_round(v), sip_round(v), sip_round(v), sip_round(v);
-	return v[0] ^ v[1] ^ v[2] ^ v[3];
-}
 
 static void fill(struct bucket *b, unsigned scope, uint64_t now)
 {
@@ -90,7 +53,7 @@ static void fill(struct bucket *b, unsigned scope, uint64_t now)
 /* The bucket of that key, filled up to now; a new one takes the place of the one longest unused in its set. */
 static struct bucket *bucket_of(unsigned scope, const void *who, size_t len, uint64_t now)
 {
-	uint64_t key = sip((uint8_t)scope, who, len) | 1;
+	uint64_t key = vd_siphash(hash_key[scope], who, len) | 1;
 	struct bucket *set = table[(key >> 1) % SETS], *oldest = set;
 
 	for (unsigned i = 0; i < WAYS; i++) {

@@ -1,4 +1,4 @@
-/* priv/1 in-process: everything is done at once and the result is delivered through the FIFO. */
+/* priv/1 in-process: everything but nftables is done at once; results are delivered through the FIFO. */
 #include <config.h>
 
 #include "core/system/priv.h"
@@ -21,9 +21,6 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
-#ifdef HAVE_NFTABLES
-#include <nftables/libnftables.h>
-#endif
 
 #ifndef UDP_GRO
 #define UDP_GRO 104
@@ -207,40 +204,11 @@ static int route(void *self, bool add, const char *dev, const struct vd_prefix *
 	return 0;
 }
 
-static void nft_run(const char *commands, struct vd_error *err)
-{
-#ifdef HAVE_NFTABLES
-	struct nft_ctx *nft = nft_ctx_new(NFT_CTX_DEFAULT);
-	const char *text;
-
-	if (!nft) {
-		vd_error_set(err, -ENOMEM, "out of memory");
-		return;
-	}
-	if (nft_ctx_buffer_error(nft) != 0 || nft_ctx_buffer_output(nft) != 0) {
-		vd_error_set(err, -ENOMEM, "out of memory");
-	} else if (nft_run_cmd_from_buffer(nft, commands) != 0) {
-		text = nft_ctx_get_error_buffer(nft);
-		vd_error_set(err, -EIO, "nftables refused the rules: %.*s", (int)strcspn(text, "\n"), text);
-	}
-	nft_ctx_free(nft);
-#else
-	(void)commands;
-	vd_error_set(err, -ENOTSUP, "this build has no nftables");
-#endif
-}
-
 static int nft_commands(void *self, const char *commands,
 	void (*done)(void *arg, const struct vd_error *err), void *arg)
 {
-	struct answer *a = answer_new(arg);
-
 	(void)self;
-	if (!a)
-		return -ENOMEM;
-	a->plain = done;
-	nft_run(commands, &a->err);
-	return 0;
+	return vd_priv_nft(commands, done, arg);
 }
 
 static int set_sysctl(void *self, const char *name, const char *value,
@@ -318,5 +286,6 @@ int vd_priv_restore(void)
 
 void vd_priv_fini(void)
 {
+	vd_priv_nft_finish();
 	vd_sysctl_fini();
 }

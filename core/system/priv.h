@@ -11,6 +11,13 @@ int vd_priv_init(const char *statedir);
 int vd_priv_restore(void);
 void vd_priv_fini(void);
 
+/* One transaction in nft syntax, carried out by the work pool in the order of asking; done is called on the control
+ * thread. Where the pool stops first it is carried out on the control thread (vd_work_stop, vd_priv_fini). commands is
+ * copied. -ENOMEM. */
+int vd_priv_nft(const char *commands, void (*done)(void *arg, const struct vd_error *err), void *arg);
+/* Carries out what is left, at once; after vd_work_stop. Part of vd_priv_fini. */
+void vd_priv_nft_finish(void);
+
 /* Becomes user, keeping exactly CAP_NET_ADMIN, CAP_NET_RAW and CAP_NET_BIND_SERVICE (permitted, effective, inheritable,
  * ambient), with no_new_privs and without core dumps. Started without root, it keeps these three where they were given
  * as ambient capabilities. Before any thread is created: capabilities belong to threads. */

@@ -62,6 +62,11 @@ VD_API int vd_session_configure(uint64_t session, bool want4,
 VD_API int vd_session_establish(uint64_t session, const struct vd_wsess_desc *link,
 	void (*done)(void *arg, uint64_t session, const struct vd_error *err), void *arg);
 
+/* The lower layer's part of the header in front of every packet is another one now (the peer moved to another port): its
+ * len octets replace as many at the front of what establish was given, on the worker too. -ENOENT, or -EINVAL before
+ * establish and for more octets than the header has. */
+VD_API int vd_session_header(uint64_t session, const uint8_t *header, size_t len);
+
 /* Ends it: idempotent, the first reason wins. Requests are cancelled, worker entries removed and acknowledged, then
  * session_down, then session_gone. By_owner: the owner already knows and is not called. */
 VD_API void vd_session_close(uint64_t session, const char *reason, bool by_owner);

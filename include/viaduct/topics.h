@@ -104,6 +104,21 @@ struct vd_pool_down {
 };
 extern VD_API const struct vd_topic vd_topic_pool_down;
 
+/* An address belongs to one user (no longer): pools give it to nobody else. Posted by whoever knows accounts, at start
+ * and when they change, differences only. */
+struct vd_address_reserved {
+	char pool[VD_NAME_MAX]; /* "": in every pool */
+	struct vd_ip address;
+	char user[VD_USER_MAX], source[VD_ID_TEXT]; /* source: "users/staff" */
+};
+extern VD_API const struct vd_topic vd_topic_address_reserved;
+struct vd_address_released {
+	char pool[VD_NAME_MAX];
+	struct vd_ip address;
+	char user[VD_USER_MAX], source[VD_ID_TEXT]; /* all as it was reserved */
+};
+extern VD_API const struct vd_topic vd_topic_address_released;
+
 /* ---- requests ---- */
 enum vd_auth_method { VD_AUTH_PAP, VD_AUTH_CHAP_MD5, VD_AUTH_MSCHAPV2, VD_AUTH_EAP };
 /* Is this user who he claims to be? Providers in the order of the realm. */

@@ -1,7 +1,8 @@
 /* L2TP as LNS (RFC 2661) over protected channels (RFC 3193). Control thread, but for l2tp_stage.c.
  *
  * A tunnel belongs to the channel that its SCCRQ came through and is found by (channel, our tunnel id) alone: addresses
- * and ports never identify anybody, so many clients behind one NAT, all with tunnel id 1 and port 1701, are no special case.
+ * and ports never identify anybody, so many clients behind one NAT, all with tunnel id 1 and port 1701, are no special
+ * case.
  */
 #ifndef L2TP_H
 #define L2TP_H
@@ -102,6 +103,13 @@ struct l2tp_chan {
 	struct l2tp_tunnel *tunnels;
 };
 
+/* What an answer of the data path or of the FIFO is for: the call, or the whole plugin, may be gone when it comes. */
+struct l2tp_wait {
+	struct l2tp_wait *next, **at;
+	struct l2tp *self; /* NULL: the plugin is gone */
+	uint64_t session;
+};
+
 #define L2TP_HASH 1024u
 struct l2tp { /* also the table of l2tp/1, which has no functions yet */
 	void *self;
@@ -112,6 +120,7 @@ struct l2tp { /* also the table of l2tp/1, which has no functions yet */
 	struct l2tp_chan *chans, **chans_end;
 	struct l2tp_chan *by_id[L2TP_HASH];
 	struct l2tp_call *calls[L2TP_HASH]; /* by session id */
+	struct l2tp_wait *waits;
 	struct vd_log_limit limit;
 	bool stopping;
 };
@@ -137,7 +146,7 @@ void l2tp_queue(struct l2tp_tunnel *t, struct vd_wr *w);
 void l2tp_ack(struct l2tp_tunnel *t);
 /* The peer acknowledged everything below nr. False when nr lies outside of what we sent. */
 bool l2tp_acked(struct l2tp_tunnel *t, uint16_t nr);
-/* Sends the head of the queue again, without touching timers: for a repeated SCCRQ. */
+/* For a repeated SCCRQ: sends the head of the queue again, without touching timers, or an acknowledgement. */
 void l2tp_resend(struct l2tp_tunnel *t);
 void l2tp_queue_clear(struct l2tp_tunnel *t);
 void l2tp_on_retransmit(struct vd_timer *timer);
@@ -150,7 +159,8 @@ void l2tp_input(struct l2tp_chan *chan, const uint8_t *p, size_t len);
 /* A zeroed tunnel with its timers, last in the channel's list; NULL when out of memory. */
 struct l2tp_tunnel *l2tp_tunnel_new(struct l2tp_chan *chan, uint16_t local);
 struct l2tp_tunnel *l2tp_tunnel_find(struct l2tp_chan *chan, uint16_t local);
-/* StopCCN when result is not 0; calls end, the tunnel stays for one retransmission cycle. */
+/* StopCCN when result is not 0, else nothing is sent any more; calls end, the tunnel stays for one cycle of
+ * retransmissions. */
 void l2tp_tunnel_close(struct l2tp_tunnel *t, uint16_t result, uint16_t error, const char *reason);
 /* Without a word on the wire; the tunnel and its calls are freed. */
 void l2tp_tunnel_free(struct l2tp_tunnel *t, const char *reason);
@@ -168,8 +178,13 @@ void l2tp_call_end(struct l2tp_call *c, uint16_t result, uint16_t error, const c
 void l2tp_call_free(struct l2tp_call *c);
 /* The bucket by session id. */
 void l2tp_call_hash(struct l2tp_call *c);
-/* Gives an imported call back to the worker and to the link. */
+/* The peer moved to another port: data follows. */
+void l2tp_call_moved(struct l2tp_call *c);
+/* Gives an imported call back to the worker and to the link; one whose session is gone is hung up. -ENOMEM, or what the
+ * data path or the link said. */
 int l2tp_call_restore(struct l2tp_call *c);
+/* The plugin goes: answers that are still on their way find nobody. */
+void l2tp_waits_forget(struct l2tp *self);
 /* The owner of sessions: its closed() finds the call. */
 extern const struct vd_session_owner l2tp_owner;
 

@@ -77,8 +77,12 @@ void l2tp_call_free(struct l2tp_call *c)
 static void send_cdn(struct l2tp_tunnel *t, uint16_t remote, uint16_t local, uint16_t result, uint16_t error,
 	const char *why)
 {
+	bool fresh = !local;
 	uint8_t room[256];
 	struct vd_wr w;
+	/* 0 is no valid Assigned Session ID: a call that is refused gets one that nobody has. */
+	while (!local || (fresh && l2tp_call_find(t, local)))
+		vd_random(&local, sizeof(local));
 	vd_wr_init(&w, room, sizeof(room));
 	l2tp_begin_type(&w, t->remote, remote, L2TP_CDN);
 	l2tp_avp_result(&w, result, error, why);
@@ -158,6 +162,20 @@ static int lower_send(void *arg, uint64_t session, const uint8_t *p, size_t len)
 	return l2tp_emit(t->chan, t->local_port, t->remote_port, room, w.len);
 }
 
+void l2tp_call_moved(struct l2tp_call *c)
+{
+	uint8_t header[L2TP_UDP + L2TP_DATA_HEADER];
+	struct vd_wr w;
+	if (c->state != L2TP_CALL_UP)
+		return;
+	vd_wr_init(&w, header, sizeof(header));
+	call_header(c, &w);
+	/* -EINVAL while the link negotiates: it asks for the header when it needs it. */
+	int rc = vd_session_header(c->session, header, w.len);
+	if (rc < 0 && rc != -EINVAL)
+		vd_count("l2tp.header_failed", 1);
+}
+
 static void lower_header(void *arg, uint64_t session, struct vd_hdr *ret_hdr)
 {
 	const struct l2tp_call *c = find_session(arg, session);
@@ -211,16 +229,41 @@ static int start_link(struct l2tp_call *c)
 }
 
 /* ---- the worker knows the key ---- */
-struct link_wait { /* the call may be gone when the worker answers */
-	struct l2tp *self;
-	uint64_t session;
-};
+static struct l2tp_wait *wait_new(struct l2tp *self, uint64_t session)
+{
+	struct l2tp_wait *wait = malloc(sizeof(*wait));
+	if (!wait)
+		return NULL;
+	*wait = (struct l2tp_wait){ .next = self->waits, .at = &self->waits, .self = self, .session = session };
+	if (wait->next)
+		wait->next->at = &wait->next;
+	self->waits = wait;
+	return wait;
+}
+
+/* Frees it; the call that it was for, when it is still there. */
+static struct l2tp_call *wait_end(struct l2tp_wait *wait)
+{
+	struct l2tp_call *c = wait->self ? find_session(wait->self, wait->session) : NULL;
+	if (wait->self) {
+		*wait->at = wait->next;
+		if (wait->next)
+			wait->next->at = wait->at;
+	}
+	free(wait);
+	return c;
+}
+
+void l2tp_waits_forget(struct l2tp *self)
+{
+	for (struct l2tp_wait *wait = self->waits; wait; wait = wait->next)
+		wait->self = NULL;
+	self->waits = NULL;
+}
 
 static void on_link_added(void *arg)
 {
-	struct link_wait *wait = arg;
-	struct l2tp_call *c = find_session(wait->self, wait->session);
-	free(wait);
+	struct l2tp_call *c = wait_end(arg);
 	if (!c || c->state != L2TP_CALL_LINK)
 		return;
 	c->state = L2TP_CALL_REPLY;
@@ -237,23 +280,20 @@ static int add_link(struct l2tp_call *c)
 	struct l2tp_chan *chan = c->tunnel->chan;
 	struct l2tp *self = chan->self;
 	struct vd_link_desc desc = { .chan = chan->id, .key = link_key(c), .session = c->session, .up = self->link->stage };
-	struct link_wait *wait = malloc(sizeof(*wait));
+	struct l2tp_wait *wait = wait_new(self, c->session);
 	if (!wait)
 		return -ENOMEM;
-	*wait = (struct link_wait){ .self = self, .session = c->session };
 	int rc = self->dp->link_add(self->dp->self, &desc, on_link_added, wait);
 	if (rc < 0)
-		free(wait);
+		wait_end(wait);
 	return rc;
 }
 
 static void clear_importing(void *arg)
 {
-	struct link_wait *wait = arg;
-	struct l2tp_call *c = find_session(wait->self, wait->session);
+	struct l2tp_call *c = wait_end(arg);
 	if (c)
 		c->importing = false;
-	free(wait);
 }
 
 int l2tp_call_restore(struct l2tp_call *c)
@@ -261,18 +301,23 @@ int l2tp_call_restore(struct l2tp_call *c)
 	struct l2tp *self = c->tunnel->chan->self;
 	if (c->state == L2TP_CALL_DEAD)
 		return 0;
-	int rc = vd_session_adopt(c->session, &l2tp_owner, self);
-	if (rc < 0 || (rc = add_link(c)) < 0 || (c->state != L2TP_CALL_UP && c->state != L2TP_CALL_STOP))
+	if (vd_session_adopt(c->session, &l2tp_owner, self) < 0) {
+		vd_count("l2tp.import_no_session", 1);
+		c->state = L2TP_CALL_LINK; /* the link never had it */
+		l2tp_call_end(c, L2TP_CDN_ADMIN, 0, "session ended");
+		return 0;
+	}
+	int rc = add_link(c);
+	if (rc < 0 || c->state != L2TP_CALL_UP)
 		return rc;
 	/* The link opens as for a new call and its own layer then puts its state in; until that is done it stays silent. */
-	struct link_wait *wait = malloc(sizeof(*wait));
+	struct l2tp_wait *wait = wait_new(self, c->session);
 	if (!wait)
 		return -ENOMEM;
-	*wait = (struct link_wait){ .self = self, .session = c->session };
 	c->importing = true;
 	rc = vd_defer(clear_importing, wait);
 	if (rc < 0) {
-		free(wait);
+		wait_end(wait);
 		return rc;
 	}
 	return start_link(c);
@@ -349,7 +394,7 @@ static void on_iccn(struct l2tp_call *c, const struct l2tp_msg *m)
 	vd_timer_stop(&c->timer);
 	vd_note('s', c->session, "L2TP call is up");
 	int rc = start_link(c);
-	if (rc < 0) {
+	if (rc < 0 && c->state == L2TP_CALL_UP) {
 		struct vd_ids ids = l2tp_ids(c->tunnel->chan, c->session);
 		vd_log(VD_LOG_ERROR, "l2tp", &ids, "cannot start PPP: %s", strerror(-rc));
 		c->state = L2TP_CALL_REPLY; /* the link does not have it */

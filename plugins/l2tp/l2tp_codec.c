@@ -95,7 +95,8 @@ int l2tp_reveal(uint16_t attr, const struct vd_secret *secret, const uint8_t *rv
 	return (int)clear;
 }
 
-int l2tp_response(uint8_t type, const struct vd_secret *secret, const uint8_t *challenge, size_t len, uint8_t ret_md[16])
+int l2tp_response(uint8_t type, const struct vd_secret *secret, const uint8_t *challenge, size_t len,
+	uint8_t ret_md[16])
 {
 	struct vd_slice parts[] = { { &type, 1 }, { vd_secret_data(secret), vd_secret_len(secret) }, { challenge, len } };
 	size_t md_len;

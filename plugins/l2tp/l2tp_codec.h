@@ -5,9 +5,13 @@
 #include <viaduct/bytes.h>
 #include <viaduct/secret.h>
 
-enum { L2TP_F_T = 0x8000, L2TP_F_L = 0x4000, L2TP_F_S = 0x0800, L2TP_F_O = 0x0200, L2TP_F_P = 0x0100, L2TP_F_VER = 0x000f };
+enum {
+	L2TP_F_T = 0x8000, L2TP_F_L = 0x4000, L2TP_F_S = 0x0800, L2TP_F_O = 0x0200, L2TP_F_P = 0x0100,
+	L2TP_F_VER = 0x000f,
+};
 enum { L2TP_AVP_M = 0x8000, L2TP_AVP_H = 0x4000, L2TP_AVP_RESERVED = 0x3c00, L2TP_AVP_LEN = 0x03ff };
-#define L2TP_CONTROL_FLAGS (L2TP_F_T | L2TP_F_L | L2TP_F_S | 2) /* RFC 2661 section 3.1; Android demands exactly these */
+/* RFC 2661 section 3.1; Android demands exactly these. */
+#define L2TP_CONTROL_FLAGS (L2TP_F_T | L2TP_F_L | L2TP_F_S | 2)
 #define L2TP_DATA_FLAGS (L2TP_F_L | 2)
 #define L2TP_UDP 8u          /* octets of a UDP header */
 #define L2TP_HEADER 12u      /* of a control header */
@@ -26,9 +30,15 @@ enum l2tp_attr {
 	L2TP_A_SEQUENCING = 39, L2TP_A_MAX = 40,
 };
 /* Result codes (RFC 2661 section 4.4.2) as far as we send them, and general error codes. */
-enum { L2TP_STOP_CLEAR = 1, L2TP_STOP_ERROR = 2, L2TP_STOP_AUTH = 4, L2TP_STOP_VERSION = 5, L2TP_STOP_SHUTDOWN = 6, L2TP_STOP_FSM = 7 };
+enum {
+	L2TP_STOP_CLEAR = 1, L2TP_STOP_ERROR = 2, L2TP_STOP_AUTH = 4, L2TP_STOP_VERSION = 5, L2TP_STOP_SHUTDOWN = 6,
+	L2TP_STOP_FSM = 7,
+};
 enum { L2TP_CDN_CARRIER = 1, L2TP_CDN_ERROR = 2, L2TP_CDN_ADMIN = 3, L2TP_CDN_BUSY = 4, L2TP_CDN_NEVER = 5 };
-enum { L2TP_E_NONE = 0, L2TP_E_LENGTH = 2, L2TP_E_VALUE = 3, L2TP_E_RESOURCES = 4, L2TP_E_VENDOR = 6, L2TP_E_UNKNOWN_AVP = 8 };
+enum {
+	L2TP_E_NONE = 0, L2TP_E_LENGTH = 2, L2TP_E_VALUE = 3, L2TP_E_RESOURCES = 4, L2TP_E_VENDOR = 6,
+	L2TP_E_UNKNOWN_AVP = 8,
+};
 
 struct l2tp_header {
 	uint16_t flags, len, tunnel, session, ns, nr;
@@ -56,8 +66,8 @@ struct l2tp_msg {
 /* The header of a control message at r, which is then limited to the message's own length. 0; -EPROTONOSUPPORT for
  * another version; -EBADMSG when flags or lengths are wrong (RFC 2661 section 3.1). */
 int l2tp_header_parse(struct vd_rd *r, struct l2tp_header *ret_header);
-/* A whole control message. secret may be NULL: hidden AVPs are then unrecognised. 0 (bad_code may be set), or the errors
- * of l2tp_header_parse, or -EINVAL when the first AVP is no Message Type. The input must outlive ret_msg. */
+/* A whole control message. secret may be NULL: hidden AVPs are then unrecognised. 0 (bad_code may be set), or the
+ * errors of l2tp_header_parse, or -EINVAL when the first AVP is no Message Type. The input must outlive ret_msg. */
 int l2tp_msg_parse(const uint8_t *p, size_t len, const struct vd_secret *secret, struct l2tp_msg *ret_msg);
 const char *l2tp_type_name(uint16_t type);
 
@@ -72,7 +82,8 @@ void l2tp_avp_result(struct vd_wr *w, uint16_t result, uint16_t error, const cha
 void l2tp_end(struct vd_wr *w);
 
 /* Challenge Response (RFC 2661 section 4.4.3): MD5(type of the message that carries it | secret | challenge). */
-int l2tp_response(uint8_t type, const struct vd_secret *secret, const uint8_t *challenge, size_t len, uint8_t ret_md[16]);
+int l2tp_response(uint8_t type, const struct vd_secret *secret, const uint8_t *challenge, size_t len,
+	uint8_t ret_md[16]);
 /* Reveals a hidden value (RFC 2661 section 4.3). out has room for len octets. The clear length, or -EBADMSG when the
  * length inside (which is cipher output until the secret is right) does not fit. */
 int l2tp_reveal(uint16_t attr, const struct vd_secret *secret, const uint8_t *rv, size_t rv_len, const uint8_t *value,

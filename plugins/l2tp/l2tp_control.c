@@ -56,8 +56,20 @@ static void push(struct l2tp_tunnel *t)
 		vd_timer_start(&t->retransmit, timeout(t));
 }
 
+/* True when nothing but a HELLO waits for its acknowledgement. */
+static bool only_hello(const struct l2tp_tunnel *t)
+{
+	struct vd_rd r;
+	if (!t->tx || t->tx->next)
+		return false;
+	vd_rd_init(&r, t->tx->buf, t->tx->len);
+	vd_rd_take(&r, L2TP_HEADER + 6);
+	return vd_rd_u16(&r) == L2TP_HELLO;
+}
+
 void l2tp_queue(struct l2tp_tunnel *t, struct vd_wr *w)
 {
+	bool patient = only_hello(t);
 	l2tp_end(w);
 	struct l2tp_tx *tx = vd_wr_ok(w) ? malloc(sizeof(*tx) + w->len) : NULL;
 	if (!tx) {
@@ -72,6 +84,8 @@ void l2tp_queue(struct l2tp_tunnel *t, struct vd_wr *w)
 	*t->tx_end = tx;
 	t->tx_end = &tx->next;
 	t->queued++;
+	if (patient) /* the HELLO may have been waiting for a silence; this message does not */
+		vd_timer_start(&t->retransmit, timeout(t));
 	push(t);
 }
 
@@ -121,6 +135,8 @@ void l2tp_resend(struct l2tp_tunnel *t)
 {
 	if (t->tx)
 		transmit(t, t->tx);
+	else
+		l2tp_ack(t);
 }
 
 void l2tp_queue_clear(struct l2tp_tunnel *t)
@@ -142,26 +158,28 @@ void l2tp_on_retransmit(struct vd_timer *timer)
 	uint64_t retries = l2tp_knob(t->chan, "retries");
 	if (!t->tx)
 		return;
+	if (t->state == L2TP_TUNNEL_UP && only_hello(t)) {
+		/* Android 9 and 10 stop answering HELLO while data flows: one who is heard at all needs not be asked, and the
+		 * question goes out again after the next silence. Other messages have no such excuse. */
+		uint64_t every = l2tp_knob(t->chan, "hello"), silence = l2tp_tunnel_silence(t);
+		if (silence < every) {
+			t->tries = 0;
+			vd_timer_start(&t->retransmit, every - silence);
+			return;
+		}
+	}
 	if (t->tries >= retries) {
 		if (t->state == L2TP_TUNNEL_CLOSED) {
 			l2tp_queue_clear(t);
 			return;
 		}
-		/* Android 9 and 10 stop answering HELLO while data flows: a peer that is heard at all is alive. */
-		if (t->state != L2TP_TUNNEL_UP || l2tp_tunnel_silence(t) >= l2tp_cycle(t->chan)) {
-			struct vd_ids ids = l2tp_ids(t->chan, 0);
-			vd_count("l2tp.timeout", 1);
-			vd_log(VD_LOG_NOTICE, "l2tp", &ids, "tunnel %u: no answer after %u retransmissions", t->local, t->tries);
-			if (t->state == L2TP_TUNNEL_REPLY)
-				l2tp_setup_failed(t->chan, 0, "the client asked for an L2TP tunnel but never acknowledged our answer "
-					"(SCCRP): packets to it are lost on the way, or its own SA is gone");
-			l2tp_queue_clear(t);
-			l2tp_tunnel_close(t, 0, 0, "peer does not answer");
-			return;
-		}
-	} else {
-		t->tries++;
+		struct vd_ids ids = l2tp_ids(t->chan, 0);
+		vd_count("l2tp.timeout", 1);
+		vd_log(VD_LOG_NOTICE, "l2tp", &ids, "tunnel %u: no answer after %u retransmissions", t->local, t->tries);
+		l2tp_tunnel_close(t, 0, 0, "peer does not answer");
+		return;
 	}
+	t->tries++;
 	t->ssthresh = congestion_window(t) / 2 ? congestion_window(t) / 2 : 1;
 	t->cwnd = 1;
 	t->cwnd_acks = 0;

@@ -230,13 +230,17 @@ static void l2tp_fini(void *arg)
 {
 	struct l2tp *self = arg;
 	self->stopping = true;
-	while (self->chans)
+	while (self->chans) {
+		/* Nobody runs the stage any more, but what it punted may still be on its way to us. -ESTALE: it is gone. */
+		self->dp->chan_attach(self->dp->self, self->chans->id, NULL, NULL, NULL, NULL);
 		l2tp_chan_free(self->chans, "gateway is shutting down");
+	}
+	l2tp_waits_forget(self);
 	free(self);
 }
 
 static const char *const provides[] = { "l2tp/1", "accept/l2tp", NULL };
-static const char *const needs[] = { "datapath/1", "esp/1", "ike/v1", "link/1", NULL };
+static const char *const needs[] = { "datapath/1", "esp/1", "ike/v1", "link/1", "l2tp_guard/1", NULL };
 
 VD_PLUGIN(l2tp, .version = "1.0", .license = "MIT", .summary = "L2TP server (LNS) inside IPsec", .provides = provides,
 	.needs = needs, .schema = schema, .init = l2tp_init, .stop = l2tp_stop, .fini = l2tp_fini);

@@ -107,6 +107,9 @@ void l2tp_tunnel_close(struct l2tp_tunnel *t, uint16_t result, uint16_t error, c
 		l2tp_avp_u16(&w, L2TP_A_TUNNEL_ID, t->local);
 		l2tp_avp_result(&w, result, error, reason);
 		l2tp_queue(t, &w);
+	} else {
+		/* What still waits is for nobody: the peer may have given its tunnel id to another tunnel. */
+		l2tp_queue_clear(t);
 	}
 	/* Delivery goes on for a full cycle: late repetitions are acknowledged, and the id is not given away. */
 	vd_timer_start(&t->life, l2tp_cycle(t->chan));
@@ -157,9 +160,9 @@ static void on_life(struct vd_timer *timer)
 	switch (t->state) {
 	case L2TP_TUNNEL_REPLY:
 		vd_count("l2tp.setup_timeout", 1);
-		l2tp_setup_failed(t->chan, 0, "the client's L2TP tunnel did not come up within %u s: its SCCCN is missing",
-			L2TP_SETUP_MS / 1000);
-		/* Not a word: a restarted client may have given its tunnel id to another tunnel by now. */
+		l2tp_setup_failed(t->chan, 0, t->tx ? "the client asked for an L2TP tunnel but never acknowledged our answer "
+			"(SCCRP) in %u s: packets to it are lost on the way, or its own SA is gone" :
+			"the client's L2TP tunnel did not come up within %u s: its SCCCN is missing", L2TP_SETUP_MS / 1000);
 		l2tp_tunnel_close(t, 0, 0, "no SCCCN came");
 		break;
 	case L2TP_TUNNEL_UP:
@@ -252,18 +255,22 @@ static void on_sccrq(struct l2tp_chan *chan, const struct datagram *d, const str
 	for (struct l2tp_tunnel *t = chan->tunnels; t; t = t->next) {
 		if (t->remote != m->tunnel_id)
 			continue;
-		if (t->state == L2TP_TUNNEL_REPLY) {
+		bool same = vd_same(t->sccrq, digest, sizeof(t->sccrq));
+		if (t->state == L2TP_TUNNEL_REPLY && same) {
 			vd_count("l2tp.repeated_sccrq", 1);
 			t->heard = vd_now();
+			t->local_port = d->to;
+			t->remote_port = d->from;
 			l2tp_resend(t);
 			return;
 		}
-		if (t->state == L2TP_TUNNEL_UP && vd_now() - t->created < L2TP_DUP_MS &&
-		    memcmp(t->sccrq, digest, sizeof(t->sccrq)) == 0) {
+		if (t->state == L2TP_TUNNEL_UP && vd_now() - t->created < L2TP_DUP_MS && same) {
 			vd_count("l2tp.repeated_sccrq", 1);
 			l2tp_ack(t);
 			return;
 		}
+		if (t->state == L2TP_TUNNEL_REPLY) /* begun anew with the same id: our SCCRP answered another question */
+			l2tp_tunnel_close(t, 0, 0, "the client began again");
 	}
 	if (m->bad_code) {
 		refuse(chan, d, m, L2TP_STOP_ERROR, m->bad_code, "SCCRQ with a mandatory AVP that is unknown or malformed");
@@ -351,7 +358,6 @@ static void on_stopccn(struct l2tp_tunnel *t, const struct l2tp_msg *m)
 	vd_format(why, sizeof(why), "client ended it (result %u, error %u%s%s)", m->result, m->error, m->text[0] ? ": " : "",
 		m->text);
 	l2tp_tunnel_close(t, 0, 0, why);
-	l2tp_queue_clear(t);
 }
 
 /* A message in its turn. */
@@ -420,9 +426,12 @@ static void keep_early(struct l2tp_tunnel *t, uint16_t ns, const struct datagram
 
 static void tunnel_input(struct l2tp_tunnel *t, const struct datagram *d, const struct l2tp_msg *m)
 {
+	bool moved = t->local_port != d->to || t->remote_port != d->from;
 	t->heard = vd_now();
 	t->local_port = d->to;
 	t->remote_port = d->from;
+	for (struct l2tp_call *c = moved ? t->calls : NULL; c; c = c->next)
+		l2tp_call_moved(c);
 	if (!l2tp_acked(t, m->h.nr)) {
 		vd_count("l2tp.drop.bad_nr", 1);
 		dropped(t->chan, "acknowledges what was never sent");

@@ -67,8 +67,14 @@ sample_headers() {
 sample_corelines() {
 	mkdir -p "$2/core/crypto"
 	seq 5990 >"$2/core/a.c" && seq 5990 >"$2/core/crypto/b.c"
-	[ "$1" = clean ] || seq 20 >"$2/core/c.h"
+	mkdir -p "$2/core/conf" && seq 2590 >"$2/core/conf/a.c"
+	[ "$1" = clean ] || {
+		seq 20 >"$2/core/c.h"
+		seq 20 >"$2/core/conf/b.c"
+		mkdir "$2/core/more"
+	}
 }
+VIOLATIONS_corelines=3
 sample_filelines() {
 	mkdir -p "$2/plugins/a"
 	if [ "$1" = clean ]; then seq 900; else seq 901; fi >"$2/plugins/a/a.c"

@@ -11,6 +11,7 @@
 #include <viaduct/topics.h>
 
 #include "core/conf/conf.h"
+#include "core/log.h"
 #include "tests/lib/fake.h"
 
 extern const struct vd_plugin aaa_users_LTX_vd_plugin;
@@ -235,6 +236,108 @@ START_TEST(file_changes)
 }
 END_TEST
 
+static unsigned said;
+static char line_said[1024];
+static void keep_line(void *arg, enum vd_log_level level, const char *line)
+{
+	(void)arg;
+	if (level > VD_LOG_WARNING)
+		return;
+	said++;
+	vd_strcpy(line_said, sizeof(line_said), line);
+}
+
+static enum vd_verdict log_in(const char *user, const char *password)
+{
+	struct vd_authenticate r = { .method = VD_AUTH_PAP };
+
+	vd_strcpy(r.user, sizeof(r.user), user);
+	r.data = (struct vd_blob){ (const uint8_t *)password, (uint32_t)strlen(password) };
+	return ask(&r);
+}
+
+/* Only the file with the secret changes. */
+START_TEST(secret_changes)
+{
+	fake_plugin_start(PLUGIN);
+	ck_assert_int_eq(log_in("User", "clientPass"), VD_ACCEPT);
+	put("pw", "another one\n");
+	ck_assert_int_eq(log_in("User", "clientPass"), VD_REJECT);
+	ck_assert_int_eq(log_in("User", "another one"), VD_ACCEPT);
+	put("nt", "8846F7EAEE8FB117AD06BDD830B7586C\n"); /* of "password" */
+	ck_assert_int_eq(log_in("hashed", "password"), VD_ACCEPT);
+	/* What is wrong stays out, is said once, and again only after another change. */
+	vd_log_sink(keep_line, NULL);
+	put("pw", "");
+	for (unsigned i = 0; i < 40; i++, fake_advance(1000))
+		ck_assert_int_eq(log_in("User", "another one"), VD_ACCEPT);
+	ck_assert_uint_eq(said, 1);
+	ck_assert_msg(strstr(line_said, "users/devices keeps what it had") && strstr(line_said, "the secret is empty"), "%s",
+		line_said);
+	put("pw", "third\n");
+	ck_assert_int_eq(log_in("User", "third"), VD_ACCEPT);
+	ck_assert_uint_eq(said, 1);
+	fake_plugin_stop(PLUGIN);
+}
+END_TEST
+
+static void owner(const char *name, unsigned mode, uid_t uid)
+{
+	char path[128];
+
+	snprintf(path, sizeof(path), "%s/%s", folder, name);
+	ck_assert_int_eq(chown(path, uid, uid), 0);
+	ck_assert_int_eq(chmod(path, mode), 0);
+}
+
+/* Read as root at start, changed when the daemon is an ordinary user: the log says what to do, once. */
+START_TEST(after_the_drop)
+{
+	const uid_t nobody = 65534;
+	char want[512];
+
+	if (geteuid() != 0)
+		return;
+	ck_assert_int_eq(chown(folder, nobody, nobody), 0);
+	ck_assert_int_eq(setresuid(nobody, nobody, 0), 0);
+	vd_log_sink(keep_line, NULL);
+	ck_assert_int_eq(seteuid(0), 0); /* init, as root */
+	fake_plugin_start(PLUGIN);
+	snprintf(want, sizeof(want), "user viaduct may not read %s/devices.yaml; run: chgrp viaduct %s/devices.yaml; chmod 640 %s/"
+		"devices.yaml", folder, folder, folder);
+	ck_assert_msg(said == 1 && strstr(line_said, want), "%s", line_said); /* start says so already */
+	put("devices.yaml", "newcomer: { password: !file pw }\n");
+	ck_assert_int_eq(seteuid(nobody), 0);
+	for (unsigned i = 0; i < 40; i++) {
+		fake_advance(1000);
+		ck_assert_int_eq(log_in("User", "clientPass"), VD_ACCEPT); /* what was read stays */
+	}
+	ck_assert_uint_eq(said, 2);
+	ck_assert_msg(strstr(line_said, "keeps what it had") && strstr(line_said, want), "%s", line_said);
+	/* The file may be read, its secret not: another reason, said once. */
+	ck_assert_int_eq(seteuid(0), 0);
+	owner("devices.yaml", 0640, nobody);
+	ck_assert_int_eq(seteuid(nobody), 0);
+	for (unsigned i = 0; i < 40; i++) {
+		fake_advance(1000);
+		ck_assert_int_eq(log_in("User", "clientPass"), VD_ACCEPT);
+	}
+	snprintf(want, sizeof(want), "user viaduct may not read %s/pw; run: chgrp viaduct %s/pw; chmod 640 %s/pw", folder, folder,
+		folder);
+	ck_assert_uint_eq(said, 3);
+	ck_assert_msg(strstr(line_said, want) != NULL, "%s", line_said);
+	/* Done as told. */
+	ck_assert_int_eq(seteuid(0), 0);
+	owner("pw", 0640, nobody);
+	ck_assert_int_eq(seteuid(nobody), 0);
+	fake_advance(10000);
+	ck_assert_int_eq(log_in("newcomer", "clientPass"), VD_ACCEPT);
+	ck_assert_uint_eq(said, 3);
+	fake_plugin_stop(PLUGIN);
+	ck_assert_int_eq(seteuid(0), 0);
+}
+END_TEST
+
 START_TEST(wrong_files)
 {
 	static const struct {
@@ -276,6 +379,8 @@ int main(void)
 	tcase_add_test(t, pap);
 	tcase_add_test(t, chap_md5);
 	tcase_add_test(t, file_changes);
+	tcase_add_test(t, secret_changes);
+	tcase_add_test(t, after_the_drop);
 	tcase_add_test(t, wrong_files);
 	suite_add_tcase(s, t);
 	srunner_run_all(r, CK_NORMAL);

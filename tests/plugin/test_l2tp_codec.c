@@ -113,6 +113,69 @@ START_TEST(avps)
 }
 END_TEST
 
+/* Hidden with secret "tunnel-secret" and an 18-octet Random Vector by Python's hashlib, following RFC 2661 section 4.3. */
+#define VECTOR "8018 0000 0024 000102030405060708090a0b0c0d0e0f1011 "
+
+static int hidden(const char *hex, const char *with, struct l2tp_msg *m)
+{
+	static uint8_t p[1024]; /* outlives m */
+	struct vd_secret *secret = vd_secret_new(with, strlen(with));
+	size_t len = unhex("c802 0000 0001 0000 0001 0001 8008 0000 0000 0006", p, sizeof(p));
+	len += unhex(hex, p + len, sizeof(p) - len);
+	p[2] = (uint8_t)(len >> 8);
+	p[3] = (uint8_t)len;
+	int rc = l2tp_msg_parse(p, len, secret, m);
+	vd_secret_free(secret);
+	return rc;
+}
+
+START_TEST(hidden_avps)
+{
+	struct l2tp_msg m;
+	ck_assert_int_eq(hidden(VECTOR "c00a 0000 0009 340c1391", "tunnel-secret", &m), 0);
+	ck_assert_uint_eq(m.bad_code, 0);
+	ck_assert_uint_eq(m.tunnel_id, 0xbeef);
+	/* With 20 octets of padding: two blocks. */
+	hidden(VECTOR "c01e 0000 0009 340c1391050913ecd46d4fe5e569a56c2f315402cdc9bc13", "tunnel-secret", &m);
+	ck_assert_uint_eq(m.bad_code, 0);
+	ck_assert_uint_eq(m.tunnel_id, 0xbeef);
+	/* A Challenge of 32 octets: three blocks, the last one of 2. */
+	hidden(VECTOR "c028 0000 000b d2bd90252fbe64bfa2c51a53acdf4c65a7f9ba72003cfb0aa19d250df8165610a3a9", "tunnel-secret", &m);
+	ck_assert_uint_eq(m.bad_code, 0);
+	ck_assert_uint_eq(m.challenge_len, 32);
+	for (unsigned i = 0; i < 32; i++)
+		ck_assert_uint_eq(m.challenge[i], i);
+	/* Another secret: the length inside is noise. */
+	hidden(VECTOR "c00a 0000 0009 340c1391", "another", &m);
+	ck_assert_uint_ne(m.bad_code, 0);
+	ck_assert(!L2TP_SEEN(&m, L2TP_A_TUNNEL_ID));
+	/* No Random Vector before it, or one that may not be hidden itself. */
+	hidden("c00a 0000 0009 340c1391", "tunnel-secret", &m);
+	ck_assert_uint_eq(m.bad_code, L2TP_E_VALUE);
+	hidden(VECTOR "c00a 0000 0024 340c1391", "tunnel-secret", &m);
+	ck_assert_uint_eq(m.bad_code, L2TP_E_VALUE);
+	/* Too short to hold its own length. */
+	hidden(VECTOR "c007 0000 0009 34", "tunnel-secret", &m);
+	ck_assert_uint_eq(m.bad_code, L2TP_E_VALUE);
+	hidden(VECTOR "c006 0000 0009", "tunnel-secret", &m);
+	ck_assert_uint_eq(m.bad_code, L2TP_E_VALUE);
+}
+END_TEST
+
+START_TEST(challenge_response)
+{
+	static const uint8_t scccn[16] = { 0x6a, 0x59, 0xc6, 0x70, 0xd4, 0x86, 0xac, 0xf7, 0xf9, 0x62, 0x71, 0x69, 0x5c, 0x68,
+		0x74, 0xf8 };
+	uint8_t md[16], challenge[16];
+	struct vd_secret *secret = vd_secret_new("tunnel-secret", 13);
+	for (unsigned i = 0; i < 16; i++)
+		challenge[i] = (uint8_t)i;
+	ck_assert_int_eq(l2tp_response(L2TP_SCCCN, secret, challenge, 16, md), 0);
+	ck_assert_mem_eq(md, scccn, 16);
+	vd_secret_free(secret);
+}
+END_TEST
+
 START_TEST(many_avps)
 {
 	uint8_t p[20 + 6 * 1000];
@@ -157,6 +220,8 @@ int main(void)
 	TCase *t = tcase_create("codec");
 	tcase_add_test(t, stock_clients);
 	tcase_add_test(t, avps);
+	tcase_add_test(t, hidden_avps);
+	tcase_add_test(t, challenge_response);
 	tcase_add_test(t, many_avps);
 	tcase_add_test(t, headers);
 	suite_add_tcase(s, t);

@@ -1,489 +1,651 @@
-/* L2TP as LNS: whole conversations on the fake clock, with doubles of the data path and of the link. */
+/* L2TP as LNS: whole conversations over the core's sessions and data path; each runs again with a restart after every
+ * step. */
 #include <check.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/object.h"
-#include "core/session.h"
-#include "core/state.h"
-#include "plugins/l2tp/l2tp.h"
-#include "tests/lib/fake.h"
+#include <openssl/evp.h>
 
-extern const struct vd_plugin l2tp_LTX_vd_plugin;
+#include "core/datapath/datapath.h"
+#include "tests/plugin/test_l2tp_world.h"
 
-/* ---- doubles ---- */
-static struct {
-	uint8_t p[64][600];
-	size_t len[64];
-	unsigned n;
-	void (*punt)(void *arg, uint64_t chan, const uint8_t *p, size_t len);
-	void *punt_arg, *upper;
-	unsigned attached, links, unlinks, starts, downs, stops, drops[VD_DROP_MAX], punts, frames;
-	uint64_t key, session, idle, frame_len;
-	const struct vd_link_lower *lower;
-	void *lower_arg;
-} d;
-
-static int chan_attach(void *self, uint64_t chan, const struct vd_stage *up, void *upper,
-	void (*punt)(void *arg, uint64_t chan, const uint8_t *p, size_t len), void *arg)
-{
-	(void)self; (void)chan;
-	ck_assert_ptr_eq(up, &l2tp_in);
-	d.punt = punt; d.punt_arg = arg; d.upper = upper; d.attached++;
-	return 0;
-}
-
-static int chan_send(void *self, uint64_t chan, const void *p, size_t len)
-{
-	(void)self; (void)chan;
-	ck_assert_uint_lt(d.n, 64);
-	ck_assert_uint_le(len, sizeof(d.p[0]));
-	memcpy(d.p[d.n], p, len);
-	d.len[d.n++] = len;
-	return 0;
-}
-
-static int link_add(void *self, const struct vd_link_desc *l, void (*done)(void *arg), void *arg)
-{
-	(void)self;
-	d.links++; d.key = l->key; d.session = l->session;
-	ck_assert_uint_eq(d.n && (d.p[d.n - 1][8 + 19] == L2TP_ICRP), 0);
-	return vd_defer(done, arg);
-}
-
-static int link_del(void *self, uint64_t chan, uint64_t key, void (*done)(void *arg), void *arg)
-{
-	(void)self; (void)chan; (void)key; (void)done; (void)arg;
-	d.unlinks++;
-	return 0;
-}
-
-static int session_del(void *self, uint64_t session,
-	void (*done)(void *arg, uint64_t session, const struct vd_session_counters *counters), void *arg)
-{
-	static const struct vd_session_counters none;
-	(void)self;
-	done(arg, session, &none);
-	return 0;
-}
-
-static uint64_t esp_idle(void *self, uint64_t chan) { (void)self; (void)chan; return d.idle; }
-
-static int link_start(void *self, uint64_t session, const struct vd_link_lower *lower, void *arg,
-	const struct vd_link_params *params)
-{
-	(void)self; (void)session;
-	ck_assert_uint_eq(params->overhead, 16);
-	d.lower = lower; d.lower_arg = arg; d.starts++;
-	return 0;
-}
-static void link_down(void *self, uint64_t session, const char *reason) { (void)self; (void)session; (void)reason; d.downs++; }
-static void link_stop(void *self, uint64_t session, const char *reason) { (void)self; (void)session; (void)reason; d.stops++; }
-
-static void frames_in(struct vd_worker *w, void *state, struct vd_vec *vec)
-{
-	(void)w; (void)state;
-	d.frames += vec->n;
-	d.frame_len = vec->v[0].len;
-}
-static const struct vd_stage frames = { "frames", frames_in };
-
-void vd_pkt_drop(struct vd_worker *w, struct vd_pkt *pkt, enum vd_drop why) { (void)w; (void)pkt; d.drops[why]++; }
-void vd_worker_punt(struct vd_worker *w, const struct vd_chan *chan, struct vd_pkt *pkt)
-{
-	(void)w; (void)chan; (void)pkt;
-	d.punts++;
-}
-uint32_t vd_worker_link(struct vd_worker *w, const struct vd_chan *chan, uint64_t key, const struct vd_stage **ret_up,
-	void **ret_state)
-{
-	(void)w; (void)chan;
-	if (key != 0x00010002)
-		return 0;
-	*ret_up = &frames;
-	*ret_state = NULL;
-	return 5;
-}
-
-static const struct vd_datapath_1 dp = { .chan_attach = chan_attach, .chan_send = chan_send, .link_add = link_add,
-	.link_del = link_del, .session_del = session_del };
-static const struct vd_esp_1 esp = { .idle = esp_idle };
-static const struct vd_link_1 link_1 = { .start = link_start, .stage = &frames, .lower_down = link_down, .stop = link_stop };
-
-/* ---- the client ---- */
-static uint64_t peer, chan;
-static uint16_t ns, nr, tid, sid;
-
-static struct l2tp_msg last(void)
-{
-	struct l2tp_msg m;
-	ck_assert_uint_gt(d.n, 0);
-	ck_assert_uint_eq((size_t)d.p[d.n - 1][4] << 8 | d.p[d.n - 1][5], d.len[d.n - 1]);
-	ck_assert_int_eq(l2tp_msg_parse(d.p[d.n - 1] + 8, d.len[d.n - 1] - 8, NULL, &m), 0);
-	return m;
-}
-
-static void put(const uint8_t *msg, size_t len, uint64_t on)
-{
-	uint8_t p[700];
-	struct vd_wr w;
-	vd_wr_init(&w, p, sizeof(p));
-	vd_wr_u16(&w, 49152);
-	vd_wr_u16(&w, 1701);
-	vd_wr_u16(&w, (uint16_t)(len + 8));
-	vd_wr_u16(&w, 0xdead);
-	vd_wr_put(&w, msg, len);
-	d.punt(d.punt_arg, on, p, w.len);
-	fake_drain();
-}
-
-static uint8_t said[512];
-static size_t said_len;
-static void say(uint16_t type, uint16_t session, uint16_t id)
-{
-	struct vd_wr w;
-	vd_wr_init(&w, said, sizeof(said));
-	if (type) {
-		l2tp_begin(&w, type == L2TP_SCCRQ ? 0 : tid, session, ns++, nr);
-		l2tp_avp_u16(&w, L2TP_A_MESSAGE_TYPE, type);
-	} else {
-		l2tp_begin(&w, tid, 0, ns, nr);
-	}
-	if (type == L2TP_SCCRQ) {
-		l2tp_avp_u16(&w, L2TP_A_VERSION, 0x0100);
-		l2tp_avp_u32(&w, L2TP_A_FRAMING, 3);
-		l2tp_avp(&w, L2TP_A_HOST_NAME, "c", 1);
-		l2tp_avp_u16(&w, L2TP_A_TUNNEL_ID, id);
-		l2tp_avp_u16(&w, L2TP_A_WINDOW, 4);
-	} else if (type == L2TP_ICRQ) {
-		l2tp_avp_u16(&w, L2TP_A_SESSION_ID, id);
-		l2tp_avp_u32(&w, L2TP_A_CALL_SERIAL, 1);
-	} else if (type == L2TP_CDN || type == L2TP_STOPCCN) {
-		l2tp_avp_u16(&w, type == L2TP_CDN ? L2TP_A_SESSION_ID : L2TP_A_TUNNEL_ID, id);
-		l2tp_avp_u16(&w, L2TP_A_RESULT, 0x0300);
-	}
-	l2tp_end(&w);
-	said_len = w.len;
-	put(said, said_len, chan);
-}
-
-/* A restart between two steps: sessions and channels stay, the plugin is made anew from its state. */
-static void reborn(void)
-{
-	static uint8_t a[65536], b[65536];
-	struct l2tp *self = d.punt_arg, *fresh;
-	struct vd_wr w;
-	struct vd_rd r;
-	struct vd_error err = { 0 };
-	vd_wr_init(&w, a, sizeof(a));
-	ck_assert_int_eq(l2tp_layer.export_(self, &w, &err), 0);
-	fresh = calloc(1, sizeof(*fresh));
-	fresh->dp = &dp; fresh->esp = &esp; fresh->link = &link_1; fresh->chans_end = &fresh->chans;
-	vd_rd_init(&r, a, w.len);
-	ck_assert_msg(l2tp_layer.import(fresh, 1, &r, VD_IMPORT_SAME, &err) == 0, "%s", err.text);
-	ck_assert(vd_rd_done(&r));
-	size_t len = w.len;
-	vd_wr_init(&w, b, sizeof(b));
-	ck_assert_int_eq(l2tp_layer.export_(fresh, &w, &err), 0);
-	ck_assert_uint_eq(w.len, len);
-	ck_assert_mem_eq(a, b, len);
-	for (size_t cut = 0; cut < len; cut += 7) { /* damaged state is refused, never followed */
-		struct l2tp *broken = calloc(1, sizeof(*broken));
-		broken->dp = &dp; broken->esp = &esp; broken->link = &link_1; broken->chans_end = &broken->chans;
-		vd_rd_init(&r, a, cut);
-		ck_assert_int_lt(l2tp_layer.import(broken, 1, &r, VD_IMPORT_SAME, &err), 0);
-		broken->esp = NULL;
-		while (broken->chans) { /* without ending the sessions of the living one */
-			for (struct l2tp_tunnel *t = broken->chans->tunnels; t; t = t->next)
-				for (struct l2tp_call *c = t->calls; c; c = c->next)
-					c->state = L2TP_CALL_DEAD;
-			l2tp_chan_free(broken->chans, "test");
-		}
-		free(broken);
-	}
-	/* Now the fresh one takes over: the old one's calls are only forgotten. */
-	for (struct l2tp_chan *c = self->chans; c; c = c->next)
-		for (struct l2tp_tunnel *t = c->tunnels; t; t = t->next)
-			for (struct l2tp_call *k = t->calls; k; k = k->next)
-				k->state = L2TP_CALL_DEAD;
-	fake_drain();
-	while (fresh->chans)  {
-		for (struct l2tp_tunnel *t = fresh->chans->tunnels; t; t = t->next)
-			for (struct l2tp_call *k = t->calls; k; k = k->next)
-				k->state = L2TP_CALL_DEAD;
-		l2tp_chan_free(fresh->chans, "test");
-	}
-	free(fresh);
-	d.punt_arg = self;
-}
-
-static void begin(const char *yaml)
-{
-	static const struct vd_plugin *const plugins[] = { &l2tp_LTX_vd_plugin, NULL };
-	struct vd_sa local = { .ip = vd_ip4(0xc0000201), .port = 4500 }, remote = { .ip = vd_ip4(0xc6336401), .port = 4500 };
-	memset(&d, 0, sizeof(d));
-	ns = nr = tid = sid = 0;
-	d.idle = UINT64_MAX;
-	fake_init(7);
-	fake_conf(yaml, plugins, NULL);
-	vd_objects_init();
-	vd_sessions_init();
-	fake_service("datapath/1", NULL, &dp);
-	fake_service("esp/1", NULL, &esp);
-	fake_service("link/1", NULL, &link_1);
-	fake_watch(&vd_topic_l2tp_tunnel_up);
-	fake_watch(&vd_topic_setup_failed);
-	fake_watch(&vd_topic_session_down);
-	fake_plugin_start(&l2tp_LTX_vd_plugin);
-	peer = vd_peer_new(1, &local, &remote)->id;
-	chan = vd_chan_record(peer, "l2tp", 1400)->id;
-	vd_chan_set_up(chan);
-	fake_drain();
-	ck_assert_uint_eq(d.attached, 1);
-}
-
-static void end(void)
-{
-	fake_plugin_stop(&l2tp_LTX_vd_plugin);
-	fake_drain();
-	vd_sessions_fini();
-	vd_objects_fini();
-	vd_state_fini();
-	fake_fini();
-}
-
-static void up(void)
-{
-	say(L2TP_SCCRQ, 0, 1);
-	tid = last().tunnel_id;
-	nr = 1;
-	say(L2TP_SCCCN, 0, 0);
-}
-
-static void call_up(void)
-{
-	up();
-	say(L2TP_ICRQ, 0, 9);
-	ck_assert_uint_eq(last().type, L2TP_ICRP);
-	sid = last().session_id;
-	nr++;
-	say(L2TP_ICCN, sid, 0);
-}
+#include <viaduct/state.h>
 
 START_TEST(set_up_and_down)
 {
-	begin("{}");
-	reborn();
-	say(L2TP_SCCRQ, 0, 1);
-	struct l2tp_msg m = last();
-	ck_assert_uint_eq(d.n, 1);
+	w_.restarts = _i;
+	w_begin("{}");
+	c_say(L2TP_SCCRQ, 0, 1);
+	struct l2tp_msg m = c_got(0);
+	ck_assert_uint_eq(w_.n, 1);
 	ck_assert_uint_eq(m.type, L2TP_SCCRP);
 	ck_assert_uint_eq(m.h.tunnel, 1);
 	ck_assert_uint_eq(m.h.nr, 1);
 	ck_assert_uint_eq(m.window, 16);
-	ck_assert_mem_eq(d.p[0], "\x06\xa5\xc0\x00", 4); /* from the port it hit, to the port it came from */
-	ck_assert_mem_eq(d.p[0] + 8, "\xc8\x02", 2);
-	tid = m.tunnel_id;
-	reborn();
-	put(said, said_len, chan); /* SCCRQ repeated: the same tunnel */
-	ck_assert_uint_eq(d.n, 2);
-	ck_assert_mem_eq(d.p[0], d.p[1], d.len[0]);
-	nr = 1;
-	say(L2TP_SCCCN, 0, 0);
-	ck_assert_uint_eq(d.n, 3);
-	ck_assert_uint_eq(last().type, L2TP_ZLB); /* at once */
-	ck_assert_uint_eq(last().h.nr, 2);
+	ck_assert_mem_eq(w_.p[0], "\x06\xa5\xc0\x00", 4); /* from the port it hit, to the port it came from */
+	c_.tid = m.tunnel_id;
+	c_.nr = 1;
+	c_say(L2TP_SCCCN, 0, 0);
+	ck_assert_uint_eq(w_.n, 2);
+	ck_assert_uint_eq(c_got(1).type, L2TP_ZLB); /* at once */
+	ck_assert_uint_eq(c_got(1).h.nr, 2);
 	ck_assert_uint_eq(fake_events(&vd_topic_l2tp_tunnel_up), 1);
-	reborn();
-	put(said, said_len, chan); /* repeated: acknowledged */
-	ck_assert_uint_eq(last().h.nr, 2);
-	say(L2TP_ICRQ, 0, 9);
-	ck_assert_uint_eq(last().type, L2TP_ICRP);
-	ck_assert_uint_eq(last().h.session, 9);
-	ck_assert_uint_eq(d.links, 1);
-	sid = last().session_id;
-	ck_assert_uint_eq(d.key, (uint64_t)tid << 16 | sid);
-	nr = 2;
-	say(L2TP_ICCN, sid, 0);
-	ck_assert_uint_eq(last().type, L2TP_ZLB);
-	ck_assert_uint_eq(d.starts, 1);
-	unsigned n = d.n;
+	c_say(L2TP_ICRQ, 0, 9);
+	ck_assert_uint_eq(c_got(-1).type, L2TP_ICRP);
+	ck_assert_uint_eq(c_got(-1).h.session, 9);
+	c_.sid = c_got(-1).session_id;
+	c_.nr = 2;
+	c_say(L2TP_ICCN, c_.sid, 0);
+	ck_assert_uint_eq(c_got(-1).type, L2TP_ZLB);
+	ck_assert_uint_eq(w_.starts, 1);
+	unsigned n = w_.n;
+	ck_assert_int_eq(w_.lower->send(w_.lower_arg, w_.session, (const uint8_t *)"\xff\x03\xc0\x21", 4), 0);
+	fake_drain();
+	ck_assert_uint_eq(w_.len[n], 20);
+	ck_assert_mem_eq(w_.p[n], "\x06\xa5\xc0\x00\0\x14\0\0\x40\x02\0\x0c\0\x01\0\x09\xff\x03\xc0\x21", 20);
+	c_say(L2TP_CDN, c_.sid, 9);
+	ck_assert_uint_eq(w_.downs, 1);
+	ck_assert_uint_eq(fake_events(&vd_topic_session_down), 1);
+	c_say(L2TP_STOPCCN, 0, 1);
+	n = w_.n;
+	c_again(); /* the tombstone acknowledges */
+	ck_assert_uint_eq(w_.n, n + 1);
+	ck_assert_uint_eq(c_got(-1).type, L2TP_ZLB);
+	w_advance(32000);
+	c_again();
+	ck_assert_uint_eq(w_.n, n + 1);
+	ck_assert_uint_eq(vd_counter("l2tp.drop.no_tunnel"), 1);
+	ck_assert(!_i || w_.restarted >= 8);
+	w_end();
+}
+END_TEST
+
+/* RouterOS goes on from another port after SCCRP; whoever does, data and control follow. */
+START_TEST(ports_follow)
+{
 	struct vd_hdr h;
-	d.lower->header(d.lower_arg, d.session, &h);
+	w_.restarts = _i;
+	w_begin("{}");
+	c_call();
+	w_.lower->header(w_.lower_arg, w_.session, &h);
 	ck_assert_uint_eq(h.len, 16);
 	ck_assert_mem_eq(h.bytes, "\x06\xa5\xc0\x00\0\0\0\0\x40\x02\0\0\0\x01\0\x09", 16);
-	ck_assert_int_eq(d.lower->send(d.lower_arg, d.session, (const uint8_t *)"\xff\x03\xc0\x21", 4), 0);
-	ck_assert_mem_eq(d.p[n], "\x06\xa5\xc0\x00\0\x14\0\0\x40\x02\0\x0c\0\x01\0\x09\xff\x03\xc0\x21", 20);
-	say(L2TP_CDN, sid, 9);
-	ck_assert_uint_eq(d.downs, 1);
-	ck_assert_uint_eq(d.unlinks, 1);
-	ck_assert_uint_eq(fake_events(&vd_topic_session_down), 1);
-	reborn();
-	say(L2TP_STOPCCN, 0, 1);
-	n = d.n;
-	put(said, said_len, chan); /* the tombstone acknowledges */
-	ck_assert_uint_eq(d.n, n + 1);
-	ck_assert_uint_eq(last().type, L2TP_ZLB);
-	reborn();
-	fake_advance(32000);
-	put(said, said_len, chan);
-	ck_assert_uint_eq(d.n, n + 1);
-	ck_assert_uint_eq(vd_counter("l2tp.drop.no_tunnel"), 1);
-	end();
+	ck_assert_uint_eq(h.udp_len, 4);
+	ck_assert_uint_eq(h.udp_from, 0);
+	ck_assert_uint_eq(h.l2tp_len, 10);
+	ck_assert_uint_eq(h.l2tp_from, 8);
+	c_.port = 50000;
+	c_say(L2TP_HELLO, 0, 0);
+	ck_assert_mem_eq(w_.p[w_.n - 1], "\x06\xa5\xc3\x50", 4);
+	w_.lower->header(w_.lower_arg, w_.session, &h);
+	ck_assert_mem_eq(h.bytes, "\x06\xa5\xc3\x50", 4);
+	ck_assert_int_eq(w_.lower->send(w_.lower_arg, w_.session, (const uint8_t *)"\xc0\x21", 2), 0);
+	fake_drain();
+	ck_assert_mem_eq(w_.p[w_.n - 1], "\x06\xa5\xc3\x50\0\x12", 6);
+	w_end();
 }
 END_TEST
 
-START_TEST(retransmission)
+/* The same once the workers have the header: IP packets too go where the client was heard last. */
+START_TEST(packets_follow)
 {
-	static const unsigned at[] = { 1, 3, 7, 15, 23 };
-	uint64_t now = 0;
-	begin("{}");
-	say(L2TP_SCCRQ, 0, 1);
-	for (unsigned i = 0; i < 5; i++) {
-		fake_advance(at[i] * 1000 - now - 1);
-		ck_assert_uint_eq(d.n, i + 1);
-		fake_advance(1);
-		ck_assert_uint_eq(d.n, i + 2);
-		now = at[i] * 1000;
+	/* RFC 791: 20 octets of header, UDP without a checksum, 8.8.8.8 to 10.8.0.2. */
+	static const uint8_t ip[] = { 0x45, 0, 0, 28, 0, 1, 0, 0, 64, 17, 0x60, 0xb4, 8, 8, 8, 8, 10, 8, 0, 2, 0, 53, 0, 99, 0, 8,
+		0, 0 };
+	w_.restarts = _i;
+	w_begin("{realms: {corp: {authenticate: [users/local]}}, users: {local: {}}, pools: {staff: {}}, "
+		"connections: {staff: {realm: corp, pool: staff}}}");
+	w_.connection = "staff";
+	w_.chan = c_.chan = w_channel(4600, true);
+	c_call();
+	w_establish();
+	unsigned n = w_.n;
+	for (unsigned i = 0; i < 2; i++) {
+		vd_datapath_inject_tun(0, NULL, ip, sizeof(ip));
+		fake_drain();
+		ck_assert_uint_eq(w_.n, n + 1);
+		ck_assert_uint_eq(w_.len[n], 20 + sizeof(ip));
+		ck_assert_mem_eq(w_.p[n], i ? "\x06\xa5\xc3\x50\0\x30" : "\x06\xa5\xc0\x00\0\x30", 6);
+		ck_assert_mem_eq(w_.p[n] + 8, "\x40\x02\0\x28\0\x01\0\x09\xff\x03\0\x21", 12);
+		ck_assert_mem_eq(w_.p[n] + 20, ip, sizeof(ip));
+		c_.port = 50000;
+		c_say(L2TP_HELLO, 0, 0);
+		n = w_.n;
 	}
-	fake_advance(70000);
-	ck_assert_uint_eq(d.n, 6);
-	ck_assert_uint_eq(fake_events(&vd_topic_setup_failed), 1);
-	end();
+	w_end();
 }
 END_TEST
 
-START_TEST(hello)
+/* RFC 8200 section 8.1: a UDP checksum inside IPv6, over the outer addresses of transport mode. */
+START_TEST(checksum_in_ipv6)
 {
-	begin("{}");
-	call_up();
-	unsigned n = d.n;
-	d.idle = 0; /* data flows */
-	fake_advance(300000);
-	ck_assert_uint_eq(d.n, n);
-	d.idle = UINT64_MAX;
-	fake_advance(60000);
-	ck_assert_uint_eq(last().type, L2TP_HELLO);
-	nr++;
-	ns--; say(L2TP_HELLO, 0, 0); ns++; /* an old number */
-	d.idle = 0; /* Android: silent, but data flows */
-	say(L2TP_ZLB, 0, 0);
-	d.idle = UINT64_MAX;
-	fake_advance(200000);
-	ck_assert_uint_eq(d.downs, 1);
-	ck_assert_uint_eq(fake_events(&vd_topic_session_down), 1);
-	end();
+	w_begin("{}");
+	w_.v6 = true;
+	c_.chan = w_channel(4500, true);
+	for (unsigned i = 0; i < 40; i++) { /* SCCRP, then StopCCN with its text of odd length */
+		c_.ns = 0;
+		c_say(L2TP_SCCRQ, 0, (uint16_t)(0x3000 + 0x111 * i));
+		uint8_t a[32];
+		struct vd_ip local, remote;
+		ck_assert(vd_ip_parse("2001:db8::1", &local) && vd_ip_parse("2001:db8:1:2:ffff:abcd:3:4", &remote));
+		memcpy(a, local.a, 16);
+		memcpy(a + 16, remote.a, 16);
+		const uint8_t *p = w_.p[w_.n - 1];
+		size_t len = w_.len[w_.n - 1];
+		uint64_t sum = 17 + len;
+		for (unsigned k = 0; k < 32; k++)
+			sum += (uint64_t)a[k] << (k % 2 ? 0 : 8);
+		for (size_t k = 0; k < len; k++)
+			sum += (uint64_t)p[k] << (k % 2 ? 0 : 8);
+		while (sum >> 16)
+			sum = (sum & 0xffff) + (sum >> 16);
+		ck_assert_uint_eq(sum, 0xffff);
+		ck_assert(p[6] || p[7]);
+	}
+	w_end();
+}
+END_TEST
+
+START_TEST(data_through_the_stage)
+{
+	uint8_t p[64];
+	struct vd_wr w;
+	w_.restarts = _i;
+	w_begin("{}");
+	c_call();
+	for (unsigned wrong = 0; wrong < 3; wrong++) {
+		vd_wr_init(&w, p, sizeof(p));
+		vd_wr_u32(&w, 0x06a506a5);
+		vd_wr_u16(&w, 20);
+		vd_wr_u16(&w, 0);
+		vd_wr_u16(&w, 0x4002);
+		vd_wr_u16(&w, 12);
+		vd_wr_u16(&w, (uint16_t)(c_.tid + (wrong == 1)));
+		vd_wr_u16(&w, (uint16_t)(c_.sid + (wrong == 2)));
+		vd_wr_u32(&w, 0xff03c021);
+		w_datagram(w_.chan, p, w.len);
+		ck_assert_uint_eq(w_.frames, 1);
+	}
+	ck_assert_uint_eq(w_.frame_len, 4);
+	ck_assert_uint_ne(w_.sess, 0);
+	if (!_i) /* counters of workers end with them */
+		ck_assert_uint_eq(vd_datapath_drops(VD_DROP_L2TP_SESSION), 2);
+	uint64_t other = w_channel(4501, true);
+	vd_wr_init(&w, p, sizeof(p));
+	vd_wr_u32(&w, 0x06a506a5);
+	vd_wr_u32(&w, 20 << 16);
+	vd_wr_u32(&w, 0x4002000c);
+	vd_wr_u16(&w, c_.tid);
+	vd_wr_u16(&w, c_.sid);
+	vd_wr_u32(&w, 0xff03c021);
+	w_datagram(other, p, w.len); /* the right ids on another channel */
+	ck_assert_uint_eq(w_.frames, 1);
+	c_say(L2TP_CDN, c_.sid, 9);
+	w_datagram(w_.chan, p, w.len);
+	ck_assert_uint_eq(w_.frames, 1);
+	w_end();
 }
 END_TEST
 
 START_TEST(strangers)
 {
-	struct vd_sa local = { .ip = vd_ip4(0xc0000201), .port = 4500 }, remote = { .ip = vd_ip4(0xc6336401), .port = 4501 };
-	begin("{}");
-	call_up();
-	void *in = d.upper;
-	uint64_t other = vd_chan_record(vd_peer_new(1, &local, &remote)->id, "l2tp", 1400)->id;
-	vd_chan_set_up(other);
-	fake_drain();
-	ck_assert_uint_eq(d.attached, 2);
-	ck_assert_ptr_ne(in, d.upper);
-	say(L2TP_ZLB, 0, 0);
-	unsigned n = d.n;
-	uint8_t stop[64];
-	struct vd_wr w;
-	vd_wr_init(&w, stop, sizeof(stop));
-	l2tp_begin(&w, tid, 0, ns, nr);
-	l2tp_avp_u16(&w, L2TP_A_MESSAGE_TYPE, L2TP_STOPCCN);
-	l2tp_end(&w);
-	put(stop, w.len, other); /* the right id on another channel */
-	ck_assert_uint_eq(d.n, n);
-	ck_assert_uint_eq(d.downs, 0);
+	w_.restarts = _i;
+	w_begin("{}");
+	c_call();
+	uint64_t other = w_channel(4501, true);
+	c_say(L2TP_ZLB, 0, 0);
+	unsigned n = w_.n;
+	c_make(L2TP_STOPCCN, 0, 1);
+	c_.chan = other; /* the right id on another channel */
+	c_again();
+	ck_assert_uint_eq(w_.n, n);
+	ck_assert_uint_eq(w_.downs, 0);
 	ck_assert_uint_eq(vd_counter("l2tp.drop.no_tunnel"), 1);
-	put(stop, w.len, chan);
-	ck_assert_uint_eq(d.downs, 1);
-	vd_chan_gone(other, "test");
-	vd_chan_gone(chan, "test");
-	fake_drain();
-	end();
+	c_.chan = w_.chan;
+	c_again();
+	ck_assert_uint_eq(w_.downs, 1);
+	w_end();
 }
 END_TEST
 
 START_TEST(order_and_limits)
 {
-	begin("{l2tp: {tunnels: 1, sessions: 1}}");
-	up();
-	ns = 3; say(L2TP_ICRQ, 0, 10); /* early */
-	ck_assert_uint_eq(d.links, 0);
-	reborn();
-	ns = 2; say(L2TP_ICRQ, 0, 9);
-	ck_assert_uint_eq(d.links, 1); /* the second was one too many */
+	w_.restarts = _i;
+	w_begin("{l2tp: {tunnels: 1, sessions: 1}}");
+	c_tunnel();
+	c_.ns = 3; c_say(L2TP_ICRQ, 0, 10); /* early */
+	ck_assert_uint_eq(fake_events(&vd_topic_session_new), 0);
+	c_.ns = 2; c_say(L2TP_ICRQ, 0, 9);
+	ck_assert_uint_eq(fake_events(&vd_topic_session_new), 1); /* the second was one too many */
 	ck_assert_uint_eq(vd_counter("l2tp.refused_call"), 1);
-	ns = 40; say(L2TP_ICRQ, 0, 11);
+	c_.ns = 40; c_say(L2TP_ICRQ, 0, 11);
 	ck_assert_uint_eq(vd_counter("l2tp.drop.window"), 1);
-	ns = 4; nr = 99; say(L2TP_HELLO, 0, 0);
+	c_.ns = 4; c_.nr = 99; c_say(L2TP_HELLO, 0, 0);
 	ck_assert_uint_eq(vd_counter("l2tp.drop.bad_nr"), 1);
-	uint16_t keep = tid;
-	tid = 0; ns = 0; nr = 0;
-	say(L2TP_SCCRQ, 0, 2);
-	ck_assert_uint_eq(last().type, L2TP_STOPCCN);
-	ck_assert_uint_eq(last().error, L2TP_E_RESOURCES);
-	tid = keep; ns = 4; nr = 2;
-	say(L2TP_OCRQ, 0, 0);
-	put((const uint8_t *)"\xc8\x02\x00", 3, chan);
+	uint16_t keep = c_.tid;
+	c_.tid = 0; c_.ns = 0; c_.nr = 0;
+	c_say(L2TP_SCCRQ, 0, 2);
+	ck_assert_uint_eq(c_got(-1).type, L2TP_STOPCCN);
+	ck_assert_uint_eq(c_got(-1).error, L2TP_E_RESOURCES);
+	c_.tid = keep; c_.ns = 4; c_.nr = 2;
+	c_say(L2TP_OCRQ, 0, 0);
+	w_datagram(w_.chan, (const uint8_t *)"\x06\xa5\x06\xa5\0\x0b\0\0\xc8\x02\x00", 11);
 	ck_assert_uint_eq(vd_counter("l2tp.drop.header"), 1);
-	end();
+	w_end();
 }
 END_TEST
 
-static void stage(const char *hex)
+/* A flood of everything that makes state: it is bounded, and an honest client is served behind it. */
+START_TEST(flood)
 {
-	static uint8_t p[256];
-	struct vd_vec vec = { .n = 1 };
-	struct l2tp_in in = { 0 };
-	int len = vd_unhex(hex, p, sizeof(p));
-	vec.v[0] = (struct vd_pkt){ .p = p, .len = (uint32_t)len };
-	l2tp_in.run(NULL, &in, &vec);
-	ck_assert_uint_eq(vec.n, 0);
+	w_.restarts = false;
+	w_begin("{}");
+	for (unsigned i = 1; i <= 300; i++) {
+		c_.ns = c_.nr = c_.tid = 0;
+		c_say(L2TP_SCCRQ, 0, (uint16_t)i);
+		w_.n = 0;
+		if (i % 20 == 0)
+			w_advance(300); /* the limit on punts is not what is looked at here */
+	}
+	ck_assert_uint_eq(vd_counter("l2tp.refused_tunnel"), 296);
+	w_advance(70000);
+	w_.n = 0;
+	c_.ns = 0;
+	c_call();
+	ck_assert_uint_eq(w_.starts, 1);
+	for (unsigned i = 0; i < 200; i++) { /* calls that are hung up at once leave only so many tombstones */
+		uint16_t id = (uint16_t)(100 + i);
+		c_say(L2TP_ICRQ, 0, id);
+		struct l2tp_msg m = c_got(-1);
+		ck_assert_uint_eq(m.type, L2TP_ICRP);
+		c_.nr = (uint16_t)(m.h.ns + 1);
+		c_say(L2TP_CDN, m.session_id, id);
+		w_.n = 0;
+		w_advance(10);
+	}
+	static uint8_t state[1 << 16];
+	ck_assert_uint_lt(w_export(state, sizeof(state)), 2048);
+	/* One who never acknowledges: answers are queued up to a bound, then his requests wait. */
+	for (unsigned i = 0; i < 200; i++) {
+		c_say(L2TP_OCRQ, 0, 0);
+		c_.more = (const uint8_t *)"\x80\x08\0\0\0\x0e\x11\x11";
+		c_.more_len = 8;
+		c_say(L2TP_OCRQ, 0, 0);
+		w_.n = 0;
+		w_advance(10);
+	}
+	ck_assert_uint_gt(vd_counter("l2tp.drop.queue_full"), 0);
+	ck_assert_uint_lt(w_export(state, sizeof(state)), 16384);
+	w_end();
+}
+END_TEST
+
+/* ---- ends ---- */
+START_TEST(closed_by_owner)
+{
+	w_.restarts = false; /* a session that says goodbye is not exported */
+	w_begin("{}");
+	c_call();
+	w_.answers = _i;
+	unsigned n = w_.n;
+	vd_session_close(w_.session, "administrator", false);
+	fake_drain();
+	ck_assert_uint_eq(w_.stops, 1);
+	if (!_i) { /* the link's farewell is not answered */
+		uint8_t state[4096];
+		struct vd_error err = { 0 };
+		struct vd_wr w;
+		vd_wr_init(&w, state, sizeof(state));
+		ck_assert_int_eq(l2tp_layer.export_(((struct l2tp *)w_.lower_arg), &w, &err), -EAGAIN);
+		ck_assert_uint_eq(w_.n, n);
+		w_advance(10000);
+		ck_assert_uint_eq(w_.downs, 1);
+	} else {
+		ck_assert_uint_eq(w_.downs, 0); /* it said so itself */
+	}
+	ck_assert_uint_eq(w_.n, n + 1);
+	ck_assert_uint_eq(c_got(-1).type, L2TP_CDN);
+	ck_assert_uint_eq(c_got(-1).result, L2TP_CDN_ADMIN);
+	ck_assert_uint_eq(c_got(-1).h.session, 9);
+	ck_assert_uint_eq(c_got(-1).session_id, c_.sid);
+	ck_assert_int_eq(w_.lower->send(w_.lower_arg, w_.session, (const uint8_t *)"\xc0\x21", 2), -ESTALE);
+	ck_assert_uint_eq(fake_events(&vd_topic_session_down), 1);
+	c_.nr++;
+	c_say(L2TP_ZLB, 0, 0);
+	w_advance(59000);
+	ck_assert_uint_eq(c_got(-1).type, L2TP_CDN); /* acknowledged: not repeated */
+	w_advance(1001); /* the empty tunnel goes */
+	ck_assert_uint_eq(c_got(-1).type, L2TP_STOPCCN);
+	w_end();
+}
+END_TEST
+
+START_TEST(closed_before_it_was_up)
+{
+	w_.restarts = _i;
+	w_begin("{}");
+	c_tunnel();
+	c_say(L2TP_ICRQ, 0, 9);
+	const struct vd_session_new *e = fake_last(&vd_topic_session_new);
+	vd_session_close(e->session, "administrator", false);
+	fake_drain();
+	ck_assert_uint_eq(w_.stops, 0);
+	ck_assert_uint_eq(w_.downs, 0);
+	c_.nr++;
+	c_say(L2TP_ZLB, 0, 0); /* ICRP */
+	ck_assert_uint_eq(c_got(-1).type, L2TP_CDN);
+	c_say(L2TP_ICCN, c_got(-1).session_id, 0); /* crossed our CDN */
+	ck_assert_uint_eq(w_.starts, 0);
+	ck_assert_uint_eq(fake_events(&vd_topic_session_down), 1);
+	w_end();
+}
+END_TEST
+
+START_TEST(closed_by_link)
+{
+	w_.restarts = _i;
+	w_begin("{}");
+	c_call();
+	vd_session_close(w_.session, "authentication failed", true);
+	w_.lower->closed(w_.lower_arg, w_.session, "authentication failed");
+	w_.lower->closed(w_.lower_arg, w_.session, "twice");
+	fake_drain();
+	ck_assert_uint_eq(c_got(-1).type, L2TP_CDN);
+	ck_assert_str_eq(c_got(-1).text, "authentication failed");
+	ck_assert_uint_eq(w_.downs, 0);
+	ck_assert_uint_eq(w_.stops, 0);
+	ck_assert_uint_eq(fake_events(&vd_topic_session_down), 1);
+	unsigned n = w_.n;
+	c_.nr++;
+	c_say(L2TP_CDN, c_.sid, 9); /* crossing */
+	ck_assert_uint_eq(w_.n, n + 1);
+	ck_assert_uint_eq(c_got(-1).type, L2TP_ZLB);
+	w_end();
+}
+END_TEST
+
+START_TEST(link_does_not_start)
+{
+	w_.restarts = false;
+	w_begin("{}");
+	c_tunnel();
+	w_.bad_start = true;
+	w_.calls_back = _i;
+	c_say(L2TP_ICRQ, 0, 9);
+	c_.nr++;
+	c_say(L2TP_ICCN, c_got(-1).session_id, 0);
+	unsigned cdns = 0;
+	for (unsigned i = 0; i < w_.n; i++)
+		cdns += c_got((int)i).type == L2TP_CDN;
+	ck_assert_uint_eq(cdns, 1);
+	ck_assert_uint_eq(w_.downs, 0);
+	ck_assert_uint_eq(fake_events(&vd_topic_session_down), 1);
+	w_end();
+}
+END_TEST
+
+START_TEST(channel_goes)
+{
+	w_.restarts = false;
+	w_begin("{}");
+	c_call();
+	vd_peer_close(w_.peer, "deleted");
+	fake_drain();
+	w_advance(20000);
+	ck_assert_uint_eq(fake_events(&vd_topic_session_down), 1);
+	ck_assert_ptr_null(vd_chan_find(w_.chan));
+	w_end();
+}
+END_TEST
+
+/* The plugin stops with a call up: the client hears of it; what comes then opens nothing. */
+START_TEST(shutdown)
+{
+	w_.restarts = false;
+	w_begin("{}");
+	c_call();
+	l2tp_LTX_vd_plugin.stop(w_.lower_arg);
+	fake_drain();
+	ck_assert_uint_eq(c_got(-1).type, L2TP_STOPCCN);
+	ck_assert_uint_eq(c_got(-1).result, L2TP_STOP_SHUTDOWN);
+	ck_assert_uint_eq(fake_events(&vd_topic_session_down), 1);
+	unsigned n = w_.n;
+	c_.ns = c_.nr = c_.tid = 0;
+	c_say(L2TP_SCCRQ, 0, 2);
+	ck_assert_uint_eq(w_.n, n);
+	w_end();
+}
+END_TEST
+
+START_TEST(unprotected)
+{
+	w_.restarts = false;
+	w_begin(_i ? "{l2tp: {allow_unprotected: true}}" : "{}");
+	c_.chan = w_channel(4501, false);
+	vd_chan_find(c_.chan)->protected_ = false;
+	vd_chan_set_up(c_.chan);
+	fake_drain();
+	c_say(L2TP_SCCRQ, 0, 1);
+	ck_assert_uint_eq(w_.n, _i ? 1 : 0);
+	ck_assert_uint_eq(vd_counter("l2tp.unprotected"), _i ? 0 : 1);
+	if (!_i)
+		ck_assert_uint_eq(vd_datapath_drops(VD_DROP_NO_UPPER), 1);
+	w_end();
+}
+END_TEST
+
+/* ---- tunnel authentication: what is expected was computed with Python's hashlib ---- */
+#define CHALLENGE "\x80\x16\0\0\0\x0b\0\x01\x02\x03\x04\x05\x06\x07\x08\x09\x0a\x0b\x0c\x0d\x0e\x0f"
+
+static void answer(const uint8_t *challenge, const char *secret, uint8_t type, uint8_t out[22])
+{
+	/* RFC 2661 section 4.4.3, by OpenSSL's own interface: CHAP with the message type as its identifier. */
+	EVP_MD_CTX *ctx = EVP_MD_CTX_new();
+	memcpy(out, "\x80\x16\0\0\0\x0d", 6);
+	ck_assert(EVP_DigestInit_ex(ctx, EVP_md5(), NULL) && EVP_DigestUpdate(ctx, &type, 1) &&
+		EVP_DigestUpdate(ctx, secret, strlen(secret)) && EVP_DigestUpdate(ctx, challenge, 16) &&
+		EVP_DigestFinal_ex(ctx, out + 6, NULL));
+	EVP_MD_CTX_free(ctx);
 }
 
-START_TEST(stage_code)
+START_TEST(tunnel_authentication)
 {
-	memset(&d, 0, sizeof(d));
-	stage("06a506a500140000" "4002000c00010002" "ff03c021");
-	ck_assert_uint_eq(d.frames, 1);
-	ck_assert_uint_eq(d.frame_len, 4);
-	stage("06a506a500120000" "000200010002" "ff03c021"); /* the kernel's: no L bit */
-	stage("06a506a5001a0000" "4b0200120001000200050000" "0002eeee" "0021"); /* S, O, P */
-	ck_assert_uint_eq(d.frames, 3);
-	ck_assert_uint_eq(d.frame_len, 2);
-	stage("06a506a500140000" "c802000c0001000000000000");
-	ck_assert_uint_eq(d.punts, 1);
-	stage("06a506a500140000" "4002000c00010003" "ff03c021");
-	ck_assert_uint_eq(d.drops[VD_DROP_L2TP_SESSION], 1);
-	stage("06a506a500140000" "4002000d00010002" "ff03c021"); /* longer than the datagram */
-	stage("06a506a500140000" "4002000400010002" "ff03c021"); /* shorter than its header */
-	stage("06a506a500140000" "4003000c00010002" "ff03c021");
-	stage("06a506a500140000" "4202000c00010002" "ffffc021");
-	ck_assert_uint_eq(d.drops[VD_DROP_L2TP_HEADER], 4);
-	stage("06a506a500150000" "4002000c00010002" "ff03c021");
-	stage("06a506a500070000");
-	ck_assert_uint_eq(d.drops[VD_DROP_UDP_LENGTH], 2);
-	stage("06a506a50008");
-	ck_assert_uint_eq(d.drops[VD_DROP_SHORT], 1);
+	static const uint8_t want[] = { 0x6c, 0x0d, 0xa2, 0xfa, 0xf7, 0xa3, 0x97, 0xaa, 0x3f, 0x88, 0xf5, 0x50, 0x61, 0xea, 0x91,
+		0x34 };
+	uint8_t response[22];
+	setenv("VD_TEST_L2TP_SECRET", "tunnel-secret", 1);
+	w_.restarts = _i % 2;
+	w_begin("{l2tp: {secret: !env VD_TEST_L2TP_SECRET}}");
+	c_.more = (const uint8_t *)CHALLENGE;
+	c_.more_len = 22;
+	c_say(L2TP_SCCRQ, 0, 1);
+	struct l2tp_msg m = c_got(-1);
+	ck_assert_uint_eq(m.type, L2TP_SCCRP);
+	ck_assert(L2TP_SEEN(&m, L2TP_A_RESPONSE));
+	ck_assert_mem_eq(m.response, want, 16);
+	ck_assert(L2TP_SEEN(&m, L2TP_A_CHALLENGE));
+	ck_assert_uint_eq(m.challenge_len, 16);
+	c_.tid = m.tunnel_id;
+	c_.nr = 1;
+	int how = _i / 2; /* 0: right, 1: another secret, 2: SCCRP's own identifier, 3: no response, 4: reflected */
+	answer(m.challenge, how == 1 ? "other" : "tunnel-secret", how == 2 ? 2 : 3, response);
+	if (how == 4)
+		memcpy(response + 6, want, 16);
+	c_.more = response;
+	c_.more_len = how == 3 ? 0 : 22;
+	c_say(L2TP_SCCCN, 0, 0);
+	ck_assert_uint_eq(fake_events(&vd_topic_l2tp_tunnel_up), how == 0);
+	ck_assert_uint_eq(vd_counter("l2tp.auth_failed"), how != 0);
+	if (how) {
+		ck_assert_uint_eq(c_got(-1).type, L2TP_STOPCCN);
+		ck_assert_uint_eq(c_got(-1).result, L2TP_STOP_AUTH);
+		ck_assert_uint_eq(fake_events(&vd_topic_setup_failed), 1);
+	} else {
+		ck_assert_uint_eq(c_got(-1).type, L2TP_ZLB);
+	}
+	w_end();
+}
+END_TEST
+
+START_TEST(client_demands_a_secret)
+{
+	w_.restarts = _i;
+	w_begin("{}");
+	c_.more = (const uint8_t *)CHALLENGE;
+	c_.more_len = 22;
+	c_say(L2TP_SCCRQ, 0, 1);
+	ck_assert_uint_eq(c_got(-1).type, L2TP_STOPCCN);
+	ck_assert_uint_eq(c_got(-1).result, L2TP_STOP_AUTH);
+	ck_assert_uint_eq(fake_events(&vd_topic_setup_failed), 1);
+	w_end();
+}
+END_TEST
+
+/* ---- state ---- */
+START_TEST(damaged_state)
+{
+	static uint8_t whole[1 << 16], bad[1 << 16];
+	w_.restarts = false;
+	w_begin("{}");
+	c_call();
+	c_say(L2TP_ICRQ, 0, 10); /* an ICRP in the queue, */
+	c_.ns += 2;
+	c_say(L2TP_ICRQ, 0, 11); /* one that came early, */
+	c_.ns -= 3;
+	c_say(L2TP_CDN, c_.sid, 9); /* and a repetition */
+	size_t len = w_export(whole, sizeof(whole)), start = 0;
+	for (size_t i = 0; i + 16 < len; i++)
+		if (!memcmp(whole + i, "VDST\0\x04l2tp", 10) || !memcmp(whole + i, "TSDV\0\x04l2tp", 10))
+			start = i + 16;
+	ck_assert_uint_gt(start, 0);
+	for (size_t cut = 0; cut < len - start; cut += 1 + cut / 16) {
+		struct vd_wr w;
+		memcpy(bad, whole, start + cut);
+		vd_wr_init(&w, bad, sizeof(bad));
+		w.len = start;
+		vd_wr_patch_u32(&w, start - 4, (uint32_t)cut);
+		ck_assert_int_lt(w_restart_with(bad, start + cut), 0);
+	}
+	for (unsigned i = 0; i < 60; i++) { /* whatever it says: refused or lived with */
+		uint16_t at[2];
+		memcpy(bad, whole, len);
+		vd_random(at, sizeof(at));
+		bad[start + at[0] % (len - start)] ^= (uint8_t)(1 + at[1] % 255);
+		w_restart_with(bad, len);
+		w_.restarting = true; /* nothing of it is counted */
+		fake_advance(120000);
+		w_.n = 0;
+		w_.restarting = false;
+	}
+	ck_assert_int_eq(w_restart_with(whole, len), 0);
+	w_end();
+}
+END_TEST
+
+/* A session that did not survive: its call is hung up, the others live on. */
+START_TEST(session_lost_in_import)
+{
+	static uint8_t state[1 << 16];
+	w_.restarts = false;
+	w_begin("{}");
+	c_call();
+	c_.nr = 2;
+	c_say(L2TP_ZLB, 0, 0);
+	size_t len = w_export(state, sizeof(state)), at = 0;
+	for (size_t i = 0; i + 8 < len; i++) { /* its last mention is that of the call's timer, before it the call's own */
+		uint8_t id[8] = { 0, 0, 0, 0, 0, 0, 0, (uint8_t)w_.session };
+		if (!memcmp(state + i, id, 8))
+			at = i;
+	}
+	ck_assert_uint_gt(at, 8);
+	state[at + 6] = state[at - 8 + 6] = 0x77;
+	unsigned n = w_.n;
+	ck_assert_int_eq(w_restart_with(state, len), 0);
+	ck_assert_uint_eq(vd_counter("l2tp.import_no_session"), 1);
+	ck_assert_uint_eq(w_.n, n + 1);
+	ck_assert_uint_eq(c_got(-1).type, L2TP_CDN);
+	ck_assert_uint_eq(c_got(-1).h.session, 9);
+	w_end();
+}
+END_TEST
+
+/* ---- the stage on its own: bits and lengths of data messages ---- */
+START_TEST(data_headers)
+{
+	static const struct { const char *hex; int why; unsigned len; } t[] = {
+		{ "06a506a500140000" "4002000cTTTTSSSS" "ff03c021", -1, 4 },
+		{ "06a506a500120000" "0002TTTTSSSS" "ff03c021", -1, 4 }, /* the kernel's: no L bit */
+		{ "06a506a5001a0000" "4b020012TTTTSSSS00050000" "0002eeee" "0021", -1, 2 }, /* S, O, P */
+		{ "06a506a500160000" "4002000cTTTTSSSS" "ff03c0210000", -1, 4 }, /* octets behind the message */
+		{ "06a506a500140000" "4002000dTTTTSSSS" "ff03c021", VD_DROP_L2TP_HEADER, 0 }, /* longer than the datagram */
+		{ "06a506a500140000" "40020004TTTTSSSS" "ff03c021", VD_DROP_L2TP_HEADER, 0 }, /* shorter than its header */
+		{ "06a506a500140000" "4003000cTTTTSSSS" "ff03c021", VD_DROP_L2TP_HEADER, 0 },
+		{ "06a506a500140000" "4202000cTTTTSSSS" "ffffc021", VD_DROP_L2TP_HEADER, 0 },
+		{ "06a506a500150000" "4002000cTTTTSSSS" "ff03c021", VD_DROP_UDP_LENGTH, 0 },
+		{ "06a506a500070000", VD_DROP_UDP_LENGTH, 0 },
+		{ "06a506a50008", VD_DROP_SHORT, 0 },
+	};
+	w_.restarts = false;
+	w_begin("{}");
+	c_call();
+	for (size_t i = 0; i < VD_ARRAY_SIZE(t); i++) {
+		char hex[128], id[5];
+		uint8_t p[64];
+		vd_strcpy(hex, sizeof(hex), t[i].hex);
+		char *at = strstr(hex, "TTTT");
+		if (at) {
+			vd_format(id, sizeof(id), "%04x", c_.tid);
+			memcpy(at, id, 4);
+			vd_format(id, sizeof(id), "%04x", c_.sid);
+			memcpy(at + 4, id, 4);
+		}
+		int len = vd_unhex(hex, p, sizeof(p));
+		ck_assert_int_gt(len, 0);
+		unsigned frames = w_.frames;
+		uint64_t drops = t[i].why < 0 ? 0 : vd_datapath_drops((enum vd_drop)t[i].why);
+		w_datagram(w_.chan, p, (size_t)len);
+		ck_assert_uint_eq(w_.frames, frames + (t[i].why < 0));
+		if (t[i].why < 0)
+			ck_assert_uint_eq(w_.frame_len, t[i].len);
+		else
+			ck_assert_uint_eq(vd_datapath_drops((enum vd_drop)t[i].why), drops + 1);
+	}
+	w_end();
 }
 END_TEST
 
 int main(void)
 {
 	Suite *s = suite_create("l2tp_lns");
-	TCase *t = tcase_create("lns");
-	tcase_add_test(t, set_up_and_down);
-	tcase_add_test(t, retransmission);
-	tcase_add_test(t, hello);
-	tcase_add_test(t, strangers);
-	tcase_add_test(t, order_and_limits);
-	tcase_add_test(t, stage_code);
+	TCase *t = tcase_create("conversations");
+	tcase_add_loop_test(t, set_up_and_down, 0, 2);
+	tcase_add_loop_test(t, ports_follow, 0, 2);
+	tcase_add_loop_test(t, packets_follow, 0, 2);
+	tcase_add_test(t, checksum_in_ipv6);
+	tcase_add_loop_test(t, data_through_the_stage, 0, 2);
+	tcase_add_loop_test(t, strangers, 0, 2);
+	tcase_add_loop_test(t, order_and_limits, 0, 2);
+	tcase_add_test(t, flood);
+	tcase_add_test(t, data_headers);
+	suite_add_tcase(s, t);
+	t = tcase_create("ends");
+	tcase_add_loop_test(t, closed_by_owner, 0, 2);
+	tcase_add_loop_test(t, closed_before_it_was_up, 0, 2);
+	tcase_add_loop_test(t, closed_by_link, 0, 2);
+	tcase_add_loop_test(t, link_does_not_start, 0, 2);
+	tcase_add_test(t, channel_goes);
+	tcase_add_test(t, shutdown);
+	suite_add_tcase(s, t);
+	t = tcase_create("trust");
+	tcase_add_loop_test(t, unprotected, 0, 2);
+	tcase_add_loop_test(t, tunnel_authentication, 0, 10);
+	tcase_add_loop_test(t, client_demands_a_secret, 0, 2);
+	suite_add_tcase(s, t);
+	t = tcase_create("state");
+	tcase_set_timeout(t, 60);
+	tcase_add_test(t, damaged_state);
+	tcase_add_test(t, session_lost_in_import);
 	suite_add_tcase(s, t);
 	SRunner *r = srunner_create(s);
 	srunner_run_all(r, CK_ENV);

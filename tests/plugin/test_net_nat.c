@@ -17,10 +17,11 @@
 
 extern const struct vd_plugin net_nat_LTX_vd_plugin;
 
-/* The section that the pool plugin owns, so that connections can refer to it. */
+/* The sections that other plugins own: connections refer to pools, and rules to the device. */
 static const struct vd_opt pool_schema[] = {
 	{ "pools.*", VD_T_MAP, 0, NULL, NULL, "A pool." },
 	{ "pools.*.range", VD_T_RANGE, 0, NULL, NULL, "Its addresses." },
+	{ "tun.name", VD_T_STRING, 0, "viaduct%d", "15", "The device, of the TUN plugin." },
 	{ NULL },
 };
 static const struct vd_plugin pools = { .name = "test_pools", .schema = pool_schema };
@@ -131,6 +132,37 @@ START_TEST(life)
 }
 END_TEST
 
+/* Two connections, IPv4 and IPv6, with and without another name of the device: nothing is left. */
+START_TEST(everything_goes)
+{
+	static const char *const confs[] = {
+		CONF("masquerade", "masquerade"),
+		CONF("masquerade", "masquerade") "tun: { name: gate0 }\n",
+		CONF("masquerade", "masquerade") "tun: { name: 'a\"b' }\n",
+	};
+	static const char *const device[] = { "oifname \"viaduct*\" return", "oifname \"gate0\" return", NULL };
+
+	for (size_t i = 0; i < VD_ARRAY_SIZE(confs); i++) {
+		fake_conf(confs[i], plugins, NULL);
+		fake_plugin_start(&net_nat_LTX_vd_plugin);
+		pool(&vd_topic_pool_up, "pa", "10.9.0.2-10.9.0.250");
+		pool(&vd_topic_pool_up, "pb", "10.8.0.0/24");
+		pool(&vd_topic_pool_up, "pc", "2001:db8:9::/64");
+		rules("ip saddr 10.9.0.2-10.9.0.250 masquerade", true);
+		rules("ip6 saddr 2001:db8:9::", true);
+		rules("oifname", device[i] != NULL);
+		if (device[i]) { /* before what is masqueraded */
+			rules(device[i], true);
+			ck_assert(strstr(listing, device[i]) < strstr(listing, "masquerade"));
+		}
+		net_nat_LTX_vd_plugin.reload(vd_plugin_find("net_nat")->self);
+		rules("ip saddr 10.9.0.2-10.9.0.250 masquerade", true);
+		fake_plugin_stop(&net_nat_LTX_vd_plugin);
+		ck_assert_str_eq(output("nft list ruleset"), "");
+	}
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("net_nat");
@@ -145,6 +177,7 @@ int main(void)
 	tcase_set_timeout(tc, 60);
 	tcase_add_checked_fixture(tc, setup, teardown);
 	tcase_add_test(tc, life);
+	tcase_add_test(tc, everything_goes);
 	suite_add_tcase(suite, tc);
 	runner = srunner_create(suite);
 	srunner_run_all(runner, CK_ENV);

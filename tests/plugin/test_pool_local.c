@@ -133,7 +133,7 @@ START_TEST(conversation)
 	ck_assert_uint_eq(fake_events(&vd_topic_pool_up), 3);
 	up = fake_last(&vd_topic_pool_up);
 	ck_assert_str_eq(up->pool, "other");
-	ck_assert_str_eq(text_of(&up->gateway), "10.8.0.3");
+	ck_assert_str_eq(text_of(&up->gateway), "2001:db8::1"); /* of its IPv6 range */
 	/* .254, never .255 and .0, then .1, .2; the gateway is 10.9.0.1. */
 	ck_assert_str_eq(ask(1, "alice", "small", NULL), "10.9.0.254");
 	ck_assert_str_eq(text_of(&got.gateway), "10.9.0.1");
@@ -204,11 +204,57 @@ START_TEST(not_mine)
 	ask(1, "a", "", NULL);
 	ck_assert_int_ne(last.verdict, VD_ACCEPT);
 	ck_assert_str_eq(ask6(1, "a", "small", NULL, 6), "pool small has no IPv6 range (t.yaml:2)");
-	ck_assert_str_eq(ask6(1, "a", "other", NULL, 6), "2001:db8::1");
+	ck_assert_str_eq(ask6(1, "a", "other", NULL, 6), "2001:db8::2");
 	ck_assert_str_eq(ask(1, "a", "other", NULL), "10.8.0.1"); /* both families */
 	gone(1);
 	ck_assert_str_eq(ask(2, "b", "other", NULL), "10.8.0.2");
 	fake_plugin_stop(PLUGIN);
+}
+END_TEST
+
+START_TEST(two_gateways)
+{
+	use("pools:\n  both: { range: [10.8.0.0/29, \"2001:db8:5::/112\"], gateway: [\"2001:db8:5::3\", 10.8.0.2] }\n"
+	    "  usual: { range: [\"2001:db8:6::10-2001:db8:6::20\", 10.6.7.10-10.6.7.20] }\n");
+	fake_plugin_start(PLUGIN);
+	ck_assert_str_eq(text_of(&((const struct vd_pool_up *)fake_last(&vd_topic_pool_up))->gateway), "10.6.7.1");
+	ck_assert_str_eq(ask(1, "a", "both", NULL), "10.8.0.1");
+	ck_assert_str_eq(text_of(&got.gateway), "10.8.0.2");
+	ck_assert_str_eq(ask(2, "b", "both", NULL), "10.8.0.3");
+	ck_assert_str_eq(ask6(1, "a", "both", NULL, 6), "2001:db8:5::1");
+	ck_assert_str_eq(text_of(&got.gateway), "2001:db8:5::3");
+	ck_assert_str_eq(ask6(1, "a", "both", NULL, 6), "2001:db8:5::1"); /* asked again */
+	ck_assert_str_eq(text_of(&got.gateway), "2001:db8:5::3");
+	ck_assert_str_eq(ask6(2, "b", "both", NULL, 6), "2001:db8:5::2");
+	ck_assert_str_eq(ask6(3, "c", "both", NULL, 6), "2001:db8:5::4");
+	ck_assert_ptr_nonnull(strstr(ask6(4, "d", "both", "2001:db8:5::3", 6), "cannot be a client's address"));
+	ask6(1, "a", "usual", NULL, 6);
+	ck_assert_int_eq(last.verdict, VD_REJECT); /* has one of the other pool */
+	ck_assert_str_eq(ask6(5, "e", "usual", NULL, 6), "2001:db8:6::10");
+	ck_assert_str_eq(text_of(&got.gateway), "2001:db8:6::1");
+	fake_plugin_stop(PLUGIN);
+}
+END_TEST
+
+START_TEST(wrong_gateways)
+{
+	static const struct {
+		const char *gateway, *text;
+	} table[] = {
+		{ "[10.8.0.1, 10.8.0.2]", "pools.p.gateway: one for IPv4 and one for IPv6 are possible" },
+		{ "\"2001:db8::1\"", "pools.p.gateway: the pool has no IPv6 range" },
+	};
+	char yaml[128];
+	struct vd_error err;
+	void *self = NULL;
+	size_t i;
+
+	for (i = 0; i < VD_ARRAY_SIZE(table); i++) {
+		snprintf(yaml, sizeof(yaml), "pools:\n  p: { range: 10.8.0.0/24, gateway: %s }\n", table[i].gateway);
+		use(yaml);
+		ck_assert_int_eq(PLUGIN->init(NULL, &self, &err), -EINVAL);
+		ck_assert_msg(strstr(err.text, table[i].text) != NULL, "%s", err.text);
+	}
 }
 END_TEST
 
@@ -220,7 +266,7 @@ START_TEST(large)
 
 	use("pools:\n  huge: { range: [\"2001:db8:1::/64\", 10.0.0.0/8] }\n  full: { range: 10.200.0.0/22 }\n");
 	fake_plugin_start(PLUGIN);
-	ck_assert_str_eq(ask6(1, "a", "huge", NULL, 6), "2001:db8:1::1");
+	ck_assert_str_eq(ask6(1, "a", "huge", NULL, 6), "2001:db8:1::2");
 	ck_assert_str_eq(ask(1, "a", "huge", NULL), "10.0.0.2");
 	for (i = 0; i < 1016 - 1; i++)
 		ck_assert_msg(!strncmp(ask(100 + i, "", "full", NULL), "10.200.", 7), "%s", last.why.text);
@@ -314,6 +360,8 @@ int main(void)
 	tcase_add_test(t, conversation);
 	tcase_add_test(t, dedicated);
 	tcase_add_test(t, not_mine);
+	tcase_add_test(t, two_gateways);
+	tcase_add_test(t, wrong_gateways);
 	tcase_add_test(t, large);
 	tcase_add_test(t, damaged_state);
 	tcase_add_test(t, reload);

@@ -8,6 +8,7 @@
 #include <jansson.h>
 
 #include <viaduct/log.h>
+#include <viaduct/plugin.h>
 #include <viaduct/topics.h>
 
 #include "core/bus.h"
@@ -405,6 +406,86 @@ START_TEST(core_topics_are_sound)
 }
 END_TEST
 
+/* Thousands of logins at once: each answer finds its request, and a session takes its own with it. */
+START_TEST(many_at_once)
+{
+	struct vd_request_opts o = { .providers = order };
+	uint64_t first = 0;
+
+	provide();
+	radius.verdict = VD_ACCEPT;
+	radius.later = true;
+	for (o.session = 1; o.session <= 5000; o.session++) {
+		ck_assert_uint_ne(request(&o), 0);
+		fake_drain();
+		first = first ? first : radius.ticket;
+	}
+	ck_assert_uint_eq(vd_bus_open_requests(0), 5000);
+	ck_assert_uint_eq(vd_bus_open_requests(77), 1);
+	vd_request_cancel_session(77);
+	ck_assert_uint_eq(vd_bus_open_requests(77), 0);
+	for (uint64_t i = 0; i < 5000; i++)
+		answer(&radius, first + i);
+	fake_drain();
+	ck_assert_uint_eq(answers, 4999);
+	ck_assert_uint_eq(vd_bus_open_requests(0), 0);
+}
+END_TEST
+
+/* A blob without octets arrives as one, and asking again from inside done is a request of its own. */
+static uint64_t nested;
+static void on_answer_again(void *arg, const struct vd_answer *a)
+{
+	struct vd_authenticate q = { .user = "bob", .data = { (const uint8_t *)"", 0 } };
+
+	vd_request_cancel(nested); /* this very request: harmless */
+	answers++;
+	if (!arg)
+		vd_request(&vd_topic_authenticate, &q, NULL, on_answer_again, (void *)a->provider);
+}
+
+START_TEST(cancelled_inside_done_and_no_blob)
+{
+	struct vd_authenticate q = { .user = "bob", .data = { (const uint8_t *)"", 0 } };
+
+	provide();
+	radius.verdict = VD_ACCEPT;
+	nested = vd_request(&vd_topic_authenticate, &q, NULL, on_answer_again, NULL);
+	fake_drain();
+	ck_assert_uint_eq(answers, 2);
+	ck_assert_uint_eq(vd_bus_open_requests(0), 0);
+}
+END_TEST
+
+/* A plugin that ends while it is asked: who asked hears so now, not at the deadline. */
+static int asked_init(struct vd_host *host, void **ret_self, struct vd_error *err)
+{
+	(void)ret_self;
+	(void)err;
+	return vd_provide(host, "authenticate", "radius", on_ask, on_cancel, &radius);
+}
+static const struct vd_plugin asked = { .magic = VD_PLUGIN_MAGIC, .abi_major = VD_ABI_MAJOR,
+	.abi_minor = VD_ABI_MINOR, .struct_size = sizeof(struct vd_plugin), .abi_hash = VD_ABI_HASH,
+	.build_id = VD_BUILD_ID, .name = "asked", .init = asked_init };
+
+START_TEST(provider_ends_while_asked)
+{
+	struct vd_request_opts o = { .providers = order };
+
+	radius = (struct who){ .name = "radius", .later = true };
+	answers = 0;
+	fake_plugin_start(&asked);
+	request(&o);
+	fake_drain();
+	ck_assert_uint_eq(radius.asked, 1);
+	fake_plugin_stop(&asked);
+	fake_drain();
+	ck_assert_uint_eq(answers, 1);
+	ck_assert_int_eq(last.verdict, VD_UNAVAILABLE);
+	ck_assert_uint_eq(radius.cancelled, 0);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *s = suite_create("bus");
@@ -421,6 +502,9 @@ int main(void)
 	tcase_add_test(tc, pending_extends_the_deadline);
 	tcase_add_test(tc, conversation_is_pinned);
 	tcase_add_test(tc, all_must_agree);
+	tcase_add_test(tc, many_at_once);
+	tcase_add_test(tc, cancelled_inside_done_and_no_blob);
+	tcase_add_test(tc, provider_ends_while_asked);
 	tcase_add_test(tc, json_is_json_and_keeps_secrets);
 	tcase_add_test(tc, core_topics_are_sound);
 	suite_add_tcase(s, tc);

@@ -3,6 +3,7 @@
 
 #include "core/system/priv.h"
 #include "core/system/sysctl.h"
+#include "core/system/work.h"
 #include "tests/lib/fake.h"
 
 #include <viaduct/plugin.h>
@@ -267,6 +268,67 @@ START_TEST(nft)
 }
 END_TEST
 
+#ifdef HAVE_NFTABLES
+/* Asks for the table that is named in arg to be removed again, from within the answer to the last of the order. */
+static void on_last(void *arg, const struct vd_error *err)
+{
+	on_plain(NULL, err);
+	ck_assert_int_eq(svc->nft(svc->self, arg, on_plain, NULL), 0);
+}
+
+/* Each of these fails unless the one before it was carried out. */
+static void ask_in_order(void)
+{
+	ck_assert_int_eq(svc->nft(svc->self, "create table inet vdfirst\n", on_plain, NULL), 0);
+	ck_assert_int_eq(svc->nft(svc->self, "create chain inet vdfirst c\n", on_plain, NULL), 0);
+	ck_assert_int_eq(svc->nft(svc->self, "add rule inet vdfirst c accept\n", on_plain, NULL), 0);
+	ck_assert_int_eq(svc->nft(svc->self, "flush chain inet vdfirst c\ndelete chain inet vdfirst c\n", on_last,
+		(void *)(uintptr_t)"delete table inet vdfirst\ncreate table inet vdlast\n"), 0);
+}
+#endif
+
+/* With threads: in order, and never lost, whenever the pool stops. */
+START_TEST(nft_pool)
+{
+#ifdef HAVE_NFTABLES
+	ck_assert_int_eq(vd_work_start(2), 0);
+	ask_in_order();
+	ck_assert_uint_eq(got.calls, 0); /* never from within the call */
+	vd_work_stop();
+	ck_assert_uint_eq(got.calls, 5);
+	ck_assert_msg(got.code == 0, "%s", got.text);
+	ip_says("nft list ruleset", "vdlast", true);
+	ip_says("nft list ruleset", "vdfirst", false);
+	/* The pool is gone already: the last thing of all. */
+	ok(svc->nft(svc->self, "delete table inet vdlast\n", on_plain, NULL));
+	ip_says("nft list ruleset", "vdlast", false);
+	ask_in_order();
+	vd_priv_nft_finish();
+	ck_assert_uint_eq(got.calls, 11);
+	ip_says("nft list ruleset", "vdlast", true);
+	fake_drain(); /* what was queued for it finds nothing to do */
+	ck_assert_uint_eq(got.calls, 11);
+#endif
+}
+END_TEST
+
+/* The threads have the three capabilities, too. */
+START_TEST(nft_pool_dropped)
+{
+#ifdef HAVE_NFTABLES
+	struct vd_error err = { 0 };
+
+	ck_assert_int_eq(vd_priv_own(dir, "nobody", &err), 0);
+	ck_assert_msg(vd_priv_drop("nobody", &err) == 0, "%s", err.text);
+	ck_assert_int_eq(vd_work_start(1), 0);
+	ask_in_order();
+	vd_work_stop();
+	ck_assert_uint_eq(got.calls, 5);
+	ck_assert_msg(got.code == 0, "%s", got.text);
+#endif
+}
+END_TEST
+
 #define FORWARD "net/ipv4/ip_forward"
 static char forward(void)
 {
@@ -429,6 +491,8 @@ int main(void)
 	tcase_add_loop_test(tc, tun, 0, 2);
 	tcase_add_test(tc, tun_refuses);
 	tcase_add_test(tc, nft);
+	tcase_add_test(tc, nft_pool);
+	tcase_add_test(tc, nft_pool_dropped);
 	tcase_add_test(tc, sysctl);
 	tcase_add_test(tc, journal_hostile);
 	tcase_add_test(tc, secrets);

@@ -6,6 +6,8 @@
 
 #include <viaduct/log.h>
 
+#include "core/lifelog.h"
+#include "core/log.h"
 #include "tests/unit/session_fixture.h"
 
 START_TEST(comes_up_and_goes)
@@ -451,6 +453,73 @@ START_TEST(session_timeout)
 }
 END_TEST
 
+/* The owner never says that its client agreed: the address is not held for ever. */
+START_TEST(stuck_between_steps)
+{
+	uint64_t s = fx_new("staff");
+
+	fx_auth(s, "alice");
+	fake_drain();
+	fx_configure(s);
+	fake_drain();
+	ck_assert_int_eq(vd_session_find(s)->state, VD_S_CONFIGURING);
+	fake_advance(59999);
+	ck_assert_int_eq(vd_session_find(s)->state, VD_S_CONFIGURING);
+	fake_advance(1);
+	ck_assert_ptr_null(vd_session_find(s));
+	ck_assert_uint_eq(fx.n_closed, 1);
+	ck_assert_uint_eq(fx.in_use, 0);
+	/* one that comes up in time stays */
+	s = fx_up("staff", "bob");
+	fake_advance(120000);
+	ck_assert_int_eq(vd_session_find(s)->state, VD_S_UP);
+}
+END_TEST
+
+static char lines[2048];
+static unsigned n_lines;
+
+static void on_line(void *arg, enum vd_log_level level, const char *line)
+{
+	size_t len = strlen(lines);
+
+	(void)arg;
+	if (level <= VD_LOG_NOTICE) {
+		n_lines++;
+		vd_format(lines + len, sizeof(lines) - len, "%s\n", line);
+	}
+}
+
+/* At the default level: a session that comes and goes leaves a line for each, a refused login exactly one. */
+START_TEST(life_in_the_log)
+{
+	uint64_t s;
+
+	ck_assert_int_eq(vd_lifelog_init(), 0);
+	lines[0] = '\0';
+	n_lines = 0;
+	vd_log_sink(on_line, NULL);
+	s = fx_up("staff", "alice");
+	fake_advance(5000);
+	vd_session_close(s, "the user hung up", true);
+	fake_drain();
+	ck_assert_uint_eq(n_lines, 2);
+	ck_assert_ptr_nonnull(strstr(lines, ": up: user alice has 10.8.0.23 on connection staff\n"));
+	ck_assert_ptr_nonnull(strstr(lines, ": down: user alice, the user hung up; 5 s, "));
+	n_lines = 0;
+	lines[0] = '\0';
+	fx.auth = FX_REJECT;
+	s = fx_new("staff");
+	fx_auth(s, "mallory");
+	fake_drain();
+	vd_session_close(s, "authentication failed", true);
+	fake_drain();
+	ck_assert_uint_eq(n_lines, 1);
+	ck_assert_ptr_nonnull(strstr(lines, "auth failed: user mallory of realm "));
+	vd_log_sink(NULL, NULL);
+}
+END_TEST
+
 START_TEST(wrong_order)
 {
 	uint64_t id = fx_new("staff");
@@ -489,6 +558,8 @@ int main(void)
 	tcase_add_test(t, logins_race);
 	tcase_add_test(t, limit_and_ids);
 	tcase_add_test(t, session_timeout);
+	tcase_add_test(t, stuck_between_steps);
+	tcase_add_test(t, life_in_the_log);
 	tcase_add_test(t, wrong_order);
 	suite_add_tcase(s, t);
 	r = srunner_create(s);

@@ -38,8 +38,9 @@ vm_fatal() {
 }
 
 # ---- processes we started: "pid start-time", so that a recycled pid is never hit ----
-vm_note_pid() { # FILE PID
+vm_note_pid() { # FILE PID [wait]: "wait" when the caller waits for it; else its end is no news to the shell
 	local start
+	[ "${3:-}" = wait ] || disown "$2" 2>/dev/null
 	start=$(vm_start_time "$2") || return 1
 	printf '%s %s\n' "$2" "$start" >"$1"
 }

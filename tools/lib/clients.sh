@@ -29,7 +29,8 @@ ${VD_BOLD}macOS${VD_PLAIN}     System Settings > Network > ... > Add VPN Configu
 ${VD_BOLD}iOS${VD_PLAIN}       Settings > General > VPN & Device Management > VPN > Add VPN Configuration. Type: L2TP; server: $address;
           account: $user; password; secret = the pre-shared key; Send All Traffic on.
 ${VD_BOLD}Android${VD_PLAIN}   Settings > Network & internet > VPN > +. Type: L2TP/IPSec PSK; server address: $address; IPSec pre-shared key;
-          then user name and password. (Android 12 and later offer no new L2TP profiles.)
+          then user name and password. Android up to 11 knows only a weak key exchange (1024 bits): it connects after you
+          took the # off "crypto: legacy" in conf.d/30-l2tp.yaml. Android 12 and later offer no new L2TP profiles.
 ${VD_BOLD}Linux${VD_PLAIN}     With NetworkManager-l2tp: nmcli connection add type vpn con-name viaduct vpn-type l2tp vpn.data \\
             "gateway=$address,user=$user,ipsec-enabled=yes,ipsec-psk=$psk,mru=1400,mtu=1400" \\
             vpn.secrets password=$password   and then: nmcli connection up viaduct

@@ -4,10 +4,12 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <viaduct/bytes.h>
 #include <viaduct/crypto.h>
 #include <viaduct/loop.h>
+
+#define LOOK_MS 1000
+#define RETRY_MS 10000 /* what mends it may be a folder's mode, which is not watched */
 
 static const struct vd_opt schema[] = {
 	{ "*", VD_T_MAP, 0, NULL, NULL, "An account; its key is the user's name." },
@@ -91,71 +93,125 @@ static int check_user(const struct vd_conf *conf, const struct vd_conf_node *use
 	return vd_error_set(err, -EINVAL, "%s: the nt_hash of %s is not 32 hexadecimal digits", at, vd_conf_name(user));
 }
 
-/* Remembers what the file looks like now; false when it looks as it did. */
-static bool changed(struct users_file *file)
+static int by_user(const void *a, const void *b)
 {
-	int64_t now[5] = { 0 };
-	struct stat st;
+	uintptr_t x = (uintptr_t)((const struct users_secret *)a)->user, y = (uintptr_t)((const struct users_secret *)b)->user;
 
-	if (!stat(file->path, &st)) {
-		now[0] = (int64_t)st.st_dev;
-		now[1] = (int64_t)st.st_ino;
-		now[2] = st.st_size;
-		now[3] = st.st_mtim.tv_sec;
-		now[4] = st.st_mtim.tv_nsec;
+	return x < y ? -1 : x > y;
+}
+
+/* Remembers what the files of all secrets look like. Without memory only the file of accounts is watched. */
+static void watch_secrets(struct users_file *file)
+{
+	const struct vd_conf_node *root = vd_conf_at(file->conf, NULL, "");
+	size_t n = vd_conf_count(root), i;
+	struct users_secret *v = calloc(n + 1, sizeof(*v));
+	char path[2048];
+
+	for (i = 0; v && i < n; i++) {
+		v[i].user = vd_conf_nth(root, i);
+		if (users_secret_path(file, file->conf, v[i].user, path, sizeof(path)))
+			users_stamp(path, &v[i].seen);
 	}
-	if (!memcmp(now, file->seen, sizeof(now)))
+	if (v)
+		qsort(v, n, sizeof(*v), by_user);
+	free(file->secrets);
+	file->secrets = v;
+	file->n_secrets = v ? n : 0;
+}
+
+static bool secret_changed(struct users_file *file, const char *name)
+{
+	struct users_secret key = { .user = users_file_find(file, name) }, *found;
+	char path[2048];
+
+	if (!key.user || !file->n_secrets)
 		return false;
-	memcpy(file->seen, now, sizeof(now));
-	return true;
+	found = bsearch(&key, file->secrets, file->n_secrets, sizeof(key), by_user);
+	return found && users_secret_path(file, file->conf, key.user, path, sizeof(path)) && users_stamp(path, &found->seen);
+}
+
+/* A file that root could read and we cannot: says what to do instead of only that. */
+static void advise(const struct users_file *file, struct vd_error *err)
+{
+	static const char before[] = "cannot read ";
+	char text[sizeof(err->text)], *path, *end;
+
+	if (users_forbidden(file->path, err))
+		return;
+	vd_strcpy(text, sizeof(text), err->text);
+	path = strstr(text, before);
+	end = path ? strstr(path, ": ") : NULL;
+	if (!end)
+		return;
+	*end = '\0';
+	users_forbidden(path + sizeof(before) - 1, err);
+}
+
+static int check_all(const struct vd_conf *conf, struct vd_error *err)
+{
+	const struct vd_conf_node *root = vd_conf_at(conf, NULL, "");
+	size_t i;
+	int ret = 0;
+
+	for (i = 0; i < vd_conf_count(root) && !ret; i++)
+		ret = check_user(conf, vd_conf_nth(root, i), err);
+	return ret ? ret : check_addresses(conf, err);
 }
 
 int users_file_load(struct users_file *file, struct vd_error *err)
 {
 	const struct vd_conf *conf = NULL;
-	const struct vd_conf_node *root;
-	size_t n_errors = 0, i;
+	size_t n_errors = 0, n;
 	int ret;
 
-	changed(file);
-	file->looked = vd_now();
+	users_stamp(file->path, &file->seen);
+	file->looked = file->tried = vd_now();
 	ret = vd_conf_load_file(file->path, schema, &conf, &n_errors, err);
-	if (ret && n_errors > 1 && err) {
-		size_t n = strlen(err->text);
-
-		vd_format(err->text + n, sizeof(err->text) - n, " (and %zu more)", n_errors - 1);
+	if (ret && err) {
+		advise(file, err);
+		n = strlen(err->text);
+		if (n_errors > 1)
+			vd_format(err->text + n, sizeof(err->text) - n, " (and %zu more)", n_errors - 1);
 	}
-	if (ret)
-		return ret;
-	root = vd_conf_at(conf, NULL, "");
-	for (i = 0; i < vd_conf_count(root) && !ret; i++)
-		ret = check_user(conf, vd_conf_nth(root, i), err);
 	if (!ret)
-		ret = check_addresses(conf, err);
+		ret = check_all(conf, err);
+	file->failed = ret != 0;
 	if (ret) {
 		vd_conf_unref(conf);
 		return ret;
 	}
 	vd_conf_unref(file->conf);
 	file->conf = conf;
+	watch_secrets(file);
 	return 0;
 }
 
-int users_file_refresh(struct users_file *file, struct vd_error *err)
+int users_file_refresh(struct users_file *file, const char *user, struct vd_error *err)
 {
+	bool look = vd_now() - file->looked >= LOOK_MS, changed;
 	int ret;
 
-	if (vd_now() - file->looked < 1000)
-		return 0;
-	file->looked = vd_now();
-	if (!changed(file))
+	if (look)
+		file->looked = vd_now();
+	changed = look && users_stamp(file->path, &file->seen);
+	changed |= secret_changed(file, user);
+	if (!changed && !(file->failed && vd_now() - file->tried >= RETRY_MS))
 		return 0;
 	ret = users_file_load(file, err);
-	return ret ? ret : 1;
+	if (!ret) {
+		file->said[0] = '\0';
+		return 1;
+	}
+	if (!changed && !strcmp(file->said, err->text))
+		return 0;
+	vd_strcpy(file->said, sizeof(file->said), err->text);
+	return ret;
 }
 
 void users_file_clear(struct users_file *file)
 {
+	free(file->secrets);
 	vd_conf_unref(file->conf);
 	vd_wipe(file, sizeof(*file));
 }

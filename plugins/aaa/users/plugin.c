@@ -10,6 +10,7 @@
 struct users {
 	struct users_file *files;
 	size_t n;
+	struct users_reserved held; /* what the pools were told */
 };
 
 static const struct vd_opt schema[] = {
@@ -73,6 +74,32 @@ static int read_all(struct users *self, bool strict, struct vd_error *err)
 	return 0;
 }
 
+static void announce(struct users *self)
+{
+	if (users_announce(&self->held, self->files, self->n))
+		vd_log(VD_LOG_ERROR, "users", NULL, "cannot tell the pools the dedicated addresses: out of memory");
+}
+
+/* All files: the address that somebody is about to get may have become another one's, whose account is elsewhere. */
+static void refresh(struct users *self, const char *user)
+{
+	struct vd_error why;
+	bool any = false;
+	size_t i;
+	int ret;
+
+	for (i = 0; i < self->n; i++) {
+		ret = users_file_refresh(&self->files[i], user, &why);
+		any |= ret > 0;
+		if (ret < 0)
+			vd_log(VD_LOG_ERROR, "users", NULL, "users/%s keeps what it had: %s", self->files[i].name, why.text);
+		else if (ret)
+			vd_log(VD_LOG_NOTICE, "users", NULL, "users/%s was read again", self->files[i].name);
+	}
+	if (any)
+		announce(self);
+}
+
 static void authenticate(void *arg, const struct vd_ask *ask)
 {
 	struct users *self = arg;
@@ -80,18 +107,12 @@ static void authenticate(void *arg, const struct vd_ask *ask)
 	struct vd_authenticated answer = { 0 };
 	struct vd_error why = { 0 };
 	enum vd_verdict verdict;
-	int ret;
 
 	if (!file) {
 		vd_reply(ask->ticket, VD_PASS, NULL, NULL);
 		return;
 	}
-	ret = users_file_refresh(file, &why);
-	if (ret < 0)
-		vd_log(VD_LOG_ERROR, "users", NULL, "users/%s keeps what it had: %s", file->name, why.text);
-	else if (ret)
-		vd_log(VD_LOG_NOTICE, "users", NULL, "users/%s was read again", file->name);
-	memset(&why, 0, sizeof(why));
+	refresh(self, ((const struct vd_authenticate *)ask->data)->user);
 	if (!file->conf) {
 		vd_error_set(&why, -ENOENT, "users/%s has not been read yet: see the log", file->name);
 		vd_reply(ask->ticket, VD_UNAVAILABLE, NULL, &why);
@@ -125,12 +146,42 @@ static int init(struct vd_host *host, void **ret_self, struct vd_error *err)
 	return 0;
 }
 
+/* Privileges are gone by now: what root read may be out of reach, and better known today than at the first change. */
+static void check_reach(const struct users_file *file)
+{
+	const struct vd_conf_node *root = vd_conf_at(file->conf, NULL, "");
+	struct vd_error why = { 0 };
+	bool forbidden = users_forbidden(file->path, &why);
+	char path[2048];
+	size_t i;
+
+	for (i = 0; i < vd_conf_count(root) && !forbidden; i++)
+		if (users_secret_path(file, file->conf, vd_conf_nth(root, i), path, sizeof(path)))
+			forbidden = users_forbidden(path, &why);
+	if (forbidden)
+		vd_log(VD_LOG_WARNING, "users", NULL, "users/%s: changes will not be noticed before a restart: %s", file->name,
+			why.text);
+}
+
+static int start(void *arg, struct vd_error *err)
+{
+	struct users *self = arg;
+	size_t i;
+
+	(void)err;
+	for (i = 0; i < self->n; i++)
+		check_reach(&self->files[i]);
+	announce(self);
+	return 0;
+}
+
 static void reload(void *self)
 {
 	struct vd_error err;
 
 	if (read_all(self, false, &err))
 		vd_log(VD_LOG_ERROR, "users", NULL, "%s", err.text);
+	announce(self);
 }
 
 static void fini(void *arg)
@@ -138,10 +189,11 @@ static void fini(void *arg)
 	struct users *self = arg;
 
 	drop_files(self->files, self->n);
+	free(self->held.v);
 	free(self);
 }
 
 static const char *const provides[] = { "authenticate/users", NULL };
 
 VD_PLUGIN(aaa_users, .version = "1.0", .license = "MIT", .summary = "accounts in YAML files", .provides = provides,
-	.schema = schema, .init = init, .reload = reload, .fini = fini);
+	.schema = schema, .init = init, .start = start, .reload = reload, .fini = fini);

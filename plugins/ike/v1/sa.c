@@ -179,6 +179,7 @@ void ike_v1_failed(struct ike_v1 *v, const struct ike_v1_sa *sa, const struct vd
 	char text[400], from[VD_SA_TEXT];
 	va_list args;
 
+	(void)v;
 	va_start(args, fmt);
 	vsnprintf(text, sizeof(text), fmt, args);
 	va_end(args);
@@ -191,7 +192,5 @@ void ike_v1_failed(struct ike_v1 *v, const struct ike_v1_sa *sa, const struct vd
 	vd_strcpy(event.stage, sizeof(event.stage), stage);
 	vd_strcpy(event.client, sizeof(event.client), client);
 	vd_format(event.text, sizeof(event.text), "%s: %s", from, text);
-	struct vd_ids ids = { .peer = event.peer, .chan = event.chan };
-	vd_log_limited(&v->limit, VD_LOG_NOTICE, "ike", &ids, "%s failed: %s", stage, event.text);
 	vd_event_post(&vd_topic_setup_failed, &event);
 }

@@ -69,6 +69,24 @@ static size_t add(char *out, size_t size, size_t len, const struct vd_pool_up *p
 		vd_ip_format(&pool->last, last), verdict);
 }
 
+/* Networks behind clients are reached through our device like the clients themselves: nothing is translated there. The
+ * device's name has a number that the kernel chooses, so all with its beginning are meant. */
+static size_t add_device(char *out, size_t size, size_t len)
+{
+	static const char usual[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-";
+	const char *name = vd_conf_str(vd_conf_at(vd_conf_current(), NULL, "tun.name"));
+	size_t n = name ? strspn(name, usual) : 0;
+
+	if (n == 0 || (name[n] != '\0' && name[n] != '%')) {
+		if (name)
+			vd_log(VD_LOG_WARNING, "net_nat", NULL, "tun.name %s cannot be used in a rule: what goes to networks behind clients "
+				"is masqueraded as well", name);
+		return len;
+	}
+	return len + vd_format(out + len, size - len, "add rule " TABLE " postrouting oifname \"%.*s%s\" return\n", (int)n, name,
+		name[n] ? "*" : "");
+}
+
 static void forwarding(struct nat *n, const char *name)
 {
 	int ret = n->priv->sysctl(n->priv->self, name, "1", on_done, n);
@@ -87,7 +105,7 @@ static void apply(struct nat *n)
 		return;
 	for (const struct nat_pool *p = n->pools; p; p = p->next)
 		pools++;
-	size = sizeof(DELETE) + (2 * pools + 3) * RULE_MAX;
+	size = sizeof(DELETE) + (2 * pools + 4) * RULE_MAX;
 	text = malloc(size);
 	if (!text) {
 		vd_log(VD_LOG_ERROR, "net_nat", NULL, "cannot change nftables: out of memory");
@@ -95,6 +113,7 @@ static void apply(struct nat *n)
 	}
 	len = vd_format(text, size, DELETE "add table " TABLE "\nadd chain " TABLE
 		" postrouting { type nat hook postrouting priority srcnat; policy accept; }\n");
+	len = add_device(text, size, len);
 	for (const struct nat_pool *p = n->pools; p; p = p->next) /* between clients nothing is translated */
 		len = add(text, size, len, &p->facts, "daddr", "return");
 	for (const struct nat_pool *p = n->pools; p; p = p->next) {

@@ -12,8 +12,9 @@ static const struct vd_opt schema[] = {
 	{ "pools.*", VD_T_MAP, 0, NULL, NULL, "Addresses for clients." },
 	{ "pools.*.range", VD_T_RANGE, VD_OPT_REQUIRED | VD_OPT_LIST, NULL, NULL,
 		"10.8.0.10-10.8.3.250 or a prefix; at most 8. Addresses that end in .0 or .255 are never leased." },
-	{ "pools.*.gateway", VD_T_ADDR, 0, NULL, NULL,
-		"Our address toward the clients; if not given, a.b.c.1 of the first address of the range. Never leased." },
+	{ "pools.*.gateway", VD_T_ADDR, VD_OPT_LIST, NULL, NULL,
+		"Our address toward the clients, one for IPv4 and one for IPv6; if not given, a.b.c.1 (or host 1 of the /64) of the "
+		"first address of the range. Never leased." },
 	{ "pools.*.dns", VD_T_ADDR, VD_OPT_LIST | VD_OPT_LIVE, NULL, NULL, "Name servers that clients are told, at most 3." },
 	{ "pools.*.wins", VD_T_ADDR, VD_OPT_LIST | VD_OPT_LIVE, NULL, NULL, "NetBIOS name servers, at most 2." },
 	{ "pools.*.search", VD_T_STRING, VD_OPT_LIST | VD_OPT_LIVE, NULL, "126", "Domains that clients search." },
@@ -32,8 +33,8 @@ struct pool *pools_find(const struct pools *self, const char *name)
 
 static void post(const struct pool *pool, bool up)
 {
-	struct vd_pool_up event = { .gateway = pool->facts.gateway };
-	struct vd_pool_down down = { .gateway = pool->facts.gateway };
+	struct vd_pool_up event = { 0 };
+	struct vd_pool_down down = { 0 };
 	unsigned i;
 	int err;
 
@@ -42,6 +43,7 @@ static void post(const struct pool *pool, bool up)
 	for (i = 0; i < pool->n_ranges; i++) {
 		event.first = down.first = pool->ranges[i].first;
 		event.last = down.last = pool->ranges[i].last;
+		event.gateway = down.gateway = *pool_gateway(pool, event.first.family);
 		err = up ? vd_event_post(&vd_topic_pool_up, &event) : vd_event_post(&vd_topic_pool_down, &down);
 		if (err)
 			vd_log(VD_LOG_ERROR, "pool", NULL, "cannot tell the others of pool %s: %s", pool->name, strerror(-err));
@@ -77,15 +79,33 @@ static int read_all(struct pool **ret_v, size_t *ret_n, struct vd_error *err)
 	return 0;
 }
 
-static void grant(struct pools *self, const struct vd_ask *ask, struct pool *pool, const struct vd_ip *ip)
+/* Whatever the ranges say: an address that belongs to somebody stays away from the others. */
+static void unmark(struct pools *self, const struct vd_ip *ip)
 {
-	const struct vd_lease_address *r = ask->data;
+	size_t i;
+
+	for (i = 0; i < self->n; i++)
+		if (!book_holder(&self->book, ip) && !reserve_find(&self->reserve, self->v[i].name, ip, ""))
+			pool_mark(&self->v[i], ip, false);
+}
+
+static struct vd_leased_address answer_of(const struct pool *pool, const struct vd_ip *ip)
+{
 	struct vd_leased_address answer = pool->facts;
-	struct vd_error why;
 
 	answer.address = *ip;
+	answer.gateway = *pool_gateway(pool, ip->family);
+	return answer;
+}
+
+static void grant(struct pools *self, const struct vd_ask *ask, struct pool *pool, const struct vd_ip *ip)
+{
+	struct vd_leased_address answer = answer_of(pool, ip);
+	const struct vd_lease_address *r = ask->data;
+	struct vd_error why;
+
 	if (book_grant(&self->book, r->session, pool->name, r->user, ip)) {
-		pool_mark(pool, ip, false);
+		unmark(self, ip);
 		vd_error_set(&why, -ENOMEM, "out of memory");
 		vd_reply(ask->ticket, VD_UNAVAILABLE, NULL, &why);
 		return;
@@ -98,12 +118,15 @@ static void lease_wanted(struct pools *self, const struct vd_ask *ask, struct po
 {
 	const struct vd_lease_address *r = ask->data;
 	const struct lease *holder = book_holder(&self->book, &r->want);
+	const struct vd_address_reserved *owner = reserve_find(&self->reserve, pool->name, &r->want, r->user);
 	struct vd_error why = { 0 };
 	char text[VD_IP_TEXT];
 	size_t i;
 
 	vd_ip_format(&r->want, text);
-	if (holder)
+	if (owner && strcmp(owner->user, r->user) != 0)
+		vd_error_set(&why, -EADDRINUSE, "%s belongs to %s (%s)", text, owner->user, owner->source);
+	else if (holder)
 		vd_error_set(&why, -EADDRINUSE, "%s is held by s-%" PRIu64 " (%s)", text, holder->session, holder->user);
 	for (i = 0; i < self->n; i++)
 		if (!why.code && pool_unusable(&self->v[i], &r->want))
@@ -121,13 +144,28 @@ static void lease_wanted(struct pools *self, const struct vd_ask *ask, struct po
 	vd_reply(ask->ticket, why.code == -ENOMEM ? VD_UNAVAILABLE : VD_REJECT, NULL, &why);
 }
 
+/* Addresses of this pool that wait for their user. Only for the reason of a refusal. */
+static size_t reserved_idle(const struct pools *self, const struct pool *pool, int family)
+{
+	const struct reservation *one;
+	size_t i, n = 0;
+
+	for (i = 0; i < self->reserve.size; i++)
+		for (one = self->reserve.slots[i]; one; one = one->chain)
+			n += one->facts.address.family == family && pool_has(pool, &one->facts.address) &&
+			     !book_holder(&self->book, &one->facts.address);
+	return n;
+}
+
 static void lease_any(struct pools *self, const struct vd_ask *ask, struct pool *pool, int family)
 {
 	const struct vd_lease_address *r = ask->data;
 	const struct lease *last = r->user[0] ? book_last(&self->book, pool->name, r->user, family) : NULL;
 	struct vd_error why = { 0 };
+	char reserved[64] = "";
 	uint64_t size, leased;
 	struct vd_ip ip;
+	size_t n;
 	int err;
 
 	if (last && pool_is_free(pool, &last->address) && !book_holder(&self->book, &last->address)) {
@@ -145,9 +183,12 @@ static void lease_any(struct pools *self, const struct vd_ask *ask, struct pool 
 	}
 	vd_count("pool_local.refused", 1);
 	pool_fill(pool, family, &size, &leased);
+	n = reserved_idle(self, pool, family);
+	if (n)
+		vd_format(reserved, sizeof(reserved), " or reserved (%zu)", n);
 	if (err == -ENOSPC)
-		vd_error_set(&why, err, "pool %s is exhausted: %" PRIu64 " of its %" PRIu64 " addresses are in use; enlarge its "
-			"range (%s)", pool->name, leased, size, pool->origin);
+		vd_error_set(&why, err, "pool %s is exhausted: %" PRIu64 " of its %" PRIu64 " addresses are in use%s; enlarge "
+			"its range (%s)", pool->name, leased, size, reserved, pool->origin);
 	else if (err == -EAFNOSUPPORT)
 		vd_error_set(&why, err, "pool %s has no IPv%d range (%s)", pool->name, family == AF_INET ? 4 : 6, pool->origin);
 	else
@@ -172,8 +213,7 @@ static void lease_address(void *arg, const struct vd_ask *ask)
 	if (!pool) {
 		vd_reply(ask->ticket, VD_PASS, NULL, NULL);
 	} else if (held && !strcmp(held->pool, pool->name) && (!r->want.family || vd_ip_equal(&r->want, &held->address))) {
-		answer = pool->facts; /* asked again: the same answer */
-		answer.address = held->address;
+		answer = answer_of(pool, &held->address); /* asked again: the same answer */
 		vd_reply(ask->ticket, VD_ACCEPT, &answer, NULL);
 	} else if (held || (r->want.family && r->want.family != family)) {
 		vd_error_set(&why, -EINVAL, held ? "the session has an address already" : "the wanted address is of another family");
@@ -189,15 +229,49 @@ static void session_gone(void *arg, const void *event)
 {
 	const struct vd_session_gone *e = event;
 	struct pools *self = arg;
+	struct vd_ip ip;
 	struct lease *l;
-	size_t i;
 
 	while ((l = book_of_session(&self->book, e->session, 0))) {
-		for (i = 0; i < self->n; i++)
-			pool_mark(&self->v[i], &l->address, false);
+		ip = l->address;
 		book_end(&self->book, l);
+		unmark(self, &ip);
 		vd_count("pool_local.freed", 1);
 	}
+}
+
+static void address_reserved(void *arg, const void *event)
+{
+	const struct vd_address_reserved *e = event;
+	struct pools *self = arg;
+	const struct lease *holder = book_holder(&self->book, &e->address);
+	char text[VD_IP_TEXT];
+	size_t i;
+	int ret = reserve_add(&self->reserve, e);
+
+	vd_ip_format(&e->address, text);
+	for (i = 0; i < self->n && !ret; i++)
+		if (reserve_find(&self->reserve, self->v[i].name, &e->address, e->user))
+			ret = pool_mark(&self->v[i], &e->address, true);
+	if (ret)
+		vd_log(VD_LOG_ERROR, "pool", NULL, "out of memory: %s is not reserved for %s (%s)", text, e->user, e->source);
+	else if (holder && strcmp(holder->user, e->user) != 0)
+		vd_log(VD_LOG_NOTICE, "pool", &(struct vd_ids){ .session = holder->session },
+			"%s belongs to %s (%s) from now on, but %s has it until the session ends", text, e->user, e->source,
+			holder->user);
+}
+
+static void address_released(void *arg, const void *event)
+{
+	const struct vd_address_released *e = event;
+	struct vd_address_reserved facts = { .address = e->address };
+	struct pools *self = arg;
+
+	vd_strcpy(facts.pool, sizeof(facts.pool), e->pool);
+	vd_strcpy(facts.user, sizeof(facts.user), e->user);
+	vd_strcpy(facts.source, sizeof(facts.source), e->source);
+	if (reserve_remove(&self->reserve, &facts))
+		unmark(self, &e->address);
 }
 
 static int init(struct vd_host *host, void **ret_self, struct vd_error *err)
@@ -213,6 +287,8 @@ static int init(struct vd_host *host, void **ret_self, struct vd_error *err)
 	if (!ret) {
 		if ((ret = vd_provide(host, "lease_address", "pool", lease_address, NULL, self)) ||
 			(ret = vd_event_subscribe(host, "session_gone", session_gone, self)) ||
+			(ret = vd_event_subscribe(host, "address_reserved", address_reserved, self)) ||
+			(ret = vd_event_subscribe(host, "address_released", address_released, self)) ||
 			(ret = vd_layer_register(host, &pool_layer, self)))
 			vd_error_set(err, ret, "cannot register with the core");
 	}
@@ -237,13 +313,29 @@ static int start(void *arg, struct vd_error *err)
 	return 0;
 }
 
+/* What a fresh pool must not lease. */
+static int mark_all(const struct pools *self, struct pool *pool)
+{
+	const struct reservation *one;
+	const struct lease *l;
+	int ret = 0;
+	size_t i;
+
+	for (l = self->book.active.head; l; l = l->next)
+		ret |= pool_mark(pool, &l->address, true);
+	for (i = 0; i < self->reserve.size; i++)
+		for (one = self->reserve.slots[i]; one; one = one->chain)
+			if (!one->facts.pool[0] || !strcmp(one->facts.pool, pool->name))
+				ret |= pool_mark(pool, &one->facts.address, true);
+	return ret;
+}
+
 /* A pool that stays as it is is not announced again; sessions keep their addresses in any case. */
 static void reload(void *arg)
 {
 	struct pools *self = arg;
 	struct pool *v, *old;
 	struct vd_error err;
-	struct lease *l;
 	size_t n, i, k;
 
 	if (read_all(&v, &n, &err)) {
@@ -269,10 +361,9 @@ static void reload(void *arg)
 	drop(self->v, self->n);
 	self->v = v;
 	self->n = n;
-	for (l = self->book.active.head; l; l = l->next)
-		for (k = 0; k < n; k++)
-			if (pool_mark(&v[k], &l->address, true))
-				vd_log(VD_LOG_ERROR, "pool", NULL, "out of memory while reading pool %s again", v[k].name);
+	for (k = 0; k < n; k++)
+		if (mark_all(self, &v[k]))
+			vd_log(VD_LOG_ERROR, "pool", NULL, "out of memory while reading pool %s again", v[k].name);
 }
 
 static void stop(void *arg)
@@ -290,6 +381,7 @@ static void fini(void *arg)
 
 	drop(self->v, self->n);
 	book_clear(&self->book);
+	reserve_clear(&self->reserve);
 	free(self);
 }
 

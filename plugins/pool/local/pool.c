@@ -46,11 +46,16 @@ static struct vd_ip at_offset(const struct vd_ip *first, uint32_t off)
 	return ip;
 }
 
+const struct vd_ip *pool_gateway(const struct pool *pool, int family)
+{
+	return &pool->gateways[family == AF_INET6];
+}
+
 bool pool_unusable(const struct pool *pool, const struct vd_ip *ip)
 {
 	static const uint8_t zero[8];
 
-	if (vd_ip_equal(ip, &pool->facts.gateway))
+	if (vd_ip_equal(ip, pool_gateway(pool, ip->family)))
 		return true;
 	if (ip->family == AF_INET)
 		return ip->a[3] == 0 || ip->a[3] == 255;
@@ -193,6 +198,7 @@ static uint64_t ending(uint64_t x, unsigned rest)
 void pool_fill(const struct pool *pool, int family, uint64_t *ret_size, uint64_t *ret_leased)
 {
 	const struct pool_range *r;
+	const struct vd_ip *gateway;
 	uint32_t off, a;
 	uint64_t b;
 
@@ -207,7 +213,8 @@ void pool_fill(const struct pool *pool, int family, uint64_t *ret_size, uint64_t
 			b = (uint64_t)a + r->size - 1;
 			*ret_size -= ending(b, 0) + ending(b, 255) - (a ? ending(a - 1, 0) + ending(a - 1, 255) : 0);
 		}
-		if (range_of(pool, &pool->facts.gateway, &off) == r && off < r->size && pool->facts.gateway.a[3] % 255)
+		gateway = pool_gateway(pool, family);
+		if (range_of(pool, gateway, &off) == r && off < r->size && (family == AF_INET6 || gateway->a[3] % 255))
 			--*ret_size;
 	}
 }
@@ -221,30 +228,52 @@ static size_t addresses(const struct vd_conf_node *list, struct vd_ip *room, siz
 	return n;
 }
 
-/* Where nobody says it: host 1 of the network of the first range's first address (/24, or /64 in IPv6). */
-static struct vd_ip default_gateway(const struct pool *pool)
+/* Where nobody says it: host 1 of the network of the family's first address (/24, or /64 in IPv6). */
+static struct vd_ip default_gateway(const struct pool *pool, int family)
 {
-	struct vd_ip ip = pool->ranges[0].first;
+	struct vd_ip ip = { 0 };
 	unsigned i;
 
-	for (i = 0; i < pool->n_ranges; i++) {
-		if (pool->ranges[i].first.family == AF_INET) {
+	for (i = 0; i < pool->n_ranges && !ip.family; i++)
+		if (pool->ranges[i].first.family == family)
 			ip = pool->ranges[i].first;
-			break;
-		}
-	}
-	if (ip.family == AF_INET6)
+	if (!ip.family)
+		return ip;
+	if (family == AF_INET6)
 		memset(ip.a + 8, 0, 8);
 	ip.a[octets(&ip) - 1] = 1;
 	return ip;
 }
 
+static int read_gateways(struct pool *pool, const struct vd_conf_node *list, struct vd_error *err)
+{
+	bool given[2] = { false, false };
+	size_t i;
+
+	pool->gateways[0] = default_gateway(pool, AF_INET);
+	pool->gateways[1] = default_gateway(pool, AF_INET6);
+	for (i = 0; i < vd_conf_count(list); i++) {
+		const struct vd_ip *ip = vd_conf_ip(vd_conf_nth(list, i));
+		bool v6 = ip->family == AF_INET6;
+
+		if (given[v6])
+			return vd_error_set(err, -EINVAL, "%s: pools.%s.gateway: one for IPv4 and one for IPv6 are possible",
+				pool->origin, pool->name);
+		if (!pool->gateways[v6].family)
+			return vd_error_set(err, -EINVAL, "%s: pools.%s.gateway: the pool has no IPv%d range", pool->origin, pool->name,
+				v6 ? 6 : 4);
+		given[v6] = true;
+		pool->gateways[v6] = *ip;
+	}
+	return 0;
+}
+
 int pool_read(struct pool *pool, const struct vd_conf *conf, const struct vd_conf_node *node, struct vd_error *err)
 {
 	const struct vd_conf_node *ranges = vd_conf_at(conf, node, "range"), *list;
-	const struct vd_ip *gateway = vd_conf_ip(vd_conf_at(conf, node, "gateway"));
 	struct pool_range *r;
 	size_t i, n, len = 0;
+	int ret;
 
 	memset(pool, 0, sizeof(*pool));
 	vd_strcpy(pool->name, sizeof(pool->name), vd_conf_name(node));
@@ -262,7 +291,9 @@ int pool_read(struct pool *pool, const struct vd_conf *conf, const struct vd_con
 		r->size = span >= POOL_RANGE_MAX ? POOL_RANGE_MAX : span + 1;
 		r->n_pages = (r->size + POOL_PAGE - 1) / POOL_PAGE;
 	}
-	pool->facts.gateway = gateway ? *gateway : default_gateway(pool);
+	ret = read_gateways(pool, vd_conf_at(conf, node, "gateway"), err);
+	if (ret)
+		return ret;
 	if (addresses(vd_conf_at(conf, node, "dns"), pool->facts.dns, VD_ARRAY_SIZE(pool->facts.dns)) > 3 ||
 		addresses(vd_conf_at(conf, node, "wins"), pool->facts.wins, VD_ARRAY_SIZE(pool->facts.wins)) > 2)
 		return vd_error_set(err, -EINVAL, "%s: pools.%s: at most 3 dns and 2 wins", pool->origin, pool->name);
@@ -293,7 +324,8 @@ bool pool_same(const struct pool *a, const struct pool *b)
 {
 	unsigned i;
 
-	if (a->n_ranges != b->n_ranges || !vd_ip_equal(&a->facts.gateway, &b->facts.gateway))
+	if (a->n_ranges != b->n_ranges || !vd_ip_equal(&a->gateways[0], &b->gateways[0]) ||
+		!vd_ip_equal(&a->gateways[1], &b->gateways[1]))
 		return false;
 	for (i = 0; i < a->n_ranges; i++)
 		if (!vd_ip_equal(&a->ranges[i].first, &b->ranges[i].first) ||

@@ -1,5 +1,5 @@
 /* pool_local: addresses from ranges, in memory. A pool (pool.c) knows which addresses of its ranges are free; the book
- * (book.c) knows who holds which and who held it last. Control thread. */
+ * (book.c) knows who holds which and who held it last; what belongs to one user is in reserve.c. Control thread. */
 #ifndef POOL_LOCAL_H
 #define POOL_LOCAL_H
 
@@ -28,13 +28,16 @@ struct pool {
 	char name[VD_NAME_MAX], origin[128];
 	struct pool_range ranges[POOL_RANGES];
 	unsigned n_ranges;
-	struct vd_leased_address facts; /* without the address */
+	struct vd_ip gateways[2];       /* of IPv4 and of IPv6; family 0: no range of that kind */
+	struct vd_leased_address facts; /* without the address and the gateway */
 };
 
 /* Reads pools.NAME. The pool is empty. */
 int pool_read(struct pool *pool, const struct vd_conf *conf, const struct vd_conf_node *node, struct vd_error *err);
 void pool_clear(struct pool *pool);
-/* Same ranges and gateway: leases can stay where they are. */
+/* Our address toward the clients, of this family (AF_INET, AF_INET6). */
+const struct vd_ip *pool_gateway(const struct pool *pool, int family);
+/* Same ranges and gateways: leases can stay where they are. */
 bool pool_same(const struct pool *a, const struct pool *b);
 /* An IPv4 address that ends in .0 or .255, or our own address: never leased. */
 bool pool_unusable(const struct pool *pool, const struct vd_ip *ip);
@@ -90,11 +93,33 @@ struct lease *book_holder(const struct book *book, const struct vd_ip *address);
 /* What this user had last from this pool in this family, or NULL. */
 struct lease *book_last(const struct book *book, const char *pool, const char *user, int family);
 
+/* An address that belongs to one user. Two sources may say different users: then it is for each of them. */
+struct reservation {
+	struct reservation *chain;
+	struct vd_address_reserved facts;
+};
+
+struct reserve {
+	struct reservation **slots;
+	size_t size, n;
+	uint64_t seed;
+};
+
+/* Enters it; 0 also when it is there already. -ENOMEM. */
+int reserve_add(struct reserve *reserve, const struct vd_address_reserved *facts);
+/* False when there was none like that. */
+bool reserve_remove(struct reserve *reserve, const struct vd_address_reserved *facts);
+/* Whose address it is in this pool, or NULL. Of several that one of user. */
+const struct vd_address_reserved *reserve_find(const struct reserve *reserve, const char *pool,
+	const struct vd_ip *address, const char *user);
+void reserve_clear(struct reserve *reserve);
+
 /* The plugin's object, for its layer (state.c). */
 struct pools {
 	struct pool *v;
 	size_t n;
 	struct book book;
+	struct reserve reserve;
 };
 struct pool *pools_find(const struct pools *self, const char *name);
 extern const struct vd_layer pool_layer;

@@ -78,7 +78,6 @@ void ppp_link_report(struct ppp_link *link, const char *stage, const char *clien
 	vsnprintf(report.text, sizeof(report.text), fmt, ap);
 	va_end(ap);
 	vd_event_post(&vd_topic_setup_failed, &report);
-	vd_log_limited(&link->self->limit, VD_LOG_WARNING, "ppp", &ids, "%s: %s", stage, report.text);
 }
 
 void ppp_link_close_session(struct ppp_link *link)

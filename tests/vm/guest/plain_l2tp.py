@@ -1,4 +1,4 @@
-"""plain_l2tp.py SERVER: an SCCRQ without IPsec, three times; prints "silence", or what came back."""
+"""plain_l2tp.py SERVER: an SCCRQ without IPsec, three times; prints "silence", "closed" after an ICMP error, or what came back."""
 import socket
 import struct
 import sys
@@ -22,7 +22,6 @@ for _ in range(3):
         break
     except socket.timeout:
         pass
-    except OSError as e:
-        came = str(e)
-        break
+    except ConnectionRefusedError:
+        came = "closed"
 print(came)

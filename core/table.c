@@ -2,7 +2,9 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#include "core/object.h"
+#include <viaduct/loop.h>
+
+#include "core/table.h"
 
 #define TABLE_MIN 64
 #define ROTL(x, b) (((x) << (b)) | ((x) >> (64 - (b))))
