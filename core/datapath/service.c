@@ -388,7 +388,7 @@ static int session_counters(void *self, uint64_t session,
 int vd_datapath_counted(uint64_t session, struct vd_session_counters *ret_counters)
 {
 	struct vd_datapath *dp = dp_instance;
-	struct dp_session *s = dp ? session_of(dp, session) : NULL;
+	struct dp_session *s = dp ? dp_session_of(dp, session) : NULL;
 	if (!s || !s->w)
 		return -ENOENT;
 	if (!dp->inline_mode && !dp->paused)

@@ -106,26 +106,19 @@ static void put_tunnel(struct vd_wr *w, const struct l2tp_tunnel *t)
 		put_call(w, c);
 }
 
-/* A call whose session is gone while the link still says goodbye: nothing could be restored from it. */
-static bool leaving(const struct l2tp *self)
-{
-	for (const struct l2tp_chan *chan = self->chans; chan; chan = chan->next)
-		for (const struct l2tp_tunnel *t = chan->tunnels; t; t = t->next)
-			for (const struct l2tp_call *c = t->calls; c; c = c->next)
-				if (c->state == L2TP_CALL_STOP ||
-					(c->state != L2TP_CALL_DEAD && !vd_session_find(c->session)))
-					return true;
-	return false;
-}
-
 static int export_(void *arg, struct vd_wr *w, struct vd_error *err)
 {
 	struct l2tp *self = arg;
 	uint32_t n = 0;
-	for (const struct l2tp_chan *chan = self->chans; chan; chan = chan->next)
+	for (const struct l2tp_chan *chan = self->chans; chan; chan = chan->next) {
 		n++;
-	if (leaving(self))
-		return vd_error_set(err, -EAGAIN, "a call says goodbye; try again in a moment");
+		for (const struct l2tp_tunnel *t = chan->tunnels; t; t = t->next)
+			for (const struct l2tp_call *c = t->calls; c; c = c->next)
+				/* Its session is gone already: by us, or by the link that the client closed. */
+				if (c->state == L2TP_CALL_STOP || (c->state != L2TP_CALL_DEAD && !vd_session_find(c->session)))
+					return vd_error_set(err, -EAGAIN, "session s-%llu is saying goodbye",
+						(unsigned long long)c->session);
+	}
 	vd_wr_u32(w, n);
 	for (const struct l2tp_chan *chan = self->chans; chan; chan = chan->next) {
 		vd_wr_u64(w, chan->id);
