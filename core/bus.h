@@ -18,6 +18,8 @@ struct vd_tap;
 struct vd_tap *vd_bus_tap(void (*fn)(void *arg, const struct vd_topic *topic, const void *data,
 	const struct vd_answer *answer), void *arg);
 void vd_bus_untap(struct vd_tap *tap);
+/* Cancels all requests and forgets all conversations without calling done: before the plugins that asked are finished. */
+void vd_bus_cancel_all(void);
 /* Requests that wait for an answer, of one session (0: all). */
 size_t vd_bus_open_requests(uint64_t session);
 

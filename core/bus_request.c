@@ -568,12 +568,17 @@ void vd_bus_requests_forget(const struct vd_host *host)
 	}
 }
 
-void vd_bus_requests_fini(void)
+void vd_bus_cancel_all(void)
 {
 	while (!vd_link_empty(&bus.all))
 		vd_request_cancel(VD_CONTAINER_OF(bus.all.next, struct request, all)->id);
 	while (!vd_link_empty(&bus.ages))
 		conversation_drop(VD_CONTAINER_OF(bus.ages.next, struct conversation, age));
+}
+
+void vd_bus_requests_fini(void)
+{
+	vd_bus_cancel_all();
 	vd_table_fini(&bus.requests);
 	vd_table_fini(&bus.of_session);
 	vd_table_fini(&bus.tickets);

@@ -20,13 +20,13 @@
 #include "core/control/control.h"
 #include "core/datapath/datapath.h"
 #include "core/system/keys.h"
-#include "core/lifelog.h"
+#include "core/session/lifelog.h"
 #include "core/log.h"
 #include "core/loop.h"
-#include "core/object.h"
+#include "core/session/object.h"
 #include "core/plugin.h"
 #include "core/system/priv.h"
-#include "core/session.h"
+#include "core/session/session.h"
 #include "core/system/work.h"
 
 #define EXIT_FAILED 1
@@ -39,7 +39,7 @@ static struct {
 	const char *conf_dir, *state_dir, *run_dir, *plugin_dir;
 	bool check, verbose;
 	int lock, status;
-	bool ready;
+	bool begun; /* there is something that stop_all must undo */
 } d = { .conf_dir = VD_SYSCONFDIR, .state_dir = VD_STATEDIR, .run_dir = VD_RUNSTATEDIR, .plugin_dir = VD_PLUGINDIR,
 	.lock = -1 };
 
@@ -240,7 +240,6 @@ static void on_datapath(void *arg, const struct vd_error *err)
 		on_failed(NULL, err);
 		return;
 	}
-	d.ready = true;
 	vd_log(VD_LOG_NOTICE, "daemon", NULL, "ready");
 	notify("READY=1");
 }
@@ -287,6 +286,7 @@ static int start_all(struct vd_error *err)
 		return r;
 	if ((r = vd_priv_own(d.state_dir, user, err)) < 0 || (r = vd_priv_own(d.run_dir, user, err)) < 0)
 		return r;
+	d.begun = true;
 	if ((r = vd_bus_init()) < 0 || (r = vd_lifelog_init()) < 0 || (r = vd_objects_init()) < 0 ||
 		(r = vd_sessions_init()) < 0 || (r = vd_keys_init()) < 0 || (r = vd_priv_init(d.state_dir)) < 0 ||
 		(r = vd_datapath_init()) < 0)
@@ -327,6 +327,7 @@ static void stop_all(void)
 	vd_datapath_stop();
 	vd_fifo_drain();
 	vd_work_stop();
+	vd_bus_cancel_all(); /* who asked is going */
 	vd_plugins_fini();
 	vd_fifo_drain();
 	vd_priv_restore();
@@ -359,10 +360,12 @@ int vd_daemon_main(int argc, char **argv)
 	apply_log_levels();
 	if (start_all(&err) < 0) {
 		vd_log(VD_LOG_ERROR, "daemon", NULL, "%s", err.text);
-		return EXIT_FAILED;
+		d.status = EXIT_FAILED;
+	} else {
+		vd_loop_ev_run();
 	}
-	vd_loop_ev_run();
-	stop_all();
+	if (d.begun)
+		stop_all();
 	vd_conf_install(NULL);
 	vd_plugins_forget();
 	vd_counters_reset();

@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/object.h"
+#include "core/session/object.h"
 #include "core/state.h"
 
 #define MAGIC 0x56445354u /* "VDST" */

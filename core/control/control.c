@@ -16,7 +16,7 @@
 #include <viaduct/loop.h>
 
 #include "core/bus.h"
-#include "core/object.h"
+#include "core/session/object.h"
 
 #define LINE_MAX_ 65536
 #define CONNS_MAX 32

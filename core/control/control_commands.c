@@ -11,7 +11,7 @@
 #include "core/control/control_commands.h"
 #include "core/log.h"
 #include "core/plugin.h"
-#include "core/session.h"
+#include "core/session/session.h"
 
 static json_t *id_json(char letter, uint64_t id)
 {

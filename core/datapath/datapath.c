@@ -11,7 +11,7 @@
 #include <viaduct/plugin.h>
 
 #include "core/datapath/dp.h"
-#include "core/session.h"
+#include "core/session/session.h"
 
 struct vd_datapath *dp_instance;
 static struct vd_datapath_1 table; /* outlives the instance: the registry keeps its address */

@@ -10,9 +10,9 @@
 #include <viaduct/state.h>
 #include <viaduct/crypto.h>
 
-#include "core/object.h"
+#include "core/session/object.h"
 #include "core/plugin.h"
-#include "core/session.h"
+#include "core/session/session.h"
 #include "core/state.h"
 #include "core/system/work.h"
 #include "plugins/ike/v1/v1.h"

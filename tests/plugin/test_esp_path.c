@@ -8,7 +8,7 @@
 #include <viaduct/log.h>
 
 #include "core/datapath/datapath.h"
-#include "core/object.h"
+#include "core/session/object.h"
 #include "plugins/esp/userspace/esp.h"
 #include "tests/lib/fake.h"
 

@@ -6,9 +6,9 @@
 #include <string.h>
 
 #include "core/datapath/datapath.h"
-#include "core/object.h"
+#include "core/session/object.h"
 #include "core/plugin.h"
-#include "core/session.h"
+#include "core/session/session.h"
 #include "core/state.h"
 
 struct world w_;

@@ -9,8 +9,8 @@
 #include <viaduct/loop.h>
 #include <viaduct/plugin.h>
 
-#include "core/object.h"
-#include "core/session.h"
+#include "core/session/object.h"
+#include "core/session/session.h"
 #include "core/state.h"
 #include "tests/lib/fake.h"
 

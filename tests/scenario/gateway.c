@@ -13,9 +13,9 @@
 #include <viaduct/state.h>
 
 #include "core/bus.h"
-#include "core/object.h"
+#include "core/session/object.h"
 #include "core/plugin.h"
-#include "core/session.h"
+#include "core/session/session.h"
 #include "core/system/keys.h"
 #include "core/system/work.h"
 #include "plugins/pool/local/pool.h"

@@ -4,7 +4,7 @@
 #include <string.h>
 #include <viaduct/session.h>
 
-#include "core/session.h"
+#include "core/session/session.h"
 #include "tests/scenario/gateway.h"
 
 static const uint8_t far[4] = { 192, 0, 2, 77 };

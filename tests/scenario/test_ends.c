@@ -4,7 +4,7 @@
 #include <viaduct/log.h>
 #include <viaduct/session.h>
 
-#include "core/session.h"
+#include "core/session/session.h"
 #include "tests/scenario/gateway.h"
 #include "tests/scenario/steps.h"
 

@@ -3,7 +3,7 @@
 #include <stdio.h>
 #include <viaduct/session.h>
 
-#include "core/session.h"
+#include "core/session/session.h"
 #include "tests/scenario/gateway.h"
 #include "tests/scenario/steps.h"
 

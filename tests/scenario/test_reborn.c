@@ -5,7 +5,7 @@
 #include <string.h>
 #include <viaduct/session.h>
 
-#include "core/session.h"
+#include "core/session/session.h"
 #include "tests/scenario/gateway.h"
 #include "tests/scenario/steps.h"
 

@@ -5,7 +5,7 @@
 
 #include <viaduct/session.h>
 
-#include "core/session.h"
+#include "core/session/session.h"
 #include "core/state.h"
 #include "tests/lib/fake.h"
 

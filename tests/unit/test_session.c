@@ -6,7 +6,7 @@
 
 #include <viaduct/log.h>
 
-#include "core/lifelog.h"
+#include "core/session/lifelog.h"
 #include "core/log.h"
 #include "tests/unit/session_fixture.h"
 

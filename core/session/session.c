@@ -7,7 +7,7 @@
 #include <viaduct/loop.h>
 #include <viaduct/plugin.h>
 
-#include "core/session.h"
+#include "core/session/session.h"
 
 #define MAX_SESSIONS 20000 /* when the configuration does not say */
 #define WORKER_PATIENCE 1000

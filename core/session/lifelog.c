@@ -3,7 +3,7 @@
 #include <viaduct/log.h>
 #include <viaduct/topics.h>
 
-#include "core/lifelog.h"
+#include "core/session/lifelog.h"
 
 static struct vd_log_limit limit = VD_LOG_LIMIT(30, 10000);
 

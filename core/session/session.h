@@ -5,7 +5,7 @@
 #include <viaduct/session.h>
 #include <viaduct/state.h>
 
-#include "core/object.h"
+#include "core/session/object.h"
 
 #define VD_SESSION_ROUTES VD_ARRAY_SIZE(((struct vd_authenticated *)0)->routes_behind)
 /* The lease and the routes behind it. */

@@ -10,8 +10,8 @@
 #include <viaduct/state.h>
 
 #include "core/id.h"
-#include "core/object.h"
-#include "core/session.h"
+#include "core/session/object.h"
+#include "core/session/session.h"
 #include "core/state.h"
 
 #define MAX_PEERS 20000 /* when the configuration does not say */

@@ -7,7 +7,7 @@
 #include <viaduct/loop.h>
 #include <viaduct/plugin.h>
 
-#include "core/session.h"
+#include "core/session/session.h"
 
 #define AUTH_DEADLINE 10000 /* clients give up after 30 s: all servers of a realm together must be faster */
 #define STEP_DEADLINE 5000

@@ -7,7 +7,7 @@
 #include <viaduct/plugin.h>
 
 #include "core/id.h"
-#include "core/session.h"
+#include "core/session/session.h"
 
 #define LAYER_VERSION 1
 

@@ -1,0 +1,436 @@
+/* Plugin ike_v1 under hostile, broken and vanished peers, and ends at any moment. */
+#include "ike_steps.h"
+
+START_TEST(test_flood)
+{
+	struct client c, real;
+	struct msg m;
+
+	client_init(&c, PSK_A, 7, 256, 4, 14);
+	for (unsigned i = 0; i < 20000; i++) {
+		memcpy(c.ic, &i, 4);
+		client_mm1(&c, &m);
+		world_input(&c, &m);
+	}
+	ck_assert_uint_ge(vd_counter("ike_v1.embryo.pushed_out"), 20000 - 1024);
+	ck_assert_uint_eq(vd_peer_count(), 0);
+	client_init(&real, PSK_A, 7, 256, 4, 14);
+	phase1(&real, true);
+	client_free(&c);
+	client_free(&real);
+}
+END_TEST
+
+START_TEST(test_hostile)
+{
+	struct client c;
+	struct msg m, bad;
+
+	client_init(&c, PSK_A, 7, 256, 4, 14);
+	client_mm1(&c, &m);
+	for (size_t at = 16; at < m.len; at++) { /* every octet wrong in some ways, and every length */
+		static const uint8_t flips[] = { 0x01, 0x80, 0xff };
+
+		for (unsigned k = 0; k < 3; k++) {
+			bad = m;
+			bad.p[at] ^= flips[k];
+			world_input(&c, &bad);
+		}
+		bad = m;
+		bad.len = at;
+		bad.p[27] = (uint8_t)at;
+		bad.p[26] = (uint8_t)(at >> 8);
+		world_input(&c, &bad);
+	}
+	ck_assert(client_mm2(&c, ask(&c, &m)));
+	client_mm3(&c, &m);
+	for (size_t at = 28; at < m.len; at += 7) {
+		bad = m;
+		bad.len = at;
+		bad.p[27] = (uint8_t)at;
+		bad.p[26] = (uint8_t)(at >> 8);
+		world_input(&c, &bad);
+	}
+	memset(bad.p + 28, 0, sizeof(bad.p) - 28);
+	/* A public value of 1 gives everybody the shared secret: refused. */
+	bad = m;
+	memset(bad.p + 32, 0, 255);
+	bad.p[32 + 255] = 1;
+	silent(&c, &bad);
+	ck_assert_uint_ge(vd_counter("ike_v1.drop.dh"), 1);
+	client_free(&c);
+}
+END_TEST
+
+/* After keys: each octet of an encrypted message changed in turn; nothing gets through, nothing breaks. */
+START_TEST(test_hostile_quick)
+{
+	struct client c;
+	struct msg m, bad;
+
+	client_init(&c, PSK_A, 7, 256, 4, 14);
+	phase1(&c, true);
+	client_qm1(&c, 3, 4, 12, 256, 2, 0, 1701, &m);
+	for (size_t at = 28; at < m.len; at++) {
+		bad = m;
+		bad.p[at] ^= 0x55;
+		silent(&c, &bad);
+	}
+	for (size_t at = 28; at < m.len; at++) {
+		bad = m;
+		bad.len = at;
+		bad.p[27] = (uint8_t)at;
+		bad.p[26] = (uint8_t)(at >> 8);
+		silent(&c, &bad);
+	}
+	ck_assert_uint_eq(world.n_sas, 0);
+	ck_assert(client_qm2(&c, ask(&c, &m), 52));
+	for (size_t at = 28; at < 92; at++) {
+		client_qm3(&c, &bad);
+		bad.p[at < bad.len ? at : 28] ^= 1;
+		silent(&c, &bad);
+	}
+	ck_assert_uint_eq(world_live(false), 0);
+	client_qm3(&c, &m);
+	silent(&c, &m);
+	ck_assert_uint_eq(world_live(false), 1);
+	client_free(&c);
+}
+END_TEST
+
+START_TEST(test_rebind)
+{
+	struct client c;
+	struct vd_path moved;
+
+	client_init(&c, PSK_A, 7, 256, 4, 14);
+	phase1(&c, true);
+	quick(&c, 1, 0);
+	moved = c.path;
+	moved.remote.port = 61000;
+	world.events->rebind(world.events_arg, world.chan, &moved);
+	ck_assert_uint_eq(world.chan_path.remote.port, 61000);
+	c.path.remote.port = 61000;
+	quick(&c, 2, 0);
+	ck_assert_uint_eq(world.sent_path[(world.n_sent - 1) % WORLD_SENT].remote.port, 61000);
+	client_free(&c);
+}
+END_TEST
+
+START_TEST(test_admin_close)
+{
+	struct client c;
+	struct msg *r;
+	uint8_t type;
+	size_t len;
+
+	client_init(&c, PSK_A, 7, 256, 4, 14);
+	phase1(&c, true);
+	quick(&c, 1, 0);
+	unsigned n = world.n_sent;
+	vd_peer_close(vd_peer_after(NULL)->id, "administrator");
+	fake_drain();
+	ck_assert_uint_ge(world.n_sent, n + 1);
+	r = world_reply(n);
+	const uint8_t *p = client_info_open(&c, r, &type, &len);
+	ck_assert_ptr_nonnull(p);
+	ck_assert_uint_eq(type, 12); /* Delete */
+	ck_assert_uint_eq(vd_peer_count(), 0);
+	client_free(&c);
+}
+END_TEST
+
+/* The gateway closes peers, or stops, at every step of a conversation: with Diffie-Hellman in the pool, keys/1 and
+ * esp/1 not yet answered, SAs half installed. The sanitizers judge; afterwards a new client must get through. */
+enum { CLOSE_AT = 12 };
+static bool close_here(unsigned at, unsigned step)
+{
+	struct vd_peer *peer = vd_peer_after(NULL);
+
+	if (at != step)
+		return false;
+	if (peer != NULL)
+		vd_peer_close(peer->id, "administrator");
+	fake_drain();
+	world.hold_drain = world.hold_acks = false;
+	world_acks();
+	return true;
+}
+
+static void until_closed(struct client *c, unsigned at)
+{
+	struct msg m;
+	unsigned n;
+
+	client_mm1(c, &m);
+	ck_assert(client_mm2(c, ask(c, &m)));
+	client_mm3(c, &m);
+	world.hold_drain = true;
+	n = world.n_sent;
+	world_input(c, &m); /* Diffie-Hellman is in the pool */
+	ck_assert_uint_eq(world.n_sent, n);
+	if (at == 0 || close_here(at, 1)) /* 0: the clock runs, and teardown stops the plugin meanwhile */
+		return;
+	fake_drain();
+	ck_assert(client_mm4(c, world_reply(n)));
+	floated(c);
+	client_mm5(c, &m);
+	n = world.n_sent;
+	world_input(c, &m); /* keys/1 is asked */
+	if (at == 2 || close_here(at, 3))
+		return;
+	fake_drain();
+	ck_assert(client_mm6(c, world_reply(n)));
+	world.hold_acks = true;
+	client_qm1(c, 1, 4, 12, 256, 2, 14, 1701, &m);
+	world_input(c, &m); /* Diffie-Hellman for PFS */
+	if (at == 4 || close_here(at, 5))
+		return;
+	fake_drain(); /* install_in is under way */
+	if (at == 6 || close_here(at, 7))
+		return;
+	n = world.n_sent;
+	world_acks();
+	ck_assert(client_qm2(c, world_reply(n), 52));
+	world.hold_drain = false;
+	if (close_here(at, 8)) /* waits for message 3 */
+		return;
+	world.hold_acks = true;
+	client_qm3(c, &m);
+	world_input(c, &m); /* install_out is under way */
+	if (at == 9 || close_here(at, 10))
+		return;
+	world_acks();
+	ck_assert(close_here(at, 11));
+}
+
+START_TEST(test_close_at)
+{
+	struct client c, next;
+	struct msg m;
+
+	client_init(&c, PSK_A, 7, 256, 4, 14);
+	until_closed(&c, (unsigned)_i);
+	if (_i == 1 || _i == 3 || _i == 5 || _i == 7 || _i == 8 || _i >= 10) {
+		ck_assert_uint_eq(vd_peer_count(), _i == 3); /* at 3 there was none yet to close */
+		client_info(&c, 99, 12, "", 0, &m);
+		world_input(&c, &m);
+		client_init(&next, PSK_A, 7, 256, 4, 14);
+		next.path.remote.ip = vd_ip4(0xc6336477);
+		phase1(&next, true);
+		quick(&next, 1, 0);
+		client_free(&next);
+	}
+	world.hold_drain = false;
+	client_free(&c); /* teardown stops in the middle of it */
+}
+END_TEST
+
+/* The message ids of 128 exchanges are remembered. What is replayed after that, from elsewhere, must move nobody. */
+START_TEST(test_replay_moves_nobody)
+{
+	struct client c;
+	struct msg old_qm, old_info, m;
+	uint8_t body[28] = { 0, 0, 0, 1, 1, 16, 0x8d, 0x28 };
+	struct vd_path home;
+
+	client_init(&c, PSK_A, 7, 256, 4, 14);
+	phase1(&c, true);
+	client_qm1(&c, 1, 4, 12, 256, 2, 0, 1701, &old_qm);
+	ck_assert(client_qm2(&c, ask(&c, &old_qm), 52));
+	client_qm3(&c, &m);
+	silent(&c, &m);
+	memcpy(body + 8, c.ic, 8);
+	memcpy(body + 16, c.rc, 8);
+	client_info(&c, 2, 11, body, sizeof(body), &old_info);
+	ask(&c, &old_info);
+	fake_advance(31000);
+	for (uint32_t i = 1; i < 100; i++) {
+		body[27] = (uint8_t)i;
+		client_info(&c, 100 + i, 11, body, sizeof(body), &m);
+		ask(&c, &m);
+	}
+	home = c.path;
+	c.path.remote.ip = vd_ip4(0xcb007163);
+	world_input(&c, &old_qm);
+	world_input(&c, &old_info);
+	ck_assert(vd_sa_equal(&world.chan_path.remote, &home.remote));
+	/* A live client that a NAT has moved is answered where it is; its message 3 proves it. */
+	c.path = home;
+	c.path.remote.port = 61001;
+	client_qm1(&c, 9001, 4, 12, 256, 2, 0, 1701, &m);
+	ck_assert(client_qm2(&c, ask(&c, &m), 52));
+	ck_assert_uint_eq(world.sent_path[(world.n_sent - 1) % WORLD_SENT].remote.port, 61001);
+	ck_assert_uint_eq(world.chan_path.remote.port, 4500);
+	client_qm3(&c, &m);
+	silent(&c, &m);
+	ck_assert_uint_eq(world.chan_path.remote.port, 61001);
+	client_free(&c);
+}
+END_TEST
+
+/* A client that rekeys as fast as it can: finished exchanges and CHILD SAs stay few. */
+START_TEST(test_quick_storm)
+{
+	static uint8_t room[1 << 17];
+	struct vd_error err = { 0 };
+	struct client c;
+	struct vd_wr w;
+
+	client_init(&c, PSK_A, 7, 256, 4, 14);
+	phase1(&c, true);
+	for (uint32_t i = 1; i < 300; i++) {
+		struct msg m;
+
+		client_qm1(&c, i, 4, 12, 256, 2, 0, 1701, &m);
+		ck_assert(client_qm2(&c, ask(&c, &m), 52));
+		client_qm3(&c, &m);
+		world_input(&c, &m); /* the oldest CHILD SA is deleted from the eighth on */
+	}
+	ck_assert_uint_le(world_live(true), 8);
+	vd_wr_init(&w, room, sizeof(room));
+	ck_assert_int_eq(ike_v1_layer.export_(vd_plugin_find("ike_v1")->self, &w, &err), 0);
+	ck_assert_uint_lt(w.len, 80000);
+	client_free(&c);
+}
+END_TEST
+
+/* Authenticated clients ask for Diffie-Hellman too: the same budget. */
+START_TEST(test_budget)
+{
+	struct client c;
+	struct msg m;
+	uint32_t mid = 1;
+
+	client_init(&c, PSK_A, 7, 256, 4, 14);
+	phase1(&c, true);
+	while (vd_budget_take(VD_COST_DH, &c.path.remote.ip, NULL))
+		;
+	client_qm1(&c, mid++, 4, 12, 256, 2, 14, 1701, &m);
+	uint64_t before = vd_counter("ike_v1.refused.budget");
+	world_input(&c, &m);
+	ck_assert_uint_eq(vd_counter("ike_v1.refused.budget"), before + 1);
+	ck_assert_uint_eq(world.n_sas, 0);
+	fake_advance(1000);
+	struct client other;
+	client_init(&other, PSK_A, 7, 256, 4, 14);
+	other.path.remote.port = 1011;
+	client_mm1(&other, &m);
+	ck_assert(client_mm2(&other, ask(&other, &m)));
+	client_mm3(&other, &m);
+	ck_assert(client_mm4(&other, ask(&other, &m)));
+	while (vd_budget_take(VD_COST_AUTH, &c.path.remote.ip, NULL))
+		;
+	client_mm5(&other, &m);
+	silent(&other, &m); /* no PSK is tried now; the next retransmission may get through */
+	ck_assert_uint_eq(vd_counter("ike_v1.refused.budget"), before + 2);
+	fake_advance(1000);
+	ck_assert(client_mm6(&other, ask(&other, &m)));
+	client_free(&c);
+	client_free(&other);
+}
+END_TEST
+
+/* SHA1 before SHA256 for ESP, except toward Apple's clients, whose HMAC-SHA-256 is right. */
+START_TEST(test_apple_esp)
+{
+	struct ike_v1 *v = vd_plugin_find("ike_v1")->self;
+	struct client c;
+	struct msg m;
+
+	client_init(&c, PSK_A, 7, 256, 4, 14);
+	phase1(&c, true);
+	ike_v1_sa_find(v, c.ic, c.rc)->vendors |= _i == 0 ? 0 : IKE_V_APPLE;
+	c.also_auth = 5;
+	client_qm1(&c, 1, 4, 12, 256, 2, 0, 1701, &m);
+	ck_assert(client_qm2(&c, ask(&c, &m), _i == 0 ? 52 : 64));
+	ck_assert_uint_eq(world.sas[0].integ, _i == 0 ? VD_INTEG_SHA1_96 : VD_INTEG_SHA2_256_128);
+	client_free(&c);
+}
+END_TEST
+
+START_TEST(test_aggressive)
+{
+	struct client c;
+	struct msg m, *r;
+
+	client_init(&c, PSK_A, 7, 256, 4, 14);
+	client_mm1(&c, &m);
+	m.p[18] = 4;
+	r = ask(&c, &m);
+	ck_assert_uint_eq(r->p[18], 5);
+	ck_assert_uint_eq(r->p[39], 7); /* INVALID_EXCHANGE_TYPE */
+	const struct vd_setup_failed *f = fake_last(&vd_topic_setup_failed);
+	ck_assert_ptr_nonnull(strstr(f->text, "aggressive mode"));
+	for (int i = 0; i < 50; i++)
+		world_input(&c, &m);
+	ck_assert_uint_eq(fake_events(&vd_topic_setup_failed), 3); /* a forged source can provoke it */
+	client_free(&c);
+}
+END_TEST
+
+/* XAuth is refused with its name; the report says where the connections stand. */
+START_TEST(test_xauth)
+{
+	uint8_t sa[] = { 0, 0, 0, 1, 0, 0, 0, 1, 0, 0, 0, 40, 1, 1, 0, 1, 0, 0, 0, 32, 1, 1, 0, 0, 0x80, 1, 0, 7, 0x80,
+		14, 1, 0, 0x80, 2, 0, 2, 0x80, 3, 0xfd, 0xe9, 0x80, 4, 0, 14, 0x80, 11, 0, 1 };
+	struct client c;
+	struct msg m;
+
+	client_init(&c, PSK_A, 7, 256, 4, 14);
+	client_mm1_sa(&c, sa, sizeof(sa), NULL, NULL, 0, &m);
+	ck_assert_uint_eq(ask(&c, &m)->p[39], 14);
+	const struct vd_setup_failed *f = fake_last(&vd_topic_setup_failed);
+	ck_assert_ptr_nonnull(strstr(f->text, "1 with XAuth"));
+	ck_assert_ptr_nonnull(strstr(f->text, "staff ("));
+	ck_assert_ptr_nonnull(strstr(f->text, ":2"));
+	client_free(&c);
+}
+END_TEST
+
+/* Who never comes further, or goes without a word, gives his place back. */
+START_TEST(test_dead_peer)
+{
+	struct client c;
+
+	client_init(&c, PSK_A, 7, 256, 4, 14);
+	phase1(&c, true);
+	if (_i == 1) {
+		quick(&c, 1, 0);
+		delete_esp(&c, 2);
+	}
+	fake_advance(590000);
+	ck_assert_uint_eq(vd_peer_count(), 1);
+	fake_advance(60000);
+	ck_assert_uint_eq(vd_peer_count(), 0);
+	client_free(&c);
+}
+END_TEST
+
+int main(void)
+{
+	Suite *s = suite_create("ike_attack");
+	TCase *t = tcase_create("v1");
+
+	tcase_add_checked_fixture(t, setup, teardown);
+	tcase_set_timeout(t, 120);
+	tcase_add_test(t, test_flood);
+	tcase_add_test(t, test_hostile);
+	tcase_add_test(t, test_hostile_quick);
+	tcase_add_test(t, test_rebind);
+	tcase_add_test(t, test_admin_close);
+	tcase_add_loop_test(t, test_close_at, 0, CLOSE_AT);
+	tcase_add_test(t, test_replay_moves_nobody);
+	tcase_add_test(t, test_quick_storm);
+	tcase_add_test(t, test_budget);
+	tcase_add_loop_test(t, test_apple_esp, 0, 2);
+	tcase_add_test(t, test_aggressive);
+	tcase_add_test(t, test_xauth);
+	tcase_add_loop_test(t, test_dead_peer, 0, 2);
+	suite_add_tcase(s, t);
+	SRunner *r = srunner_create(s);
+	srunner_run_all(r, CK_NORMAL);
+	int failed = srunner_ntests_failed(r);
+	srunner_free(r);
+	return failed ? 1 : 0;
+}
