@@ -34,7 +34,6 @@ struct guard {
 	struct guard_socket sockets[LISTEN_MAX];
 	size_t n;
 	struct guard_sources sources;
-	struct vd_log_limit limit;
 	bool stopped;
 };
 
@@ -75,7 +74,6 @@ static void tell(struct guard *g, const struct vd_ip *source)
 		"registry must not have ProhibitIpSec=1 under RasMan\\Parameters; on Linux IPsec must be switched on in "
 		"the connection's IPsec settings",
 		vd_ip_format(source, text));
-	vd_log_limited(&g->limit, VD_LOG_WARNING, "l2tp", NULL, "%s", e.text);
 	vd_event_post(&vd_topic_setup_failed, &e);
 }
 
@@ -136,7 +134,6 @@ static int guard_init(struct vd_host *host, void **ret_self, struct vd_error *er
 
 	if (g) {
 		g->self = g;
-		g->limit = (struct vd_log_limit)VD_LOG_LIMIT(10, 60000);
 		g->priv = vd_service_find("priv/1", NULL);
 		ret = g->priv ? vd_service_provide(host, "l2tp_guard/1", NULL, g) : -ENOENT;
 	}
