@@ -262,6 +262,7 @@ struct dp_session {
 	unsigned worker, links;
 	uint8_t home;
 	bool established;
+	bool resting; /* deleted, and waiting for its last link to go */
 	void (*punt)(void *arg, uint64_t session, const uint8_t *p, size_t len);
 	void *punt_arg;
 };

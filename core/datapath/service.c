@@ -280,6 +280,8 @@ static int session_add(void *self, const struct vd_wsess_desc *desc, void (*done
 	if (desc->v4.len > sizeof(desc->v4.bytes) || desc->v6.len > sizeof(desc->v6.bytes))
 		return -EINVAL;
 	struct dp_session *s = session_make(dp, desc->session);
+	if (s && s->resting)
+		return -ESTALE;
 	struct session_op *op = s ? calloc(1, sizeof(*op)) : NULL;
 	if (!op)
 		return -ENOMEM;
@@ -345,12 +347,49 @@ static int session_remove(struct vd_datapath *dp, struct dp_session *s,
 	return 0;
 }
 
+static void w_session_rest(struct vd_worker *w, void *arg)
+{
+	struct session_op *op = arg;
+	dp_out_flush(w);
+	op->c = op->w->c;
+	op->w->up = false;
+}
+
+static void session_rests(void *arg)
+{
+	struct session_op *op = arg;
+	if (op->report)
+		op->report(op->arg, op->w->id, &op->c);
+	free(op);
+}
+
+/* While it has links the peer may still be saying goodbye over them: no more data, but its frames are punted until the
+ * last link goes, and the record with it. */
+static int session_rest(struct vd_datapath *dp, struct dp_session *s,
+	void (*done)(void *arg, uint64_t session, const struct vd_session_counters *counters), void *arg)
+{
+	struct session_op *op = calloc(1, sizeof(*op));
+	if (!op)
+		return -ENOMEM;
+	*op = (struct session_op){ .dp = dp, .w = s->w, .worker = s->worker, .report = done, .arg = arg };
+	int rc = dp_call(dp, s->worker, w_session_rest, op, session_rests, op);
+	if (rc < 0)
+		free(op);
+	if (rc >= 0) {
+		s->established = false;
+		s->resting = true;
+	}
+	return rc;
+}
+
 static int session_del(void *self, uint64_t session,
 	void (*done)(void *arg, uint64_t session, const struct vd_session_counters *counters), void *arg)
 {
 	struct vd_datapath *dp = self;
 	struct dp_session *s = dp_session_of(dp, session);
-	return s ? session_remove(dp, s, done, arg) : -ENOENT;
+	if (!s || s->resting)
+		return -ENOENT;
+	return s->links ? session_rest(dp, s, done, arg) : session_remove(dp, s, done, arg);
 }
 
 static void w_session_counters(struct vd_worker *w, void *arg)

@@ -195,7 +195,8 @@ struct vd_datapath_1 {
 
 	/* Sessions and addresses. session_add may be repeated to change mtu and headers. */
 	int (*session_add)(void *self, const struct vd_wsess_desc *desc, void (*done)(void *arg), void *arg);
-	/* counters are final: nothing is counted for it afterwards. */
+	/* counters are final: no data passes afterwards. Frames on links that are left are punted until the last of them is
+	 * deleted, so that the link can say goodbye. */
 	int (*session_del)(void *self, uint64_t session,
 		void (*done)(void *arg, uint64_t session, const struct vd_session_counters *counters), void *arg);
 	int (*session_counters)(void *self, uint64_t session,

@@ -52,7 +52,8 @@ struct robot {
 	struct robot_cp lcp, ipcp;
 	struct mschap chap;
 	uint8_t chap_id;
-	bool challenged, authenticated, refused, term_req, term_ack;
+	bool challenged, authenticated, refused, term_ack;
+	unsigned term_req; /* how often it was asked to end */
 	char message[128];     /* of Success or Failure */
 	uint8_t address[4], dns[4];
 	unsigned echoes, echo_replies;

@@ -124,7 +124,7 @@ static void cp_input(struct robot *r, unsigned protocol, const uint8_t *p, size_
 		request(r, IPCP);
 		return;
 	case 5:
-		r->term_req = true;
+		r->term_req++;
 		send_cp(r, protocol, 6, p[1], "", 0);
 		return;
 	case 6:
