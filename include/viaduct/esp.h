@@ -23,7 +23,7 @@ struct vd_esp_sa {
 	bool esn;
 	uint16_t window;    /* replay window in packets, inbound; 0: default 1024 */
 	struct vd_secret *keymat; /* encr key, then salt (GCM, ChaCha: 4 octets), then integ key; referenced while installed */
-	uint64_t soft_packets, hard_packets, soft_bytes, hard_bytes; /* 0: from the transforms (DESIGN 7) */
+	uint64_t soft_packets, hard_packets, soft_bytes, hard_bytes; /* 0: from the transforms */
 };
 
 
@@ -32,7 +32,7 @@ struct vd_esp_events { /* to whoever negotiated the SAs; through the FIFO */
 	void (*soft)(void *arg, uint64_t chan, uint32_t spi);
 	/* A hard limit was reached: the SA is gone. */
 	void (*hard)(void *arg, uint64_t chan, uint32_t spi);
-	/* First authenticated packet on this inbound SA: the responder of a rekey switches its outbound SA (DESIGN 7). */
+	/* First authenticated packet on this inbound SA: the responder of a rekey switches its outbound SA. */
 	void (*first_in)(void *arg, uint64_t chan, uint32_t spi);
 	/* An authenticated, newest packet came from another address or port. */
 	void (*rebind)(void *arg, uint64_t chan, const struct vd_path *path);

@@ -23,7 +23,7 @@ VD_API void vd_log(enum vd_log_level level, const char *area, const struct vd_id
 VD_API bool vd_log_enabled(enum vd_log_level level, const char *area);
 
 /* For records that network input can provoke: at most burst per interval_ms, then one line that says how many were left
- * out. Zeroed except burst and interval_ms. */
+ * out. Zeroed except burst and interval_ms. Control thread. */
 struct vd_log_limit {
 	uint32_t burst, interval_ms;
 	uint64_t since, count, suppressed;

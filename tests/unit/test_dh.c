@@ -42,7 +42,7 @@ START_TEST(modp_constants)
 }
 END_TEST
 
-/* DESIGN of the exponents: 256 bits for 2, 5, 14; 320, 384, 448, 448. */
+/* Exponent lengths: 256 bits for 2, 5, 14; 320, 384, 448, 448. */
 START_TEST(modp_exponents)
 {
 	static const size_t bits[] = { 256, 256, 256, 320, 384, 448, 448 };

@@ -115,7 +115,7 @@ size_t esp_suite_keymat(const struct esp_suite *s);
 /* Keys the contexts. in: for opening. */
 int esp_crypt_init(struct esp_crypt *c, const struct esp_suite *s, const struct vd_secret *keymat, bool in);
 void esp_crypt_fini(struct esp_crypt *c);
-/* Fills in limits that are 0 (DESIGN: SA life). */
+/* Fills in limits that are 0 from what the transforms bear. */
 void esp_limits(const struct esp_suite *s, struct vd_esp_sa *sa);
 /* Largest datagram that fits outer_mtu on this path with this suite; NULL: with any. */
 uint16_t esp_mtu(const struct esp_suite *s, const struct vd_path *path, uint16_t outer_mtu);

@@ -1,5 +1,5 @@
 /* Main mode, messages 5 and 6: which connection is it? Every PSK is tried, always all and in the same order, so that
- * neither time nor answer tells which one was nearly right (DESIGN: late binding). */
+ * neither time nor answer tells which one was nearly right. */
 #include "v1.h"
 
 #include <errno.h>

@@ -170,7 +170,6 @@ static int v1_init(struct vd_host *host, void **ret_self, struct vd_error *err)
 	v->esp = vd_service_find("esp/1", NULL);
 	v->port = vd_service_find("ike.port/1", NULL);
 	v->keys = vd_service_find("keys/1", NULL);
-	v->limit = (struct vd_log_limit)VD_LOG_LIMIT(20, 60000);
 	v->first_limit = (struct vd_log_limit)VD_LOG_LIMIT(3, 60000);
 	if (v->esp == NULL || v->port == NULL || v->keys == NULL) {
 		v1_free(v);

@@ -46,7 +46,7 @@
 #define IKE_V1_CHILDREN_MAX 8u
 /* IKE SAs of one peer; beyond it the oldest goes. */
 #define IKE_V1_SAS_MAX 4u
-/* A replaced SA stays this long, for packets under way (DESIGN: SA life). */
+/* A replaced SA stays this long, for packets under way. */
 #define IKE_V1_REPLACED_MS 30000u
 /* How recently the old IKE SA or its channel was heard for a new phase 1 to take over the channel. */
 #define IKE_V1_REATTACH_MS 60000u
@@ -208,7 +208,7 @@ struct ike_v1 {
 	struct ike_v1_sa *buckets[IKE_V1_BUCKETS];
 	struct ike_v1_peer *peers;
 	struct ike_v1_peer *by_id[IKE_V1_BUCKETS], *by_chan[IKE_V1_BUCKETS], *by_endpoint[IKE_V1_BUCKETS];
-	struct vd_log_limit limit, first_limit; /* first: what a datagram with a forged source can provoke */
+	struct vd_log_limit first_limit; /* first: what a datagram with a forged source can provoke */
 	bool stopped, silent; /* silent: a successor goes on with our SAs, so nobody is told to remove them */
 };
 

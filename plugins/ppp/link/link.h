@@ -36,7 +36,6 @@ struct ppp_self { /* the plugin */
 	const struct vd_datapath_1 *dp;
 	struct vd_link_1 service;
 	struct ppp_map links;
-	struct vd_log_limit limit;
 };
 
 /* What the peer asked for itself. */

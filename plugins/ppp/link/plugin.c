@@ -43,7 +43,6 @@ static int init(struct vd_host *host, void **ret_self, struct vd_error *err)
 
 	if (!self)
 		return vd_error_set(err, -ENOMEM, "out of memory");
-	self->limit = (struct vd_log_limit)VD_LOG_LIMIT(20, 10000);
 	self->dp = vd_service_find("datapath/1", NULL);
 	if (!self->dp) {
 		free(self);
