@@ -1,4 +1,5 @@
 #include <errno.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,6 +17,8 @@
 static const char *const level_names[] = { "error", "warning", "notice", "info", "debug" };
 static const int syslog_levels[] = { 3, 4, 5, 6, 7 };
 
+/* Pool threads log too, while the control thread may change levels: never read half a change. */
+static pthread_rwlock_t levels_lock = PTHREAD_RWLOCK_INITIALIZER;
 static enum vd_log_level threshold = VD_LOG_INFO;
 static struct {
 	char name[VD_NAME_MAX];
@@ -27,27 +30,36 @@ static void *sink_arg;
 
 void vd_log_set_level(enum vd_log_level level)
 {
+	pthread_rwlock_wrlock(&levels_lock);
 	threshold = level;
+	pthread_rwlock_unlock(&levels_lock);
 }
 
 int vd_log_set_area(const char *area, enum vd_log_level level)
 {
 	size_t i;
+	int r = 0;
 
+	pthread_rwlock_wrlock(&levels_lock);
 	for (i = 0; i < n_areas && strcmp(areas[i].name, area) != 0; i++)
 		;
-	if (i == MAX_AREAS)
-		return -ENOSPC;
-	vd_strcpy(areas[i].name, sizeof(areas[i].name), area);
-	areas[i].level = level;
-	if (i == n_areas)
-		n_areas++;
-	return 0;
+	if (i == MAX_AREAS) {
+		r = -ENOSPC;
+	} else {
+		vd_strcpy(areas[i].name, sizeof(areas[i].name), area);
+		areas[i].level = level;
+		if (i == n_areas)
+			n_areas++;
+	}
+	pthread_rwlock_unlock(&levels_lock);
+	return r;
 }
 
 void vd_log_clear_areas(void)
 {
+	pthread_rwlock_wrlock(&levels_lock);
 	n_areas = 0;
+	pthread_rwlock_unlock(&levels_lock);
 }
 
 int vd_log_level_parse(const char *word, enum vd_log_level *ret_level)
@@ -74,10 +86,18 @@ void vd_log_sink(void (*sink)(void *arg, enum vd_log_level level, const char *li
 
 bool vd_log_enabled(enum vd_log_level level, const char *area)
 {
-	for (size_t i = 0; i < n_areas; i++)
-		if (strcmp(areas[i].name, area) == 0)
-			return level <= areas[i].level;
-	return level <= threshold;
+	enum vd_log_level limit;
+
+	pthread_rwlock_rdlock(&levels_lock);
+	limit = threshold;
+	for (size_t i = 0; i < n_areas; i++) {
+		if (strcmp(areas[i].name, area) == 0) {
+			limit = areas[i].level;
+			break;
+		}
+	}
+	pthread_rwlock_unlock(&levels_lock);
+	return level <= limit;
 }
 
 /* Text from the network may end up in a record: control characters become dots, so that a line stays a line. */
