@@ -3,6 +3,7 @@
 
 #include "core/system/priv.h"
 #include "core/system/sysctl.h"
+#include "core/system/tundev.h"
 
 #include <viaduct/datapath.h>
 #include <viaduct/log.h>
@@ -137,10 +138,10 @@ static int open_socket(void *self, enum vd_priv_socket kind, const struct vd_sa 
 static int tun_queue(char name[IFNAMSIZ], bool multi)
 {
 	struct ifreq ifr = { .ifr_flags = (short)(IFF_TUN | IFF_NO_PI | IFF_VNET_HDR | (multi ? IFF_MULTI_QUEUE : 0)) };
-	int fd = open("/dev/net/tun", O_RDWR | O_NONBLOCK | O_CLOEXEC), ret;
+	int fd = vd_tundev_open(), ret;
 
 	if (fd < 0)
-		return -errno;
+		return fd;
 	vd_strcpy(ifr.ifr_name, sizeof(ifr.ifr_name), name);
 	if (ioctl(fd, TUNSETIFF, &ifr) < 0) {
 		ret = -errno;
@@ -170,7 +171,8 @@ static int open_tun(void *self, const char *name, unsigned n, unsigned mtu, unsi
 	if (fd < 0)
 		vd_error_set(&a->err, fd, "cannot make TUN device %s: %s%s", name, strerror(-fd),
 			fd == -EBUSY ? "; another program has it, or an older one was made with other queues" :
-			fd == -ENOENT ? "; load the module: modprobe tun" : "");
+			fd == -ENOENT ? "; load the module: modprobe tun" :
+			fd == -EACCES ? "; start as root, or do: chmod 666 /dev/net/tun" : "");
 	else
 		vd_netlink_up(a->name, mtu, txqueuelen, &a->err);
 	while (a->err.code < 0 && a->n > 0)
@@ -288,4 +290,5 @@ void vd_priv_fini(void)
 {
 	vd_priv_nft_finish();
 	vd_sysctl_fini();
+	vd_tundev_fini();
 }

@@ -2,6 +2,7 @@
 #include <config.h>
 
 #include "core/system/priv.h"
+#include "core/system/tundev.h"
 
 #include <errno.h>
 #include <grp.h>
@@ -77,6 +78,7 @@ int vd_priv_drop(const char *user, struct vd_error *err)
 		if (ret < 0)
 			return ret;
 		trim_bounding_set();
+		vd_tundev_keep();
 		if (prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0) < 0 || initgroups(user, pw->pw_gid) < 0 ||
 			setresgid(pw->pw_gid, pw->pw_gid, pw->pw_gid) < 0 || setresuid(pw->pw_uid, pw->pw_uid, pw->pw_uid) < 0)
 			return vd_error_set(err, -errno, "cannot become user %s: %s", user, strerror(errno));
