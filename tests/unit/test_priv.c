@@ -445,6 +445,7 @@ static void status(const char *field, uint64_t want)
 /* /dev/net/tun as udev makes it, and as containers do: for root only. */
 static void tun_device_mode(mode_t mode)
 {
+	ck_assert_int_eq(mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL), 0);
 	ck_assert_int_eq(mount("tmpfs", "/dev/net", "tmpfs", 0, "mode=755"), 0);
 	ck_assert_int_eq(mknod("/dev/net/tun", S_IFCHR | mode, makedev(10, 200)), 0);
 	ck_assert_int_eq(chmod("/dev/net/tun", mode), 0);
