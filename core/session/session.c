@@ -106,6 +106,7 @@ int vd_session_claim(struct vd_session_rec *rec)
 void vd_session_rec_free(struct vd_session_rec *rec)
 {
 	vd_timer_stop(&rec->timer);
+	vd_timer_stop(&rec->idle);
 	vd_table_del(&reg.sessions, &rec->by_id);
 	if (rec->claim)
 		vd_table_del(&reg.users, &rec->by_user);

@@ -30,6 +30,8 @@ struct vd_session_rec {
 	uint32_t round;            /* acknowledgements of an earlier step are stale */
 	unsigned waiting;          /* acknowledgements of this step */
 	struct vd_timer timer;     /* patience with workers; session_timeout while up */
+	struct vd_timer idle;      /* looks whether it carried anything; idle.c */
+	uint64_t idle_since, idle_carried; /* when it last had carried something new, and how many packets in all then */
 	bool authenticated, leased, added, finished;
 	bool tell_owner, reap;     /* deferred work */
 	struct vd_timer later;     /* stands in for vd_defer when that had no memory */
@@ -82,6 +84,9 @@ int vd_bringup_init(void);
 void vd_bringup_gone(const char *realm, const char *user);
 /* Fills link.source from the lease and the routes behind the client. */
 void vd_session_sources(struct vd_session_rec *rec);
+
+/* idle.c: from now on the session ends when it carries nothing for its idle_timeout. Once it is up. */
+void vd_session_idle_begin(struct vd_session_rec *rec);
 
 /* Waiting for workers. A step begins with vd_step_begin (earlier acknowledgements become stale), then each command gets a
  * ticket from vd_ack_new (NULL: out of memory) as the argument of vd_ack_done or vd_ack_counters; when datapath/1 refused

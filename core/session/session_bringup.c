@@ -326,6 +326,7 @@ static void up(struct vd_session_rec *rec)
 	vd_event_post(&vd_topic_session_up, &event);
 	if (rec->pub.granted.session_timeout)
 		vd_timer_start(&rec->timer, rec->pub.granted.session_timeout * 1000ull);
+	vd_session_idle_begin(rec);
 	established(rec, NULL);
 }
 

@@ -231,6 +231,8 @@ static int session_read(struct vd_rd *r)
 		return -ENOMEM;
 	if (left != UINT64_MAX)
 		vd_timer_start(&rec->timer, left);
+	if (s->state == VD_S_UP)
+		vd_session_idle_begin(rec); /* from the beginning: whoever is idle can wait once more */
 	rec->added = flags & F_ADDED;
 	return rec->added ? vd_defer(reinstall, rec) : 0;
 }

@@ -106,7 +106,7 @@ struct ack {
 static void run_ack(void *arg)
 {
 	struct ack *ack = arg;
-	struct vd_session_counters counters = { .packets_in = 7, .octets_in = 700, .packets_out = 5, .octets_out = 500 };
+	struct vd_session_counters counters = { .packets_in = 7 + fx.more_packets, .octets_in = 700, .packets_out = 5, .octets_out = 500 };
 
 	if (ack->done)
 		ack->done(ack->arg);

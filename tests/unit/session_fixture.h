@@ -20,7 +20,7 @@ struct fx {
 	uint64_t chan, peer;
 	struct vd_authenticate asked; /* last authenticate; data is not kept */
 	struct vd_lease_address leased;
-	unsigned n_done, n_closed;
+	unsigned n_done, n_closed, more_packets;
 	enum vd_verdict verdict;
 	struct vd_error err;
 	char stage[32];

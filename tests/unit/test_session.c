@@ -453,6 +453,29 @@ START_TEST(session_timeout)
 }
 END_TEST
 
+START_TEST(idle_timeout)
+{
+	uint64_t id;
+
+	fx.grant.idle_timeout = 90;
+	id = fx_up("staff", "alice");
+	fake_advance(60000); /* seen within 11.25 s */
+	ck_assert_ptr_nonnull(vd_session_find(id));
+	fx.more_packets = 1;
+	fake_advance(89999);
+	ck_assert_ptr_nonnull(vd_session_find(id));
+	fake_advance(12000);
+	ck_assert_ptr_null(vd_session_find(id));
+	ck_assert_uint_eq(fx.n_closed, 1);
+	ck_assert_str_eq(((const struct vd_session_down *)fake_last(&vd_topic_session_down))->reason, "idle timeout");
+	/* and nobody looks at a session that may be idle */
+	fx.grant.idle_timeout = 0;
+	id = fx_up("staff", "bob");
+	fake_advance(365 * 86400000ull);
+	ck_assert_ptr_nonnull(vd_session_find(id));
+}
+END_TEST
+
 /* The owner never says that its client agreed: the address is not held for ever. */
 START_TEST(stuck_between_steps)
 {
@@ -558,6 +581,7 @@ int main(void)
 	tcase_add_test(t, logins_race);
 	tcase_add_test(t, limit_and_ids);
 	tcase_add_test(t, session_timeout);
+	tcase_add_test(t, idle_timeout);
 	tcase_add_test(t, stuck_between_steps);
 	tcase_add_test(t, life_in_the_log);
 	tcase_add_test(t, wrong_order);
