@@ -3,66 +3,9 @@
 
 #include <viaduct/bytes.h>
 
-void vd_rd_init(struct vd_rd *r, const void *data, size_t len)
-{
-	static const uint8_t nothing[1];
-
-	r->p = data ? data : nothing;
-	r->end = r->p + (data ? len : 0);
-	r->bad = !data && len != 0;
-}
-
-size_t vd_rd_left(const struct vd_rd *r)
-{
-	return r->bad ? 0 : (size_t)(r->end - r->p);
-}
-
-bool vd_rd_ok(const struct vd_rd *r)
-{
-	return !r->bad;
-}
-
-bool vd_rd_done(const struct vd_rd *r)
-{
-	return !r->bad && r->p == r->end;
-}
-
 void vd_rd_fail(struct vd_rd *r)
 {
 	r->bad = true;
-}
-
-const uint8_t *vd_rd_take(struct vd_rd *r, size_t len)
-{
-	const uint8_t *p = r->p;
-
-	if (r->bad || len > (size_t)(r->end - r->p)) {
-		r->bad = true;
-		return NULL;
-	}
-	r->p += len;
-	return p;
-}
-
-uint8_t vd_rd_u8(struct vd_rd *r)
-{
-	const uint8_t *p = vd_rd_take(r, 1);
-
-	return p ? p[0] : 0;
-}
-
-uint16_t vd_rd_u16(struct vd_rd *r)
-{
-	const uint8_t *p = vd_rd_take(r, 2);
-
-	return p ? (uint16_t)(p[0] << 8 | p[1]) : 0;
-}
-
-uint32_t vd_rd_u32(struct vd_rd *r)
-{
-	const uint8_t *p = vd_rd_take(r, 4);
-
-	return p ? (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3] : 0;
 }
 
 uint64_t vd_rd_u64(struct vd_rd *r)

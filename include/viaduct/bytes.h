@@ -18,22 +18,59 @@ struct vd_rd {
 	bool bad;
 };
 
-VD_API void vd_rd_init(struct vd_rd *r, const void *data, size_t len);
+/* Short, and used many times per packet: therefore inline. */
+static inline void vd_rd_init(struct vd_rd *r, const void *data, size_t len)
+{
+	static const uint8_t nothing[1] = { 0 };
+	r->p = data ? (const uint8_t *)data : nothing;
+	r->end = r->p + (data ? len : 0);
+	r->bad = !data && len != 0;
+}
 /* Octets left; 0 after a failure. */
-VD_API size_t vd_rd_left(const struct vd_rd *r);
+static inline size_t vd_rd_left(const struct vd_rd *r)
+{
+	return r->bad ? 0 : (size_t)(r->end - r->p);
+}
 /* True while nothing failed. */
-VD_API bool vd_rd_ok(const struct vd_rd *r);
+static inline bool vd_rd_ok(const struct vd_rd *r)
+{
+	return !r->bad;
+}
 /* True when nothing failed and nothing is left. */
-VD_API bool vd_rd_done(const struct vd_rd *r);
+static inline bool vd_rd_done(const struct vd_rd *r)
+{
+	return !r->bad && r->p == r->end;
+}
+/* Pointer to the next len octets inside the input (not copied) and moves past them; NULL when too short. */
+static inline const uint8_t *vd_rd_take(struct vd_rd *r, size_t len)
+{
+	const uint8_t *p = r->p;
+	if (r->bad || len > (size_t)(r->end - r->p)) {
+		r->bad = true;
+		return NULL;
+	}
+	r->p += len;
+	return p;
+}
 /* Big-endian integers. 0 and sticky failure when too short. */
-VD_API uint8_t vd_rd_u8(struct vd_rd *r);
-VD_API uint16_t vd_rd_u16(struct vd_rd *r);
-VD_API uint32_t vd_rd_u32(struct vd_rd *r);
+static inline uint8_t vd_rd_u8(struct vd_rd *r)
+{
+	const uint8_t *p = vd_rd_take(r, 1);
+	return (uint8_t)(p ? p[0] : 0);
+}
+static inline uint16_t vd_rd_u16(struct vd_rd *r)
+{
+	const uint8_t *p = vd_rd_take(r, 2);
+	return (uint16_t)(p ? p[0] << 8 | p[1] : 0);
+}
+static inline uint32_t vd_rd_u32(struct vd_rd *r)
+{
+	const uint8_t *p = vd_rd_take(r, 4);
+	return p ? (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3] : 0;
+}
 VD_API uint64_t vd_rd_u64(struct vd_rd *r);
 /* Looks at the next octet without moving; -1 when there is none. */
 VD_API int vd_rd_peek(const struct vd_rd *r);
-/* Pointer to the next len octets inside the input (not copied) and moves past them; NULL when too short. */
-VD_API const uint8_t *vd_rd_take(struct vd_rd *r, size_t len);
 /* Copies the next len octets; false (and dst zeroed) when too short. */
 VD_API bool vd_rd_copy(struct vd_rd *r, void *dst, size_t len);
 /* A sub-reader over the next len octets. false when too short; the sub-reader is then empty and bad. */
