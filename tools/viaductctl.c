@@ -334,6 +334,26 @@ static int show_counters(const json_t *r)
 	return 0;
 }
 
+static int show_datapath(const json_t *r)
+{
+	static const struct column caps[] = { { "PIECE", "name" }, { "ON", "on", AS_YES }, { "WHY NOT", "why" },
+		{ "INSTEAD", "without" }, { NULL } };
+	static const struct column in[] = { { "WORKER", "worker" }, { "RECEIVES", "receives" }, { "DATAGRAMS", "datagrams" },
+		{ "SEGMENTS", "segments" }, { "HANDED OVER", "handed_over" }, { "TUN WRITES", "tun_writes" },
+		{ "COALESCED", "tun_coalesced" }, { NULL } };
+	static const struct column out[] = { { "WORKER", "worker" }, { "TUN READS", "tun_reads" }, { "SUPER", "tun_supers" },
+		{ "SEGMENTS", "tun_segments" }, { "SENDS", "sends" }, { "SENT", "sent" }, { "BATCHES", "batches" },
+		{ "GSO REFUSED", "gso_refused" }, { NULL } };
+
+	table(json_object_get(r, "caps"), caps, "nothing is known");
+	putchar('\n');
+	table(json_object_get(r, "workers"), in, "no workers");
+	putchar('\n');
+	table(json_object_get(r, "workers"), out, "no workers");
+	printf("\n%sDropped%s\n", color(BOLD), color(PLAIN));
+	return show_counters(json_object_get(r, "drops"));
+}
+
 /* ---- commands ---- */
 static const struct command {
 	const char *group, *verb, *wire, *arg; /* arg: name of the one argument, NULL: none; "topics": any number */
@@ -350,6 +370,7 @@ static const struct command {
 	{ "plugin", "info", "plugin.info", "plugin", show_plugin, "one plugin and its options" },
 	{ "config", "check", "config.check", NULL, show_check, "reads the files again and reports every finding" },
 	{ "config", "show", "config.show", NULL, show_text, "the configuration in force, without secrets" },
+	{ "datapath", NULL, "datapath", NULL, show_datapath, "what the data path can on this host, does and drops" },
 	{ "counters", NULL, "counters", NULL, show_counters, "all counters that are not zero" },
 	{ "bus", "tail", "bus.tail", "topics", NULL, "everything that happens, as it happens; topics narrow it" },
 };

@@ -253,6 +253,42 @@ static void counters(struct vd_call *call, json_t *args)
 		drops_known(call, NULL);
 }
 
+static void datapath_known(void *arg, const struct vd_datapath_info *info)
+{
+	json_t *caps = json_array(), *workers = json_array(), *drops = json_object();
+
+	for (unsigned i = 0; i < VD_CAP_MAX; i++) {
+		const struct vd_datapath_cap *c = &info->caps[i];
+
+		json_array_append_new(caps, json_pack("{s:s,s:b,s:s,s:s}", "name", c->name, "on", (int)c->on, "why", c->why,
+			"without", c->on ? "" : c->without));
+	}
+	for (unsigned w = 0; w < info->workers; w++) {
+		json_t *one = json_pack("{s:i}", "worker", (int)w);
+
+		for (unsigned i = 0; i < VD_WORK_MAX; i++)
+			add_counter(one, vd_work_name(i), info->work[w][i]);
+		json_array_append_new(workers, one);
+	}
+	for (unsigned i = 1; i < VD_DROP_MAX; i++) {
+		uint64_t n = 0;
+
+		for (unsigned w = 0; w < info->workers; w++)
+			n += info->drops[w][i];
+		add_counter(drops, vd_drop_name(i), n);
+	}
+	vd_call_reply(arg, json_pack("{s:o,s:o,s:o}", "caps", caps, "workers", workers, "drops", drops));
+}
+
+static void datapath(struct vd_call *call, json_t *args)
+{
+	const struct vd_datapath_1 *dp = vd_service_find("datapath/1", NULL);
+
+	(void)args;
+	if (!dp || dp->info(dp->self, datapath_known, call) < 0)
+		vd_call_fail(call, "the data path is not running");
+}
+
 static void bus_tail(struct vd_call *call, json_t *args)
 {
 	vd_call_tail(call, json_object_get(args, "topics"));
@@ -269,6 +305,7 @@ const struct vd_command vd_commands[] = {
 	{ "plugin.info", "plugin", "one plugin with its options", vd_command_plugin },
 	{ "config.check", "", "reads the configuration again and reports every finding", vd_command_check },
 	{ "config.show", "defaults, origins", "the configuration in force, without secrets", vd_command_show },
+	{ "datapath", "", "what the data path can on this host, does and drops", datapath },
 	{ "counters", "", "all counters, and why packets were dropped", counters },
 	{ "bus.tail", "topics", "a stream of everything on the bus", bus_tail },
 	{ NULL },

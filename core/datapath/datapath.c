@@ -95,7 +95,10 @@ static struct vd_worker *worker_new(struct vd_datapath *dp, unsigned index, unsi
 	w->pool = aligned_alloc(DP_BUF, (size_t)DP_BUFS * DP_BUF);
 	w->sess = calloc(DP_SESSIONS, sizeof(struct vd_wsess *));
 	w->limits = calloc(DP_LIMITS, sizeof(*w->limits));
-	if (!w->pool || !w->sess || !w->limits || ring_init(&w->inbox, DP_INBOX) || ring_init(&w->auth, DP_PUNT) ||
+	w->big = malloc(DP_BIG);
+	w->tx = calloc(1, dp_tx_size());
+	w->caps = dp_caps_bits(&dp->caps);
+	if (!w->big || !w->tx || !w->pool || !w->sess || !w->limits || ring_init(&w->inbox, DP_INBOX) || ring_init(&w->auth, DP_PUNT) ||
 		ring_init(&w->raw, DP_PUNT) || dp_map_init(&w->chans, 4096) || dp_map_init(&w->links, 4096) ||
 		dp_map_init(&w->fib.map, 4096))
 		return NULL;
@@ -159,6 +162,8 @@ void dp_workers_free(struct vd_datapath *dp)
 		free(w->links.bucket);
 		free(w->fib.map.bucket);
 		free(w->rx);
+		free(w->tx);
+		free(w->big);
 		free(w);
 		dp->w[i] = NULL;
 	}
@@ -187,7 +192,7 @@ static int descriptors(struct vd_datapath *dp)
 	atomic_store(&dp->wake.asleep, 1);
 	for (unsigned i = 0; i < dp->n_workers; i++) {
 		struct vd_worker *w = dp->w[i];
-		w->rx = malloc(dp_rx_size());
+		w->rx = calloc(1, dp_rx_size());
 		w->epoll = epoll_create1(EPOLL_CLOEXEC);
 		w->wake.fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
 		if (!w->rx)
@@ -248,6 +253,7 @@ int vd_datapath_start(unsigned workers, const struct vd_ip *listen, size_t n,
 	if (!dp || dp->started || workers > VD_MAX_WORKERS || !n || n > DP_ENDPOINTS)
 		return -EINVAL;
 	dp->started = true;
+	dp_caps_probe(&dp->caps);
 	int rc = dp_workers_make(dp, workers);
 	if (!rc)
 		rc = descriptors(dp);

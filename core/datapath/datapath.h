@@ -37,11 +37,17 @@ struct vd_datapath_sent {
 	struct vd_path path; /* not for TUN */
 	const uint8_t *p;    /* UDP payload as on the wire (markers included), ESP, or the inner IP packet */
 	size_t len;
+	const uint8_t *vnet; /* TUN: the virtio header of a super-packet, else NULL */
+	unsigned run;        /* UDP: its place in a batch of datagrams */
 };
 /* Everything that would leave is shown to fn, during the call that made it leave. */
 void vd_datapath_capture(void (*fn)(void *arg, const struct vd_datapath_sent *sent), void *arg);
 /* As if every socket of the workers would block, while capturing. */
 void vd_datapath_full(bool on);
+/* As if they refused every UDP_SEGMENT batch with this error (EIO); 0: they take them. */
+void vd_datapath_refuse(int error);
+/* What is injected waits, up to a vector (true), and goes on together (false). */
+void vd_datapath_gather(bool on);
 /* Received on a socket: worker -1 is the control thread's (path.natt tells 500 from 4500), else that worker's. path.remote
  * port 0: protocol 50, p is the ESP packet. seg 0: one datagram; else a GRO batch of that segment size. */
 void vd_datapath_inject(int worker, const struct vd_path *path, const void *p, size_t len, size_t seg);

@@ -8,6 +8,7 @@
 #include <viaduct/datapath.h>
 #include <viaduct/loop.h>
 
+#include "core/datapath/caps.h"
 #include "core/datapath/datapath.h"
 #include "core/datapath/map.h"
 #include "core/datapath/ring.h"
@@ -21,12 +22,19 @@
 #define DP_SESSIONS 65536u      /* of one worker */
 #define DP_INBOX (1u << 20)
 #define DP_PUNT (1u << 20)
-#define DP_HAND (1u << 18)      /* 64 vectors of small packets, or about 170 full ones */
+#define DP_HAND (1u << 19)      /* 128 vectors of small packets, about 340 full ones, or 7 super-packets */
 #define DP_COMMANDS 4096u       /* not yet acknowledged, of one worker */
 #define DP_ACK_ROOM (DP_COMMANDS * 40u) /* kept free in the auth ring, so that an acknowledgement always fits */
 #define DP_BACKLOG 65536u       /* commands that wait for room in an inbox */
 #define DP_RECV 65536u          /* octets of one receive, which GRO may have filled with many segments */
 #define DP_BATCH 64u            /* datagrams of one source in a turn */
+#define DP_SUPERS 8u            /* super-packets read from TUN in a turn */
+#define DP_BIG (DP_ROOM + DP_RECV) /* where a receive that is larger than a buffer is put together */
+#define DP_FLOWS 8u             /* flows that are coalesced side by side in one vector */
+#define DP_INNER_MAX 65535u     /* octets of a super-packet */
+#define DP_RUN_MAX 65000u       /* octets of one UDP_SEGMENT batch */
+#define DP_GSO_OFF 64u          /* destinations that batches are not sent to */
+#define DP_GSO_OFF_MS 60000u
 #define DP_RAW_TURN 64u         /* raw punts in a turn of the control thread */
 #define DP_AUTH_TURN 512u
 #define DP_LIMITS 1024u         /* buckets of the limit on raw punts */
@@ -105,12 +113,29 @@ struct dp_out_batch { /* packets for one channel */
 	struct vd_vec vec;
 };
 
-struct dp_held { /* a datagram that its socket did not take yet */
-	struct vd_pkt pkt;
-	struct vd_path path;
+struct dp_held { /* datagrams that their socket did not take yet, oldest first */
+	unsigned n;
+	struct vd_pkt pkt[VD_VEC];
+	struct vd_path path[VD_VEC];
+};
+
+struct dp_flow { /* segments of one flow, in sequence, that become one super-packet (w_coalesce.c) */
+	struct vd_pkt v[VD_VEC];
+	uint16_t n;           /* 0: unused */
+	uint16_t l4, head;    /* octets before the L4 header and before the payload */
+	uint16_t size, id;    /* payload and IPv4 id of the first */
+	uint32_t len, next;   /* octets of the whole; TCP sequence number that fits */
+	uint8_t version, protocol, flags;
+	bool df;
+};
+
+struct dp_gso_off { /* batches were refused on the way there */
+	struct vd_ip ip;
+	uint64_t until;
 };
 
 struct dp_rx; /* buffers of recvmmsg, w_rx.c */
+struct dp_tx; /* messages of sendmmsg, w_send.c */
 
 struct vd_worker {
 	struct vd_datapath *dp;
@@ -136,7 +161,12 @@ struct vd_worker {
 	vd_esp_input_fn *esp_input;
 	struct dp_esp_batch in;
 	struct dp_out_batch out;
-	uint64_t drops[VD_DROP_MAX];
+	struct dp_flow flow[DP_FLOWS];
+	unsigned flow_next; /* the one that makes room */
+	struct dp_gso_off gso_off[DP_GSO_OFF];
+	uint64_t drops[VD_DROP_MAX], work[VD_WORK_MAX];
+	uint32_t caps; /* bit per enum vd_cap */
+	uint8_t *big;  /* DP_BIG octets */
 	/* descriptors */
 	int epoll;
 	struct dp_src src[2 + 2 * DP_ENDPOINTS];
@@ -146,18 +176,23 @@ struct vd_worker {
 	unsigned n_listen;
 	int tun_fd;
 	bool tun_reads, tun_own;
-	struct dp_held held[VD_VEC]; /* oldest first; TUN is not read while there are any */
-	unsigned n_held;
+	struct dp_held held; /* TUN is not read while there are any */
 	int blocked_fd;
 	struct dp_rx *rx;
+	struct dp_tx *tx;
 	_Atomic bool stop;
 	pthread_t thread;
 	bool running;
 	/* Inline mode: what would leave is given to this instead. */
 	void (*capture)(void *arg, const struct vd_datapath_sent *sent);
 	void *capture_arg;
-	bool full; /* and as if its sockets would block */
+	bool full;  /* and as if its sockets would block */
+	int refuse; /* and as if they refused batches with this error */
 };
+static inline bool dp_can(const struct vd_worker *w, enum vd_cap cap)
+{
+	return w->caps >> cap & 1;
+}
 
 /* ---- w_pool.c ---- */
 void dp_pool_init(struct vd_worker *w);
@@ -175,12 +210,14 @@ void dp_fib_take(struct vd_worker *w, struct dp_fib *f);
 const struct dp_fib *dp_fib_find(const struct vd_worker *w, const struct vd_ip *ip);
 struct dp_wchan *dp_wchan(const struct vd_worker *w, uint64_t chan);
 
-/* ---- w_simple.c: one packet, straight from the RFCs; pure functions ---- */
+/* ---- w_sum.c: the internet checksum ---- */
 /* Adds octets to a one's complement sum (RFC 1071); odd lengths only at the end. */
 uint32_t dp_sum(uint32_t sum, const uint8_t *p, size_t len);
 uint16_t dp_sum_fold(uint32_t sum);
 /* Pseudo header of UDP and TCP: RFC 768, RFC 8200 section 8.1. */
 uint32_t dp_sum_pseudo(const struct vd_ip *src, const struct vd_ip *dst, uint8_t protocol, uint32_t len);
+
+/* ---- w_simple.c: one packet, straight from the RFCs; pure functions ---- */
 /* The inner IP packet at p: version, lengths, addresses. Trims what follows its total length. */
 struct dp_inner {
 	uint8_t version, protocol, tos;
@@ -193,10 +230,12 @@ bool dp_inner_parse(struct vd_pkt *pkt, struct dp_inner *ret_inner);
 /* Lowers the MSS option of a TCP SYN to what fits mtu, checksum by RFC 1624. */
 void dp_mss_clamp(struct vd_pkt *pkt, const struct dp_inner *in, uint16_t mtu);
 /* From a client: VD_DROP_NONE, or why it must not pass. */
-enum vd_drop dp_simple_in(const struct vd_wsess *s, struct vd_pkt *pkt);
+enum vd_drop dp_simple_in(const struct vd_wsess *s, struct vd_pkt *pkt, struct dp_inner *ret_inner);
 /* To a client: the header block is put in front. The packet fits the session. */
 enum vd_drop dp_simple_out(const struct vd_wsess *s, const struct vd_chan *chan, struct vd_pkt *pkt,
 	const struct dp_inner *in);
+/* A big-endian field of a header at p; outside of len octets nothing is written. */
+void dp_put16(uint8_t *p, size_t len, size_t at, uint16_t v);
 /* Completes a partial checksum (virtio NEEDS_CSUM): start and offset as in the virtio header. */
 bool dp_csum_complete(struct vd_pkt *pkt, uint16_t start, uint16_t offset);
 
@@ -206,37 +245,76 @@ bool dp_csum_complete(struct vd_pkt *pkt, uint16_t start, uint16_t offset);
 void dp_too_big(struct vd_worker *w, struct vd_wsess *s, struct vd_pkt *pkt, const struct dp_inner *in,
 	void (*emit)(struct vd_worker *w, struct vd_wsess *s, struct vd_pkt *pkt));
 
-/* ---- w_in.c, w_out.c ---- */
-/* A received datagram or GRO batch of the NAT-T port: each segment by itself. */
-void dp_in_udp(struct vd_worker *w, const struct vd_path *path, const uint8_t *p, size_t len, size_t seg);
+/* ---- w_in.c ---- */
+/* A received datagram or GRO batch of the NAT-T port: each segment by itself. own: the buffer of ours that p lies in, for
+ * one datagram without batch: it is taken (own->p becomes NULL) when the packet is kept; NULL: octets are copied. */
+void dp_in_udp(struct vd_worker *w, const struct vd_path *path, const uint8_t *p, size_t len, size_t seg,
+	struct vd_pkt *own);
 /* A received packet of protocol 50, behind the IP header that IPv4 raw sockets deliver (v6: none). */
-void dp_in_raw(struct vd_worker *w, const struct vd_path *path, const uint8_t *p, size_t len);
-void dp_in_esp(struct vd_worker *w, const struct vd_path *path, const uint8_t *p, size_t len);
+void dp_in_raw(struct vd_worker *w, const struct vd_path *path, const uint8_t *p, size_t len, struct vd_pkt *own);
+void dp_in_esp(struct vd_worker *w, const struct vd_path *path, const uint8_t *p, size_t len, struct vd_pkt *own);
+/* What was collected goes up, and what comes out of that to TUN. */
 void dp_in_flush(struct vd_worker *w);
 /* So many messages of one source in a window, before anybody looks at them. limits: DP_LIMITS buckets; the key is random,
  * so that nobody can aim at another's bucket. */
 bool dp_limit_take(struct dp_limit *limits, uint64_t key, uint64_t now, const struct vd_sa *from);
-/* One IP packet read from TUN behind its virtio header; consumes. */
-void dp_out_tun(struct vd_worker *w, const uint8_t vnet[DP_VNET], struct vd_pkt *pkt);
+
+/* ---- w_coalesce.c ---- */
+/* A packet that may pass, on its way to TUN: alone, or as a part of a super-packet. Consumes. */
+void dp_coalesce(struct vd_worker *w, struct vd_pkt *pkt, const struct dp_inner *in);
+void dp_coalesce_flush(struct vd_worker *w);
+
+/* ---- w_tun.c ---- */
+void dp_rx_tun(struct vd_worker *w);
+/* One packet, as it is. Consumes. */
+void dp_tun_write(struct vd_worker *w, struct vd_pkt *pkt);
+/* n packets as one: the first whole, of the others what is behind head octets. Consumes. */
+void dp_tun_super(struct vd_worker *w, const uint8_t vnet[DP_VNET], struct vd_pkt *pkts, unsigned n, uint32_t head);
+/* struct virtio_net_hdr is in host order on a TUN device (no TUNSETVNETBE). */
+struct dp_vnet {
+	uint8_t flags, gso;
+	uint16_t head, size, start, offset;
+};
+enum { DP_VNET_NEEDS_CSUM = 1, DP_VNET_TCP4 = 1, DP_VNET_TCP6 = 4, DP_VNET_UDP = 5, DP_VNET_ECN = 0x80 };
+void dp_vnet_read(const uint8_t vnet[DP_VNET], struct dp_vnet *ret_vnet);
+void dp_vnet_write(const struct dp_vnet *v, uint8_t ret_vnet[DP_VNET]);
+
+/* ---- w_out.c ---- */
+/* What a TUN queue gave: a packet, or a super-packet of which only the octets are read. The packet is consumed when own is
+ * given and it goes alone, else own (NULL: none) stays the caller's. */
+void dp_out_tun(struct vd_worker *w, const uint8_t vnet[DP_VNET], const uint8_t *p, size_t len, struct vd_pkt *own);
 /* One IP packet for one of our sessions, or another worker's; consumes. */
 void dp_out_packet(struct vd_worker *w, struct vd_pkt *pkt);
+/* The session that an address leads to: NULL when there is none, or when the packet was for another worker and is in its
+ * ring. Counts what is dropped. */
+struct vd_wsess *dp_out_session(struct vd_worker *w, const struct vd_ip *dst, const uint8_t vnet[DP_VNET], const uint8_t *p,
+	size_t len, uint32_t packets);
+/* A packet that fits its session; in: its header. Consumes. */
+void dp_out_emit(struct vd_worker *w, struct vd_wsess *s, struct vd_pkt *pkt, const struct dp_inner *in);
+/* A part of a packet that did not fit. Consumes. */
+void dp_out_part(struct vd_worker *w, struct vd_wsess *s, struct vd_pkt *pkt);
 void dp_out_flush(struct vd_worker *w);
-void dp_tun_write(struct vd_worker *w, struct vd_pkt *pkt);
+
+/* ---- w_segment.c ---- */
+/* A super-packet from TUN: cut into packets of one session. Copies. */
+void dp_out_super(struct vd_worker *w, const uint8_t vnet[DP_VNET], const uint8_t *p, size_t len);
 
 /* ---- w_send.c ---- */
 /* What waits for a socket, as far as it goes now. */
 void dp_send_held(struct vd_worker *w);
+size_t dp_tx_size(void);
+/* One datagram from an endpoint's socket, with its source address when the socket is bound to a wildcard. */
+int dp_sendto(int fd, const struct vd_path *path, bool pktinfo, uint8_t tos, const void *p, size_t len);
 
 /* ---- w_rx.c ---- */
 /* At most DP_BATCH datagrams of one source. */
 void dp_rx_socket(struct vd_worker *w, const struct dp_src *src);
-void dp_rx_tun(struct vd_worker *w);
 size_t dp_rx_size(void);
+/* Gives its buffers back. */
+void dp_rx_empty(struct vd_worker *w);
 /* The control part of a received message: local address and segment size (0: one datagram). */
 struct msghdr;
 void dp_cmsg_read(struct msghdr *m, struct vd_ip *local, size_t *seg);
-/* One datagram from an endpoint's socket, with its source address when the socket is bound to a wildcard. */
-int dp_sendto(int fd, const struct vd_path *path, bool pktinfo, uint8_t tos, const void *p, size_t len);
 
 /* ---- w_loop.c ---- */
 void *dp_worker_main(void *arg);
@@ -293,7 +371,8 @@ struct dp_endpoint {
 
 struct vd_datapath {
 	struct vd_datapath_1 service;
-	bool inline_mode, started, paused, tun;
+	struct dp_caps caps;
+	bool inline_mode, started, paused, tun, gathering;
 	unsigned n_workers;
 	struct vd_worker *w[VD_MAX_WORKERS];
 	struct dp_ring hand[VD_MAX_WORKERS][VD_MAX_WORKERS]; /* [from][to] */
@@ -343,7 +422,10 @@ struct dp_session *dp_session_of(struct vd_datapath *dp, uint64_t id);
 int dp_fib_add(void *self, const struct vd_prefix *prefix, uint64_t session, void (*done)(void *arg), void *arg);
 int dp_fib_del(void *self, const struct vd_prefix *prefix, uint64_t session, void (*done)(void *arg), void *arg);
 int dp_tun_add(void *self, const char *name, const int *fds, unsigned n, unsigned mtu, void (*done)(void *arg), void *arg);
+/* info.c: likewise. */
 int dp_drops(void *self, void (*done)(void *arg, const uint64_t *counts), void *arg);
+int dp_info(void *self, void (*done)(void *arg, const struct vd_datapath_info *info), void *arg);
+bool dp_cap(void *self, enum vd_cap cap, bool there, const char *why);
 void dp_tables_free(struct vd_datapath *dp);
 int dp_endpoints_open(struct vd_datapath *dp, const struct vd_ip *listen, size_t n,
 	void (*done)(void *arg, const struct vd_error *err), void *arg);

@@ -24,6 +24,7 @@
 #endif
 #define PMTUDISC_OMIT 5
 #define RCVBUF (8 * 1024 * 1024)
+#define SNDBUF (2 * 1024 * 1024) /* the kernel's own counting: about 16 full batches; its default holds one */
 
 enum step { STEP_IKE, STEP_NATT, STEP_ESP, STEP_DONE };
 
@@ -38,11 +39,11 @@ struct dp_open { /* a start in progress; outlives the data path when that is sto
 
 /* All members of the group must take coalesced datagrams, or the kernel stops coalescing for the peers that hash to the one
  * that does not. Outer DF stays clear and ICMP from outside is ignored: IP_PMTUDISC_OMIT. */
-static void options(int fd, bool v6, bool gro)
+static void options(int fd, bool v6, bool natt, bool coalesced)
 {
-	int one = 1, omit = PMTUDISC_OMIT, size = RCVBUF;
-	if (gro)
-		setsockopt(fd, IPPROTO_UDP, UDP_GRO, &one, sizeof(one));
+	int one = 1, gro = coalesced, omit = PMTUDISC_OMIT, size = RCVBUF;
+	if (natt)
+		setsockopt(fd, IPPROTO_UDP, UDP_GRO, &gro, sizeof(gro));
 	if (v6) {
 		setsockopt(fd, IPPROTO_IPV6, IPV6_RECVPKTINFO, &one, sizeof(one));
 		setsockopt(fd, IPPROTO_IPV6, IPV6_MTU_DISCOVER, &omit, sizeof(omit));
@@ -52,6 +53,9 @@ static void options(int fd, bool v6, bool gro)
 	}
 	if (setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &size, sizeof(size)) < 0)
 		setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &size, sizeof(size));
+	size = SNDBUF;
+	if (setsockopt(fd, SOL_SOCKET, SO_SNDBUFFORCE, &size, sizeof(size)) < 0)
+		setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof(size));
 }
 
 /* Shorter than 8 octets or first word 0: socket 0; else 1 + (SPI & 255) % N. Only a hint: the kernel asks it once per GRO
@@ -163,7 +167,7 @@ static int keep(struct dp_open *o, int fd, struct vd_error *err)
 	struct dp_endpoint *ep = &dp->ep[o->ep];
 	bool v6 = ep->local.ip.family == AF_INET6;
 	int rc = 0;
-	options(fd, v6, o->step == STEP_NATT);
+	options(fd, v6, o->step == STEP_NATT, dp->caps.v[VD_CAP_GRO].on);
 	if (o->step == STEP_IKE) {
 		ep->ike = fd;
 		ep->ike_io = vd_io_new(fd, VD_IO_READ, on_ike, ep);
@@ -180,9 +184,8 @@ static int keep(struct dp_open *o, int fd, struct vd_error *err)
 		w->udp_fd[o->ep] = fd;
 		rc = watch(w, DP_SRC_UDP, fd, o->ep, v6);
 		if (o->i++ == dp->n_workers) {
-			if (steer(ep->natt, dp->n_workers) < 0)
-				vd_log(VD_LOG_NOTICE, "datapath", NULL,
-					"the kernel does not steer by SPI: workers will hand packets over");
+			if (dp->caps.v[VD_CAP_CBPF].on && steer(ep->natt, dp->n_workers) < 0)
+				dp_cap_set(&dp->caps, VD_CAP_CBPF, false, "the kernel does not steer by SPI (Linux 4.5)");
 			o->step = STEP_ESP;
 			o->i = 0;
 		}

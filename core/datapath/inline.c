@@ -11,6 +11,7 @@ int vd_datapath_start_inline(unsigned workers)
 	if (!dp || dp->started || !workers || workers > VD_MAX_WORKERS)
 		return -EINVAL;
 	dp->started = dp->inline_mode = true;
+	dp_caps_inline(&dp->caps);
 	int rc = dp_workers_make(dp, workers);
 	if (rc)
 		return rc;
@@ -53,23 +54,41 @@ void vd_datapath_inject(int worker, const struct vd_path *path, const void *p, s
 	struct vd_worker *w = dp->w[worker];
 	w->now = vd_now();
 	if (path->remote.port)
-		dp_in_udp(w, path, p, len, seg);
+		dp_in_udp(w, path, p, len, seg, NULL);
 	else
-		dp_in_esp(w, path, p, len);
-	dp_in_flush(w);
+		dp_in_esp(w, path, p, len, NULL);
+	if (!dp->gathering)
+		dp_in_flush(w);
 	w->touched = 0;
 	dp_drain_later(dp);
+}
+
+void vd_datapath_gather(bool on)
+{
+	struct vd_datapath *dp = dp_instance;
+	dp->gathering = on;
+	for (unsigned i = 0; i < dp->n_workers && !on; i++) {
+		dp_in_flush(dp->w[i]);
+		dp_out_flush(dp->w[i]);
+		dp->w[i]->touched = 0;
+	}
+	dp_drain_later(dp);
+}
+
+void vd_datapath_refuse(int error)
+{
+	for (unsigned i = 0; i < dp_instance->n_workers; i++)
+		dp_instance->w[i]->refuse = error;
 }
 
 void vd_datapath_inject_tun(unsigned worker, const uint8_t *vnet, const void *p, size_t len)
 {
 	static const uint8_t none[DP_VNET];
 	struct vd_worker *w = dp_instance->w[worker];
-	struct vd_pkt pkt;
 	w->now = vd_now();
-	if (dp_pkt_copy(w, p, len, &pkt))
-		dp_out_tun(w, vnet ? vnet : none, &pkt);
-	dp_out_flush(w);
+	dp_out_tun(w, vnet ? vnet : none, p, len, NULL);
+	if (!dp_instance->gathering)
+		dp_out_flush(w);
 	w->touched = 0;
 	dp_drain_later(dp_instance);
 }

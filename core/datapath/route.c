@@ -1,5 +1,5 @@
-/* Viaduct: service datapath/1: addresses, which every worker has a copy of, TUN queues and drop counters. Control thread,
- * except the functions named w_*, which are what the commands run. */
+/* Viaduct: service datapath/1: addresses, which every worker has a copy of, and TUN queues. Control thread, except the
+ * functions named w_*, which are what the commands run. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -7,6 +7,8 @@
 #include <sys/epoll.h>
 #include <sys/socket.h>
 #include <unistd.h>
+
+#include <viaduct/log.h>
 
 #include "core/datapath/dp.h"
 
@@ -129,10 +131,11 @@ int dp_fib_del(void *self, const struct vd_prefix *given, uint64_t session, void
 	return 0;
 }
 
-/* ---- TUN and counters ---- */
+/* ---- TUN ---- */
 struct tun_op {
 	int fd[VD_MAX_WORKERS];
 	bool reads[VD_MAX_WORKERS];
+	uint32_t caps;
 	void (*done)(void *arg);
 	void *arg;
 };
@@ -142,6 +145,7 @@ static void w_tun_add(struct vd_worker *w, void *arg)
 	struct tun_op *op = arg;
 	w->tun_fd = op->fd[w->index];
 	w->tun_own = true;
+	w->caps = op->caps;
 	w->tun_reads = op->reads[w->index];
 	if (!w->tun_reads || w->epoll < 0)
 		return;
@@ -158,6 +162,14 @@ static void tun_added(void *arg)
 	if (op->done)
 		op->done(op->arg);
 	free(op);
+}
+
+/* One line that says what this gateway runs with. */
+static void tell_caps(const struct vd_datapath *dp)
+{
+	char text[1000];
+	dp_caps_text(&dp->caps, text, sizeof(text));
+	vd_log(VD_LOG_NOTICE, "datapath", NULL, "%u workers; %s", dp->n_workers, text);
 }
 
 int dp_tun_add(void *self, const char *name, const int *fds, unsigned n, unsigned mtu, void (*done)(void *arg),
@@ -184,6 +196,8 @@ int dp_tun_add(void *self, const char *name, const int *fds, unsigned n, unsigne
 		if (op->fd[i] < 0)
 			rc = -errno;
 	}
+	dp_caps_tun(&dp->caps, fds[0], n);
+	op->caps = dp_caps_bits(&dp->caps);
 	if (!rc)
 		rc = dp_call_all(dp, w_tun_add, op, tun_added, op);
 	if (rc < 0) {
@@ -196,43 +210,6 @@ int dp_tun_add(void *self, const char *name, const int *fds, unsigned n, unsigne
 	for (unsigned i = dp->n_workers; i < n; i++)
 		close(fds[i]);
 	dp->tun = true;
+	tell_caps(dp);
 	return 0;
-}
-
-struct drops_op {
-	uint64_t counts[VD_DROP_MAX], part[VD_MAX_WORKERS][VD_DROP_MAX];
-	unsigned workers;
-	void (*done)(void *arg, const uint64_t *counts);
-	void *arg;
-};
-
-static void w_drops(struct vd_worker *w, void *arg)
-{
-	struct drops_op *op = arg;
-	memcpy(op->part[w->index], w->drops, sizeof(w->drops));
-}
-
-static void drops_done(void *arg)
-{
-	struct drops_op *op = arg;
-	for (unsigned i = 0; i < op->workers; i++)
-		for (unsigned d = 0; d < VD_DROP_MAX; d++)
-			op->counts[d] += op->part[i][d];
-	op->done(op->arg, op->counts);
-	free(op);
-}
-
-int dp_drops(void *self, void (*done)(void *arg, const uint64_t *counts), void *arg)
-{
-	struct vd_datapath *dp = self;
-	struct drops_op *op = calloc(1, sizeof(*op));
-	if (!op)
-		return -ENOMEM;
-	op->workers = dp->n_workers;
-	op->done = done;
-	op->arg = arg;
-	int rc = dp_call_all(dp, w_drops, op, drops_done, op);
-	if (rc < 0)
-		free(op);
-	return rc;
 }

@@ -1,14 +1,15 @@
 /* Viaduct: from the network to TUN, on a worker. The way of a packet, in order:
  *
- *   recvmmsg          w_rx.c        dp_rx_socket: up to 64 datagrams, each perhaps a GRO batch with one segment size
+ *   recvmmsg          w_rx.c        dp_rx_socket: 64 datagrams into 64 buffers; one may be a GRO batch with one segment size
  *   split, classify   here          dp_in_udp: EVERY segment by itself, since the kernel steered the batch by its first:
  *                                   0xFF alone: keepalive; first word 0: IKE, punted raw; else ESP with its SPI
  *   owner             here          dp_in_esp: worker (SPI & 255) % N; a foreign one gets a copy over its hand ring
- *   SA                esp plugin    esp_input: SPI -> SA, replay window, open, window update, padding, next header
+ *   SA                esp plugin    esp_input: SPI -> SA, replay window; the whole vector is opened; window update, padding
  *   channel           here          vd_chan_input: the stage that was attached: l2tp
  *   link              l2tp, ppp     L2TP header -> vd_worker_link -> PPP header; control is punted (vd_worker_punt)
  *   inner packet      here          vd_inner_in: is the session up, does the source belong to it, MSS clamp (w_simple.c)
- *   TUN               w_out.c       dp_tun_write
+ *   coalesce          w_coalesce.c  dp_coalesce: neighbours of a flow with good checksums become one super-packet
+ *   TUN               w_tun.c       dp_tun_write, dp_tun_super
  *
  * A stage gets a vector and consumes it. What is dropped has a reason (enum vd_drop) and is counted there.
  */
@@ -25,14 +26,13 @@ unsigned dp_owner(const struct vd_worker *w, uint8_t home)
 void dp_in_flush(struct vd_worker *w)
 {
 	struct dp_esp_batch *b = &w->in;
-	if (!b->vec.n)
-		return;
-	if (w->esp_input)
+	if (b->vec.n && w->esp_input)
 		w->esp_input(w, &b->vec, b->meta);
 	else
 		for (unsigned i = 0; i < b->vec.n; i++)
 			vd_pkt_drop(w, &b->vec.v[i], VD_DROP_NO_SPI);
 	b->vec.n = 0;
+	dp_coalesce_flush(w); /* nothing of a flow waits for a next vector that may not come */
 }
 
 /* Copies path and octets into another thread's ring. */
@@ -49,7 +49,7 @@ static bool hand(struct dp_ring *ring, uint32_t kind, size_t keep, const struct 
 	return true;
 }
 
-void dp_in_esp(struct vd_worker *w, const struct vd_path *path, const uint8_t *p, size_t len)
+void dp_in_esp(struct vd_worker *w, const struct vd_path *path, const uint8_t *p, size_t len, struct vd_pkt *own)
 {
 	struct vd_rd r;
 	vd_rd_init(&r, p, len);
@@ -61,15 +61,22 @@ void dp_in_esp(struct vd_worker *w, const struct vd_path *path, const uint8_t *p
 	}
 	unsigned owner = dp_owner(w, (uint8_t)spi);
 	if (owner != w->index) {
-		if (hand(w->hand_out[owner], DP_R_ESP, 0, path, p, len))
+		if (hand(w->hand_out[owner], DP_R_ESP, 0, path, p, len)) {
 			w->touched |= 1u << owner;
-		else
+			w->work[VD_WORK_HANDED]++;
+		} else {
 			w->drops[VD_DROP_RING_FULL]++;
+		}
 		return;
 	}
 	struct dp_esp_batch *b = &w->in;
-	if (!dp_pkt_copy(w, p, len, &b->vec.v[b->vec.n]))
+	struct vd_pkt *pkt = &b->vec.v[b->vec.n];
+	if (own) {
+		*pkt = (struct vd_pkt){ .p = own->p + (p - own->p), .len = (uint32_t)len };
+		own->p = NULL;
+	} else if (!dp_pkt_copy(w, p, len, pkt)) {
 		return;
+	}
 	b->meta[b->vec.n].path = *path;
 	if (++b->vec.n == VD_VEC)
 		dp_in_flush(w);
@@ -103,7 +110,8 @@ static void in_ike(struct vd_worker *w, const struct vd_path *path, const uint8_
 		w->drops[VD_DROP_RING_FULL]++;
 }
 
-void dp_in_udp(struct vd_worker *w, const struct vd_path *path, const uint8_t *p, size_t len, size_t seg)
+void dp_in_udp(struct vd_worker *w, const struct vd_path *path, const uint8_t *p, size_t len, size_t seg,
+	struct vd_pkt *own)
 {
 	struct vd_rd all;
 	vd_rd_init(&all, p, len);
@@ -112,6 +120,7 @@ void dp_in_udp(struct vd_worker *w, const struct vd_path *path, const uint8_t *p
 	while (vd_rd_left(&all)) {
 		size_t n = seg && seg < vd_rd_left(&all) ? seg : vd_rd_left(&all);
 		const uint8_t *d = vd_rd_take(&all, n);
+		w->work[VD_WORK_SEGMENTS]++;
 		struct vd_rd r;
 		vd_rd_init(&r, d, n);
 		if (n == 1 && vd_rd_peek(&r) == 0xff) {
@@ -126,11 +135,11 @@ void dp_in_udp(struct vd_worker *w, const struct vd_path *path, const uint8_t *p
 			const uint8_t *ike = vd_rd_rest(&r, &rest);
 			in_ike(w, path, ike, rest);
 		} else
-			dp_in_esp(w, path, d, n);
+			dp_in_esp(w, path, d, n, own);
 	}
 }
 
-void dp_in_raw(struct vd_worker *w, const struct vd_path *path, const uint8_t *p, size_t len)
+void dp_in_raw(struct vd_worker *w, const struct vd_path *path, const uint8_t *p, size_t len, struct vd_pkt *own)
 {
 	struct vd_rd r;
 	vd_rd_init(&r, p, len);
@@ -144,7 +153,7 @@ void dp_in_raw(struct vd_worker *w, const struct vd_path *path, const uint8_t *p
 	}
 	size_t rest;
 	const uint8_t *esp = vd_rd_rest(&r, &rest);
-	dp_in_esp(w, path, esp, rest);
+	dp_in_esp(w, path, esp, rest, own);
 }
 
 void vd_chan_input(struct vd_worker *w, struct vd_chan *chan, struct vd_vec *vec)
@@ -167,14 +176,15 @@ void vd_inner_in(struct vd_worker *w, struct vd_vec *vec)
 			vd_pkt_drop(w, pkt, VD_DROP_NO_ROUTE);
 			continue;
 		}
-		enum vd_drop why = dp_simple_in(s, pkt);
+		struct dp_inner in;
+		enum vd_drop why = dp_simple_in(s, pkt, &in);
 		if (why != VD_DROP_NONE) {
 			vd_pkt_drop(w, pkt, why);
 			continue;
 		}
 		s->c.packets_in++;
 		s->c.octets_in += pkt->len;
-		dp_tun_write(w, pkt);
+		dp_coalesce(w, pkt, &in);
 	}
 	vec->n = 0;
 }

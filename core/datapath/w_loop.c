@@ -66,12 +66,11 @@ static bool one(struct vd_worker *w, struct dp_ring *ring)
 	case DP_R_ESP: {
 		struct dp_r_path head;
 		memcpy(&head, p, sizeof(head));
-		dp_in_esp(w, &head.path, p + sizeof(head), len - sizeof(head));
+		dp_in_esp(w, &head.path, p + sizeof(head), len - sizeof(head), NULL);
 		break;
 	}
 	case DP_R_OUT:
-		if (dp_pkt_copy(w, p, len, &pkt))
-			dp_out_packet(w, &pkt);
+		dp_out_tun(w, p, p + DP_VNET, len - DP_VNET, NULL);
 		break;
 	default:
 		break;
@@ -147,5 +146,6 @@ void *dp_worker_main(void *arg)
 		dp_worker_wake_others(w);
 	}
 	dp_worker_rings(w); /* commands that were sent before the stop are finished */
+	dp_rx_empty(w);
 	return NULL;
 }

@@ -1,22 +1,20 @@
 /* Viaduct: from TUN to the network, on a worker. The way of a packet, in order:
  *
- *   read              w_rx.c        dp_rx_tun: up to 64 packets, each behind a virtio header
+ *   read              w_tun.c       dp_rx_tun: up to 64 packets or 8 super-packets, each behind a virtio header
  *   virtio header     here          dp_out_tun: a partial checksum is completed
- *   address table     here          dp_out_packet: longest prefix -> {home slot, session}; foreign: over the hand ring
+ *   address table     here          dp_out_session: longest prefix -> {home slot, session}; foreign: over the hand ring
+ *   cut               w_segment.c   dp_out_super: a super-packet becomes packets that the session takes
  *   size              w_toobig.c    larger than the session's MTU: ICMP, or fragments
  *   clamp, headers    w_simple.c    MSS; header block in front, its lengths patched, UDP checksum inside IPv6
  *   batch             here          packets of one channel in a row make a vector
- *   channel           esp plugin    chan->ops->send: sequence number, IV, seal
- *   send              w_send.c      vd_worker_send: this worker's socket of the endpoint; a vector waits while it is full
+ *   channel           esp plugin    chan->ops->send: sequence numbers, IVs, the whole vector is sealed
+ *   send              w_send.c      vd_worker_send: UDP_SEGMENT batches from this worker's socket; a vector waits while
+ *                                   it is full
  */
 #include <errno.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
 #include "core/datapath/dp.h"
-
-enum { VNET_NEEDS_CSUM = 1 };
 
 void dp_out_flush(struct vd_worker *w)
 {
@@ -32,13 +30,11 @@ void dp_out_flush(struct vd_worker *w)
 	b->vec.n = 0;
 }
 
-static void emit(struct vd_worker *w, struct vd_wsess *s, struct vd_pkt *pkt)
+void dp_out_emit(struct vd_worker *w, struct vd_wsess *s, struct vd_pkt *pkt, const struct dp_inner *in)
 {
-	struct dp_inner in;
 	struct dp_wchan *c = dp_wchan(w, s->d.chan);
 	uint32_t octets = pkt->len;
-	enum vd_drop why = !c ? VD_DROP_NO_SA
-			   : dp_inner_parse(pkt, &in) ? dp_simple_out(s, c->chan, pkt, &in) : VD_DROP_NOT_IP;
+	enum vd_drop why = c ? dp_simple_out(s, c->chan, pkt, in) : VD_DROP_NO_SA;
 	if (why != VD_DROP_NONE) {
 		vd_pkt_drop(w, pkt, why);
 		return;
@@ -51,68 +47,83 @@ static void emit(struct vd_worker *w, struct vd_wsess *s, struct vd_pkt *pkt)
 	w->out.vec.v[w->out.vec.n++] = *pkt;
 }
 
+void dp_out_part(struct vd_worker *w, struct vd_wsess *s, struct vd_pkt *pkt)
+{
+	struct dp_inner in;
+	if (dp_inner_parse(pkt, &in))
+		dp_out_emit(w, s, pkt, &in);
+	else
+		vd_pkt_drop(w, pkt, VD_DROP_NOT_IP);
+}
+
+/* Octets of a TUN queue that are another worker's. */
+static bool hand(struct vd_worker *w, unsigned owner, const uint8_t vnet[DP_VNET], const uint8_t *p, size_t len)
+{
+	uint8_t *at = dp_ring_reserve(w->hand_out[owner], DP_R_OUT, DP_VNET + len, 0);
+	if (!at)
+		return false;
+	memcpy(at, vnet, DP_VNET);
+	memcpy(at + DP_VNET, p, len);
+	dp_ring_commit(w->hand_out[owner]);
+	w->touched |= 1u << owner;
+	w->work[VD_WORK_HANDED]++;
+	return true;
+}
+
+struct vd_wsess *dp_out_session(struct vd_worker *w, const struct vd_ip *dst, const uint8_t vnet[DP_VNET], const uint8_t *p,
+	size_t len, uint32_t packets)
+{
+	const struct dp_fib *f = dp_fib_find(w, dst);
+	unsigned owner = f ? dp_owner(w, f->home) : w->index;
+	if (owner != w->index) {
+		if (!hand(w, owner, vnet, p, len))
+			w->drops[VD_DROP_RING_FULL] += packets;
+		return NULL;
+	}
+	struct vd_wsess *s = f ? dp_sess(w, f->index + 1) : NULL;
+	if (s && s->up && s->id == f->session)
+		return s;
+	w->drops[VD_DROP_NO_ROUTE] += packets;
+	return NULL;
+}
+
 void dp_out_packet(struct vd_worker *w, struct vd_pkt *pkt)
 {
+	static const uint8_t plain[DP_VNET];
 	struct dp_inner in;
 	if (!dp_inner_parse(pkt, &in)) {
 		vd_pkt_drop(w, pkt, VD_DROP_NOT_IP);
 		return;
 	}
-	const struct dp_fib *f = dp_fib_find(w, &in.dst);
-	if (!f) {
-		vd_pkt_drop(w, pkt, VD_DROP_NO_ROUTE);
-		return;
-	}
-	unsigned owner = dp_owner(w, f->home);
-	if (owner != w->index) {
-		void *at = dp_ring_reserve(w->hand_out[owner], DP_R_OUT, pkt->len, 0);
-		if (!at) {
-			vd_pkt_drop(w, pkt, VD_DROP_RING_FULL);
-			return;
-		}
-		memcpy(at, pkt->p, pkt->len);
-		dp_ring_commit(w->hand_out[owner]);
-		w->touched |= 1u << owner;
+	struct vd_wsess *s = dp_out_session(w, &in.dst, plain, pkt->p, pkt->len, 1);
+	if (!s) {
 		vd_pkt_free(w, pkt);
 		return;
 	}
-	struct vd_wsess *s = dp_sess(w, f->index + 1);
-	if (!s || !s->up || s->id != f->session) {
-		vd_pkt_drop(w, pkt, VD_DROP_NO_ROUTE);
-		return;
-	}
-	pkt->sess = f->index + 1;
+	pkt->sess = s->index + 1;
 	if (pkt->len > s->d.mtu)
-		dp_too_big(w, s, pkt, &in, emit);
+		dp_too_big(w, s, pkt, &in, dp_out_part);
 	else
-		emit(w, s, pkt);
+		dp_out_emit(w, s, pkt, &in);
 }
 
-void dp_out_tun(struct vd_worker *w, const uint8_t vnet[DP_VNET], struct vd_pkt *pkt)
+void dp_out_tun(struct vd_worker *w, const uint8_t vnet[DP_VNET], const uint8_t *p, size_t len, struct vd_pkt *own)
 {
-	/* struct virtio_net_hdr is in host order on a TUN device (no TUNSETVNETBE): the one place where we read it so. */
-	uint8_t flags = vnet[0], gso = vnet[1];
-	uint16_t start, offset;
-	memcpy(&start, vnet + 6, 2);
-	memcpy(&offset, vnet + 8, 2);
-	if (gso || ((flags & VNET_NEEDS_CSUM) && !dp_csum_complete(pkt, start, offset))) {
-		vd_pkt_drop(w, pkt, VD_DROP_TUN);
+	struct vd_pkt copy;
+	struct dp_vnet v;
+	dp_vnet_read(vnet, &v);
+	if (v.gso) {
+		dp_out_super(w, vnet, p, len);
 		return;
 	}
-	dp_out_packet(w, pkt);
-}
-
-void dp_tun_write(struct vd_worker *w, struct vd_pkt *pkt)
-{
-	if (w->capture) {
-		struct vd_datapath_sent sent = { .way = VD_SENT_TUN, .worker = w->index, .p = pkt->p, .len = pkt->len };
-		w->capture(w->capture_arg, &sent);
-		vd_pkt_free(w, pkt);
+	if (own) {
+		copy = *own;
+		own->p = NULL;
+	} else if (!dp_pkt_copy(w, p, len, &copy)) {
 		return;
 	}
-	memset(pkt->p - DP_VNET, 0, DP_VNET);
-	if (w->tun_fd < 0 || write(w->tun_fd, pkt->p - DP_VNET, pkt->len + DP_VNET) < 0)
-		vd_pkt_drop(w, pkt, VD_DROP_TUN);
+	if ((v.flags & DP_VNET_NEEDS_CSUM) && !dp_csum_complete(&copy, v.start, v.offset))
+		vd_pkt_drop(w, &copy, VD_DROP_TUN);
 	else
-		vd_pkt_free(w, pkt);
+		dp_out_packet(w, &copy);
 }

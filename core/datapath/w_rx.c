@@ -1,10 +1,10 @@
-/* Viaduct: system calls of a worker: receiving in batches, reading TUN, sending one datagram. */
+/* Viaduct: a worker's sockets: vectors of datagrams are received into buffers where they stay until they leave through
+ * TUN. */
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/udp.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <unistd.h>
 
 #include "core/datapath/dp.h"
 
@@ -12,19 +12,27 @@
 #define UDP_GRO 104
 #endif
 
-#define RX_MSGS 16u
-
+/* Clients mostly send without UDP checksum, which the kernel never coalesces: a datagram of its own in a buffer of its own
+ * is the normal case. What is larger, a GRO batch as a rule, runs over into room that lies behind DP_ROOM octets kept free,
+ * so that its beginning can be put in front of it. */
 struct dp_rx {
-	struct mmsghdr msg[RX_MSGS];
-	struct iovec iov[RX_MSGS];
-	struct sockaddr_storage from[RX_MSGS];
-	_Alignas(struct cmsghdr) uint8_t control[RX_MSGS][128];
-	uint8_t data[RX_MSGS][DP_RECV];
+	struct mmsghdr msg[DP_BATCH];
+	struct iovec iov[DP_BATCH][2];
+	struct sockaddr_storage from[DP_BATCH];
+	struct vd_pkt pkt[DP_BATCH];
+	_Alignas(struct cmsghdr) uint8_t control[DP_BATCH][128];
+	uint8_t over[DP_BATCH][DP_BIG];
 };
 
 size_t dp_rx_size(void)
 {
 	return sizeof(struct dp_rx);
+}
+
+void dp_rx_empty(struct vd_worker *w)
+{
+	for (unsigned i = 0; w->rx && i < DP_BATCH; i++)
+		vd_pkt_free(w, &w->rx->pkt[i]);
 }
 
 void dp_cmsg_read(struct msghdr *m, struct vd_ip *local, size_t *seg)
@@ -48,101 +56,74 @@ void dp_cmsg_read(struct msghdr *m, struct vd_ip *local, size_t *seg)
 	}
 }
 
-void dp_rx_socket(struct vd_worker *w, const struct dp_src *src)
+/* Buffers for up to want messages; how many there are. */
+static unsigned prepare(struct vd_worker *w, unsigned want)
 {
 	struct dp_rx *rx = w->rx;
-	for (unsigned total = 0; total < DP_BATCH; total += RX_MSGS) {
-		for (unsigned i = 0; i < RX_MSGS; i++) {
-			rx->iov[i] = (struct iovec){ rx->data[i], DP_RECV };
-			rx->msg[i].msg_hdr = (struct msghdr){ .msg_name = &rx->from[i], .msg_namelen = sizeof(rx->from[i]),
-				.msg_iov = &rx->iov[i], .msg_iovlen = 1, .msg_control = rx->control[i],
-				.msg_controllen = sizeof(rx->control[i]) };
+	for (unsigned i = 0; i < want; i++) {
+		if (!rx->pkt[i].p && !vd_pkt_new(w, 0, &rx->pkt[i]))
+			return i;
+		rx->iov[i][0] = (struct iovec){ rx->pkt[i].p, DP_ROOM };
+		rx->iov[i][1] = (struct iovec){ rx->over[i] + DP_ROOM, DP_BIG - DP_ROOM };
+		rx->msg[i].msg_hdr = (struct msghdr){ .msg_name = &rx->from[i], .msg_namelen = sizeof(rx->from[i]),
+			.msg_iov = rx->iov[i], .msg_iovlen = 2, .msg_control = rx->control[i],
+			.msg_controllen = sizeof(rx->control[i]) };
+	}
+	return want;
+}
+
+static void message(struct vd_worker *w, const struct dp_src *src, unsigned i)
+{
+	struct dp_rx *rx = w->rx;
+	struct vd_path path = { .endpoint = src->endpoint + 1u, .local = w->listen[src->endpoint],
+		.natt = src->kind == DP_SRC_UDP };
+	size_t len = rx->msg[i].msg_len, seg = 0;
+	struct vd_pkt *own = &rx->pkt[i];
+	const uint8_t *p = own->p;
+	if (rx->msg[i].msg_hdr.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) {
+		w->drops[VD_DROP_TOO_BIG]++;
+		return;
+	}
+	if (!vd_sa_from_sockaddr((struct sockaddr *)&rx->from[i], &path.remote)) {
+		w->drops[VD_DROP_SHORT]++;
+		return;
+	}
+	dp_cmsg_read(&rx->msg[i].msg_hdr, &path.local.ip, &seg);
+	if (len > DP_ROOM) {
+		memcpy(rx->over[i], p, DP_ROOM);
+		p = rx->over[i];
+	}
+	if (len > DP_ROOM || (seg && seg < len))
+		own = NULL;
+	if (src->kind == DP_SRC_UDP) {
+		dp_in_udp(w, &path, p, len, seg, own);
+	} else {
+		path.local.port = path.remote.port = 0;
+		dp_in_raw(w, &path, p, len, own);
+	}
+}
+
+void dp_rx_socket(struct vd_worker *w, const struct dp_src *src)
+{
+	for (unsigned total = 0; total < DP_BATCH;) {
+		unsigned want = prepare(w, dp_can(w, VD_CAP_RECVMMSG) ? DP_BATCH - total : 1);
+		int n = 0;
+		if (want > 1) {
+			n = recvmmsg(src->fd, w->rx->msg, want, MSG_DONTWAIT, NULL);
+		} else if (want) {
+			ssize_t len = recvmsg(src->fd, &w->rx->msg[0].msg_hdr, MSG_DONTWAIT);
+			w->rx->msg[0].msg_len = len > 0 ? (unsigned)len : 0;
+			n = len >= 0;
 		}
-		int n = recvmmsg(src->fd, rx->msg, RX_MSGS, MSG_DONTWAIT, NULL);
-		for (int i = 0; i < n; i++) {
-			struct vd_path path = { .endpoint = src->endpoint + 1u, .local = w->listen[src->endpoint],
-				.natt = src->kind == DP_SRC_UDP };
-			size_t seg = 0;
-			if (rx->msg[i].msg_hdr.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) {
-				w->drops[VD_DROP_TOO_BIG]++;
-				continue;
-			}
-			if (!vd_sa_from_sockaddr((struct sockaddr *)&rx->from[i], &path.remote)) {
-				w->drops[VD_DROP_SHORT]++;
-				continue;
-			}
-			dp_cmsg_read(&rx->msg[i].msg_hdr, &path.local.ip, &seg);
-			if (src->kind == DP_SRC_UDP) {
-				dp_in_udp(w, &path, rx->data[i], rx->msg[i].msg_len, seg);
-			} else {
-				path.local.port = path.remote.port = 0;
-				dp_in_raw(w, &path, rx->data[i], rx->msg[i].msg_len);
-			}
-		}
-		if (n < (int)RX_MSGS)
+		if (n <= 0)
 			break;
+		w->work[VD_WORK_RECVS]++;
+		w->work[VD_WORK_DATAGRAMS] += (unsigned)n;
+		for (unsigned i = 0; i < (unsigned)n; i++)
+			message(w, src, i);
+		if ((unsigned)n < want)
+			break;
+		total += (unsigned)n;
 	}
 	dp_in_flush(w);
-}
-
-void dp_rx_tun(struct vd_worker *w)
-{
-	for (unsigned i = 0; i < DP_BATCH && !w->n_held; i++) {
-		struct vd_pkt pkt;
-		uint8_t vnet[DP_VNET];
-		if (!vd_pkt_new(w, 0, &pkt))
-			return; /* stays in the device's queue */
-		ssize_t n = read(w->tun_fd, pkt.p - DP_VNET, DP_ROOM + DP_VNET);
-		if (n < (ssize_t)DP_VNET) {
-			vd_pkt_free(w, &pkt);
-			break;
-		}
-		memcpy(vnet, pkt.p - DP_VNET, DP_VNET);
-		pkt.len = (uint32_t)n - DP_VNET;
-		dp_out_tun(w, vnet, &pkt);
-	}
-	dp_out_flush(w);
-}
-
-int dp_sendto(int fd, const struct vd_path *path, bool pktinfo, uint8_t tos, const void *p, size_t len)
-{
-	struct sockaddr_storage to;
-	_Alignas(struct cmsghdr) uint8_t control[128] = { 0 };
-	struct iovec iov = { (void *)(uintptr_t)p, len };
-	struct msghdr m = { .msg_name = &to, .msg_iov = &iov, .msg_iovlen = 1, .msg_control = control,
-		.msg_controllen = sizeof(control) };
-	bool v4 = path->remote.ip.family == AF_INET;
-	size_t used = 0;
-	m.msg_namelen = vd_sa_to_sockaddr(&path->remote, &to);
-	struct cmsghdr *c = CMSG_FIRSTHDR(&m);
-	if (pktinfo && v4) {
-		struct in_pktinfo info = { 0 };
-		memcpy(&info.ipi_spec_dst, path->local.ip.a, 4);
-		c->cmsg_level = IPPROTO_IP;
-		c->cmsg_type = IP_PKTINFO;
-		c->cmsg_len = CMSG_LEN(sizeof(info));
-		memcpy(CMSG_DATA(c), &info, sizeof(info));
-		used += CMSG_SPACE(sizeof(info));
-	} else if (pktinfo) {
-		struct in6_pktinfo info = { 0 };
-		memcpy(&info.ipi6_addr, path->local.ip.a, 16);
-		c->cmsg_level = IPPROTO_IPV6;
-		c->cmsg_type = IPV6_PKTINFO;
-		c->cmsg_len = CMSG_LEN(sizeof(info));
-		memcpy(CMSG_DATA(c), &info, sizeof(info));
-		used += CMSG_SPACE(sizeof(info));
-	}
-	if (tos) {
-		int value = tos;
-		c = (struct cmsghdr *)(void *)(control + used);
-		c->cmsg_level = v4 ? IPPROTO_IP : IPPROTO_IPV6;
-		c->cmsg_type = v4 ? IP_TOS : IPV6_TCLASS;
-		c->cmsg_len = CMSG_LEN(sizeof(value));
-		memcpy(CMSG_DATA(c), &value, sizeof(value));
-		used += CMSG_SPACE(sizeof(value));
-	}
-	m.msg_controllen = used;
-	if (!used)
-		m.msg_control = NULL;
-	return sendmsg(fd, &m, MSG_DONTWAIT | MSG_NOSIGNAL) < 0 ? -errno : 0;
 }

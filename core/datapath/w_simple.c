@@ -1,39 +1,12 @@
 /* Viaduct: the straight path of one packet, as the RFCs say it: what is checked and changed between a session and TUN.
- * Pure functions of the packet and the session. It is the whole path today; when packets go in batches this stays as what
- * their results are compared with. */
+ * Pure functions of the packet and the session. Batches call them too where they treat packets singly; what comes out of a
+ * batch is compared with this path alone (tests/plugin/test_path_diff.c). */
 #include <string.h>
 #include <sys/socket.h>
 
 #include "core/datapath/dp.h"
 
 enum { IPPROTO_TCP_ = 6, IPPROTO_UDP_ = 17 };
-
-uint32_t dp_sum(uint32_t sum, const uint8_t *p, size_t len)
-{
-	struct vd_rd r;
-	uint64_t s = sum;
-	vd_rd_init(&r, p, len);
-	while (vd_rd_left(&r) >= 2)
-		s += vd_rd_u16(&r);
-	if (vd_rd_left(&r))
-		s += (uint32_t)vd_rd_u8(&r) << 8;
-	while (s >> 32)
-		s = (s & 0xffffffffu) + (s >> 32);
-	return (uint32_t)((s & 0xffff) + (s >> 16));
-}
-
-uint16_t dp_sum_fold(uint32_t sum)
-{
-	while (sum >> 16)
-		sum = (sum & 0xffff) + (sum >> 16);
-	return (uint16_t)~sum;
-}
-
-uint32_t dp_sum_pseudo(const struct vd_ip *src, const struct vd_ip *dst, uint8_t protocol, uint32_t len)
-{
-	size_t n = src->family == AF_INET ? 4 : 16;
-	return dp_sum(dp_sum(protocol + (len >> 16) + (len & 0xffff), src->a, n), dst->a, n);
-}
 
 static bool parse4(struct vd_pkt *pkt, struct dp_inner *in)
 {
@@ -113,7 +86,7 @@ bool dp_inner_parse(struct vd_pkt *pkt, struct dp_inner *ret_inner)
 	return true;
 }
 
-static void put16(uint8_t *p, size_t len, size_t at, uint16_t v)
+void dp_put16(uint8_t *p, size_t len, size_t at, uint16_t v)
 {
 	struct vd_wr w;
 	if (at > len)
@@ -162,8 +135,8 @@ void dp_mss_clamp(struct vd_pkt *pkt, const struct dp_inner *in, uint16_t mtu)
 			a = (uint16_t)(a << 8 | a >> 8);
 			b = (uint16_t)(b << 8 | b >> 8);
 		}
-		put16(pkt->p, pkt->len, base + at, most);
-		put16(pkt->p, pkt->len, base + 16,
+		dp_put16(pkt->p, pkt->len, base + at, most);
+		dp_put16(pkt->p, pkt->len, base + 16,
 			dp_sum_fold((uint32_t)(uint16_t)~sum + (uint16_t)~a + b));
 		return;
 	}
@@ -177,22 +150,21 @@ bool dp_csum_complete(struct vd_pkt *pkt, uint16_t start, uint16_t offset)
 	uint16_t sum = dp_sum_fold(dp_sum(0, pkt->p + start, pkt->len - start));
 	if (!sum && offset == 6)
 		sum = 0xffff; /* UDP: 0 means none */
-	put16(pkt->p, pkt->len, (size_t)start + offset, sum);
+	dp_put16(pkt->p, pkt->len, (size_t)start + offset, sum);
 	pkt->flags &= (uint8_t)~VD_PKT_CSUM;
 	return true;
 }
 
-enum vd_drop dp_simple_in(const struct vd_wsess *s, struct vd_pkt *pkt)
+enum vd_drop dp_simple_in(const struct vd_wsess *s, struct vd_pkt *pkt, struct dp_inner *ret_inner)
 {
-	struct dp_inner in;
-	if (!dp_inner_parse(pkt, &in))
+	if (!dp_inner_parse(pkt, ret_inner))
 		return VD_DROP_NOT_IP;
 	bool ours = false;
 	for (size_t i = 0; i < VD_ARRAY_SIZE(s->d.source) && s->d.source[i].ip.family && !ours; i++)
-		ours = vd_prefix_has(&s->d.source[i], &in.src);
+		ours = vd_prefix_has(&s->d.source[i], &ret_inner->src);
 	if (!ours)
 		return VD_DROP_SOURCE;
-	dp_mss_clamp(pkt, &in, s->d.mtu);
+	dp_mss_clamp(pkt, ret_inner, s->d.mtu);
 	return VD_DROP_NONE;
 }
 
@@ -210,17 +182,17 @@ enum vd_drop dp_simple_out(const struct vd_wsess *s, const struct vd_chan *chan,
 	memcpy(pkt->p, h->bytes, h->len);
 	pkt->tos = in->tos & 0xfc; /* DSCP; ECN is not carried over: nobody would merge it back (RFC 9601) */
 	if (h->l2tp_len && h->l2tp_from < h->len)
-		put16(pkt->p, h->len, h->l2tp_len, (uint16_t)(pkt->len - h->l2tp_from));
+		dp_put16(pkt->p, h->len, h->l2tp_len, (uint16_t)(pkt->len - h->l2tp_from));
 	if (!h->udp_len || h->udp_from >= h->len)
 		return VD_DROP_NONE;
-	put16(pkt->p, h->len, h->udp_len, (uint16_t)(pkt->len - h->udp_from));
-	put16(pkt->p, h->len, h->udp_len + 2u, 0);
+	dp_put16(pkt->p, h->len, h->udp_len, (uint16_t)(pkt->len - h->udp_from));
+	dp_put16(pkt->p, h->len, h->udp_len + 2u, 0);
 	/* RFC 2661 section 8.1 lets IPv4 go without; in IPv6 zero is illegal (RFC 8200 section 8.1). */
 	if (chan->remote.family == AF_INET6) {
 		uint32_t len = pkt->len - h->udp_from;
 		uint16_t sum = dp_sum_fold(dp_sum(dp_sum_pseudo(&chan->local, &chan->remote, IPPROTO_UDP_, len),
 			pkt->p + h->udp_from, len));
-		put16(pkt->p, h->len, h->udp_len + 2u, sum ? sum : 0xffff);
+		dp_put16(pkt->p, h->len, h->udp_len + 2u, sum ? sum : 0xffff);
 	}
 	return VD_DROP_NONE;
 }

@@ -1,6 +1,7 @@
 /* priv/1 in-process: everything but nftables is done at once; results are delivered through the FIFO. */
 #include <config.h>
 
+#include "core/datapath/caps.h"
 #include "core/system/priv.h"
 #include "core/system/sysctl.h"
 #include "core/system/tundev.h"
@@ -137,7 +138,8 @@ static int open_socket(void *self, enum vd_priv_socket kind, const struct vd_sa 
 
 static int tun_queue(char name[IFNAMSIZ], bool multi)
 {
-	struct ifreq ifr = { .ifr_flags = (short)(IFF_TUN | IFF_NO_PI | IFF_VNET_HDR | (multi ? IFF_MULTI_QUEUE : 0)) };
+	int vnet = dp_cap_switched_off("VNET_HDR") ? 0 : IFF_VNET_HDR;
+	struct ifreq ifr = { .ifr_flags = (short)(IFF_TUN | IFF_NO_PI | vnet | (multi ? IFF_MULTI_QUEUE : 0)) };
 	int fd = vd_tundev_open(), ret;
 
 	if (fd < 0)

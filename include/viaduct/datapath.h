@@ -128,13 +128,14 @@ VD_API void vd_inner_in(struct vd_worker *w, struct vd_vec *vec);
 VD_API void vd_worker_punt(struct vd_worker *w, const struct vd_chan *chan, struct vd_pkt *pkt);
 
 /* ---- below channels: what esp/1 needs (worker) ---- */
-/* One outer datagram to the peer, from the home worker's own socket of that endpoint; kind as in struct vd_path. Consumes. */
 struct vd_path {
 	uint64_t endpoint;       /* id of the listening address */
 	struct vd_sa local, remote; /* port 0: protocol 50 */
 	bool natt;               /* UDP 4500: IKE messages carry the non-ESP marker */
 };
-VD_API void vd_worker_send(struct vd_worker *w, const struct vd_path *path, struct vd_pkt *pkt);
+/* Outer datagrams to one peer, in order, from the home worker's own socket of that endpoint; kind as in struct vd_path.
+ * Neighbours of one size and TOS leave as one batch where the kernel takes it. Consumes the vector. Worker. */
+VD_API void vd_worker_send(struct vd_worker *w, const struct vd_path *path, struct vd_vec *vec);
 /* Commands to the control thread from stage code: fn(arg, a, b) runs there through the auth ring. For soft limits and
  * endpoint changes. False when the ring is full. Worker. */
 VD_API bool vd_worker_tell(struct vd_worker *w, void (*fn)(void *arg, uint64_t a, uint64_t b), void *arg, uint64_t a,
@@ -156,6 +157,32 @@ struct vd_link_desc {
 	uint64_t chan, key, session;
 	const struct vd_stage *up; /* static storage */
 	void *state;
+};
+
+/* Pieces that a kernel or a build may lack; names as in the environment: VIADUCT_NO_GSO=1. Append only. */
+enum vd_cap {
+	VD_CAP_RECVMMSG, VD_CAP_SENDMMSG, VD_CAP_GRO, VD_CAP_GSO, VD_CAP_CBPF, VD_CAP_VNET_HDR, VD_CAP_TSO, VD_CAP_USO,
+	VD_CAP_COALESCE, VD_CAP_MULTIQUEUE, VD_CAP_MB,
+	VD_CAP_MAX
+};
+struct vd_datapath_cap {
+	const char *name, *without; /* without: what stands in for it */
+	bool on;
+	char why[80]; /* it is off */
+};
+/* What a worker has done since its start. Append only. */
+enum vd_work {
+	VD_WORK_RECVS, VD_WORK_DATAGRAMS, VD_WORK_SEGMENTS, VD_WORK_HANDED, VD_WORK_TUN_READS, VD_WORK_TUN_SUPERS,
+	VD_WORK_TUN_SEGMENTS, VD_WORK_TUN_WRITES, VD_WORK_TUN_COALESCED, VD_WORK_SENDS, VD_WORK_SENT, VD_WORK_BATCHES,
+	VD_WORK_GSO_REFUSED,
+	VD_WORK_MAX
+};
+VD_API const char *vd_work_name(enum vd_work what);
+struct vd_datapath_info {
+	struct vd_datapath_cap caps[VD_CAP_MAX];
+	unsigned workers;
+	uint64_t work[VD_MAX_WORKERS][VD_WORK_MAX];
+	uint64_t drops[VD_MAX_WORKERS][VD_DROP_MAX];
 };
 
 /* Service datapath/1, provided by the core. Every done runs on the control thread when the worker(s) acknowledged. */
@@ -210,6 +237,12 @@ struct vd_datapath_1 {
 		void *arg);
 	/* Sum over workers of the drop counters; counts[VD_DROP_MAX]. */
 	int (*drops)(void *self, void (*done)(void *arg, const uint64_t *counts), void *arg);
+
+	/* The capability table and what each worker has done; info is valid during done. */
+	int (*info)(void *self, void (*done)(void *arg, const struct vd_datapath_info *info), void *arg);
+	/* Says of a piece that a plugin brings (VD_CAP_MB) whether it is there; why: when it is not. Returns whether it is to
+	 * be used: VIADUCT_NO_<NAME> may switch it off. */
+	bool (*cap)(void *self, enum vd_cap cap, bool there, const char *why);
 };
 
 #ifdef __cplusplus

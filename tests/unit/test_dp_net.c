@@ -304,9 +304,7 @@ static struct vd_chan chans[4];
 static void pass(struct vd_worker *w, struct vd_chan *chan, struct vd_vec *vec)
 {
 	struct vd_path path = { .endpoint = 1, .local = { .ip = chan->local }, .remote = { .ip = chan->remote, .port = 9 } };
-	for (unsigned i = 0; i < vec->n; i++)
-		vd_worker_send(w, &path, &vec->v[i]);
-	vec->n = 0;
+	vd_worker_send(w, &path, vec);
 }
 static const struct vd_chan_ops pass_ops = { .send = pass };
 

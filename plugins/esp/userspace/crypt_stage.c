@@ -1,4 +1,4 @@
-/* Viaduct: sealing and opening one ESP packet with the keyed contexts of its SA. */
+/* Viaduct: sealing and opening ESP packets with the keyed contexts of their SAs, by OpenSSL. */
 #include <string.h>
 
 #include "esp.h"
@@ -16,7 +16,6 @@ static bool aead_seal(struct esp_crypt *c, uint8_t *esp, size_t text)
 {
 	uint8_t nonce[12];
 	int n;
-	put64(esp + 8, c->iv++);
 	memcpy(nonce, c->salt, 4);
 	memcpy(nonce + 4, esp + 8, 8);
 	return EVP_EncryptInit_ex(c->ctx, NULL, NULL, NULL, nonce) == 1 &&
@@ -26,20 +25,17 @@ static bool aead_seal(struct esp_crypt *c, uint8_t *esp, size_t text)
 	       EVP_CIPHER_CTX_ctrl(c->ctx, EVP_CTRL_AEAD_GET_TAG, 16, esp + 16 + text) == 1;
 }
 
-static long aead_open(struct esp_crypt *c, uint8_t *esp, size_t len)
+static bool aead_open(struct esp_crypt *c, uint8_t *esp, size_t text)
 {
 	uint8_t nonce[12];
-	size_t text = len - 8 - 8 - 16;
 	int n;
 	memcpy(nonce, c->salt, 4);
 	memcpy(nonce + 4, esp + 8, 8);
-	if (EVP_DecryptInit_ex(c->ctx, NULL, NULL, NULL, nonce) != 1 ||
-		EVP_CIPHER_CTX_ctrl(c->ctx, EVP_CTRL_AEAD_SET_TAG, 16, esp + 16 + text) != 1 ||
-		EVP_DecryptUpdate(c->ctx, NULL, &n, esp, 8) != 1 ||
-		EVP_DecryptUpdate(c->ctx, esp + 16, &n, esp + 16, (int)text) != 1 ||
-		EVP_DecryptFinal_ex(c->ctx, esp + 16 + text, &n) != 1)
-		return -1;
-	return (long)text;
+	return EVP_DecryptInit_ex(c->ctx, NULL, NULL, NULL, nonce) == 1 &&
+	       EVP_CIPHER_CTX_ctrl(c->ctx, EVP_CTRL_AEAD_SET_TAG, 16, esp + 16 + text) == 1 &&
+	       EVP_DecryptUpdate(c->ctx, NULL, &n, esp, 8) == 1 &&
+	       EVP_DecryptUpdate(c->ctx, esp + 16, &n, esp + 16, (int)text) == 1 &&
+	       EVP_DecryptFinal_ex(c->ctx, esp + 16 + text, &n) == 1;
 }
 
 static bool icv(struct esp_crypt *c, const uint8_t *esp, size_t len, uint8_t out[EVP_MAX_MD_SIZE])
@@ -67,7 +63,7 @@ static bool cbc_seal(struct esp_crypt *c, uint8_t *esp, size_t text)
 	uint8_t mac[EVP_MAX_MD_SIZE];
 	size_t head = 8u + c->suite.iv;
 	int n;
-	if (!cbc_iv(c, esp + 8) || EVP_EncryptInit_ex(c->ctx, NULL, NULL, NULL, esp + 8) != 1 ||
+	if (EVP_EncryptInit_ex(c->ctx, NULL, NULL, NULL, esp + 8) != 1 ||
 		EVP_EncryptUpdate(c->ctx, esp + head, &n, esp + head, (int)text) != 1 || (size_t)n != text ||
 		!icv(c, esp, head + text, mac))
 		return false;
@@ -75,30 +71,70 @@ static bool cbc_seal(struct esp_crypt *c, uint8_t *esp, size_t text)
 	return true;
 }
 
-static long cbc_open(struct esp_crypt *c, uint8_t *esp, size_t len)
+static bool cbc_open(struct esp_crypt *c, uint8_t *esp, size_t text)
 {
 	uint8_t mac[EVP_MAX_MD_SIZE];
-	size_t head = 8u + c->suite.iv, text = len - head - c->suite.icv;
+	size_t head = 8u + c->suite.iv;
 	int n;
 	/* Encrypt, then MAC: nothing is decrypted that is not authentic. Where SHA2-256 cut to 96 bits has to be told from
 	 * 128 (old kernels), the second length would be tried here, on the SA's first packet. */
-	if (!icv(c, esp, head + text, mac) || !vd_same(mac, esp + head + text, c->suite.icv))
-		return -1;
-	if (EVP_DecryptInit_ex(c->ctx, NULL, NULL, NULL, esp + 8) != 1 ||
-		EVP_DecryptUpdate(c->ctx, esp + head, &n, esp + head, (int)text) != 1 || (size_t)n != text)
-		return -1;
-	return (long)text;
+	return icv(c, esp, head + text, mac) && vd_same(mac, esp + head + text, c->suite.icv) &&
+	       EVP_DecryptInit_ex(c->ctx, NULL, NULL, NULL, esp + 8) == 1 &&
+	       EVP_DecryptUpdate(c->ctx, esp + head, &n, esp + head, (int)text) == 1 && (size_t)n == text;
+}
+
+bool esp_iv(struct esp_crypt *c, uint8_t *esp)
+{
+	if (!c->suite.aead)
+		return cbc_iv(c, esp + 8);
+	put64(esp + 8, c->iv++);
+	return true;
+}
+
+uint32_t esp_text(const struct esp_crypt *c, size_t len)
+{
+	size_t least = 8u + c->suite.iv + c->suite.align + c->suite.icv;
+	if (len < least || (len - least) % c->suite.align)
+		return 0;
+	return (uint32_t)(len - 8u - c->suite.iv - c->suite.icv);
+}
+
+void esp_seal_jobs(struct esp_mb *mb, struct esp_job *jobs, unsigned n)
+{
+	(void)mb;
+	for (unsigned i = 0; i < n; i++) {
+		struct esp_job *j = &jobs[i];
+		if (!j->done)
+			j->ok = j->crypt->suite.aead ? aead_seal(j->crypt, j->esp, j->text) : cbc_seal(j->crypt, j->esp, j->text);
+		j->done = true;
+	}
+}
+
+void esp_open_jobs(struct esp_mb *mb, struct esp_job *jobs, unsigned n)
+{
+	(void)mb;
+	for (unsigned i = 0; i < n; i++) {
+		struct esp_job *j = &jobs[i];
+		if (!j->done)
+			j->ok = j->crypt->suite.aead ? aead_open(j->crypt, j->esp, j->text) : cbc_open(j->crypt, j->esp, j->text);
+		j->done = true;
+	}
 }
 
 bool esp_seal(struct esp_crypt *c, uint8_t *esp, size_t text)
 {
-	return c->suite.aead ? aead_seal(c, esp, text) : cbc_seal(c, esp, text);
+	struct esp_job job = { .crypt = c, .esp = esp, .text = (uint32_t)text };
+	if (!esp_iv(c, esp))
+		return false;
+	esp_seal_jobs(NULL, &job, 1);
+	return job.ok;
 }
 
 long esp_open(struct esp_crypt *c, uint8_t *esp, size_t len)
 {
-	size_t least = 8u + c->suite.iv + c->suite.align + c->suite.icv;
-	if (len < least || (len - least) % c->suite.align)
+	struct esp_job job = { .crypt = c, .esp = esp, .text = esp_text(c, len) };
+	if (!job.text)
 		return -1;
-	return c->suite.aead ? aead_open(c, esp, len) : cbc_open(c, esp, len);
+	esp_open_jobs(NULL, &job, 1);
+	return job.ok ? (long)job.text : -1;
 }

@@ -30,6 +30,17 @@ struct esp_suite {
 	const char *cipher, *md;
 };
 
+struct esp_mb; /* intel-ipsec-mb of one worker, mb.c */
+
+/* One packet to seal or open in place: SPI, sequence number, IV, text, ICV. */
+struct esp_crypt;
+struct esp_job {
+	struct esp_crypt *crypt;
+	uint8_t *esp;
+	uint32_t text; /* octets between IV and ICV */
+	bool done, ok; /* a provider took it; it is sealed, or authentic and plain */
+};
+
 struct esp_crypt {
 	struct esp_suite suite;
 	EVP_CIPHER_CTX *ctx;   /* keyed */
@@ -95,6 +106,7 @@ struct esp_chan {
 };
 
 struct esp_table { /* one per worker */
+	struct esp_mb *mb;
 	struct esp_sa *bucket[ESP_BUCKETS];
 };
 
@@ -152,7 +164,14 @@ bool esp_window_check(const struct esp_window *w, uint64_t seq);
 bool esp_window_update(struct esp_window *w, uint64_t seq);
 
 /* ---- crypt_stage.c ---- */
-/* esp: SPI, sequence number, IV (written here), text octets of plain text with trailer, then room for the ICV. */
+/* Writes the next IV of an outbound SA; one is used once. */
+bool esp_iv(struct esp_crypt *c, uint8_t *esp);
+/* The text of a packet of len octets, or 0: not one of this suite. */
+uint32_t esp_text(const struct esp_crypt *c, size_t len);
+/* Vectors of packets, of any SAs: IVs are there already. mb: the worker's multi-buffer manager, or NULL. */
+void esp_seal_jobs(struct esp_mb *mb, struct esp_job *jobs, unsigned n);
+void esp_open_jobs(struct esp_mb *mb, struct esp_job *jobs, unsigned n);
+/* One packet. esp: SPI, sequence number, IV (written here), text octets of plain text with trailer, then room for the ICV. */
 bool esp_seal(struct esp_crypt *c, uint8_t *esp, size_t text);
 /* The whole packet; on success the text behind the IV is plain and its length returned, else -1. */
 long esp_open(struct esp_crypt *c, uint8_t *esp, size_t len);

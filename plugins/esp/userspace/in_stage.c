@@ -1,4 +1,5 @@
-/* Viaduct: received ESP: SPI, window, open, window, trailer, next header; then up the channel. RFC 4303 section 3.4. */
+/* Viaduct: received ESP, a vector at a time: SPI, window; all of it is opened; window, trailer, next header; then up the
+ * channel. RFC 4303 section 3.4. */
 #include <string.h>
 
 #include "esp.h"
@@ -73,36 +74,56 @@ static void authentic(struct vd_worker *w, struct esp_sa *sa, bool newest, const
 	}
 }
 
-/* One packet, in place: p and len become its payload. */
-static enum vd_drop open_one(struct vd_worker *w, struct esp_table *t, struct vd_pkt *pkt, const struct vd_path *path,
-	struct esp_sa **ret_sa)
+/* A packet of the vector on its way through the SA. */
+struct entry {
+	struct esp_sa *sa;
+	uint32_t seq;
+	struct esp_job *job; /* NULL: too short to be one */
+};
+
+static enum vd_drop expired(struct vd_worker *w, struct esp_sa *sa)
+{
+	if (sa->packets < sa->desc.hard_packets && sa->bytes < sa->desc.hard_bytes)
+		return VD_DROP_NONE;
+	if (!sa->hard_told)
+		sa->hard_told = vd_worker_tell(w, esp_on_hard, sa->chan->esp, sa->chan->c.id, sa->desc.spi | ESP_TOLD_IN);
+	return VD_DROP_EXPIRED;
+}
+
+/* Before opening: what can be said without. */
+static enum vd_drop lookup(struct vd_worker *w, struct esp_table *t, const struct vd_pkt *pkt, struct entry *e)
 {
 	struct vd_rd r;
 	vd_rd_init(&r, pkt->p, pkt->len);
-	struct esp_sa *sa = find(t, vd_rd_u32(&r));
-	uint32_t seq = vd_rd_u32(&r);
+	e->sa = find(t, vd_rd_u32(&r));
+	e->seq = vd_rd_u32(&r);
 	if (!vd_rd_ok(&r))
 		return VD_DROP_SHORT;
-	if (!sa)
+	if (!e->sa)
 		return VD_DROP_NO_SPI;
-	if (!esp_window_check(&sa->window, seq))
+	if (!esp_window_check(&e->sa->window, e->seq))
 		return VD_DROP_REPLAY;
-	if (sa->packets >= sa->desc.hard_packets || sa->bytes >= sa->desc.hard_bytes) {
-		if (!sa->hard_told)
-			sa->hard_told = vd_worker_tell(w, esp_on_hard, sa->chan->esp, sa->chan->c.id,
-				sa->desc.spi | ESP_TOLD_IN);
-		return VD_DROP_EXPIRED;
-	}
-	long text = esp_open(&sa->crypt, pkt->p, pkt->len);
-	if (text < 0)
+	return expired(w, e->sa);
+}
+
+/* After it, in order of arrival; window and limits are asked again, since packets before this one in the vector have
+ * changed them. p and len become the payload. */
+static enum vd_drop accept(struct vd_worker *w, struct entry *e, struct vd_pkt *pkt, const struct vd_path *path)
+{
+	struct esp_sa *sa = e->sa;
+	if (!esp_window_check(&sa->window, e->seq))
+		return VD_DROP_REPLAY;
+	enum vd_drop why = expired(w, sa);
+	if (why != VD_DROP_NONE)
+		return why;
+	if (!e->job || !e->job->ok)
 		return VD_DROP_AUTH;
-	bool newest = esp_window_update(&sa->window, seq);
+	bool newest = esp_window_update(&sa->window, e->seq);
 	sa->packets++;
 	sa->bytes += pkt->len;
 	authentic(w, sa, newest, path);
 	pkt->p += 8u + sa->crypt.suite.iv;
-	pkt->len = (uint32_t)text;
-	*ret_sa = sa;
+	pkt->len = e->job->text;
 	return trailer(sa, pkt);
 }
 
@@ -118,13 +139,31 @@ void esp_input(struct vd_worker *w, struct vd_vec *vec, const struct vd_esp_meta
 	struct esp_table *t = vd_worker_state(w, esp_slot);
 	struct esp_chan *chan = NULL;
 	struct esp_sa *last = NULL;
+	struct entry entry[VD_VEC];
+	struct esp_job jobs[VD_VEC];
 	struct vd_vec out;
+	unsigned n = 0;
 	out.n = 0;
 	for (unsigned i = 0; i < vec->n; i++) {
-		struct esp_sa *sa = NULL;
-		enum vd_drop why = open_one(w, t, &vec->v[i], &meta[i].path, &sa);
+		struct vd_pkt *pkt = &vec->v[i];
+		struct entry *e = &entry[i];
+		enum vd_drop why = lookup(w, t, pkt, e);
+		uint32_t text = why == VD_DROP_NONE ? esp_text(&e->sa->crypt, pkt->len) : 0;
+		e->job = text ? &jobs[n++] : NULL;
+		if (text)
+			*e->job = (struct esp_job){ .crypt = &e->sa->crypt, .esp = pkt->p, .text = text };
+		if (why != VD_DROP_NONE)
+			vd_pkt_drop(w, pkt, why);
+	}
+	esp_open_jobs(t ? t->mb : NULL, jobs, n);
+	for (unsigned i = 0; i < vec->n; i++) {
+		struct vd_pkt *pkt = &vec->v[i];
+		struct esp_sa *sa = entry[i].sa;
+		if (!pkt->p)
+			continue; /* dropped above */
+		enum vd_drop why = accept(w, &entry[i], pkt, &meta[i].path);
 		if (why != VD_DROP_NONE) {
-			vd_pkt_drop(w, &vec->v[i], why);
+			vd_pkt_drop(w, pkt, why);
 			continue;
 		}
 		if (last && sa != last)
@@ -135,7 +174,7 @@ void esp_input(struct vd_worker *w, struct vd_vec *vec, const struct vd_esp_meta
 			out.n = 0;
 		}
 		chan = sa->chan;
-		out.v[out.n++] = vec->v[i];
+		out.v[out.n++] = *pkt;
 	}
 	if (last)
 		soft(w, last);

@@ -3,7 +3,8 @@
 
 #include "esp.h"
 
-static enum vd_drop seal_one(struct esp_sa *sa, const struct esp_chan *c, struct vd_pkt *pkt)
+/* Everything but the sealing: the job says what is left to do. */
+static enum vd_drop prepare(struct esp_sa *sa, const struct esp_chan *c, struct vd_pkt *pkt, struct esp_job *ret_job)
 {
 	const struct esp_suite *s = &sa->crypt.suite;
 	if (sa->seq >= sa->desc.hard_packets || sa->bytes >= sa->desc.hard_bytes)
@@ -21,17 +22,18 @@ static enum vd_drop seal_one(struct esp_sa *sa, const struct esp_chan *c, struct
 		next = vd_rd_u8(&r) >> 4 == 6 ? 41 : 4;
 	}
 	vd_wr_u8(&w, next);
-	size_t text = pkt->len + pad + 2, head = 8u + s->iv;
+	uint32_t text = pkt->len + pad + 2, head = 8u + s->iv;
 	pkt->p -= head;
 	vd_wr_init(&w, pkt->p, 8);
 	vd_wr_u32(&w, sa->desc.spi);
 	/* A number is used once, whether sealing succeeds or not. */
 	vd_wr_u32(&w, (uint32_t)++sa->seq);
-	if (!esp_seal(&sa->crypt, pkt->p, text))
+	if (!esp_iv(&sa->crypt, pkt->p))
 		return VD_DROP_AUTH;
-	pkt->len = (uint32_t)(head + text + s->icv);
+	pkt->len = head + text + s->icv;
 	sa->packets++;
 	sa->bytes += pkt->len;
+	*ret_job = (struct esp_job){ .crypt = &sa->crypt, .esp = pkt->p, .text = text };
 	return VD_DROP_NONE;
 }
 
@@ -39,17 +41,30 @@ void esp_output(struct vd_worker *w, struct vd_chan *chan, struct vd_vec *vec)
 {
 	struct esp_chan *c = (struct esp_chan *)chan;
 	struct esp_sa *sa = chan->lower;
+	struct esp_table *t = vd_worker_state(w, esp_slot);
+	struct esp_job jobs[VD_VEC];
+	struct vd_vec out;
+	unsigned n = 0;
+	out.n = 0;
 	for (unsigned i = 0; i < vec->n; i++) {
 		struct vd_pkt *pkt = &vec->v[i];
-		enum vd_drop why = sa ? seal_one(sa, c, pkt) : VD_DROP_NO_SA;
+		enum vd_drop why = sa ? prepare(sa, c, pkt, &jobs[n]) : VD_DROP_NO_SA;
 		if (why == VD_DROP_NONE) {
-			vd_worker_send(w, &c->path, pkt);
+			vec->v[n++] = *pkt; /* n <= i: what it takes the place of is done with */
 			continue;
 		}
 		if (why == VD_DROP_EXPIRED && !sa->hard_told)
 			sa->hard_told = vd_worker_tell(w, esp_on_hard, c->esp, chan->id, sa->desc.spi);
 		vd_pkt_drop(w, pkt, why);
 	}
+	esp_seal_jobs(t ? t->mb : NULL, jobs, n);
+	for (unsigned i = 0; i < n; i++)
+		if (jobs[i].ok)
+			out.v[out.n++] = vec->v[i];
+		else
+			vd_pkt_drop(w, &vec->v[i], VD_DROP_AUTH);
+	if (out.n)
+		vd_worker_send(w, &c->path, &out);
 	if (sa && !sa->soft_told && (sa->seq >= sa->desc.soft_packets || sa->bytes >= sa->desc.soft_bytes))
 		sa->soft_told = vd_worker_tell(w, esp_on_soft, c->esp, chan->id, sa->desc.spi);
 	vec->n = 0;

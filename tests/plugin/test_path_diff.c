@@ -1,0 +1,441 @@
+/* The batched path against the straight one: the same random packets, once one by one with everything switched off, once in
+ * vectors, coalesced and as super-packets. What is accepted, every flow's octets once they are cut again, what is sent, and
+ * every drop counter must be the same. VIADUCT_DIFF_PACKETS=1000000 in the environment, or an argument, makes it long. */
+#include <check.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "core/datapath/datapath.h"
+#include "core/session/object.h"
+#include "plugins/esp/userspace/esp.h"
+#include "plugins/l2tp/l2tp_stage.h"
+#include "plugins/ppp/link/ppp_stage.h"
+#include "tests/lib/fake.h"
+#include "tests/plugin/path_gen.h"
+
+VD_API extern const struct vd_plugin esp_userspace_LTX_vd_plugin;
+
+#define CLIENTS 2u
+#define MTU 1300u
+#define MSGS 64u
+#define CHAINS 512u
+
+static const struct vd_datapath_1 *dp;
+static const struct vd_esp_1 *esp;
+static struct client {
+	struct vd_path path;
+	struct l2tp_in l2tp;
+	uint64_t chan, session;
+	uint32_t in;
+	struct esp_crypt seal;
+	uint32_t seq;
+	struct gen_flow flow[GEN_FLOWS];
+	uint8_t v4[4], v6[16];
+} cl[CLIENTS];
+
+/* What came out, in order within each flow or channel. */
+struct chain {
+	uint64_t key, value;
+	unsigned n;
+};
+static struct chain chains[CHAINS];
+static unsigned supers, alone, batched_out;
+
+struct round { /* of both runs, to find the first that differs */
+	uint64_t digest, drops[VD_DROP_MAX];
+};
+
+static uint64_t mix(uint64_t h, const uint8_t *p, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		h = (h ^ p[i]) * 0x100000001b3ull;
+	return h ^ h >> 29;
+}
+
+static void chain(uint64_t key, const uint8_t *p, size_t len)
+{
+	unsigned at = (unsigned)(key % CHAINS);
+	while (chains[at].n && chains[at].key != key)
+		at = (at + 1) % CHAINS;
+	chains[at].key = key;
+	chains[at].value = mix(chains[at].value + len, p, len);
+	chains[at].n++;
+	ck_assert_uint_lt(chains[at].n, 1u << 30);
+}
+
+/* An inner packet that leaves through TUN. The id of a packet that may not be fragmented means nothing (RFC 6864). */
+static void tun_packet(void *arg, const uint8_t *p, size_t len)
+{
+	uint8_t q[2048];
+	bool v6 = p[0] >> 4 == 6;
+	(void)arg;
+	ck_assert_uint_le(len, sizeof(q));
+	memcpy(q, p, len);
+	if (!v6 && (q[6] & 0x40)) {
+		/* A header whose checksum was bad stays so: what is hashed is the sum, not the field. */
+		uint16_t sum = gen_sum(0, q, (size_t)(q[0] & 15) * 4);
+		memset(q + 4, 0, 2);
+		memcpy(q + 10, &sum, 2);
+	}
+	uint8_t protocol = p[v6 ? 6 : 9];
+	size_t l4 = v6 ? 40 : (size_t)(p[0] & 15) * 4;
+	uint64_t key = mix(protocol, p + (v6 ? 8 : 12), v6 ? 32 : 8);
+	if ((protocol == 6 || protocol == 17) && len >= l4 + 4)
+		key = mix(key, p + l4, 4);
+	chain(key, q, len);
+}
+
+static void on_sent(void *arg, const struct vd_datapath_sent *sent)
+{
+	(void)arg;
+	if (sent->way == VD_SENT_TUN && sent->vnet) {
+		gen_cut(sent->p, sent->len, sent->vnet, 0, tun_packet, NULL);
+		supers++;
+	} else if (sent->way == VD_SENT_TUN) {
+		tun_packet(NULL, sent->p, sent->len);
+		alone++;
+	} else {
+		chain(sent->path.remote.port, sent->p, sent->len); /* sealed: the same, octet by octet */
+		batched_out += sent->run > 0;
+	}
+}
+
+static struct vd_secret *keys(unsigned n)
+{
+	uint8_t k[64];
+	for (size_t i = 0; i < sizeof(k); i++)
+		k[i] = (uint8_t)(n * 64 + i);
+	return vd_secret_new(k, n & 1 ? 64 : 36); /* AES-256-CBC and SHA2-256, or AES-256-GCM */
+}
+
+static struct vd_esp_sa sa_of(unsigned client, uint32_t spi)
+{
+	struct vd_esp_sa sa = { .chan = cl[client].chan, .spi = spi, .key_bits = 256, .keymat = keys(client) };
+	sa.encr = client & 1 ? VD_ENCR_AES_CBC : VD_ENCR_AES_GCM_16;
+	sa.integ = client & 1 ? VD_INTEG_SHA2_256_128 : VD_INTEG_NONE;
+	return sa;
+}
+
+static void soft(void *arg, uint64_t chan, uint32_t spi) { (void)arg, (void)chan, (void)spi; }
+static void moved(void *arg, uint64_t chan, const struct vd_path *p) { (void)arg, (void)chan, (void)p; }
+static const struct vd_esp_events events = { soft, soft, soft, moved };
+static void on_punt(void *arg, uint64_t id, const uint8_t *p, size_t len) { (void)arg; chain(id, p, len); }
+static void on_ike(void *arg, const struct vd_path *path, const uint8_t *p, size_t len)
+{
+	(void)arg, (void)path;
+	chain(4500, p, len);
+}
+
+static void client_up(unsigned i)
+{
+	struct client *c = &cl[i];
+	c->path = (struct vd_path){ .endpoint = 1, .natt = true, .local = { .ip = vd_ip4(0xc0000201), .port = 4500 } };
+	c->path.remote = (struct vd_sa){ .ip = vd_ip4(0xc6336401), .port = (uint16_t)(20000 + i) };
+	struct vd_peer *p = vd_peer_new(1, &c->path.local, &c->path.remote);
+	ck_assert_int_eq(esp->chan_new(esp->self, p->id, VD_ESP_TRANSPORT, &c->path, "l2tp", &events, NULL, &c->chan), 0);
+	ck_assert_int_eq(esp->alloc_spi(esp->self, c->chan, &c->in), 0);
+	struct vd_esp_sa in = sa_of(i, c->in), out = sa_of(i, 0x1000 + i);
+	ck_assert_int_eq(esp->install_in(esp->self, &in, NULL, NULL), 0);
+	ck_assert_int_eq(esp->install_out(esp->self, &out, NULL, NULL), 0);
+	struct esp_suite s;
+	ck_assert_int_eq(esp_suite(in.encr, 256, in.integ, &s), 0);
+	ck_assert_int_eq(esp_crypt_init(&c->seal, &s, in.keymat, false), 0);
+	vd_secret_free(in.keymat);
+	vd_secret_free(out.keymat);
+	fake_drain();
+	c->session = 1000 + i;
+	c->l2tp.chan = (struct vd_chan){ .id = c->chan, .peer = p->id, .home = p->home };
+	memcpy(c->v4, (uint8_t[]){ 10, 8, 0, (uint8_t)(10 + i) }, 4);
+	memcpy(c->v6, (uint8_t[]){ 0x20, 1, 0xd, 0xb8, 0, (uint8_t)i }, 6);
+	struct vd_link_desc link = { c->chan, 7u << 16 | 9, c->session, &ppp_stage, NULL };
+	struct vd_wsess_desc d = { .session = c->session, .chan = c->chan, .mtu = MTU };
+	struct vd_prefix p4 = { .ip.family = AF_INET, .len = 32 }, p6 = { .ip.family = AF_INET6, .len = 64 };
+	memcpy(p4.ip.a, c->v4, 4);
+	memcpy(p6.ip.a, c->v6, 8);
+	d.source[0] = p4;
+	d.source[1] = p6;
+	d.v4 = (struct vd_hdr){ .len = 18, .udp_len = 4, .l2tp_len = 10, .l2tp_from = 8 };
+	memcpy(d.v4.bytes, "\x06\xa5\x06\xa5\0\0\0\0\x40\x02\0\0\0\1\0\1\0\x21", 18);
+	d.v6 = d.v4;
+	d.v6.bytes[17] = 0x57;
+	ck_assert_int_eq(dp->chan_attach(dp->self, c->chan, &l2tp_in, &c->l2tp, on_punt, NULL), 0);
+	ck_assert_int_eq(dp->session_punt(dp->self, c->session, on_punt, NULL), 0);
+	ck_assert_int_eq(dp->link_add(dp->self, &link, NULL, NULL), 0);
+	ck_assert_int_eq(dp->session_add(dp->self, &d, NULL, NULL), 0);
+	ck_assert_int_eq(dp->fib_add(dp->self, &p4, c->session, NULL, NULL), 0);
+	ck_assert_int_eq(dp->fib_add(dp->self, &p6, c->session, NULL, NULL), 0);
+	fake_drain();
+}
+
+static void world(bool batched)
+{
+	static const char *const pieces[] = { "GSO", "TSO", "USO", "COALESCE", "MB", "SENDMMSG", "RECVMMSG" };
+	for (size_t i = 0; i < VD_ARRAY_SIZE(pieces); i++) {
+		char name[32];
+		vd_format(name, sizeof(name), "VIADUCT_NO_%s", pieces[i]);
+		setenv(name, batched ? "0" : "1", 1);
+	}
+	memset(cl, 0, sizeof(cl));
+	memset(chains, 0, sizeof(chains));
+	supers = alone = batched_out = 0;
+	fake_init(3);
+	ck_assert_int_eq(vd_objects_init(), 0);
+	ck_assert_int_eq(vd_datapath_init(), 0);
+	fake_plugin_start(&esp_userspace_LTX_vd_plugin);
+	ck_assert_int_eq(vd_datapath_start_inline(2), 0);
+	vd_datapath_capture(on_sent, NULL);
+	dp = vd_service_find("datapath/1", NULL);
+	esp = vd_service_find("esp/1", NULL);
+	dp->ike_input(dp->self, on_ike, NULL);
+	for (unsigned i = 0; i < CLIENTS; i++)
+		client_up(i);
+}
+
+static void end(void)
+{
+	fake_drain();
+	ck_assert_uint_eq(vd_datapath_buffers(), 0);
+	vd_datapath_stop();
+	fake_plugin_stop(&esp_userspace_LTX_vd_plugin);
+	fake_drain();
+	vd_datapath_fini();
+	vd_objects_fini();
+	fake_fini();
+	for (unsigned i = 0; i < CLIENTS; i++)
+		esp_crypt_fini(&cl[i].seal);
+}
+
+/* ---- from clients ---- */
+static struct msg {
+	uint8_t p[2048];
+	size_t len;
+} msgs[MSGS], old[8];
+
+/* ESP around UDP, L2TP, PPP and the packet. */
+static size_t wrap(uint64_t *s, struct client *c, const uint8_t *in, size_t len, uint8_t *out)
+{
+	size_t head = 8u + c->seal.suite.iv, t = 0;
+	uint8_t *q = out + head;
+	bool lengths = gen_one_in(s, 2);
+	c->seq++;
+	for (unsigned i = 0; i < 4; i++) {
+		out[i] = (uint8_t)(c->in >> (24 - 8 * i));
+		out[4 + i] = (uint8_t)(c->seq >> (24 - 8 * i));
+	}
+	size_t l2tp = lengths ? 8 : 6, ppp = 2, whole = 8 + l2tp + ppp + len;
+	memcpy(q, "\x06\xa5\x06\xa5", 4);
+	q[4] = (uint8_t)(whole >> 8);
+	q[5] = (uint8_t)whole;
+	q[6] = q[7] = 0;
+	q[8] = lengths ? 0x40 : 0;
+	q[9] = gen_one_in(s, 200) ? 3 : 2;
+	t = 10;
+	if (lengths) {
+		q[t++] = (uint8_t)((whole - 8) >> 8);
+		q[t++] = (uint8_t)(whole - 8);
+	}
+	memcpy(q + t, "\0\7\0\x09", 4);
+	q[t + 3] ^= gen_one_in(s, 100) ? 1 : 0;
+	t += 4;
+	q[t++] = gen_one_in(s, 200) ? 0xc0 : 0;
+	q[t++] = in[0] >> 4 == 6 && !gen_one_in(s, 4) ? 0x57 : 0x21;
+	memcpy(q + t, in, len);
+	t += len;
+	unsigned align = c->seal.suite.align, pad = (unsigned)((align - (t + 2) % align) % align);
+	for (unsigned i = 1; i <= pad; i++)
+		q[t++] = (uint8_t)(gen_one_in(s, 1000) ? 0 : i);
+	q[t++] = (uint8_t)pad;
+	q[t++] = gen_one_in(s, 300) ? 59 : 17;
+	ck_assert(esp_seal(&c->seal, out, t));
+	return head + t + c->seal.suite.icv;
+}
+
+static void spoil(uint64_t *s, struct msg *m, unsigned i)
+{
+	uint32_t odd = gen_random(s) % 200;
+	if (odd == 0)
+		m->p[gen_random(s) % m->len] ^= 4;
+	else if (odd == 1)
+		m->len = gen_random(s) % m->len;
+	else if (odd == 2 && i)
+		*m = msgs[gen_random(s) % i];
+	else if (odd == 3)
+		*m = old[gen_random(s) % VD_ARRAY_SIZE(old)];
+	else if (odd == 4)
+		memset(m->p, 0, 4); /* IKE */
+	else if (odd == 5)
+		m->len = 1, m->p[0] = 0xff;
+	else if (odd == 6 && i) { /* the same number again, spoiled: whichever comes first */
+		*m = msgs[i - 1];
+		msgs[i - 1].p[msgs[i - 1].len / 2] ^= 1;
+	} else if (odd == 7)
+		old[gen_random(s) % VD_ARRAY_SIZE(old)] = *m;
+}
+
+static unsigned up(uint64_t *s, bool batched)
+{
+	static uint8_t gro[65536];
+	struct client *c = &cl[gen_random(s) % CLIENTS];
+	unsigned n = 1 + gen_random(s) % MSGS, worker = gen_random(s) & 1, k = 0;
+	struct gen_flow *f = &c->flow[0];
+	for (unsigned i = 0; i < n; i++) {
+		uint8_t in[GEN_ROOM + 100];
+		if (gen_one_in(s, 6))
+			f = &c->flow[gen_random(s) % GEN_FLOWS];
+		size_t len = gen_packet(s, f, true, in);
+		msgs[i].len = wrap(s, c, in, len, msgs[i].p);
+		spoil(s, &msgs[i], i);
+		ck_assert_uint_le(msgs[i].len, sizeof(msgs[i].p));
+	}
+	bool coalesced = gen_one_in(s, 3);
+	vd_datapath_gather(batched);
+	for (unsigned i = 0; i < n; i += k) {
+		size_t size = msgs[i].len, at = 0;
+		for (k = 0; i + k < n && msgs[i + k].len && msgs[i + k].len <= size && at + size < sizeof(gro);) {
+			memcpy(gro + at, msgs[i + k].p, msgs[i + k].len);
+			at += msgs[i + k].len;
+			if (msgs[i + k++].len < size || !coalesced)
+				break;
+		}
+		if (batched && k > 1)
+			vd_datapath_inject((int)worker, &c->path, gro, at, size);
+		else if (k)
+			for (unsigned j = 0; j < k; j++)
+				vd_datapath_inject((int)worker, &c->path, msgs[i + j].p, msgs[i + j].len, 0);
+		else
+			vd_datapath_inject((int)worker, &c->path, msgs[i].p, 0, 0), k = 1;
+	}
+	vd_datapath_gather(false);
+	return n;
+}
+
+/* ---- to clients ---- */
+static void down_one(void *arg, const uint8_t *p, size_t len)
+{
+	vd_datapath_inject_tun(*(unsigned *)arg, NULL, p, len);
+}
+
+static unsigned down(uint64_t *s, bool batched)
+{
+	static uint8_t p[GEN_BIG];
+	unsigned n = 1 + gen_random(s) % 4, worker = gen_random(s) & 1, count = 0;
+	struct client *c = &cl[gen_random(s) % CLIENTS];
+	/* A segmented packet that is sent one by one after a refusal is the same packet. */
+	vd_datapath_refuse(gen_one_in(s, 30) && batched ? EIO : 0);
+	vd_datapath_gather(batched);
+	for (unsigned i = 0; i < n; i++) {
+		uint8_t vnet[10] = { 0 };
+		if (gen_one_in(s, 8))
+			c = &cl[gen_random(s) % CLIENTS];
+		struct gen_flow f = c->flow[gen_random(s) % GEN_FLOWS];
+		bool nobody = gen_one_in(s, 30);
+		if (nobody)
+			f.local[f.v6 ? 6 : 0] ^= 0x40;
+		if (gen_one_in(s, 3)) {
+			size_t len = gen_packet(s, &f, false, p);
+			vd_datapath_inject_tun(worker, NULL, p, len);
+			count++;
+			continue;
+		}
+		size_t len = gen_super(s, &f, p, vnet);
+		uint16_t size;
+		memcpy(&size, vnet + 4, 2);
+		count += (unsigned)(len / size) + 1;
+		if (batched)
+			vd_datapath_inject_tun(worker, vnet, p, len);
+		else /* what leads nowhere is not cut finer */
+			gen_cut(p, len, vnet, nobody ? 0 : MTU, down_one, &worker);
+	}
+	vd_datapath_gather(false);
+	return count;
+}
+
+/* ---- both ---- */
+static void counted(void *arg, uint64_t session, const struct vd_session_counters *c)
+{
+	(void)session;
+	*(struct vd_session_counters *)arg = *c;
+}
+
+static unsigned play(bool batched, unsigned packets, struct round *rounds, struct vd_session_counters *counters)
+{
+	uint64_t s = 0x9e3779b97f4a7c15ull;
+	unsigned n = 0;
+	world(batched);
+	for (unsigned i = 0; i < CLIENTS; i++)
+		for (unsigned f = 0; f < GEN_FLOWS; f++)
+			gen_flow(&s, &cl[i].flow[f], cl[i].v4, cl[i].v6);
+	memset(old, 0, sizeof(old));
+	for (unsigned done = 0; done < packets; n++) {
+		done += gen_one_in(&s, 3) ? down(&s, batched) : up(&s, batched);
+		if (gen_one_in(&s, 10))
+			gen_flow(&s, &cl[0].flow[gen_random(&s) % GEN_FLOWS], cl[0].v4, cl[0].v6);
+		for (unsigned i = 0; i < 8; i++) /* a turn takes a part of what was handed over */
+			vd_datapath_turn();
+		fake_drain();
+		/* Now and then long enough for a destination that refused batches to be tried again. */
+		fake_advance(gen_one_in(&s, 20) ? 61000 : gen_random(&s) % 300);
+		for (unsigned i = 0; i < CHAINS; i++)
+			rounds[n].digest += chains[i].value * (chains[i].key | 1);
+		for (unsigned d = 0; d < VD_DROP_MAX; d++)
+			rounds[n].drops[d] = vd_datapath_drops(d);
+	}
+	for (unsigned i = 0; i < CLIENTS; i++)
+		ck_assert_int_eq(dp->session_counters(dp->self, cl[i].session, counted, &counters[i]), 0);
+	fake_drain();
+	end();
+	return n;
+}
+
+static unsigned packets = 20000;
+
+START_TEST(test_same)
+{
+	struct round *straight = calloc(packets + 1, sizeof(*straight)), *batched = calloc(packets + 1, sizeof(*batched));
+	struct vd_session_counters a[CLIENTS] = { 0 }, b[CLIENTS] = { 0 };
+	ck_assert(straight && batched);
+	unsigned n = play(false, packets, straight, a);
+	ck_assert_uint_eq(supers + batched_out, 0);
+	ck_assert_uint_eq(play(true, packets, batched, b), n);
+	for (unsigned i = 0; i < n; i++) {
+		for (unsigned d = 0; d < VD_DROP_MAX; d++)
+			ck_assert_msg(straight[i].drops[d] == batched[i].drops[d], "round %u: drops %s: %llu one by one, %llu batched", i,
+				vd_drop_name(d), (unsigned long long)straight[i].drops[d], (unsigned long long)batched[i].drops[d]);
+		ck_assert_msg(straight[i].digest == batched[i].digest, "round %u: other octets, or in another order", i);
+	}
+	ck_assert_mem_eq(a, b, sizeof(a));
+	/* It was about something: both ways, batches of all kinds, and nearly every reason to drop. */
+	printf("%u packets in %u rounds: %llu in, %llu out; %u super-packets and %u single ones written, %u sent in batches\n",
+		packets, n, (unsigned long long)(b[0].packets_in + b[1].packets_in),
+		(unsigned long long)(b[0].packets_out + b[1].packets_out), supers, alone, batched_out);
+	ck_assert_uint_gt(supers, packets / 100);
+	ck_assert_uint_gt(batched_out, packets / 10);
+	static const enum vd_drop reasons[] = { VD_DROP_SHORT, VD_DROP_KEEPALIVE, VD_DROP_NO_SPI, VD_DROP_REPLAY, VD_DROP_AUTH,
+		VD_DROP_NEXT_HEADER, VD_DROP_L2TP_HEADER, VD_DROP_L2TP_SESSION, VD_DROP_NOT_IP, VD_DROP_SOURCE, VD_DROP_NO_ROUTE,
+		VD_DROP_TOO_BIG };
+	for (size_t i = 0; i < VD_ARRAY_SIZE(reasons); i++)
+		ck_assert_msg(batched[n - 1].drops[reasons[i]], "nothing was dropped as %s", vd_drop_name(reasons[i]));
+	free(straight);
+	free(batched);
+}
+END_TEST
+
+int main(int argc, char **argv)
+{
+	const char *many = argc > 1 ? argv[1] : getenv("VIADUCT_DIFF_PACKETS");
+	if (many && atoi(many) > 0)
+		packets = (unsigned)atoi(many);
+	Suite *s = suite_create("path diff");
+	TCase *c = tcase_create("diff");
+	tcase_set_timeout(c, 120 + packets / 1000);
+	tcase_add_test(c, test_same);
+	suite_add_tcase(s, c);
+	SRunner *r = srunner_create(s);
+	srunner_run_all(r, CK_ENV);
+	int failed = srunner_ntests_failed(r);
+	srunner_free(r);
+	return failed != 0;
+}
