@@ -59,18 +59,26 @@ void dp_cap_set(struct dp_caps *caps, enum vd_cap cap, bool on, const char *why)
 		vd_strcpy(c->why, sizeof(c->why), c->on || !why ? "" : why);
 }
 
+/* Plugins say so before the data path starts. */
+static void mb(struct dp_caps *caps)
+{
+	if (!caps->v[VD_CAP_MB].name)
+		dp_cap_set(caps, VD_CAP_MB, false, "no plugin has offered it");
+}
+
 static void base(struct dp_caps *caps)
 {
 	dp_cap_set(caps, VD_CAP_RECVMMSG, true, NULL);
 	dp_cap_set(caps, VD_CAP_SENDMMSG, true, NULL);
-	dp_cap_set(caps, VD_CAP_MB, false, "no plugin has offered it");
+	mb(caps);
 }
 
 void dp_caps_inline(struct dp_caps *caps)
 {
 	for (unsigned i = 0; i < VD_CAP_MAX; i++)
-		dp_cap_set(caps, i, true, NULL);
-	dp_cap_set(caps, VD_CAP_MB, false, "no plugin has offered it");
+		if (i != VD_CAP_MB)
+			dp_cap_set(caps, i, true, NULL);
+	mb(caps);
 }
 
 void dp_caps_probe(struct dp_caps *caps)

@@ -5,7 +5,7 @@
 
 #include <viaduct/log.h>
 
-#include "esp.h"
+#include "mb.h"
 
 static const struct vd_chan_ops ops = { .send = esp_output };
 
@@ -37,9 +37,14 @@ int esp_tables(struct esp *esp)
 		return 0;
 	if (!n)
 		return -ESHUTDOWN;
-	for (unsigned i = 0; i < n; i++)
-		if (!esp->table[i] && !(esp->table[i] = calloc(1, sizeof(*esp->table[i]))))
+	for (unsigned i = 0; i < n; i++) {
+		if (esp->table[i])
+			continue;
+		esp->table[i] = calloc(1, sizeof(*esp->table[i]));
+		if (!esp->table[i])
 			return -ENOMEM;
+		esp->table[i]->mb = esp_mb_new(); /* without it OpenSSL does all */
+	}
 	int rc = esp->dp->call_all(esp->dp->self, w_table, NULL, esp);
 	esp->tables = !rc;
 	return rc;

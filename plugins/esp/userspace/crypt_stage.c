@@ -1,7 +1,7 @@
 /* Viaduct: sealing and opening ESP packets with the keyed contexts of their SAs, by OpenSSL. */
 #include <string.h>
 
-#include "esp.h"
+#include "mb.h"
 
 static void put64(uint8_t out[8], uint64_t v)
 {
@@ -101,7 +101,8 @@ uint32_t esp_text(const struct esp_crypt *c, size_t len)
 
 void esp_seal_jobs(struct esp_mb *mb, struct esp_job *jobs, unsigned n)
 {
-	(void)mb;
+	if (mb)
+		esp_mb_run(mb, jobs, n, true);
 	for (unsigned i = 0; i < n; i++) {
 		struct esp_job *j = &jobs[i];
 		if (!j->done)
@@ -112,7 +113,8 @@ void esp_seal_jobs(struct esp_mb *mb, struct esp_job *jobs, unsigned n)
 
 void esp_open_jobs(struct esp_mb *mb, struct esp_job *jobs, unsigned n)
 {
-	(void)mb;
+	if (mb)
+		esp_mb_run(mb, jobs, n, false);
 	for (unsigned i = 0; i < n; i++) {
 		struct esp_job *j = &jobs[i];
 		if (!j->done)

@@ -46,6 +46,7 @@ struct esp_crypt {
 	EVP_CIPHER_CTX *ctx;   /* keyed */
 	EVP_CIPHER_CTX *ivgen; /* CBC, outbound: AES under a key of its own */
 	EVP_MAC_CTX *mac;      /* keyed */
+	struct esp_mb_key *mb; /* the same keys for intel-ipsec-mb, or NULL */
 	uint8_t salt[4];
 	uint64_t iv;           /* AEAD: epoch(16) | counter(48); CBC: number of the next IV */
 };

@@ -2,7 +2,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#include "esp.h"
+#include "mb.h"
 
 static int init(struct vd_host *host, void **ret_self, struct vd_error *err)
 {
@@ -23,6 +23,9 @@ static int init(struct vd_host *host, void **ret_self, struct vd_error *err)
 		rc = vd_service_provide(host, "esp/1", NULL, &esp->service);
 	if (rc >= 0)
 		rc = vd_layer_register(host, &esp_layer, esp);
+	const char *trouble = esp_mb_trouble();
+	if (rc >= 0 && esp->dp->cap(esp->dp->self, VD_CAP_MB, !trouble, trouble))
+		rc = esp_mb_start();
 	if (rc < 0) {
 		free(esp);
 		return vd_error_set(err, rc, "ESP cannot join the data path");
@@ -53,8 +56,12 @@ static void fini(void *self)
 				esp->dp->chan_remove(esp->dp->self, c->c.id, NULL, NULL);
 			esp_chan_free(esp, c);
 		}
-	for (unsigned i = 0; i < VD_MAX_WORKERS; i++)
+	for (unsigned i = 0; i < VD_MAX_WORKERS; i++) {
+		if (esp->table[i])
+			esp_mb_free(esp->table[i]->mb);
 		free(esp->table[i]);
+	}
+	esp_mb_stop();
 	free(esp);
 }
 

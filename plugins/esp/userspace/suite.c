@@ -6,7 +6,7 @@
 
 #include <openssl/core_names.h>
 
-#include "esp.h"
+#include "mb.h"
 
 static bool integ(struct esp_suite *s, uint8_t id)
 {
@@ -114,6 +114,8 @@ int esp_crypt_init(struct esp_crypt *c, const struct esp_suite *s, const struct 
 		EVP_MAC_free(mac);
 		ok = c->mac && EVP_MAC_init(c->mac, auth, s->integ_key, params) == 1;
 	}
+	if (ok)
+		c->mb = esp_mb_key(s, key, auth);
 	if (ok && !s->aead && !in) {
 		uint8_t own[32];
 		vd_random(own, sizeof(own));
@@ -131,6 +133,7 @@ void esp_crypt_fini(struct esp_crypt *c)
 	EVP_CIPHER_CTX_free(c->ctx);
 	EVP_CIPHER_CTX_free(c->ivgen);
 	EVP_MAC_CTX_free(c->mac);
+	esp_mb_key_free(c->mb);
 	vd_wipe(c, sizeof(*c));
 }
 
