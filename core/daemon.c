@@ -20,6 +20,7 @@
 #include "core/control/control.h"
 #include "core/datapath/datapath.h"
 #include "core/system/keys.h"
+#include "core/report/report.h"
 #include "core/session/lifelog.h"
 #include "core/log.h"
 #include "core/loop.h"
@@ -334,6 +335,7 @@ static void stop_all(void)
 	vd_datapath_fini();
 	vd_sessions_fini();
 	vd_objects_fini();
+	vd_reports_fini();
 	vd_priv_fini();
 	vd_keys_fini();
 	vd_bus_fini();

@@ -41,6 +41,7 @@ int vd_error_set(struct vd_error *err, int code, const char *fmt, ...)
 
 	if (err) {
 		err->code = code;
+		err->origin[0] = '\0';
 		va_start(ap, fmt);
 		if (vsnprintf(err->text, sizeof(err->text), fmt, ap) < 0)
 			err->text[0] = '\0';

@@ -2,6 +2,7 @@
 #include <viaduct/topics.h>
 
 #include "core/bus.h"
+#include "core/report/report.h"
 
 #define ID(strct, member, letter) VD_FIELD_X(strct, member, VD_F_ID, 0, letter)
 #define EVENT(name_, fields_, doc_)                                                                    \
@@ -79,10 +80,17 @@ EVENT(session_down, session_down_fields, "the workers gave up the session; count
 static const struct vd_field session_gone_fields[] = { ID(vd_session_gone, session, "s") };
 EVENT(session_gone, session_gone_fields, "no request of the session is open; grants are freed");
 
+static const char *const trusts[] = { "none", "address", "key", "user", NULL };
 static const struct vd_field setup_failed_fields[] = {
 	ID(vd_setup_failed, peer, "p"), ID(vd_setup_failed, chan, "c"), ID(vd_setup_failed, session, "s"),
-	VD_FIELD(vd_setup_failed, stage, VD_F_TEXT), VD_FIELD(vd_setup_failed, text, VD_F_TEXT),
-	VD_FIELD(vd_setup_failed, client, VD_F_TEXT),
+	VD_FIELD_X(vd_setup_failed, kind, VD_F_ENUM, 0, vd_failure_words),
+	VD_FIELD_X(vd_setup_failed, trust, VD_F_ENUM, 0, trusts), VD_FIELD(vd_setup_failed, dialled, VD_F_BOOL),
+	VD_FIELD(vd_setup_failed, stage, VD_F_TEXT), VD_FIELD(vd_setup_failed, remote, VD_F_SA),
+	VD_FIELD(vd_setup_failed, user, VD_F_TEXT), VD_FIELD(vd_setup_failed, connection, VD_F_TEXT),
+	VD_FIELD(vd_setup_failed, offered, VD_F_TEXT), VD_FIELD(vd_setup_failed, configured, VD_F_TEXT),
+	VD_FIELD(vd_setup_failed, difference, VD_F_TEXT), VD_FIELD(vd_setup_failed, remedy, VD_F_TEXT),
+	VD_FIELD(vd_setup_failed, origin, VD_F_TEXT), VD_FIELD(vd_setup_failed, client, VD_F_TEXT),
+	VD_FIELD(vd_setup_failed, text, VD_F_TEXT),
 };
 EVENT(setup_failed, setup_failed_fields, "a set-up failed, and why");
 

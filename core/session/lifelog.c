@@ -46,9 +46,13 @@ static void on_setup_failed(void *arg, const void *event)
 {
 	const struct vd_setup_failed *e = event;
 
+	char from[VD_SA_TEXT] = "";
+	bool where = e->remote.ip.family;
+
 	(void)arg;
-	vd_log_limited(&limit, VD_LOG_NOTICE, "life", &(struct vd_ids){ e->peer, e->chan, e->session }, "%s failed: %s",
-		e->stage, e->text);
+	vd_log_limited(&limit, VD_LOG_NOTICE, "life", &(struct vd_ids){ e->peer, e->chan, e->session }, "%s failed%s%s%s%s: %s",
+		e->stage, e->user[0] || where ? ", " : "", e->user, e->user[0] && where ? " at " : "",
+		where ? vd_sa_format(&e->remote, from) : "", e->text);
 }
 
 int vd_lifelog_init(void)

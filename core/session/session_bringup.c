@@ -6,6 +6,7 @@
 #include <viaduct/log.h>
 #include <viaduct/loop.h>
 #include <viaduct/plugin.h>
+#include <viaduct/report.h>
 
 #include "core/session/session.h"
 
@@ -21,14 +22,32 @@ static const struct vd_conf_node *connection_opt(const struct vd_session_rec *re
 	return one ? vd_conf_at(rec->pub.conf, one, option) : NULL;
 }
 
-static void report_failure(const struct vd_session_rec *rec, const char *stage, const char *text)
+static void report(const struct vd_session_rec *rec, enum vd_failure kind, const struct vd_error *why, const char *who)
 {
-	struct vd_setup_failed event = { .peer = rec->pub.peer, .chan = rec->pub.chan, .session = rec->pub.id };
+	vd_report_failure(&(struct vd_report){ .kind = kind, .session = rec->pub.id, .configured = who,
+		.difference = why->text, .origin = why->origin });
+}
 
-	vd_strcpy(event.stage, sizeof(event.stage), stage);
-	vd_strcpy(event.text, sizeof(event.text), text);
-	vd_note('s', rec->pub.id, "%s failed: %s", stage, text);
-	vd_event_post(&vd_topic_setup_failed, &event);
+/* What the codes of answers mean stands with each request in topics.h. */
+static enum vd_failure auth_failure(const struct vd_answer *answer)
+{
+	if (answer->verdict == VD_PASS)
+		return VD_FAIL_NO_PROVIDER;
+	if (answer->verdict != VD_REJECT)
+		return VD_FAIL_UNAVAILABLE;
+	switch (answer->why.code) {
+	case -ENOENT: return VD_FAIL_UNKNOWN_USER;
+	case -EKEYREJECTED: return VD_FAIL_PASSWORD;
+	case -EPERM: return VD_FAIL_DISABLED;
+	default: return VD_FAIL_REFUSED;
+	}
+}
+
+static enum vd_failure address_failure(const struct vd_answer *answer)
+{
+	int code = answer && answer->verdict == VD_REJECT ? answer->why.code : 0;
+
+	return code == -ENOSPC ? VD_FAIL_POOL_FULL : code == -EADDRINUSE ? VD_FAIL_ADDRESS_HELD : VD_FAIL_NO_ADDRESS;
 }
 
 /* The reason of an answer that is not ACCEPT, in words. */
@@ -67,15 +86,19 @@ static void auth_done(void *arg, const struct vd_answer *answer)
 	} else if (answer->verdict != VD_CONTINUE) {
 		struct vd_auth_failed event = { .session = rec->pub.id };
 		const char *why = why_text(answer, "no provider of the realm knows this user");
-		char text[512];
+		struct vd_error err;
+		char who[VD_NAME_MAX + 16];
 
 		vd_strcpy(event.user, sizeof(event.user), rec->pub.user);
 		vd_strcpy(event.realm, sizeof(event.realm), rec->realm);
 		vd_strcpy(event.method, sizeof(event.method), method);
 		vd_strcpy(event.reason, sizeof(event.reason), why);
 		vd_event_post(&vd_topic_auth_failed, &event);
-		vd_format(text, sizeof(text), "user %s of realm %s: %s", rec->pub.user, rec->realm, why);
-		report_failure(rec, "auth", text);
+		vd_error_set(&err, answer->why.code, "%s", why);
+		vd_strcpy(err.origin, sizeof(err.origin), answer->why.origin);
+		vd_format(who, sizeof(who), "%s%s", answer->provider[0] ? "" : "realm ",
+			answer->provider[0] ? answer->provider : rec->realm);
+		report(rec, auth_failure(answer), &err, who);
 	}
 	done(rec->done_arg, rec->pub.id, answer);
 }
@@ -88,7 +111,7 @@ int vd_session_authenticate(uint64_t session, struct vd_authenticate *request, u
 	struct vd_request_opts opts = { .mode = VD_FIRST, .deadline_ms = AUTH_DEADLINE, .session = session,
 		.conversation = conversation, .providers = providers };
 	const struct vd_conf_node *node;
-	char text[256];
+	struct vd_error err;
 
 	if (!rec)
 		return -ENOENT;
@@ -105,9 +128,9 @@ int vd_session_authenticate(uint64_t session, struct vd_authenticate *request, u
 	for (size_t i = 0; node && i < vd_conf_count(node) && i < MAX_PROVIDERS; i++)
 		providers[i] = vd_conf_str(vd_conf_nth(node, i));
 	if (!providers[0]) {
-		vd_format(text, sizeof(text), "connection %s has no realm with an authenticate list; give it one",
+		vd_error_set(&err, -ENOKEY, "connection %s has no realm with an authenticate list; give it one",
 			rec->pub.connection);
-		report_failure(rec, "auth", text);
+		report(rec, VD_FAIL_NO_PROVIDER, &err, NULL);
 		return -ENOKEY;
 	}
 	request->session = session;
@@ -131,20 +154,20 @@ int vd_session_authenticate(uint64_t session, struct vd_authenticate *request, u
 static void configured(struct vd_session_rec *rec, const char *stage, const struct vd_error *err)
 {
 	rec->step = VD_STEP_IDLE;
-	if (err)
-		report_failure(rec, stage, err->text);
 	vd_session_patience(rec);
 	rec->done.configured(rec->done_arg, rec->pub.id, stage, err);
 }
 
-static void configure_failed(struct vd_session_rec *rec, const char *stage, const struct vd_answer *answer,
+static void configure_failed(struct vd_session_rec *rec, enum vd_failure kind, const struct vd_answer *answer,
 	const char *nobody)
 {
 	struct vd_error err;
 
 	vd_error_set(&err, answer && answer->why.code ? answer->why.code : -EACCES, "%s",
 		answer ? why_text(answer, nobody) : nobody);
-	configured(rec, stage, &err);
+	vd_strcpy(err.origin, sizeof(err.origin), answer ? answer->why.origin : "");
+	report(rec, kind, &err, answer ? answer->provider : NULL);
+	configured(rec, rec->step == VD_STEP_ADMIT ? "admit" : "address", &err);
 }
 
 static void address_done(void *arg, const struct vd_answer *answer)
@@ -154,7 +177,7 @@ static void address_done(void *arg, const struct vd_answer *answer)
 	char text[VD_IP_TEXT];
 
 	if (answer->verdict != VD_ACCEPT || !lease || !lease->address.family) {
-		configure_failed(rec, "address", answer, "no pool gives an address; does the connection name a pool");
+		configure_failed(rec, address_failure(answer), answer, "no pool gives an address; does the connection name a pool");
 		return;
 	}
 	rec->pub.lease4 = *lease;
@@ -177,7 +200,7 @@ static void ask_address(struct vd_session_rec *rec)
 	request.want = rec->pub.granted.address;
 	rec->step = VD_STEP_ADDRESS;
 	if (!vd_request(&vd_topic_lease_address, &request, &opts, address_done, rec))
-		configure_failed(rec, "address", NULL, "out of memory");
+		configure_failed(rec, VD_FAIL_NO_ADDRESS, NULL, "out of memory");
 }
 
 static void admit_done(void *arg, const struct vd_answer *answer)
@@ -185,7 +208,8 @@ static void admit_done(void *arg, const struct vd_answer *answer)
 	struct vd_session_rec *rec = arg;
 
 	if (answer->verdict != VD_ACCEPT) {
-		configure_failed(rec, "admit", answer, "nobody admits this user");
+		configure_failed(rec, answer->verdict == VD_REJECT && answer->why.code == -EEXIST ? VD_FAIL_SECOND_LOGIN :
+			VD_FAIL_NOT_ADMITTED, answer, "nobody admits this user");
 		return;
 	}
 	if (rec->want4) {
@@ -249,6 +273,7 @@ static void admit_ask(void *arg, const struct vd_ask *ask)
 		strftime(when, sizeof(when), "%Y-%m-%d %H:%M:%S", localtime_r(&since, &tm));
 		vd_error_set(&why, -EEXIST, "%s is logged in as s-%llu since %s", rec->pub.user,
 			(unsigned long long)other->pub.id, when);
+		vd_error_at(&why, connection_opt(rec, "second_login"));
 		vd_reply(ask->ticket, VD_REJECT, NULL, &why);
 		return;
 	}
@@ -305,7 +330,7 @@ static void established(struct vd_session_rec *rec, const struct vd_error *err)
 {
 	rec->step = VD_STEP_IDLE;
 	if (err)
-		report_failure(rec, "establish", err->text);
+		report(rec, VD_FAIL_ESTABLISH, err, NULL);
 	if (err)
 		vd_session_patience(rec);
 	rec->done.established(rec->done_arg, rec->pub.id, err);

@@ -34,9 +34,10 @@ extern "C" {
 struct vd_error {
 	int code;       /* negative errno, 0 when there is no error */
 	char text[320]; /* one sentence without a full stop: what is wrong, and what to do */
+	char origin[128]; /* "30-staff.yaml:4": the value of the configuration that is meant; "" when there is none */
 };
 
-/* Fills err (may be NULL) and returns code, so that "return vd_error_set(...)" reads well. Any thread. */
+/* Fills err (may be NULL), without an origin, and returns code, so that "return vd_error_set(...)" reads well. Any thread. */
 VD_API int vd_error_set(struct vd_error *err, int code, const char *fmt, ...) VD_PRINTF(3, 4);
 /* Puts a prefix before the text of err: "users file: " + text. Returns err->code. Any thread. */
 VD_API int vd_error_prefix(struct vd_error *err, const char *fmt, ...) VD_PRINTF(2, 3);

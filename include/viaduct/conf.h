@@ -83,6 +83,8 @@ VD_API uint64_t vd_conf_key(const struct vd_conf_node *node);             /* KEY
 VD_API bool vd_conf_written(const struct vd_conf_node *node);
 /* "30-staff.yaml:4" into out (at least 128 octets); "default" when not written. Returns out. */
 VD_API char *vd_conf_origin(const struct vd_conf_node *node, char *out, size_t size);
+/* Says in err where the value stands that it is about, when that was written. */
+VD_API void vd_error_at(struct vd_error *err, const struct vd_conf_node *node);
 
 /* Parses one more YAML file with its own table (paths start at the file's root: "*.password"), as users/ files need.
  * On failure err has file:line:column of the first problem and n_errors (may be NULL) how many there were. The result is

@@ -83,12 +83,28 @@ struct vd_session_gone {
 	uint64_t session;
 };
 extern VD_API const struct vd_topic vd_topic_session_gone;
-/* A set-up failed; one per failure, everything a person needs to mend it. */
+/* A set-up failed; one per failure, everything a person needs to mend it. Made by vd_report_failure() (report.h). */
+enum vd_trust {
+	VD_TRUST_NONE,    /* one datagram: its source may be forged */
+	VD_TRUST_ADDRESS, /* the source answered us */
+	VD_TRUST_KEY,     /* phase 1 of IKE is done; or a connection that we dial */
+	VD_TRUST_USER,    /* the user is authenticated */
+};
 struct vd_setup_failed {
 	uint64_t peer, chan, session;
-	char stage[32];   /* "phase1", "quick mode", "l2tp", "lcp", "auth", "admit", "address", "ipcp" */
-	char text[512];   /* offered, configured, what to change and where */
-	char client[VD_ID_TEXT]; /* what the client's user sees; "" when not known */
+	uint8_t kind;           /* enum vd_failure */
+	uint8_t trust;          /* enum vd_trust: how far the source had proved itself */
+	bool dialled;           /* we called */
+	char stage[32];         /* "phase1", "quick mode", "l2tp", "lcp", "auth", "admit", "address", "ipcp", "establish" */
+	struct vd_sa remote;    /* family 0: not known */
+	char user[VD_USER_MAX], connection[VD_NAME_MAX];
+	char offered[384];      /* by the peer */
+	char configured[384];
+	char difference[256];   /* the first one */
+	char remedy[384];       /* what to change, and where */
+	char origin[128];       /* file:line of the value that decided */
+	char client[192];       /* what the client's user sees; "" when not known */
+	char text[1400];        /* all of it in one sentence; long lists end with "..." */
 };
 extern VD_API const struct vd_topic vd_topic_setup_failed;
 
@@ -121,7 +137,9 @@ extern VD_API const struct vd_topic vd_topic_address_released;
 
 /* ---- requests ---- */
 enum vd_auth_method { VD_AUTH_PAP, VD_AUTH_CHAP_MD5, VD_AUTH_MSCHAPV2, VD_AUTH_EAP };
-/* Is this user who he claims to be? Providers in the order of the realm. */
+/* Is this user who he claims to be? Providers in the order of the realm. The code of a REJECT tells the operator (never the
+ * client) why: -ENOENT unknown user, -EKEYREJECTED wrong password, -EPERM account disabled; any other: text says it. Its
+ * origin is where the account stands, or would stand. */
 struct vd_authenticate {
 	uint64_t session, peer;
 	char connection[VD_NAME_MAX], realm[VD_NAME_MAX];
@@ -142,13 +160,14 @@ struct vd_authenticated {
 	struct vd_blob data;    /* EAP packet to send */
 };
 extern VD_API const struct vd_topic vd_topic_authenticate;
-/* May this user have (another) session? Combined by VD_ALL; the answer has no data. */
+/* May this user have (another) session? Combined by VD_ALL; the answer has no data. REJECT with -EEXIST: logged in already. */
 struct vd_admit {
 	uint64_t session;
 	char user[VD_USER_MAX], connection[VD_NAME_MAX];
 };
 extern VD_API const struct vd_topic vd_topic_admit;
-/* An address for the session. The grant belongs to the session id and is freed on session_gone. */
+/* An address for the session. The grant belongs to the session id and is freed on session_gone. REJECT with -ENOSPC: the
+ * pool is full, text has the counts; -EADDRINUSE: somebody else has the wanted address; origin is the pool's. */
 struct vd_lease_address {
 	uint64_t session;
 	char user[VD_USER_MAX], pool[VD_NAME_MAX];

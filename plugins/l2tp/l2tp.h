@@ -14,6 +14,7 @@
 #include <viaduct/loop.h>
 #include <viaduct/object.h>
 #include <viaduct/plugin.h>
+#include <viaduct/report.h>
 #include <viaduct/session.h>
 
 #include "l2tp_codec.h"
@@ -135,7 +136,9 @@ uint64_t l2tp_knob(const struct l2tp_chan *chan, const char *option);
 struct vd_secret *l2tp_secret(const struct l2tp_chan *chan);
 struct vd_ids l2tp_ids(const struct l2tp_chan *chan, uint64_t session);
 /* Logs and counts nothing itself: posts setup_failed with a stage of "l2tp". */
-void l2tp_setup_failed(const struct l2tp_chan *chan, uint64_t session, const char *fmt, ...) VD_PRINTF(3, 4);
+void l2tp_setup_failed(const struct l2tp_chan *chan, uint64_t session, struct vd_report report);
+/* The client asked for more than this option of l2tp allows; what: of what, in the plural. */
+void l2tp_limit_reached(const struct l2tp_chan *chan, const char *option, const char *what);
 /* One datagram: the message at p from our port to the peer's. Returns what chan_send returns. */
 int l2tp_emit(struct l2tp_chan *chan, uint16_t from, uint16_t to, const uint8_t *p, size_t len);
 

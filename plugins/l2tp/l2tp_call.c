@@ -117,8 +117,8 @@ static void on_timer(struct vd_timer *timer)
 	switch (c->state) {
 	case L2TP_CALL_LINK: case L2TP_CALL_REPLY:
 		vd_count("l2tp.setup_timeout", 1);
-		l2tp_setup_failed(c->tunnel->chan, c->session, "the client's L2TP call did not come up within %u s: its ICCN is "
-			"missing", L2TP_SETUP_MS / 1000);
+		l2tp_setup_failed(c->tunnel->chan, c->session,
+			(struct vd_report){ .kind = VD_FAIL_NO_ICCN, .count = L2TP_SETUP_MS / 1000 });
 		l2tp_call_end(c, L2TP_CDN_ERROR, L2TP_E_VENDOR, "no ICCN came");
 		break;
 	case L2TP_CALL_UP: break;
@@ -352,8 +352,7 @@ static void on_icrq(struct l2tp_tunnel *t, const struct l2tp_msg *m)
 	}
 	if (living >= l2tp_knob(chan, "sessions")) {
 		vd_count("l2tp.refused_call", 1);
-		l2tp_setup_failed(chan, 0, "the client asked for more than %u sessions in one tunnel (l2tp.sessions)",
-			(unsigned)l2tp_knob(chan, "sessions"));
+		l2tp_limit_reached(chan, "sessions", "sessions in one tunnel");
 		send_cdn(t, m->session_id, 0, L2TP_CDN_BUSY, L2TP_E_RESOURCES, "too many sessions");
 		return;
 	}
@@ -366,7 +365,8 @@ static void on_icrq(struct l2tp_tunnel *t, const struct l2tp_msg *m)
 		if (c)
 			l2tp_call_free(c);
 		vd_count("l2tp.refused_call", 1);
-		l2tp_setup_failed(chan, 0, "no session for the client: %s", err.text[0] ? err.text : "out of memory");
+		l2tp_setup_failed(chan, 0, (struct vd_report){ .kind = VD_FAIL_RESOURCES, .stage = "l2tp",
+			.difference = err.text[0] ? err.text : "no memory for the client's call", .origin = err.origin });
 		send_cdn(t, m->session_id, 0, L2TP_CDN_BUSY, L2TP_E_RESOURCES, "no resources");
 		return;
 	}

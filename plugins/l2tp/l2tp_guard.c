@@ -6,7 +6,7 @@
 #include <viaduct/loop.h>
 #include <viaduct/plugin.h>
 #include <viaduct/priv.h>
-#include <viaduct/topics.h>
+#include <viaduct/report.h>
 
 #include <errno.h>
 #include <stdlib.h>
@@ -61,20 +61,11 @@ bool l2tp_guard_tell(struct guard_sources *sources, const struct vd_ip *source)
 	return true;
 }
 
-static void tell(struct guard *g, const struct vd_ip *source)
+static void tell(struct guard *g, const struct vd_sa *source)
 {
-	struct vd_setup_failed e = { .stage = "l2tp" };
-	char text[VD_IP_TEXT];
-
 	vd_count("l2tp.unprotected", 1);
-	if (!l2tp_guard_tell(&g->sources, source))
-		return;
-	vd_format(e.text, sizeof(e.text), "L2TP without IPsec from %s ignored: the client did not use IPsec, or its policy "
-		"was lost; on Windows the connection's type must be L2TP/IPsec, the service IKEEXT must run, and the "
-		"registry must not have ProhibitIpSec=1 under RasMan\\Parameters; on Linux IPsec must be switched on in "
-		"the connection's IPsec settings",
-		vd_ip_format(source, text));
-	vd_event_post(&vd_topic_setup_failed, &e);
+	if (l2tp_guard_tell(&g->sources, &source->ip))
+		vd_report_failure(&(struct vd_report){ .kind = VD_FAIL_NO_IPSEC, .remote = source });
 }
 
 static void on_readable(void *arg, unsigned events)
@@ -91,7 +82,7 @@ static void on_readable(void *arg, unsigned events)
 		if (recvfrom(s->fd, &octet, sizeof(octet), MSG_DONTWAIT, (struct sockaddr *)&from, &len) < 0)
 			return;
 		if (vd_sa_from_sockaddr((struct sockaddr *)&from, &source))
-			tell(s->guard, &source.ip);
+			tell(s->guard, &source);
 	}
 	vd_io_events(s->io, 0);
 	vd_timer_start(&s->rest, REST_MS);

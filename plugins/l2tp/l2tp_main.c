@@ -2,7 +2,6 @@
 #include "l2tp.h"
 
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -45,14 +44,22 @@ struct vd_ids l2tp_ids(const struct l2tp_chan *chan, uint64_t session)
 	return (struct vd_ids){ .peer = chan->peer, .chan = chan->id, .session = session };
 }
 
-void l2tp_setup_failed(const struct l2tp_chan *chan, uint64_t session, const char *fmt, ...)
+void l2tp_setup_failed(const struct l2tp_chan *chan, uint64_t session, struct vd_report report)
 {
-	struct vd_setup_failed e = { .peer = chan->peer, .chan = chan->id, .session = session, .stage = "l2tp" };
-	va_list ap;
-	va_start(ap, fmt);
-	vsnprintf(e.text, sizeof(e.text), fmt, ap);
-	va_end(ap);
-	vd_event_post(&vd_topic_setup_failed, &e);
+	report.chan = chan->id;
+	report.session = session;
+	report.connection = chan->connection;
+	vd_report_failure(&report);
+}
+
+void l2tp_limit_reached(const struct l2tp_chan *chan, const char *option, const char *what)
+{
+	const struct vd_conf_node *node = vd_conf_knob(vd_conf_current(), chan->connection, "l2tp", option);
+	char name[32], at[128];
+
+	vd_format(name, sizeof(name), "l2tp.%s", option);
+	l2tp_setup_failed(chan, 0, (struct vd_report){ .kind = VD_FAIL_LIMIT, .count = vd_conf_uint(node), .offered = what,
+		.configured = name, .origin = vd_conf_origin(node, at, sizeof(at)) });
 }
 
 /* UDP checksums may be 0 inside IPv4 (RFC 3948 section 3.1.2), never inside IPv6 (RFC 8200 section 8.1). */

@@ -160,9 +160,8 @@ static void on_life(struct vd_timer *timer)
 	switch (t->state) {
 	case L2TP_TUNNEL_REPLY:
 		vd_count("l2tp.setup_timeout", 1);
-		l2tp_setup_failed(t->chan, 0, t->tx ? "the client asked for an L2TP tunnel but never acknowledged our answer "
-			"(SCCRP) in %u s: packets to it are lost on the way, or its own SA is gone" :
-			"the client's L2TP tunnel did not come up within %u s: its SCCCN is missing", L2TP_SETUP_MS / 1000);
+		l2tp_setup_failed(t->chan, 0, (struct vd_report){ .count = L2TP_SETUP_MS / 1000,
+			.kind = t->tx ? VD_FAIL_SCCRP_LOST : VD_FAIL_NO_SCCCN });
 		l2tp_tunnel_close(t, 0, 0, "no SCCCN came");
 		break;
 	case L2TP_TUNNEL_UP:
@@ -281,14 +280,12 @@ static void on_sccrq(struct l2tp_chan *chan, const struct datagram *d, const str
 		return;
 	}
 	if (L2TP_SEEN(m, L2TP_A_CHALLENGE) && !secret) {
-		l2tp_setup_failed(chan, 0, "the client demands L2TP tunnel authentication, but l2tp.secret is not set: clear the "
-			"\"L2TP secret\" on the client, or set l2tp.secret to the same value");
+		l2tp_setup_failed(chan, 0, (struct vd_report){ .kind = VD_FAIL_TUNNEL_SECRET_NONE });
 		refuse(chan, d, m, L2TP_STOP_AUTH, 0, "no tunnel secret is configured here");
 		return;
 	}
 	if (!tunnel_room(chan)) {
-		l2tp_setup_failed(chan, 0, "the client asked for more than %u L2TP tunnels (l2tp.tunnels)",
-			(unsigned)l2tp_knob(chan, "tunnels"));
+		l2tp_limit_reached(chan, "tunnels", "L2TP tunnels");
 		refuse(chan, d, m, L2TP_STOP_ERROR, L2TP_E_RESOURCES, "too many tunnels");
 		return;
 	}
@@ -331,7 +328,11 @@ static void on_scccn(struct l2tp_tunnel *t, const struct l2tp_msg *m)
 		vd_wipe(want, sizeof(want));
 		if (!ok) {
 			vd_count("l2tp.auth_failed", 1);
-			l2tp_setup_failed(chan, 0, "L2TP tunnel authentication failed: l2tp.secret and the client's differ");
+			const struct vd_conf_node *node = vd_conf_knob(vd_conf_current(), chan->connection, "l2tp", "secret");
+			char at[128];
+
+			l2tp_setup_failed(chan, 0, (struct vd_report){ .kind = VD_FAIL_TUNNEL_SECRET_WRONG,
+				.origin = vd_conf_origin(node, at, sizeof(at)) });
 			l2tp_tunnel_close(t, L2TP_STOP_AUTH, 0, "tunnel authentication failed");
 			return;
 		}

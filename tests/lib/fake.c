@@ -10,6 +10,7 @@
 #include "core/log.h"
 #include "core/loop.h"
 #include "core/plugin.h"
+#include "core/report/report.h"
 
 #define START_MS 1000000
 #define WALL_MS 1700000000000
@@ -130,6 +131,7 @@ void fake_fini(void)
 	vd_plugins_forget();
 	vd_timers_fini();
 	vd_counters_reset();
+	vd_reports_fini();
 	vd_log_sink(NULL, NULL);
 }
 

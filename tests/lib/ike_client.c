@@ -177,8 +177,9 @@ void client_mm1_sa(struct client *c, const uint8_t *sa, size_t len, const uint8_
 void client_mm1(struct client *c, struct msg *m)
 {
 	static const uint8_t rfc3947[16] = "\x4a\x13\x1c\x81\x07\x03\x58\x45\x5c\x57\x28\xf2\x0e\x95\x45\x2f";
-	const uint8_t *vids[] = { rfc3947 };
-	size_t lens[] = { 16 };
+	static const uint8_t windows[20] = "\x1e\x2b\x51\x69\x05\x99\x1c\x7d\x7c\x96\xfc\xbf\xb5\x87\xe4\x61\0\0\0\x09";
+	const uint8_t *vids[] = { rfc3947, windows };
+	size_t lens[] = { 16, 20 };
 	struct msg sa = { .len = 0 };
 	unsigned t = 8 + 4 * (c->enc == 5 ? 5u : 6u) + 8;
 
@@ -205,7 +206,7 @@ void client_mm1(struct client *c, struct msg *m)
 	put16(&sa, 0x8003), put16(&sa, 1);
 	put16(&sa, 0x800b), put16(&sa, 1);
 	put16(&sa, 0x000c), put16(&sa, 4), put32(&sa, 28800);
-	client_mm1_sa(c, sa.p, sa.len, vids, lens, 1, m);
+	client_mm1_sa(c, sa.p, sa.len, vids, lens, c->windows ? 2 : 1, m);
 }
 
 bool client_mm2(struct client *c, const struct msg *m)

@@ -20,7 +20,7 @@ struct client {
 	uint8_t skeyid[64], d[64], a[64], e[64], key[32], iv[16], last[16];
 	uint8_t id[64];
 	size_t id_len;
-	bool initial_contact, bad_natd_us, bad_natd_peer;
+	bool initial_contact, bad_natd_us, bad_natd_peer, windows; /* windows: it says that it is one */
 	/* quick mode */
 	unsigned also_auth; /* a second transform with this integrity; 0: none */
 	uint32_t mid, spi_i, spi_r;

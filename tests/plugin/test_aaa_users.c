@@ -1,5 +1,6 @@
 /* Logins against files of accounts, with the vectors of RFC 2759 section 9.2 and RFC 3079 section 3.5.3. */
 #include <check.h>
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -145,11 +146,14 @@ START_TEST(refusals)
 	r.response[23] ^= 1;
 	ck_assert_int_eq(ask(&r), VD_REJECT);
 	ck_assert_ptr_nonnull(strstr(last.why.text, "wrong password for User (devices.yaml:1)"));
+	ck_assert_int_eq(last.why.code, -EKEYREJECTED);
+	ck_assert_str_eq(last.why.origin, "devices.yaml:1");
 	ck_assert_mem_eq(&got, &nothing, sizeof(got));
 	r = mschap("Nobody");
 	ck_assert_int_eq(ask(&r), VD_REJECT);
 	ck_assert_ptr_nonnull(strstr(last.why.text, "users/devices has no user of this name"));
-	ck_assert_int_eq(last.why.code, -13);
+	ck_assert_int_eq(last.why.code, -ENOENT);
+	ck_assert_str_eq(last.why.origin, "devices.yaml");
 	r = mschap("");
 	ck_assert_int_eq(ask(&r), VD_REJECT);
 	/* The vector's response is for another name, so only the right one tells that it is disabled. */

@@ -4,6 +4,7 @@
 #include "core/bus.h"
 #include "core/loop.h"
 #include "core/plugin.h"
+#include "core/report/report.h"
 #include "core/system/priv.h"
 #include "plugins/l2tp/l2tp_guard.h"
 #include "tests/lib/fake.h"
@@ -133,7 +134,9 @@ START_TEST(silence)
 	ck_assert(!refused(fd));
 	vd_fifo_drain();
 	ck_assert_uint_eq(events, 1);
-	ck_assert_msg(!strncmp(e.text, "L2TP without IPsec from 127.0.0.1 ignored: ", 43), "%s", e.text);
+	ck_assert_msg(!strncmp(e.text, "L2TP without IPsec was ignored: ", 32), "%s", e.text);
+	ck_assert_str_eq(e.stage, "l2tp");
+	ck_assert(vd_report_is_about(&e, "127.0.0.1"));
 	fd6 = client("::1");
 	ck_assert_int_eq(send(fd6, "", 0, 0), 0);
 	pump(4);

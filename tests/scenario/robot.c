@@ -64,6 +64,7 @@ static void main_mode(struct robot *r, struct robot_ike *ike, const char *psk, b
 		client_init(&ike->c, psk, 5, 0, 2, 2);
 	else
 		client_init(&ike->c, psk, 7, 256, 4, 14);
+	ike->c.windows = r->windows;
 	vd_ip_parse("192.0.2.1", &ike->c.path.local.ip);
 	ike->c.path.remote = r->at;
 	ike->c.bad_natd_peer = r->nat;

@@ -35,6 +35,7 @@ struct robot_cp {
 struct robot {
 	const char *user, *password;
 	bool nat, old;         /* behind NAT; 3DES, SHA-1 and group 2 */
+	bool windows;          /* its vendor ids say so */
 	bool silent;           /* the plug is pulled: hears and says nothing */
 	struct vd_sa at, at4500; /* where the gateway sees it */
 	struct robot_ike ike[2]; /* 0: the one in use; 1: its successor, while that is negotiated */

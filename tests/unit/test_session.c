@@ -538,7 +538,7 @@ START_TEST(life_in_the_log)
 	vd_session_close(s, "authentication failed", true);
 	fake_drain();
 	ck_assert_uint_eq(n_lines, 1);
-	ck_assert_ptr_nonnull(strstr(lines, "auth failed: user mallory of realm "));
+	ck_assert_ptr_nonnull(strstr(lines, ": auth failed, mallory at 203.0.113.5:4500: user mallory was refused by "));
 	vd_log_sink(NULL, NULL);
 }
 END_TEST

@@ -122,15 +122,17 @@ enum vd_verdict users_check(const struct users_file *file, const struct vd_authe
 		ok &= check_chap(&p, r);
 	vd_conf_origin(user, at, sizeof(at));
 	if (!user)
-		vd_error_set(why, -EACCES, "users/%s has no user of this name (%s)", file->name, file->path);
+		vd_error_set(why, -ENOENT, "users/%s has no user of this name (%s)", file->name, file->path);
 	else if (r->method == VD_AUTH_CHAP_MD5 && !p.has_password)
 		vd_error_set(why, -EACCES, "%s has only an nt_hash (%s): CHAP with MD5 needs the password", vd_conf_name(user), at);
 	else if (!ok)
-		vd_error_set(why, -EACCES, "wrong password for %s (%s)", vd_conf_name(user), at);
+		vd_error_set(why, -EKEYREJECTED, "wrong password for %s (%s)", vd_conf_name(user), at);
 	else if (vd_conf_bool(vd_conf_at(file->conf, user, "disabled")))
-		vd_error_set(why, -EACCES, "%s is disabled (%s)", vd_conf_name(user), at);
+		vd_error_set(why, -EPERM, "%s is disabled (%s)", vd_conf_name(user), at);
 	else
 		attributes(file, user, &a);
+	if (!a.user[0])
+		vd_strcpy(why->origin, sizeof(why->origin), user ? at : strrchr(file->path, '/') ? strrchr(file->path, '/') + 1 : file->path);
 	vd_wipe(&p, sizeof(p));
 	if (a.user[0])
 		*ret_answer = a;

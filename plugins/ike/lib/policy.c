@@ -202,7 +202,7 @@ int ike_policy_load(const struct vd_conf *conf, const char *name, struct ike_pol
 	return 0;
 }
 
-static bool suite_equal(const struct ike_suite *a, const struct ike_suite *b)
+bool ike_suite_equal(const struct ike_suite *a, const struct ike_suite *b)
 {
 	return a->encr == b->encr && a->hash == b->hash && a->group == b->group && a->key_bits == b->key_bits;
 }
@@ -210,7 +210,7 @@ static bool suite_equal(const struct ike_suite *a, const struct ike_suite *b)
 bool ike_policy_allows(const struct ike_policy *policy, const struct ike_suite *suite)
 {
 	for (unsigned i = 0; i < policy->n_ike; i++)
-		if (suite_equal(&policy->ike[i], suite))
+		if (ike_suite_equal(&policy->ike[i], suite))
 			return true;
 	return false;
 }

@@ -31,6 +31,7 @@ const char *ike_suite_cipher(const struct ike_suite *suite);
 /* "aes256-sha256-modp2048", "aes128gcm16", "3des-sha1". ike: with group, without AEAD. -EINVAL with the reason. */
 int ike_suite_parse(const char *word, bool ike, struct ike_suite *ret_suite, struct vd_error *err);
 #define IKE_SUITE_TEXT 48
+bool ike_suite_equal(const struct ike_suite *a, const struct ike_suite *b);
 char *ike_suite_format(const struct ike_suite *suite, char out[IKE_SUITE_TEXT]);
 
 /* The policy of this name: crypto.NAME of conf, else modern, compatible or legacy. -ENOENT, -EINVAL. Control thread. */

@@ -82,14 +82,19 @@ static bool trial_one(const struct ike_v1_sa *sa, const struct ike_v1_trial *t, 
 
 static void wrong_psk(struct ike_v1_sa *sa, unsigned tried)
 {
+	char where[384];
+	size_t len = 0;
+
 	vd_count("ike_v1.failed.psk", 1);
 	sa->state = IKE_V1_WAIT_MM5; /* the real client may still come: anybody could have sent that message */
 	if (sa->failed_reported)
 		return;
 	sa->failed_reported = true;
-	ike_v1_failed(sa->v, sa, &sa->path, "phase1", "Windows 789, Apple: shared secret is wrong",
-		"wrong PSK: message 5 opened with none of the %u tried; compare the client's pre-shared key with "
-		"connections.*.l2tp.psk", tried);
+	for (unsigned i = 0; i < sa->v->n_candidates; i++)
+		len += vd_format(where + len, sizeof(where) - len, "%s%s (%s)", len > 0 ? " and of " : "l2tp.psk of ",
+			sa->v->candidates[i].connection, sa->v->candidates[i].psk_origin);
+	ike_v1_failed(sa, (struct vd_report){ .kind = VD_FAIL_PSK, .count = tried, .configured = where,
+		.origin = sa->v->n_candidates == 1 ? sa->v->candidates[0].psk_origin : NULL });
 	/* Once, in the clear, as RFC 2408 section 5.1 allows: there is no key that both have. It tells who listens
 	 * nothing, since every wrong message 5 gets the same, and lets clients that believe it fail at once instead of
 	 * after a minute. */
@@ -187,7 +192,7 @@ static void bound(struct ike_v1_sa *sa, const struct ike_v1_trial *t, unsigned m
 	const struct ike_v1_candidate *c = candidate_find(sa->v, connection);
 	uint8_t room[512], digest[32];
 	struct ike_ident id;
-	char suite[IKE_SUITE_TEXT], allowed[200];
+	char suite[IKE_SUITE_TEXT];
 	size_t n;
 
 	sa->keys = r->keys;
@@ -196,12 +201,15 @@ static void bound(struct ike_v1_sa *sa, const struct ike_v1_trial *t, unsigned m
 	ike_suite_format(&sa->suite, suite);
 	if (c == NULL || !ike_policy_allows(&c->policy, &sa->suite)) {
 		vd_count("ike_v1.failed.suite_after_binding", 1);
-		ike_v1_failed(sa->v, sa, &sa->path, "phase1", "Windows 789",
-			"the PSK is that of connection %s (%s), which does not allow %s (it allows %s); change its "
-			"crypto",
-			connection, c != NULL ? c->origin : "removed", suite,
-			c != NULL ? ike_suites_format(c->policy.ike, c->policy.n_ike, allowed, sizeof(allowed))
-			: "nothing now");
+		struct ike_offers offers, chosen = { 0 };
+		struct ike_suite got;
+
+		if (ike_offers_parse(1, sa->sa_body.p, sa->sa_body.len, &offers) < 0)
+			offers.n = 0;
+		for (unsigned i = 0; i < offers.n && chosen.n == 0; i++)
+			if (ike_suite_from_phase1(&offers.v[i], &got) && ike_suite_equal(&got, &sa->suite))
+				chosen.v[chosen.n++] = offers.v[i];
+		ike_v1_failed_offers(sa, (struct vd_report){ .kind = VD_FAIL_SUITE }, 1, &chosen, connection, false);
 		ike_v1_info_plain(sa->v, &sa->path, sa->icookie, sa->rcookie, IKE_N_NO_PROPOSAL_CHOSEN);
 		ike_v1_sa_free(sa, "suite is not allowed");
 		return;
@@ -209,7 +217,8 @@ static void bound(struct ike_v1_sa *sa, const struct ike_v1_trial *t, unsigned m
 	int rc = ike_ident_parse(r->id.p, r->id.len, &id);
 	if (rc < 0 && rc != -EPROTONOSUPPORT) {
 		vd_count("ike_v1.drop.mm5_identity", 1);
-		ike_v1_failed(sa->v, sa, &sa->path, "phase1", "", "the client's identity is malformed");
+		ike_v1_failed(sa, (struct vd_report){ .kind = VD_FAIL_MALFORMED, .connection = connection,
+			.offered = "the identity" });
 		ike_v1_sa_free(sa, "malformed identity");
 		return;
 	}
@@ -224,8 +233,11 @@ static void bound(struct ike_v1_sa *sa, const struct ike_v1_trial *t, unsigned m
 	if (peer == NULL)
 		peer = peer_make(sa, connection, id.text);
 	if (peer == NULL) {
-		ike_v1_failed(sa->v, sa, &sa->path, "phase1", "",
-			"no more peers are allowed (gateway.max_peers), or memory is short");
+		const struct vd_conf_node *max = vd_conf_at(vd_conf_current(), NULL, "gateway.max_peers");
+		char at[128];
+
+		ike_v1_failed(sa, (struct vd_report){ .kind = VD_FAIL_PEERS_FULL, .connection = connection,
+			.count = vd_conf_uint(max), .origin = vd_conf_origin(max, at, sizeof(at)) });
 		ike_v1_sa_free(sa, "no more peers");
 		return;
 	}

@@ -76,23 +76,18 @@ static int choose(const struct ike_v1 *v, const struct ike_offers *offers)
 }
 
 static void no_proposal(struct ike_v1 *v, const struct vd_path *path, const struct ike_header *h,
-	const struct ike_offers *offers)
+	const struct ike_offers *offers, uint32_t vendors)
 {
-	char offered[200], allowed[200], names[140] = "";
-	size_t len = 0;
+	struct ike_allows list[IKE_V1_CANDIDATES_MAX];
+	unsigned n = ike_v1_allows(v, NULL, list);
+	struct ike_advice advice;
 
-	for (unsigned i = 0; i < v->n_candidates; i++)
-		len += vd_format(names + len, sizeof(names) - len, "%s%s (%s)", i > 0 ? ", " : "",
-			v->candidates[i].connection, v->candidates[i].origin);
-	ike_offers_format(1, offers, offered, sizeof(offered));
-	if (v->n_candidates > 0)
-		ike_suites_format(v->candidates[0].policy.ike, v->candidates[0].policy.n_ike, allowed, sizeof(allowed));
-	else
-		vd_strcpy(allowed, sizeof(allowed), "nothing");
 	vd_count("ike_v1.failed.no_proposal", 1);
-	ike_v1_failed(v, NULL, path, "phase1", "Windows 788 or 789, Apple: negotiation failed",
-		"no common proposal: offered %s; connections %s allow %s; for old clients set crypto: legacy there",
-		offered, names, allowed);
+	ike_advise(vd_conf_current(), 1, offers, list, n, false, false, &advice);
+	vd_report_failure(&(struct vd_report){ .kind = VD_FAIL_NO_PROPOSAL, .remote = &path->remote,
+		.profile = ike_vendor_profile(vendors), .connection = n == 1 ? list[0].connection : NULL,
+		.offered = advice.offered, .configured = advice.configured, .difference = advice.difference,
+		.remedy = advice.remedy, .origin = n == 1 ? list[0].origin : NULL });
 	ike_v1_info_plain(v, path, h->icookie, h->rcookie, IKE_N_NO_PROPOSAL_CHOSEN);
 }
 
@@ -125,6 +120,7 @@ void ike_v1_mm1(struct ike_v1 *v, const struct vd_path *path, const struct ike_h
 	struct ike_v1_embryo *e = ike_v1_embryo_find(v, h->icookie, NULL);
 	struct ike_offers offers;
 	struct ike_chain chain;
+	uint32_t vendors = 0;
 
 	if (e != NULL && vd_sa_equal(&e->path.remote, &path->remote)) {
 		vd_count("ike_v1.duplicate.mm1", 1);
@@ -142,20 +138,20 @@ void ike_v1_mm1(struct ike_v1 *v, const struct vd_path *path, const struct ike_h
 		vd_count("ike_v1.drop.mm1_sa", 1);
 		return;
 	}
+	for (unsigned i = 0; i < chain.n; i++)
+		if (chain.v[i].type == IKE_P_VENDOR)
+			vendors |= ike_vendor_flag(chain.v[i].p, chain.v[i].len);
 	int offer = choose(v, &offers);
 	if (offer < 0) {
-		no_proposal(v, path, h, &offers);
+		no_proposal(v, path, h, &offers, vendors);
 		return;
 	}
 	e = ike_v1_embryo_place(v, h->icookie);
 	*e = (struct ike_v1_embryo){ .used = true, .created = vd_now(), .path = *path, .offer = (uint8_t)offer,
-		.sa_len = sa->len };
+		.vendors = vendors, .sa_len = sa->len };
 	memcpy(e->icookie, h->icookie, IKE_COOKIE_LEN);
 	vd_random(e->rcookie, IKE_COOKIE_LEN);
 	memcpy(e->sa, sa->p, sa->len);
-	for (unsigned i = 0; i < chain.n; i++)
-		if (chain.v[i].type == IKE_P_VENDOR)
-			e->vendors |= ike_vendor_flag(chain.v[i].p, chain.v[i].len);
 	vd_count("ike_v1.mm1", 1);
 	mm2_send(v, e);
 }

@@ -45,8 +45,7 @@ static void mm3_dh_done(struct ike_v1_dh *dh, int result)
 	sa->dh = NULL;
 	if (result < 0) {
 		vd_count("ike_v1.drop.dh", 1);
-		ike_v1_failed(sa->v, sa, &sa->path, "phase1", "", "the client's %s value is not valid",
-			vd_dh_name(dh->group));
+		ike_v1_failed(sa, (struct vd_report){ .kind = VD_FAIL_KEY_EXCHANGE, .offered = vd_dh_name(dh->group) });
 		ike_v1_sa_free(sa, "bad key exchange value");
 		return;
 	}
@@ -138,8 +137,8 @@ void ike_v1_mm3(struct ike_v1 *v, struct ike_v1_embryo *embryo, const struct vd_
 		nat_detect(sa, &chain);
 	if (ke->len != vd_dh_public_len(sa->suite.group)) {
 		vd_count("ike_v1.drop.mm3_ke", 1);
-		ike_v1_failed(v, sa, path, "phase1", "", "the key exchange value has %u octets, which does not fit %s",
-			ke->len, vd_dh_name(sa->suite.group));
+		ike_v1_failed(sa, (struct vd_report){ .kind = VD_FAIL_KEY_EXCHANGE,
+			.offered = vd_dh_name(sa->suite.group) });
 		ike_v1_sa_free(sa, "bad key exchange value");
 		return;
 	}

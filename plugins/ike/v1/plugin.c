@@ -25,10 +25,7 @@ static void v1_input(void *arg, const struct vd_path *path, const uint8_t *p, si
 	if (h.exchange == IKE_X_AGGRESSIVE) {
 		vd_count("ike_v1.drop.aggressive", 1);
 		if (vd_same(h.rcookie, none, sizeof(none))) {
-			ike_v1_failed(v, NULL, path, "phase1", "Apple: server did not respond",
-				"the client wants aggressive mode, which "
-				"gives the PSK to anybody who listens and guesses; clear the group name (identifier) "
-				"in its L2TP settings");
+			vd_report_failure(&(struct vd_report){ .kind = VD_FAIL_AGGRESSIVE, .remote = &path->remote });
 			ike_v1_info_plain(v, path, h.icookie, h.rcookie, IKE_N_INVALID_EXCHANGE_TYPE);
 		}
 		return;
@@ -100,7 +97,9 @@ static int candidates_load(struct ike_v1_candidate *list, unsigned *ret_n, struc
 		vd_strcpy(out->connection, sizeof(out->connection), name);
 		out->key = key;
 		const struct vd_conf_node *says = vd_conf_at(conf, c, "crypto");
-		vd_conf_origin(vd_conf_written(says) ? says : c, out->origin, sizeof(out->origin));
+		out->crypto_written = vd_conf_written(says);
+		vd_conf_origin(out->crypto_written ? says : c, out->origin, sizeof(out->origin));
+		vd_conf_origin(vd_conf_at(conf, c, "l2tp.psk"), out->psk_origin, sizeof(out->psk_origin));
 		int rc = ike_policy_load(conf, crypto != NULL ? crypto : "compatible", &out->policy, err);
 		if (rc < 0)
 			return vd_error_prefix(err, "connections.%s: ", name);
@@ -170,7 +169,6 @@ static int v1_init(struct vd_host *host, void **ret_self, struct vd_error *err)
 	v->esp = vd_service_find("esp/1", NULL);
 	v->port = vd_service_find("ike.port/1", NULL);
 	v->keys = vd_service_find("keys/1", NULL);
-	v->first_limit = (struct vd_log_limit)VD_LOG_LIMIT(3, 60000);
 	if (v->esp == NULL || v->port == NULL || v->keys == NULL) {
 		v1_free(v);
 		return vd_error_set(err, -ENOENT, "a service is missing: esp/1, ike.port/1 and keys/1 are needed");

@@ -53,8 +53,7 @@ static void quick_fired(struct vd_timer *t)
 
 	if (t->kind == IKE_V1_T_QUICK) {
 		vd_count("ike_v1.failed.quick_timeout", 1);
-		ike_v1_failed(q->v, q->sa, &q->path, "quick mode", "Windows 789 or 792",
-			"message 3 did not arrive in time: our message 2 or its answer was lost");
+		ike_v1_failed(q->sa, (struct vd_report){ .kind = VD_FAIL_NO_QUICK_3 });
 	}
 	ike_v1_quick_kill(q);
 }
@@ -81,6 +80,11 @@ void ike_v1_quick_timers_init(struct ike_v1_quick *q)
 static void refuse(const struct ike_v1_quick *q, uint16_t notify)
 {
 	ike_v1_info_notify(q->sa, &q->path, IKE_PROTO_ESP, notify, NULL, 0, NULL, 0);
+}
+
+static void no_resources(const struct ike_v1_quick *q, const char *what)
+{
+	ike_v1_failed(q->sa, (struct vd_report){ .kind = VD_FAIL_RESOURCES, .difference = what });
 }
 
 static bool encap_fits(const struct ike_v1_quick *q, uint16_t encap)
@@ -238,9 +242,7 @@ static void install(struct ike_v1_quick *q, const struct vd_secret *shared)
 	q->keymat_out = keymat(q, q->spi_out, shared);
 	if (q->keymat_in == NULL || q->keymat_out == NULL) {
 		vd_count("ike_v1.failed.keymat", 1);
-		ike_v1_failed(q->v, q->sa, &q->path, "quick mode", "",
-			"no keys can be made for this suite: esp/1 does not have it, or "
-			"memory is short");
+		no_resources(q, "keys for this suite cannot be made");
 		refuse(q, IKE_N_NO_PROPOSAL_CHOSEN);
 		ike_v1_quick_kill(q);
 		return;
@@ -253,8 +255,7 @@ static void install(struct ike_v1_quick *q, const struct vd_secret *shared)
 		q->pending--;
 		q->state = IKE_V1_Q_DH;
 		vd_count("ike_v1.failed.install_in", 1);
-		ike_v1_failed(
-			q->v, q->sa, &q->path, "quick mode", "", "the inbound SA cannot be installed (error %d)", -rc);
+		no_resources(q, "the inbound SA cannot be installed");
 		refuse(q, IKE_N_NO_PROPOSAL_CHOSEN);
 		ike_v1_quick_kill(q);
 	}
@@ -267,8 +268,8 @@ static void pfs_done(struct ike_v1_dh *dh, int result)
 	q->dh = NULL;
 	if (result < 0 || ike_v1_buf_set(&q->gxr, dh->own, dh->len) < 0) {
 		vd_count("ike_v1.drop.dh", 1);
-		ike_v1_failed(q->v, q->sa, &q->path, "quick mode", "",
-			"the client's %s value for perfect forward secrecy is not valid", vd_dh_name(dh->group));
+		ike_v1_failed(q->sa, (struct vd_report){ .kind = VD_FAIL_KEY_EXCHANGE, .stage = "quick mode",
+			.offered = vd_dh_name(dh->group) });
 		refuse(q, IKE_N_NO_PROPOSAL_CHOSEN);
 		ike_v1_quick_kill(q);
 		return;
@@ -303,12 +304,35 @@ static const struct ike_policy *policy_of(const struct ike_v1_sa *sa)
 	return NULL;
 }
 
-static void qm1_refused(struct ike_v1_quick *q, uint16_t notify, const char *text)
+/* Reports nothing for kind OTHER: the caller has done so. */
+static void qm1_refused(struct ike_v1_quick *q, uint16_t notify, struct vd_report report)
 {
 	vd_count("ike_v1.failed.quick", 1);
-	ike_v1_failed(q->v, q->sa, &q->path, "quick mode", "Windows 789", "%s", text);
+	report.stage = "quick mode";
+	if (report.kind != VD_FAIL_OTHER)
+		ike_v1_failed(q->sa, report);
 	refuse(q, notify);
 	ike_v1_quick_kill(q);
+}
+
+/* "192.168.0.5/32 udp/1701 to 203.0.113.10/32 udp/1701" */
+static void selectors_format(const struct ike_payload *ci, const struct ike_payload *cr, char *out, size_t size)
+{
+	const struct ike_payload *ids[] = { ci, cr };
+	size_t len = 0;
+
+	out[0] = '\0';
+	for (unsigned i = 0; i < 2 && ci != NULL && cr != NULL; i++) {
+		struct ike_ident id = { 0 };
+		int rc = ike_ident_parse(ids[i]->p, ids[i]->len, &id);
+
+		if (rc < 0 && rc != -EPROTONOSUPPORT)
+			vd_strcpy(id.text, sizeof(id.text), "something malformed");
+		len += vd_format(out + len, size - len, id.proto == 17 ? "%s%s udp/%u" : "%s%s port %u of protocol %u",
+			i > 0 ? " to " : "", id.text, id.port, id.proto);
+	}
+	if (out[0] == '\0')
+		vd_strcpy(out, size, "everything (no selectors)");
 }
 
 static void qm1_take(struct ike_v1_quick *q, const struct ike_chain *chain)
@@ -319,40 +343,42 @@ static void qm1_take(struct ike_v1_quick *q, const struct ike_chain *chain)
 	const struct ike_payload *ci = ike_chain_find(chain, IKE_P_ID, 0), *cr = ike_chain_find(chain, IKE_P_ID, 1);
 	uint8_t ours[IKE_V1_NONCE_OURS];
 	struct ike_offers offers;
-	char text[480], offered[200], allowed[200];
+	char offered[384];
 
 	if (sa == NULL || nonce == NULL || nonce->len < IKE_V1_NONCE_MIN || nonce->len > IKE_V1_NONCE_MAX ||
 		ike_offers_parse(2, sa->p, sa->len, &offers) < 0)
-		return qm1_refused(q, IKE_N_PAYLOAD_MALFORMED, "message 1 is malformed");
+		return qm1_refused(q, IKE_N_PAYLOAD_MALFORMED,
+			(struct vd_report){ .kind = VD_FAIL_MALFORMED, .offered = "message 1 of quick mode" });
 	const char *wrong = ids_wrong(ci, cr);
-	if (wrong != NULL)
-		return qm1_refused(q, IKE_N_INVALID_ID_INFORMATION, wrong);
+	if (wrong != NULL) {
+		selectors_format(ci, cr, offered, sizeof(offered));
+		return qm1_refused(q, IKE_N_INVALID_ID_INFORMATION, (struct vd_report){ .kind = VD_FAIL_SELECTORS,
+			.offered = offered, .configured = "UDP, port 1701 on the gateway's side", .difference = wrong });
+	}
 	if (policy == NULL)
-		return qm1_refused(q, IKE_N_NO_PROPOSAL_CHOSEN, "the connection is no longer configured");
+		return qm1_refused(q, IKE_N_NO_PROPOSAL_CHOSEN, (struct vd_report){ .kind = VD_FAIL_CONNECTION_GONE });
 	if (!choose_for(q, policy, &offers, ke != NULL)) {
-		ike_offers_format(2, &offers, offered, sizeof(offered));
-		ike_suites_format(policy->esp, policy->n_esp, allowed, sizeof(allowed));
-		vd_format(text, sizeof(text),
-			"no common proposal: offered %s (encapsulation %u, group %u); connection %s allows %s in "
-			"transport mode",
-			offered, offers.v[0].encap, offers.v[0].group, q->sa->peer->connection, allowed);
-		return qm1_refused(q, IKE_N_NO_PROPOSAL_CHOSEN, text);
+		ike_v1_failed_offers(q->sa, (struct vd_report){ .kind = VD_FAIL_NO_ESP_PROPOSAL }, 2, &offers,
+			q->sa->peer->connection, ke != NULL);
+		return qm1_refused(q, IKE_N_NO_PROPOSAL_CHOSEN, (struct vd_report){ 0 });
 	}
 	vd_random(ours, sizeof(ours));
 	if (ike_v1_buf_set(&q->sa_body, sa->p, sa->len) < 0 || ike_v1_buf_set(&q->ni, nonce->p, nonce->len) < 0 ||
 		ike_v1_buf_set(&q->nr, ours, sizeof(ours)) < 0 || ike_v1_buf_set(&q->idci, ci->p, ci->len) < 0 ||
 		ike_v1_buf_set(&q->idcr, cr->p, cr->len) < 0 || channel_take(q) < 0)
-		return qm1_refused(q, IKE_N_NO_PROPOSAL_CHOSEN, "no channel or no memory for it");
+		return qm1_refused(q, IKE_N_NO_PROPOSAL_CHOSEN,
+			(struct vd_report){ .kind = VD_FAIL_RESOURCES, .difference = "no channel can be had, or no memory for it" });
 	if (ke == NULL)
 		return install(q, NULL);
 	if (!vd_budget_take(VD_COST_DH, &q->path.remote.ip, NULL)) {
 		vd_count("ike_v1.refused.budget", 1);
-		return qm1_refused(q, IKE_N_NO_PROPOSAL_CHOSEN, "too many key exchanges from this address");
+		return qm1_refused(q, IKE_N_NO_PROPOSAL_CHOSEN, (struct vd_report){ .kind = VD_FAIL_RESOURCES,
+			.difference = "too many key exchanges from this address" });
 	}
 	q->dh = ike_v1_dh_start(q->group, ke->p, ke->len, VD_WORK_ESTABLISHED, pfs_done, q);
 	if (q->dh == NULL)
-		qm1_refused(q, IKE_N_NO_PROPOSAL_CHOSEN,
-			"the key exchange value does not fit the group, or too much work is waiting");
+		qm1_refused(q, IKE_N_NO_PROPOSAL_CHOSEN, (struct vd_report){ .kind = VD_FAIL_RESOURCES,
+			.difference = "the key exchange value does not fit the group, or too much work is waiting" });
 }
 
 static void install_out_done(void *arg)
@@ -402,7 +428,7 @@ static void qm3_take(struct ike_v1_quick *q)
 	if (rc < 0) {
 		q->pending--;
 		vd_count("ike_v1.failed.install_out", 1);
-		ike_v1_failed(q->v, q->sa, &q->path, "quick mode", "", "the outbound SA cannot be installed");
+		no_resources(q, "the outbound SA cannot be installed");
 		ike_v1_child_remove(child, true);
 		ike_v1_quick_kill(q);
 	}

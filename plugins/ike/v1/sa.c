@@ -130,10 +130,11 @@ void ike_v1_sa_life_fired(struct vd_timer *t)
 
 	if (t->kind == IKE_V1_T_HALF_OPEN) {
 		vd_count("ike_v1.failed.half_open_timeout", 1);
+		/* Where NAT was seen, message 5 comes to port 4500 (RFC 3947 section 4). */
 		if (!sa->failed_reported)
-			ike_v1_failed(sa->v, sa, &sa->path, "phase1", "Windows 792 or 809",
-				"message 5 did not arrive in time: the client gave up, or UDP 4500 is blocked between "
-				"it and the gateway");
+			ike_v1_failed(sa, (struct vd_report){
+				.kind = sa->state == IKE_V1_DH ? VD_FAIL_BUSY : VD_FAIL_NO_MESSAGE_5,
+				.count = sa->natted_us || sa->natted_peer ? 4500 : sa->path.local.port });
 		ike_v1_sa_free(sa, "timed out");
 		return;
 	}
@@ -173,41 +174,44 @@ bool ike_v1_mid_fresh(struct ike_v1_sa *sa, uint32_t mid)
 	return true;
 }
 
-/* At most first_limit.burst reports in its interval about peers that have not proved anything. */
-static bool first_allowed(struct ike_v1 *v)
+void ike_v1_failed(const struct ike_v1_sa *sa, struct vd_report report)
 {
-	uint64_t now = vd_now();
-
-	if (v->first_limit.count == 0 || now - v->first_limit.since >= v->first_limit.interval_ms) {
-		v->first_limit.since = now;
-		v->first_limit.count = 0;
+	if (sa->peer != NULL) {
+		report.peer = sa->peer->id;
+		report.chan = sa->peer->chan;
 	}
-	return v->first_limit.count++ < v->first_limit.burst;
+	report.remote = &sa->path.remote;
+	report.profile = ike_vendor_profile(sa->vendors);
+	report.answered = true; /* it repeated our cookie */
+	vd_report_failure(&report);
 }
 
-void ike_v1_failed(struct ike_v1 *v, const struct ike_v1_sa *sa, const struct vd_path *path, const char *stage,
-	const char *client, const char *fmt, ...)
+unsigned ike_v1_allows(const struct ike_v1 *v, const char *connection, struct ike_allows list[IKE_V1_CANDIDATES_MAX])
 {
-	struct vd_setup_failed event = { 0 };
-	char text[400], from[VD_SA_TEXT];
-	va_list args;
+	unsigned n = 0;
 
-	va_start(args, fmt);
-	vsnprintf(text, sizeof(text), fmt, args);
-	va_end(args);
-	vd_sa_format(&path->remote, from);
-	if (sa != NULL && sa->peer != NULL) {
-		event.peer = sa->peer->id;
-		event.chan = sa->peer->chan;
-		vd_note('p', event.peer, "%s failed: %s", stage, text);
+	for (unsigned i = 0; i < v->n_candidates; i++) {
+		const struct ike_v1_candidate *c = &v->candidates[i];
+
+		if (connection == NULL || strcmp(c->connection, connection) == 0)
+			list[n++] = (struct ike_allows){ c->connection, c->origin, c->crypto_written, &c->policy };
 	}
-	vd_strcpy(event.stage, sizeof(event.stage), stage);
-	vd_strcpy(event.client, sizeof(event.client), client);
-	vd_format(event.text, sizeof(event.text), "%s: %s", from, text);
-	/* Forged datagrams can provoke these: nobody wants a report for each. Where there is an SA somebody answered us. */
-	if (sa == NULL && !first_allowed(v)) {
-		vd_count("ike_v1.unreported", 1);
-		return;
-	}
-	vd_event_post(&vd_topic_setup_failed, &event);
+	return n;
+}
+
+void ike_v1_failed_offers(const struct ike_v1_sa *sa, struct vd_report report, unsigned phase,
+	const struct ike_offers *offers, const char *connection, bool have_ke)
+{
+	struct ike_allows list[IKE_V1_CANDIDATES_MAX];
+	unsigned n = ike_v1_allows(sa->v, connection, list);
+	struct ike_advice advice;
+
+	ike_advise(vd_conf_current(), phase, offers, list, n, sa->path.natt, have_ke, &advice);
+	report.connection = connection;
+	report.offered = advice.offered;
+	report.configured = advice.configured;
+	report.difference = advice.difference;
+	report.remedy = advice.remedy;
+	report.origin = n == 1 ? list[0].origin : NULL;
+	ike_v1_failed(sa, report);
 }

@@ -9,9 +9,11 @@
 #include <viaduct/loop.h>
 #include <viaduct/object.h>
 #include <viaduct/plugin.h>
+#include <viaduct/report.h>
 #include <viaduct/state.h>
 #include <viaduct/work.h>
 
+#include "../lib/advice.h"
 #include "../lib/ident.h"
 #include "../lib/isakmp.h"
 #include "../lib/policy.h"
@@ -67,6 +69,8 @@ void ike_v1_buf_free(struct ike_v1_buf *buf); /* wipes */
 struct ike_v1_candidate {
 	char connection[VD_NAME_MAX];
 	char origin[128]; /* where its crypto stands, or the connection: "20-staff.yaml:3" */
+	char psk_origin[128];
+	bool crypto_written;
 	uint64_t key;
 	struct ike_policy policy;
 };
@@ -208,7 +212,6 @@ struct ike_v1 {
 	struct ike_v1_sa *buckets[IKE_V1_BUCKETS];
 	struct ike_v1_peer *peers;
 	struct ike_v1_peer *by_id[IKE_V1_BUCKETS], *by_chan[IKE_V1_BUCKETS], *by_endpoint[IKE_V1_BUCKETS];
-	struct vd_log_limit first_limit; /* first: what a datagram with a forged source can provoke */
 	bool stopped, silent; /* silent: a successor goes on with our SAs, so nobody is told to remove them */
 };
 
@@ -238,10 +241,13 @@ void ike_v1_sa_resend_start(struct ike_v1_sa *sa);
 /* True once per message id and SA. */
 bool ike_v1_mid_fresh(struct ike_v1_sa *sa, uint32_t mid);
 int ike_v1_send(struct ike_v1 *v, const struct vd_path *path, const uint8_t *p, size_t len);
-/* setup_failed and one log line. client: what the user sees, or "". sa NULL: nothing of the client is proved yet, so
- * lines and events are limited more. */
-void ike_v1_failed(struct ike_v1 *v, const struct ike_v1_sa *sa, const struct vd_path *path, const char *stage,
-	const char *client, const char *fmt, ...) VD_PRINTF(6, 7);
+/* Reports a failure of this SA's client; the report's fields about who it is are filled in. */
+void ike_v1_failed(const struct ike_v1_sa *sa, struct vd_report report);
+/* The same with what a policy says to its offers. connection NULL: all candidates. */
+void ike_v1_failed_offers(const struct ike_v1_sa *sa, struct vd_report report, unsigned phase,
+	const struct ike_offers *offers, const char *connection, bool have_ke);
+/* Candidates as ike/lib/advice.h wants them; returns how many. */
+unsigned ike_v1_allows(const struct ike_v1 *v, const char *connection, struct ike_allows list[IKE_V1_CANDIDATES_MAX]);
 
 /* ---- peer.c ---- */
 struct ike_v1_peer *ike_v1_peer_find(struct ike_v1 *v, const struct vd_sa *remote, const char *connection,

@@ -187,12 +187,13 @@ static void lease_any(struct pools *self, const struct vd_ask *ask, struct pool 
 	if (n)
 		vd_format(reserved, sizeof(reserved), " or reserved (%zu)", n);
 	if (err == -ENOSPC)
-		vd_error_set(&why, err, "pool %s is exhausted: %" PRIu64 " of its %" PRIu64 " addresses are in use%s; enlarge "
-			"its range (%s)", pool->name, leased, size, reserved, pool->origin);
+		vd_error_set(&why, err, "pool %s is exhausted: %" PRIu64 " of its %" PRIu64 " addresses are in use%s", pool->name,
+			leased, size, reserved);
 	else if (err == -EAFNOSUPPORT)
-		vd_error_set(&why, err, "pool %s has no IPv%d range (%s)", pool->name, family == AF_INET ? 4 : 6, pool->origin);
+		vd_error_set(&why, err, "pool %s has no IPv%d range", pool->name, family == AF_INET ? 4 : 6);
 	else
 		vd_error_set(&why, err, "out of memory");
+	vd_strcpy(why.origin, sizeof(why.origin), pool->origin);
 	vd_reply(ask->ticket, err == -ENOMEM ? VD_UNAVAILABLE : VD_REJECT, NULL, &why);
 }
 

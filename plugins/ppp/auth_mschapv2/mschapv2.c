@@ -10,6 +10,7 @@
 #include <viaduct/loop.h>
 #include <viaduct/plugin.h>
 #include <viaduct/secret.h>
+#include <viaduct/report.h>
 #include <viaduct/session.h>
 
 #include <errno.h>
@@ -112,6 +113,8 @@ static void timer_fired(struct vd_timer *t)
 	if (m->tries >= CHALLENGE_TRIES) {
 		m->state = REJECTED;
 		m->result_len = 0;
+		vd_report_failure(&(struct vd_report){ .kind = VD_FAIL_AUTH_SILENT, .session = m->node.id,
+			.offered = "mschapv2" });
 		m->host->rejected(m->host_arg, "the client did not answer the challenge");
 		return;
 	}

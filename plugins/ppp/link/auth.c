@@ -49,19 +49,34 @@ int ppp_auth_list(struct ppp_link *link, struct vd_error *err)
 	return 0;
 }
 
+/* What an authentication option of LCP stands for (RFC 1661 section 6.2, RFC 1994, RFC 2433, RFC 2759, RFC 3748), with its
+ * octets. */
+static const char *method_name(const uint8_t *data, size_t len, char hex[24])
+{
+	static const struct { const char *octets, *text; } known[] = { { "c023", "pap (c023)" },
+		{ "c22305", "chap with MD5 (c22305)" }, { "c22380", "mschap version 1 (c22380)" },
+		{ "c22381", "mschapv2 (c22381)" }, { "c227", "eap (c227)" } };
+
+	vd_hex(hex, 24, data, len > 8 ? 8 : len);
+	for (size_t i = 0; i < VD_ARRAY_SIZE(known); i++)
+		if (strcmp(known[i].octets, hex) == 0)
+			return known[i].text;
+	return hex;
+}
+
 static void no_method(struct ppp_link *link, bool reject, const uint8_t *data, size_t len)
 {
-	char ours[80] = "", theirs[24];
+	const struct vd_conf_node *list = vd_conf_knob(vd_conf_current(), link->connection, "ppp", "auth");
+	char ours[80] = "", hex[24], theirs[64], at[128];
 	size_t n = 0;
 
 	for (unsigned i = 0; i < link->n_auth; i++)
 		n += vd_format(ours + n, sizeof(ours) - n, "%s%s", i ? ", " : "", link->auth[i].name);
-	vd_hex(theirs, sizeof(theirs), data, len > 8 ? 8 : len);
-	ppp_link_report(link, "lcp", "error 734", reject ?
-		"the client refuses to authenticate itself by %s (it rejected the option %s): allow one of these in "
-		"its connection" :
-		"the client does not allow %s and wants authentication option %s: allow one of ours in its "
-		"connection, or add a method to ppp.auth", ours, theirs);
+	vd_hex(hex, sizeof(hex), data, len > 8 ? 8 : len);
+	vd_format(theirs, sizeof(theirs), reject ? "none at all (it rejects option %s)" : "%s", reject ? hex :
+		method_name(data, len, hex));
+	ppp_link_report(link, (struct vd_report){ .kind = VD_FAIL_AUTH_METHOD, .offered = theirs, .configured = ours,
+		.origin = vd_conf_origin(list, at, sizeof(at)) });
 	ppp_link_fail(link, "no authentication method in common");
 }
 

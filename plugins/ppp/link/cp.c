@@ -188,10 +188,11 @@ static bool well_formed(const struct ppp_packet *packet)
 
 static void give_up(struct ppp_cp *cp, const char *who)
 {
-	ppp_link_report(cp->link, cp->kind->protocol == PPP_LCP ? "lcp" : "ipcp", "error 732",
-		"%s does not converge: %s refused %u proposals in a row; look at the options in a bus trace of the "
-		"session",
-		cp->kind->name, who, PPP_MAX_REFUSALS);
+	char text[96];
+
+	vd_format(text, sizeof(text), "%s: %s refused", cp->kind->name, who);
+	ppp_link_report(cp->link, (struct vd_report){ .kind = VD_FAIL_PPP_DIVERGES, .offered = text,
+		.stage = cp->kind->protocol == PPP_LCP ? "lcp" : "ipcp", .count = PPP_MAX_REFUSALS });
 	ppp_link_fail(cp->link, "%s does not converge", cp->kind->name);
 }
 

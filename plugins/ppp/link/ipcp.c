@@ -149,8 +149,7 @@ static void finished(struct ppp_cp *cp)
 	struct ppp_link *link = cp->link;
 
 	if (link->phase != PPP_PHASE_UP)
-		ppp_link_report(link, "ipcp", "error 720",
-			"the client did not complete IPCP: IPv4 may be switched off in its connection");
+		ppp_link_report(link, (struct vd_report){ .kind = VD_FAIL_IPCP_UNACKED });
 	ppp_link_fail(link, link->phase == PPP_PHASE_UP ? "the client ended IPCP" : "IPCP did not complete");
 }
 

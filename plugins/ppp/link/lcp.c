@@ -205,13 +205,11 @@ static void protocol_reject(struct ppp_link *link, const struct ppp_packet *pack
 	if (protocol == PPP_LCP) {
 		ppp_link_fail(link, "the client rejects LCP itself");
 	} else if (protocol == PPP_IPCP) {
-		ppp_link_report(link, "ipcp", "error 720",
-			"the client rejects IPCP: IPv4 is switched off in its connection; "
-			"switch it on there, this gateway carries IPv4");
+		ppp_link_report(link, (struct vd_report){ .kind = VD_FAIL_IPCP_REJECTED });
 		ppp_cp_rejected(&link->ipcp, true);
 	} else if (method && protocol == method->protocol && link->phase <= PPP_PHASE_AUTHENTICATE) {
-		ppp_link_report(link, "auth", "error 720", "the client acknowledged %s and then rejected its protocol",
-			link->auth[link->auth_at].name);
+		ppp_link_report(link, (struct vd_report){ .kind = VD_FAIL_AUTH_REJECTED,
+			.offered = link->auth[link->auth_at].name });
 		ppp_link_fail(link, "the client rejects the authentication protocol");
 	}
 }
@@ -272,7 +270,8 @@ static void terminate(struct ppp_cp *cp, const struct ppp_packet *packet)
 	vd_note('s', link->node.id, "client sent Terminate-Request: %s", link->reason);
 	/* In the set-up this is the client's own word on why it does not connect. */
 	if (link->phase < PPP_PHASE_UP)
-		ppp_link_report(link, ppp_link_stage(link), "", "the client gave up: %s", link->reason);
+		ppp_link_report(link, (struct vd_report){ .kind = VD_FAIL_GAVE_UP, .stage = ppp_link_stage(link),
+			.difference = link->reason });
 }
 
 static void up(struct ppp_cp *cp)
@@ -290,11 +289,8 @@ static void finished(struct ppp_cp *cp)
 	struct ppp_link *link = cp->link;
 
 	if (!link->failing && !link->reason[0])
-		ppp_link_report(link, "lcp", "error 718",
-			link->heard ?
-			"LCP did not complete: the client did not acknowledge our Configure-Requests" :
-			"the client never sent a PPP frame: its data messages do not reach us, or "
-			"its PPP did not start");
+		ppp_link_report(link,
+			(struct vd_report){ .kind = link->heard ? VD_FAIL_LCP_UNACKED : VD_FAIL_LCP_SILENT });
 	ppp_link_gone(link, "LCP did not complete");
 }
 

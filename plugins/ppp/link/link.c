@@ -61,23 +61,14 @@ bool ppp_link_token(struct ppp_link *link)
 	return true;
 }
 
-void ppp_link_report(struct ppp_link *link, const char *stage, const char *client, const char *fmt, ...)
+void ppp_link_report(struct ppp_link *link, struct vd_report report)
 {
-	struct vd_setup_failed report = { .session = link->node.id };
-	struct vd_ids ids = ppp_link_ids(link);
-	va_list ap;
-
 	if (link->reported || link->failing)
 		return;
 	link->reported = true;
-	report.peer = ids.peer;
-	report.chan = ids.chan;
-	vd_strcpy(report.stage, sizeof(report.stage), stage);
-	vd_strcpy(report.client, sizeof(report.client), client);
-	va_start(ap, fmt);
-	vsnprintf(report.text, sizeof(report.text), fmt, ap);
-	va_end(ap);
-	vd_event_post(&vd_topic_setup_failed, &report);
+	report.session = link->node.id;
+	report.connection = link->connection;
+	vd_report_failure(&report);
 }
 
 void ppp_link_close_session(struct ppp_link *link)
@@ -175,9 +166,9 @@ static void setup_timer(struct vd_timer *t)
 
 	if (link->phase == PPP_PHASE_UP)
 		return;
-	ppp_link_report(link, ppp_link_stage(link), "error 718",
-		"the client's PPP was not up in time; LCP is in state %s, IPCP in %s", ppp_fsm_name(link->lcp.state),
-		ppp_fsm_name(link->ipcp.state));
+	ppp_link_report(link, (struct vd_report){ .kind = VD_FAIL_PPP_TIMEOUT, .stage = ppp_link_stage(link),
+		.count = ppp_knob(link, "setup_timeout") / 1000, .offered = ppp_fsm_name(link->lcp.state),
+		.configured = ppp_fsm_name(link->ipcp.state) });
 	ppp_link_fail(link, "the client's PPP was not up in time");
 }
 
@@ -233,7 +224,7 @@ int ppp_link_start(void *self_, uint64_t session, const struct vd_link_lower *lo
 	ppp_cp_init(&link->ipcp, &ppp_ipcp, link);
 	r = ppp_auth_list(link, &err);
 	if (r < 0) {
-		ppp_link_report(link, "lcp", "", "%s", err.text);
+		ppp_link_report(link, (struct vd_report){ .kind = VD_FAIL_OTHER, .stage = "lcp", .difference = err.text });
 		goto fail;
 	}
 	r = self->dp->session_punt(self->dp->self, session, ppp_input, self);

@@ -7,6 +7,7 @@
 
 #include <viaduct/link.h>
 #include <viaduct/log.h>
+#include <viaduct/report.h>
 #include <viaduct/session.h>
 
 #define PPP_AUTH_MAX 4
@@ -107,9 +108,8 @@ void ppp_link_fail(struct ppp_link *link, const char *fmt, ...) VD_PRINTF(2, 3);
 void ppp_link_gone(struct ppp_link *link, const char *reason);
 /* Ends the session in the core, once. */
 void ppp_link_close_session(struct ppp_link *link);
-/* One report of a failed set-up; the first counts. client: what its user sees, may be "". */
-void ppp_link_report(struct ppp_link *link, const char *stage, const char *client, const char *fmt, ...)
-	VD_PRINTF(4, 5);
+/* One report of a failed set-up; the first counts. Who it is about is filled in. */
+void ppp_link_report(struct ppp_link *link, struct vd_report report);
 /* What a failure now is a failure of, as in struct vd_setup_failed: "lcp", "auth", "address", "ipcp". */
 const char *ppp_link_stage(const struct ppp_link *link);
 struct vd_ids ppp_link_ids(const struct ppp_link *link);

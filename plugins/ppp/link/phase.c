@@ -21,7 +21,10 @@ void ppp_phase_lcp_up(struct ppp_link *link)
 	r = auth->method->start(auth->method->self, link->node.id, &ppp_auth_host, link, &link->auth_state);
 	if (r < 0) {
 		link->auth_state = NULL;
-		ppp_link_report(link, "auth", "", "%s could not start: %s", auth->name, strerror(-r));
+		char text[128];
+
+		vd_format(text, sizeof(text), "%s could not start: %s", auth->name, strerror(-r));
+		ppp_link_report(link, (struct vd_report){ .kind = VD_FAIL_RESOURCES, .stage = "auth", .difference = text });
 		ppp_link_fail(link, "authentication could not start");
 	}
 }

@@ -1,0 +1,220 @@
+#include "advice.h"
+
+#include <string.h>
+#include <viaduct/crypto.h>
+
+struct question {
+	unsigned phase;
+	const struct ike_offers *offers;
+	bool natt, have_ke;
+};
+
+static const struct ike_suite *suites_of(const struct question *q, const struct ike_policy *p, unsigned *ret_n)
+{
+	*ret_n = q->phase == 1 ? p->n_ike : p->n_esp;
+	return q->phase == 1 ? p->ike : p->esp;
+}
+
+static bool suite_of(const struct question *q, unsigned i, struct ike_suite *ret)
+{
+	const struct ike_offer *o = &q->offers->v[i];
+
+	return q->phase == 1 ? ike_suite_from_phase1(o, ret) : ike_suite_from_phase2(o, ret);
+}
+
+/* How many of cipher, hash and group are the same; 3: all. */
+static unsigned alike(const struct question *q, const struct ike_suite *a, const struct ike_suite *b)
+{
+	return (a->encr == b->encr && a->key_bits == b->key_bits) + (a->hash == b->hash) +
+		(q->phase == 2 || a->group == b->group);
+}
+
+static bool encap_fits(const struct question *q, uint16_t encap)
+{
+	return q->natt ? encap == IKE_ENCAP_UDP_TRANSPORT || encap == IKE_ENCAP_UDP_TRANSPORT_DRAFT :
+		encap == IKE_ENCAP_TRANSPORT;
+}
+
+static bool group_fits(const struct question *q, const struct ike_policy *p, uint16_t group)
+{
+	return (group != 0) == q->have_ke && (group == 0 || ike_policy_allows_group(p, group));
+}
+
+/* Would any offer be taken under this policy? */
+static bool takes(const struct question *q, const struct ike_policy *p)
+{
+	const struct ike_suite *list;
+	struct ike_suite got;
+	unsigned n;
+
+	list = suites_of(q, p, &n);
+	for (unsigned i = 0; i < q->offers->n; i++)
+		for (unsigned k = 0; suite_of(q, i, &got) && k < n; k++)
+			if (alike(q, &got, &list[k]) == 3 && (q->phase == 1 || (encap_fits(q, q->offers->v[i].encap) &&
+				group_fits(q, p, q->offers->v[i].group))))
+				return true;
+	return false;
+}
+
+static void add_word(char *out, size_t size, const char *what, const char *got, const char *want)
+{
+	size_t len = strlen(out);
+
+	vd_format(out + len, size - len, "%s%s %s is offered where %s is allowed", len > 0 ? ", " : "", what, got, want);
+}
+
+/* What a suite has at one of its places, from its written form: cipher-hash-group. */
+static const char *part(const struct ike_suite *s, unsigned place, char out[IKE_SUITE_TEXT])
+{
+	char text[IKE_SUITE_TEXT], *save = NULL;
+	const char *p = strtok_r(ike_suite_format(s, text), "-", &save);
+
+	while (place-- > 0 && p != NULL)
+		p = strtok_r(NULL, "-", &save);
+	vd_strcpy(out, IKE_SUITE_TEXT, p != NULL ? p : "none");
+	return out;
+}
+
+/* The offer that is nearest to something that is allowed, and where the two part. */
+static void differ(const struct question *q, const struct ike_allows *list, unsigned n, char *out, size_t size)
+{
+	struct ike_suite got, best_got = { 0 }, best_want = { 0 };
+	char a[IKE_SUITE_TEXT], b[IKE_SUITE_TEXT];
+	unsigned best = 0, best_offer = 0, count;
+	bool any = false;
+
+	for (unsigned c = 0; c < n; c++) {
+		const struct ike_suite *want = suites_of(q, list[c].policy, &count);
+
+		for (unsigned i = 0; i < q->offers->n; i++)
+			for (unsigned k = 0; suite_of(q, i, &got) && k < count; k++)
+				if (!any || alike(q, &got, &want[k]) > best) {
+					any = true;
+					best = alike(q, &got, &want[k]);
+					best_offer = i;
+					best_got = got;
+					best_want = want[k];
+				}
+	}
+	out[0] = '\0';
+	if (!any) {
+		vd_strcpy(out, size, "nothing that is offered is known here");
+		return;
+	}
+	if (best_got.encr != best_want.encr || best_got.key_bits != best_want.key_bits)
+		add_word(out, size, "cipher", part(&best_got, 0, a), part(&best_want, 0, b));
+	if (best_got.hash != best_want.hash)
+		add_word(out, size, "hash", part(&best_got, 1, a), part(&best_want, 1, b));
+	if (q->phase == 1 && best_got.group != best_want.group)
+		add_word(out, size, "group", part(&best_got, 2, a), part(&best_want, 2, b));
+	if (out[0] != '\0' || q->phase == 1)
+		return;
+	if (!encap_fits(q, q->offers->v[best_offer].encap))
+		vd_format(out, size, "encapsulation mode %u is offered where transport mode%s is served",
+			q->offers->v[best_offer].encap, q->natt ? " in UDP" : "");
+	else if (q->offers->v[best_offer].group != 0)
+		vd_format(out, size, "%s is offered for perfect forward secrecy",
+			vd_dh_name(q->offers->v[best_offer].group) != NULL ? vd_dh_name(q->offers->v[best_offer].group) :
+			"an unknown group");
+	else
+		vd_strcpy(out, size, "a key exchange value comes without a group for it");
+}
+
+/* "connection staff allows A, B; connection devices allows C": those with the same set are named together. */
+static void allow(const struct question *q, const struct ike_allows *list, unsigned n, char *out, size_t size)
+{
+	size_t len = 0;
+
+	out[0] = '\0';
+	for (unsigned i = 0; i < n; i++) {
+		char names[160] = "", suites[256];
+		bool said = false;
+		unsigned same = 0, count;
+		size_t at = 0;
+
+		for (unsigned k = 0; k < i; k++)
+			said |= strcmp(list[k].policy->name, list[i].policy->name) == 0;
+		if (said)
+			continue;
+		for (unsigned k = i; k < n; k++)
+			if (strcmp(list[k].policy->name, list[i].policy->name) == 0)
+				at += vd_format(names + at, sizeof(names) - at, "%s%s", same++ > 0 ? " and " : "",
+					list[k].connection);
+		const struct ike_suite *s = suites_of(q, list[i].policy, &count);
+		len += vd_format(out + len, size - len, "%sconnection%s %s allow%s %s", len > 0 ? "; " : "",
+			same > 1 ? "s" : "", names, same > 1 ? "" : "s", ike_suites_format(s, count, suites, sizeof(suites)));
+	}
+	if (n == 0)
+		vd_strcpy(out, size, "no connection accepts this");
+}
+
+/* "add 'crypto: legacy' to staff (30-staff.yaml:4)" */
+static void change(const struct ike_allows *list, unsigned n, const char *name, char *out, size_t size)
+{
+	size_t len = 0;
+
+	for (unsigned i = 0; i < n; i++)
+		if (list[i].written)
+			len += vd_format(out + len, size - len, "%schange '%s' to 'crypto: %s' in %s (%s)",
+				len > 0 ? ", or " : "", list[i].policy->name, name, list[i].connection, list[i].origin);
+		else
+			len += vd_format(out + len, size - len, "%sadd 'crypto: %s' to %s (%s)", len > 0 ? ", or " : "", name,
+				list[i].connection, list[i].origin);
+	vd_format(out + len, size - len, " or update the client");
+}
+
+/* "staff (30-staff.yaml:4) or devices (40-devices.yaml:10)" */
+static void where(const struct ike_allows *list, unsigned n, char *out, size_t size)
+{
+	size_t len = 0;
+
+	vd_strcpy(out, size, "a connection");
+	for (unsigned i = 0; i < n; i++)
+		len += vd_format(out + len, size - len, "%s%s (%s)", i > 0 ? " or " : "", list[i].connection, list[i].origin);
+}
+
+static void remedy(const struct vd_conf *conf, const struct question *q, const struct ike_allows *list, unsigned n,
+	char *out, size_t size)
+{
+	static const char *const sets[] = { "compatible", "legacy" };
+	struct ike_policy p;
+	struct ike_suite known;
+	char word[IKE_SUITE_TEXT], names[256];
+	bool transport = false;
+
+	where(list, n, names, sizeof(names));
+	for (size_t s = 0; n > 0 && s < VD_ARRAY_SIZE(sets); s++)
+		if (ike_policy_load(conf, sets[s], &p, NULL) == 0 && takes(q, &p)) {
+			change(list, n, sets[s], out, size);
+			return;
+		}
+	for (unsigned i = 0; i < q->offers->n; i++) {
+		transport |= q->phase == 1 || encap_fits(q, q->offers->v[i].encap);
+		if (!transport || !suite_of(q, i, &known))
+			continue;
+		vd_format(out, size, "update the client, or make a set with %s under 'crypto:' and name it in %s",
+			ike_suite_format(&known, word), names);
+		return;
+	}
+	for (unsigned i = 0; q->phase == 1 && i < q->offers->n; i++)
+		if (q->offers->v[i].auth != 1) {
+			vd_format(out, size, q->offers->v[i].auth > 65000 ?
+				"make it an L2TP connection with a pre-shared key on the client, as %s wants it: XAuth "
+				"(\"Cisco IPsec\") is not served" :
+				"set the client to a pre-shared key instead of a certificate, as %s wants it", names);
+			return;
+		}
+	vd_strcpy(out, size, transport ? "update the client: what it offers is known to be broken, or not known here" :
+		"make it an L2TP/IPsec connection on the client: L2TP is carried in transport mode");
+}
+
+void ike_advise(const struct vd_conf *conf, unsigned phase, const struct ike_offers *offers, const struct ike_allows *list,
+	unsigned n, bool natt, bool have_ke, struct ike_advice *ret_advice)
+{
+	struct question q = { phase, offers, natt, have_ke };
+
+	ike_offers_format(phase, offers, ret_advice->offered, sizeof(ret_advice->offered));
+	allow(&q, list, n, ret_advice->configured, sizeof(ret_advice->configured));
+	differ(&q, list, n, ret_advice->difference, sizeof(ret_advice->difference));
+	remedy(conf, &q, list, n, ret_advice->remedy, sizeof(ret_advice->remedy));
+}
