@@ -197,6 +197,8 @@ static int show_sessions(const json_t *r)
 	return 0;
 }
 
+static void put_reports(const json_t *reports);
+
 static int show_chain(const json_t *r)
 {
 	static const struct column columns[] = { { "Peer", "peer/peer" }, { "  from", "peer/remote" }, { "  at", "peer/local" },
@@ -227,7 +229,78 @@ static int show_chain(const json_t *r)
 			put_clean(json_string_value(json_object_get(moment, "text")), 0);
 			putchar('\n');
 		}
+		if (json_array_size(json_object_get(chain, "failures"))) {
+			printf("%sEarlier failures%s\n", color(BOLD), color(PLAIN));
+			put_reports(json_object_get(chain, "failures"));
+		}
 	}
+	return 0;
+}
+
+static void put_time(json_int_t ms, const char *format)
+{
+	time_t at_s = (time_t)(ms / 1000);
+	struct tm tm;
+	char when[32];
+
+	strftime(when, sizeof(when), format, localtime_r(&at_s, &tm));
+	fputs(when, stdout);
+}
+
+static const char *word(const json_t *object, const char *key)
+{
+	const char *s = json_string_value(json_object_get(object, key));
+
+	return s ? s : "";
+}
+
+/* Reports of failed set-ups: who and when, the sentence, and the fields that have more than it. */
+static void put_reports(const json_t *reports)
+{
+	static const char *const fields[] = { "offered", "configured", "difference", "remedy", "origin", "client" };
+	size_t i;
+	json_t *r;
+
+	json_array_foreach(reports, i, r) {
+		json_int_t count = json_integer_value(json_object_get(r, "count"));
+		char head[1024];
+
+		if (i)
+			putchar('\n');
+		snprintf(head, sizeof(head), "  %s%s%s%s%s%s%s", word(r, "user"), *word(r, "user") ? " at " : "",
+			word(r, "remote"), *word(r, "connection") ? ", connection " : "", word(r, "connection"),
+			json_is_true(json_object_get(r, "dialled")) ? " (dialled)" : "",
+			count > 1 ? ", " : "");
+		fputs(color(BOLD), stdout);
+		put_time(json_integer_value(json_object_get(r, "time")), "%Y-%m-%d %H:%M:%S");
+		put_clean(head, 0);
+		if (count > 1) {
+			printf("%lld times since ", (long long)count);
+			put_time(json_integer_value(json_object_get(r, "first")), "%Y-%m-%d %H:%M:%S");
+		}
+		printf("%s\n", color(PLAIN));
+		put_clean(word(r, "stage"), 0);
+		fputs(" failed: ", stdout);
+		put_clean(word(r, "text"), 0);
+		putchar('\n');
+		for (size_t k = 0; k < sizeof(fields) / sizeof(fields[0]); k++) {
+			if (!*word(r, fields[k]))
+				continue;
+			fputs("  ", stdout);
+			put_clean(fields[k], 12);
+			put_clean(word(r, fields[k]), 0);
+			putchar('\n');
+		}
+	}
+}
+
+static int show_why(const json_t *r)
+{
+	if (!json_array_size(r)) {
+		puts("no failure of that is remembered");
+		return 0;
+	}
+	put_reports(r);
 	return 0;
 }
 
@@ -365,6 +438,7 @@ static const struct command {
 	{ "session", "show", "session.show", "session", show_chain, "one session, from peer to user: s-42 or a user name" },
 	{ "session", "kill", "session.kill", "session", show_closed, "ends a session, or all of a user" },
 	{ "peer", "list", "peer.list", NULL, show_peers, "all IKE parties" },
+	{ "why", NULL, "why", "about", show_why, "why set-ups of this address or user failed, or all that is remembered" },
 	{ "connection", "list", "connection.list", NULL, show_connections, "what the configuration lets in" },
 	{ "plugin", "list", "plugin.list", NULL, show_plugins, "all plugins" },
 	{ "plugin", "info", "plugin.info", "plugin", show_plugin, "one plugin and its options" },
@@ -385,7 +459,8 @@ static void help(FILE *out)
 		snprintf(text, sizeof(text), "%s%s%s%s%s", commands[i].group, commands[i].verb ? " " : "",
 			commands[i].verb ? commands[i].verb : "", commands[i].arg ? " " : "",
 			!commands[i].arg ? "" : !strcmp(commands[i].arg, "session") ? "ID|USER" :
-			!strcmp(commands[i].arg, "plugin") ? "NAME" : "[TOPIC...]");
+			!strcmp(commands[i].arg, "plugin") ? "NAME" : !strcmp(commands[i].arg, "about") ? "[PEER|USER]" :
+			"[TOPIC...]");
 		fprintf(out, "  %-24s%s\n", text, commands[i].doc);
 	}
 	fputs("\n  --json         replies as JSON, as the daemon gave them\n"
@@ -549,7 +624,7 @@ int main(int argc, char **argv)
 		group_known = true;
 		if (c->verb && (n < 2 || strcmp(c->verb, words[1])))
 			continue;
-		if (c->arg && !any && n == used)
+		if (c->arg && !any && strcmp(c->arg, "about") && n == used)
 			return fail(EXIT_USAGE, "%s %s needs %s; see viaductctl --help", c->group, c->verb,
 				!strcmp(c->arg, "session") ? "s-42 or a user name" : "a plugin's name");
 		if (!any && n > used + (c->arg != NULL))

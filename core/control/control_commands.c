@@ -90,17 +90,21 @@ static json_t *chain_json(const struct vd_session *s)
 	const struct vd_peer *peer = vd_peer_find(s->peer);
 	const struct vd_chan_info *chan = vd_chan_find(s->chan);
 	json_t *timeline = json_array(), *dns = json_array();
+	char remote[VD_IP_TEXT] = "";
 
 	for (size_t i = 0; i < VD_ARRAY_SIZE(s->lease4.dns) && s->lease4.dns[i].family; i++)
 		json_array_append_new(dns, ip_json(&s->lease4.dns[i]));
 	add_timeline(timeline, 'p', s->peer);
 	add_timeline(timeline, 'c', s->chan);
 	add_timeline(timeline, 's', s->id);
-	return json_pack("{s:o,s:o,s:o,s:{s:o,s:o,s:o},s:o}", "peer", peer ? peer_json(peer) : json_null(), "chan",
+	if (peer)
+		vd_ip_format(&peer->remote.ip, remote);
+	return json_pack("{s:o,s:o,s:o,s:{s:o,s:o,s:o},s:o,s:o}", "peer", peer ? peer_json(peer) : json_null(), "chan",
 		chan ? json_pack("{s:o,s:s,s:i,s:b,s:b}", "chan", id_json('c', chan->id), "upper", chan->upper, "mtu",
 			       (int)chan->mtu, "up", (int)chan->up, "protected", (int)chan->protected_) : json_null(),
 		"session", session_json(s), "lease", "address", ip_json(&s->lease4.address), "gateway",
-		ip_json(&s->lease4.gateway), "dns", dns, "timeline", timeline);
+		ip_json(&s->lease4.gateway), "dns", dns, "timeline", timeline, "failures",
+		vd_control_reports(s->user, s->user[0] ? NULL : remote));
 }
 
 /* "s-42", or a user's name. The first after prev that is meant. */
@@ -124,7 +128,13 @@ static const char *which(struct vd_call *call, json_t *args)
 		return NULL;
 	}
 	if (!meant(what, NULL)) {
-		vd_call_fail(call, "no session %.256s; session.list shows all", what);
+		json_t *failures = vd_control_reports(what, NULL);
+
+		if (json_array_size(failures))
+			vd_call_fail(call, "no session %.200s; why it failed is known: viaductctl why %.200s", what, what);
+		else
+			vd_call_fail(call, "no session %.256s; session.list shows all", what);
+		json_decref(failures);
 		return NULL;
 	}
 	return what;
@@ -300,6 +310,7 @@ const struct vd_command vd_commands[] = {
 	{ "session.show", "session", "the chain from peer to user, counters and timeline", session_show },
 	{ "session.kill", "session, reason", "ends a session", session_kill },
 	{ "peer.list", "", "all IKE parties", peer_list },
+	{ "why", "about", "why set-ups failed: of an address, a user, p-7, s-42, a connection that is dialled; or all", vd_command_why },
 	{ "connection.list", "", "what the configuration lets in", vd_command_connections },
 	{ "plugin.list", "", "all plugins that were found", vd_command_plugins },
 	{ "plugin.info", "plugin", "one plugin with its options", vd_command_plugin },

@@ -12,6 +12,7 @@
 
 #include "core/control/control.h"
 #include "core/loop.h"
+#include "core/report/report.h"
 #include "tests/unit/session_fixture.h"
 
 static char dir[64], path[96];
@@ -106,7 +107,7 @@ START_TEST(commands_answer)
 {
 	static const struct {
 		const char *command, *args;
-	} all[] = { { "status", "{}" }, { "session.list", "{}" }, { "session.show", "{\"session\":\"alice\"}" },
+	} all[] = { { "status", "{}" }, { "session.list", "{}" }, { "why", "{}" }, { "session.show", "{\"session\":\"alice\"}" },
 		{ "peer.list", "{}" }, { "connection.list", "{}" }, { "plugin.list", "{}" }, { "config.check", "{}" },
 		{ "config.show", "{\"defaults\":true}" }, { "counters", "{}" } };
 	int fd = dial();
@@ -287,6 +288,99 @@ START_TEST(tail_streams_and_drops)
 }
 END_TEST
 
+/* Failures by address, user and session; the newest first, the same ones counted. */
+START_TEST(why)
+{
+	struct vd_report password = { .kind = VD_FAIL_PASSWORD, .configured = "users/staff", .origin = "users.yaml:3" };
+	struct vd_sa at = { .ip = vd_ip4(0xc0000263), .port = 500 };
+	struct vd_report guard = { .kind = VD_FAIL_NO_IPSEC, .remote = &at };
+	char args[64], id[VD_ID_BUF];
+	int fd = dial();
+	json_t *r, *one;
+
+	r = asked(fd, "why", "{}");
+	ck_assert_uint_eq(json_array_size(json_object_get(r, "result")), 0);
+	json_decref(r);
+	password.session = fx_new("staff");
+	ck_assert_int_eq(fx_auth(password.session, "alice"), 0);
+	vd_report_failure(&guard);
+	vd_report_failure(&password);
+	vd_report_failure(&password);
+	r = asked(fd, "why", "{}");
+	ck_assert_uint_eq(json_array_size(json_object_get(r, "result")), 2);
+	json_decref(r);
+	vd_format(args, sizeof(args), "{\"about\":\"%s\"}", vd_id_format('s', password.session, id));
+	const char *const about[] = { "{\"about\":\"alice\"}", "{\"about\":\"203.0.113.5\"}",
+		"{\"about\":\"203.0.113.5:4500\"}", args };
+	for (size_t i = 0; i < VD_ARRAY_SIZE(about); i++) {
+		r = asked(fd, "why", about[i]);
+		ck_assert_uint_eq(json_array_size(json_object_get(r, "result")), 1);
+		one = json_array_get(json_object_get(r, "result"), 0);
+		ck_assert_str_eq(json_string_value(json_object_get(one, "kind")), "wrong-password");
+		ck_assert_str_eq(json_string_value(json_object_get(one, "user")), "alice");
+		ck_assert_str_eq(json_string_value(json_object_get(one, "remote")), "203.0.113.5:4500");
+		ck_assert_str_eq(json_string_value(json_object_get(one, "connection")), "staff");
+		ck_assert_str_eq(json_string_value(json_object_get(one, "origin")), "users.yaml:3");
+		ck_assert_str_eq(json_string_value(json_object_get(one, "client")),
+			"Windows shows error 691; macOS and iOS show \"user authentication failed\"");
+		ck_assert_int_eq(json_integer_value(json_object_get(one, "count")), 2);
+		json_decref(r);
+	}
+	r = asked(fd, "why", "{\"about\":\"192.0.2.99\"}");
+	one = json_array_get(json_object_get(r, "result"), 0);
+	ck_assert_str_eq(json_string_value(json_object_get(one, "kind")), "no-ipsec");
+	ck_assert_str_eq(json_string_value(json_object_get(one, "trust")), "none");
+	json_decref(r);
+	r = asked(fd, "session.show", args[0] ? "{\"session\":\"alice\"}" : "{}");
+	one = json_array_get(json_object_get(r, "result"), 0);
+	ck_assert_uint_eq(json_array_size(json_object_get(one, "failures")), 1);
+	json_decref(r);
+	vd_session_close(password.session, "authentication failed", true);
+	turn();
+	expect_error(asked(fd, "session.show", "{\"session\":\"alice\"}"), "viaductctl why alice");
+	close(fd);
+	turn();
+}
+END_TEST
+
+/* Whoever has proved nothing cannot push out what is remembered of users, nor one address all the others of its kind. */
+START_TEST(why_is_bounded)
+{
+	struct vd_sa at = { .ip = vd_ip4(0xc6120000), .port = 500 };
+	struct vd_report forged = { .kind = VD_FAIL_NO_PROPOSAL, .remote = &at };
+	uint64_t s = fx_new("staff");
+	unsigned n = 0, users = 0, neighbours = 0;
+
+	ck_assert_int_eq(fx_auth(s, "alice"), 0);
+	turn();
+	vd_report_failure(&(struct vd_report){ .kind = VD_FAIL_POOL_FULL, .session = s, .difference = "full" });
+	for (unsigned i = 0; i < 5000; i++) {
+		at.ip = vd_ip4(0xc6120000 + i);
+		forged.answered = i & 1;
+		vd_report_failure(&forged);
+	}
+	at.ip = vd_ip4(0xc6130001);
+	forged.answered = true;
+	vd_report_failure(&forged);
+	at.ip = vd_ip4(0xc6130002);
+	for (unsigned i = 0; i < 40; i++) {
+		forged.user = i & 1 ? "x" : "y";
+		forged.kind = i % VD_FAIL_NO_ESP_PROPOSAL;
+		vd_report_failure(&forged);
+	}
+	for (const struct vd_remembered *r = vd_report_after(NULL); r; r = vd_report_after(r)) {
+		n++;
+		users += r->what.trust == VD_TRUST_USER;
+		neighbours += vd_report_is_about(&r->what, "198.19.0.1");
+	}
+	ck_assert_uint_eq(n, 32 + 32 + 1);
+	ck_assert_uint_eq(users, 1);
+	ck_assert_uint_eq(neighbours, 1);
+	vd_session_close(s, "done", true);
+	turn();
+}
+END_TEST
+
 START_TEST(who_may)
 {
 	gid_t groups[] = { 5, 77 };
@@ -388,6 +482,20 @@ START_TEST(tables)
 	ck_assert_int_eq(ctl("--json session list"), 0);
 	ck_assert_ptr_nonnull(strstr(printed, "\"user\": \"alice\""));
 	ck_assert_int_eq(ctl("config check"), 1); /* the folder is empty */
+	ck_assert_int_eq(ctl("why alice"), 0);
+	ck_assert_str_eq(printed, "no failure of that is remembered\n");
+	for (unsigned i = 0; i < 2; i++)
+		vd_report_failure(&(struct vd_report){ .kind = VD_FAIL_POOL_FULL, .session = id, .origin = "30-staff.yaml:2",
+			.difference = "pool staff is exhausted: 3 of its 3 addresses are in use", .profile = "windows" });
+	ck_assert_int_eq(ctl("why alice"), 0);
+	ck_assert_ptr_nonnull(strstr(printed, "  alice at 203.0.113.5:4500, connection staff, 2 times since "));
+	ck_assert_ptr_nonnull(strstr(printed, "\naddress failed: pool staff is exhausted: 3 of its 3 addresses are in use; enlarge "
+		"its range (30-staff.yaml:2) (Windows shows error 734 or 738)\n"));
+	ck_assert_ptr_nonnull(strstr(printed, "\n  origin      30-staff.yaml:2\n  client      Windows shows error 734 or 738\n"));
+	ck_assert_int_eq(ctl("session show alice"), 0);
+	ck_assert_ptr_nonnull(strstr(printed, "\nEarlier failures\n"));
+	ck_assert_int_eq(ctl("--json why"), 0);
+	ck_assert_ptr_nonnull(strstr(printed, "\"kind\": \"pool-full\""));
 	ck_assert_int_eq(ctl("session kill alice"), 0);
 	ck_assert_ptr_nonnull(strstr(printed, "is being closed"));
 	turn();
@@ -439,6 +547,8 @@ int main(void)
 	tcase_add_test(t, gone_in_the_middle);
 	tcase_add_test(t, too_many_connections);
 	tcase_add_test(t, tail_streams_and_drops);
+	tcase_add_test(t, why);
+	tcase_add_test(t, why_is_bounded);
 	tcase_add_test(t, who_may);
 	tcase_add_test(t, socket_in_use_or_left);
 	tcase_add_test(t, tables);
