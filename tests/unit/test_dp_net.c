@@ -506,6 +506,28 @@ static size_t peer_gets(int fd, uint8_t protocol, uint8_t *p, size_t size)
 	ck_abort_msg("nothing came");
 }
 
+/* Client i of worker i: 10.0.0.(1 + i). */
+static void join(unsigned i)
+{
+	struct vd_chan *c = &chans[i];
+	*c = (struct vd_chan){ .id = i + 1, .peer = 1, .home = (uint8_t)i, .mtu = 1400, .ops = &pass_ops };
+	vd_ip_parse("127.0.0.1", &c->local);
+	c->remote = c->local;
+	struct vd_link_desc link = { i + 1, 7, i + 1, &inner_stage, NULL };
+	struct vd_wsess_desc d = { .session = i + 1, .chan = i + 1, .mtu = 1300 };
+	d.v4.len = 1; /* one octet in front of what the peer sees */
+	struct vd_prefix p = { .ip = vd_ip4(0x0a000001 + i), .len = 32 };
+	d.source[0] = p;
+	d.v4.bytes[0] = 0x55;
+	ck_assert_int_eq(dp->chan_add(dp->self, c, NULL, NULL), 0);
+	ck_assert_int_eq(dp->chan_attach(dp->self, i + 1, &link_stage, c, on_chan_punt, NULL), 0);
+	ck_assert_int_eq(dp->call(dp->self, (uint8_t)i, w_table, NULL, c), 0);
+	ck_assert_int_eq(dp->link_add(dp->self, &link, NULL, NULL), 0);
+	ck_assert_int_eq(dp->session_add(dp->self, &d, NULL, NULL), 0);
+	ck_assert_int_eq(dp->fib_add(dp->self, &p, i + 1, on_added, NULL), 0);
+	until_added(2 + i);
+}
+
 /* A real TUN device with one queue for two workers: the kernel answers a ping of each worker's client; what it sends by
  * UDP with its checksum left out comes with a right one. */
 START_TEST(test_tun)
@@ -518,25 +540,8 @@ START_TEST(test_tun)
 	ck_assert_int_eq(bind(peer, (struct sockaddr *)&at, sizeof(at)), 0);
 	ck_assert_int_eq(dp->tun_add(dp->self, "vddp0", &dev, 1, 1500, on_added, NULL), 0);
 	until_added(1);
-	for (unsigned i = 0; i < 2; i++) {
-		struct vd_chan *c = &chans[i];
-		*c = (struct vd_chan){ .id = i + 1, .peer = 1, .home = (uint8_t)i, .mtu = 1400, .ops = &pass_ops };
-		vd_ip_parse("127.0.0.1", &c->local);
-		c->remote = c->local;
-		struct vd_link_desc link = { i + 1, 7, i + 1, &inner_stage, NULL };
-		struct vd_wsess_desc d = { .session = i + 1, .chan = i + 1, .mtu = 1300 };
-		d.v4.len = 1; /* one octet in front of what the peer sees */
-		struct vd_prefix p = { .ip = vd_ip4(0x0a000001 + i), .len = 32 };
-		d.source[0] = p;
-		d.v4.bytes[0] = 0x55;
-		ck_assert_int_eq(dp->chan_add(dp->self, c, NULL, NULL), 0);
-		ck_assert_int_eq(dp->chan_attach(dp->self, i + 1, &link_stage, c, on_chan_punt, NULL), 0);
-		ck_assert_int_eq(dp->call(dp->self, (uint8_t)i, w_table, NULL, c), 0);
-		ck_assert_int_eq(dp->link_add(dp->self, &link, NULL, NULL), 0);
-		ck_assert_int_eq(dp->session_add(dp->self, &d, NULL, NULL), 0);
-		ck_assert_int_eq(dp->fib_add(dp->self, &p, i + 1, on_added, NULL), 0);
-		until_added(2 + i);
-	}
+	for (unsigned i = 0; i < 2; i++)
+		join(i);
 	for (unsigned i = 0; i < 2; i++) {
 		memset(ping, 0, sizeof(ping));
 		memcpy(ping, (uint8_t[]){ 0, 0, 1, (uint8_t)i, 0, 0, 0, 1, 0x45, 0, 0, 28, 0, 1, 0, 0, 64, 1, 0, 0, 10, 0, 0,
@@ -567,6 +572,128 @@ START_TEST(test_tun)
 }
 END_TEST
 
+/* What the other end of a channel sends back: as if a host at 10.0.0.2 had sent what was for 10.0.0.1, and the other way
+ * round. The sum changes by what the addresses change: RFC 1624. */
+static void reflect(int peer, int fd)
+{
+	uint8_t p[2048], out[2048 + 8];
+	for (unsigned i = 0; i < 512; i++) {
+		ssize_t n = recv(peer, p, sizeof(p), MSG_DONTWAIT);
+		if (n < 0)
+			return;
+		if (n < 1 + 40 || p[0] != 0x55 || p[1 + 9] != 6)
+			continue;
+		uint8_t *q = p + 1, from = (uint8_t)(3 - q[19]);
+		ck_assert_uint_eq(sum16(0, q, 20), 0xffff);
+		ck_assert_uint_eq(sum16(sum16(6 + (uint32_t)(n - 21), q + 12, 8), q + 20, (size_t)n - 21), 0xffff);
+		ck_assert_uint_le(n, 1 + 1300);
+		memcpy(q + 12, (uint8_t[]){ 10, 0, 0, from, 10, 0, 0, 254 }, 8);
+		q[10] = q[11] = q[36] = q[37] = 0;
+		uint16_t sum = (uint16_t)~sum16(0, q, 20);
+		memcpy(q + 10, (uint8_t[]){ (uint8_t)(sum >> 8), (uint8_t)sum }, 2);
+		sum = (uint16_t)~sum16(sum16(6 + (uint32_t)(n - 21), q + 12, 8), q + 20, (size_t)n - 21);
+		memcpy(q + 36, (uint8_t[]){ (uint8_t)(sum >> 8), (uint8_t)sum }, 2);
+		memcpy(out, (uint8_t[]){ 0, 0, 1, (uint8_t)(from - 1), 0, 0, 0, 1 }, 8);
+		memcpy(out + 8, q, (size_t)n - 1);
+		if (send(fd, out, (size_t)n + 7, 0) < 0)
+			return; /* lost on the way: TCP sends it again */
+	}
+}
+
+static struct vd_datapath_info known;
+static unsigned is_known;
+static void on_info(void *arg, const struct vd_datapath_info *info)
+{
+	(void)arg;
+	known = *info;
+	is_known = 1;
+}
+
+static unsigned info_there(void)
+{
+	return is_known;
+}
+
+static uint64_t work(enum vd_work what)
+{
+	return known.work[0][what] + known.work[1][what];
+}
+
+/* A kernel's TCP through all of it: super-packets from TUN, cut, handed to the other worker, sent in batches; received,
+ * coalesced, written back; every octet arrives. The second time with everything switched off. */
+START_TEST(test_tcp)
+{
+	static const char *const pieces[] = { "GSO", "GRO", "TSO", "USO", "COALESCE", "RECVMMSG", "SENDMMSG", "CBPF" };
+	enum { TOTAL = 4 << 20 };
+	static uint8_t data[65536], back[65536];
+	for (size_t i = 0; i < VD_ARRAY_SIZE(pieces); i++) {
+		char name[32];
+		snprintf(name, sizeof(name), "VIADUCT_NO_%s", pieces[i]);
+		setenv(name, _i ? "1" : "0", 1);
+	}
+	input = stress_esp;
+	world("127.0.0.1");
+	int fd = client("127.0.0.1", 4500, SOCK_DGRAM, 0), peer = socket(AF_INET, SOCK_DGRAM, 0), dev = tun(), size = 4 << 20;
+	struct sockaddr_in at = { .sin_family = AF_INET, .sin_port = htons(9), .sin_addr = { htonl(INADDR_LOOPBACK) } };
+	ck_assert_int_eq(bind(peer, (struct sockaddr *)&at, sizeof(at)), 0);
+	setsockopt(peer, SOL_SOCKET, SO_RCVBUFFORCE, &size, sizeof(size));
+	ck_assert_int_eq(dp->tun_add(dp->self, "vddp0", &dev, 1, 1500, on_added, NULL), 0);
+	until_added(1);
+	for (unsigned i = 0; i < 2; i++)
+		join(i);
+	int listener = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0), out = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0), in = -1;
+	struct sockaddr_in own = { .sin_family = AF_INET, .sin_port = htons(7), .sin_addr = { htonl(0x0a0000fe) } };
+	ck_assert_int_eq(bind(listener, (struct sockaddr *)&own, sizeof(own)), 0);
+	ck_assert_int_eq(listen(listener, 1), 0);
+	own.sin_addr.s_addr = htonl(0x0a000001);
+	ck_assert(connect(out, (struct sockaddr *)&own, sizeof(own)) < 0 && errno == EINPROGRESS);
+	size_t sent = 0, got = 0;
+	for (size_t i = 0; i < sizeof(data); i++)
+		data[i] = (uint8_t)(i * 7 + (i >> 8));
+	for (uint64_t end = vd_now() + 60000; got < TOTAL && vd_now() < end;) {
+		reflect(peer, fd);
+		vd_loop_ev_once(0);
+		if (in < 0)
+			in = accept4(listener, NULL, NULL, SOCK_NONBLOCK);
+		if (sent < TOTAL) {
+			size_t from = sent % sizeof(data);
+			ssize_t n = send(out, data + from, sizeof(data) - from, MSG_NOSIGNAL);
+			sent += n > 0 ? (size_t)n : 0;
+		}
+		ssize_t n = in < 0 ? -1 : recv(in, back, sizeof(back) - got % sizeof(back), 0);
+		if (n > 0)
+			ck_assert_mem_eq(back, data + got % sizeof(data), (size_t)n);
+		got += n > 0 ? (size_t)n : 0;
+	}
+	ck_assert_uint_ge(got, TOTAL);
+	ck_assert_int_eq(dp->info(dp->self, on_info, NULL), 0);
+	until(info_there);
+	ck_assert_uint_gt(work(VD_WORK_HANDED), 0);
+	if (_i) {
+		ck_assert_uint_eq(work(VD_WORK_TUN_SUPERS) + work(VD_WORK_TUN_COALESCED) + work(VD_WORK_BATCHES), 0);
+	} else if (known.caps[VD_CAP_TSO].on && known.caps[VD_CAP_GSO].on) {
+		ck_assert_uint_gt(work(VD_WORK_TUN_SEGMENTS), 1000);
+		ck_assert_uint_gt(work(VD_WORK_TUN_COALESCED), 100);
+		ck_assert_uint_gt(work(VD_WORK_BATCHES), 10);
+	}
+	printf("%s: %llu reads of %llu segments, %llu sends of %llu; %llu received by %llu calls, %llu writes\n",
+		_i ? "all off" : "all on", (unsigned long long)work(VD_WORK_TUN_READS),
+		(unsigned long long)work(VD_WORK_TUN_SEGMENTS), (unsigned long long)work(VD_WORK_SENDS),
+		(unsigned long long)work(VD_WORK_SENT), (unsigned long long)work(VD_WORK_SEGMENTS),
+		(unsigned long long)work(VD_WORK_RECVS), (unsigned long long)work(VD_WORK_TUN_WRITES));
+	close(in);
+	close(out);
+	close(listener);
+	close(fd);
+	close(peer);
+	vd_datapath_stop();
+	ck_assert_uint_eq(vd_datapath_buffers(), 0);
+	vd_datapath_fini();
+	vd_bus_fini();
+	vd_loop_ev_fini();
+}
+END_TEST
+
 int main(void)
 {
 	/* In a child, so that the tests still have what they unshare. */
@@ -590,10 +717,12 @@ int main(void)
 	tcase_add_loop_test(c, test_raw, 0, 2);
 	tcase_add_test(c, test_commands);
 	tcase_add_test(c, test_stress);
-	if (access("/dev/net/tun", R_OK | W_OK) == 0)
+	if (access("/dev/net/tun", R_OK | W_OK) == 0) {
 		tcase_add_test(c, test_tun);
-	else
+		tcase_add_loop_test(c, test_tcp, 0, 2);
+	} else {
 		printf("left out: no /dev/net/tun\n");
+	}
 	suite_add_tcase(s, c);
 	SRunner *r = srunner_create(s);
 	srunner_run_all(r, CK_ENV);
