@@ -345,7 +345,7 @@ vm_ctl() { # viaductctl against the gateway under test
 }
 vm_sanitizers() { # CASE: what the sanitizers had to say about the daemon
 	[ -s "$VM_WORK/gateway/log" ] || return 0
-	if grep -qE 'ERROR: (Address|Leak|Thread)Sanitizer|runtime error:' "$VM_WORK/gateway/log"; then
+	if grep -qE '(ERROR|WARNING): [A-Za-z]*Sanitizer|runtime error:' "$VM_WORK/gateway/log"; then
 		vm_fail "$1 sanitizers" "$(grep -m1 -E 'Sanitizer|runtime error:' "$VM_WORK/gateway/log")"
 	fi
 }
