@@ -35,10 +35,12 @@ static struct esp_crypt make(uint8_t encr, uint16_t bits, uint8_t integ, const u
 	return c;
 }
 
-/* draft-mcgrew-gcm-test-01 section 4, the cases without extended sequence numbers. */
+/* draft-mcgrew-gcm-test-01 section 4, without and with extended sequence numbers. */
 static const struct {
 	uint16_t bits;
 	const char *keymat, *packet, *plain;
+	bool esn;
+	uint32_t hi;
 } gcm[] = {
 	{ 128, "feffe9928665731c6d6a8f9467308308 cafebabe",
 		"0000a5f80000000a facedbaddecaf888 deb22cd9b07c72c16e3a65beeb8df304a5a5897d33ae530f1ba76d5d114d2a5c3de81827"
@@ -53,6 +55,15 @@ static const struct {
 		"4a2cbfe300000002 0102030405060708 ff425c9b724599df7a3bcd510194e00d6a78107f1b0b1cbf06efae9d65a5d763748a6379"
 		"85771d347f0545659f14e99def842d8eb335f4eecfdbf831824b4c4915956c96",
 		"4500003069a6400080062690c0a801029389155e0a9e008b2dc57ee0000000007002400020bf0000020405b4010104020102 0201" },
+	{ 128, "3de09874b388e6491988d0c3607eae1f 57690e43",
+		"42f67e3f10101010 4e280000a2fca1a3 fba2caa4853cf9f0f22cb10d86dd83b0fec75691cf1a04b00d1138ec9c35791765acbd87"
+		"01ad79845bf9fe3fba487bc91755e6662b4c8d0d1f5e22739530320ae0d731cc978ecafaeae88f00e80d6e48",
+		"4500003c99c300008001cb7c40679318010101010800085c020043006162636465666768696a6b6c6d6e6f7071727374757677616263"
+		"64656667686901020201", true, 0x10101010 },
+	{ 128, "3de09874b388e6491988d0c3607eae1f 57690e43",
+		"42f67e3f10101010 4e280000a2fca1a3 fba2ca845e5df9f0f22c3e6e86dd831e1fc65792cd1af9130e1379ed369f071f35e034be"
+		"95f112e4e7d05d35",
+		"4500001c42a200008001441f406793b6e00000020a00f5ff01020201", true, 0x10101010 },
 };
 
 START_TEST(test_gcm)
@@ -61,8 +72,10 @@ START_TEST(test_gcm)
 	size_t k = hex(gcm[_i].keymat, key), n = hex(gcm[_i].packet, packet), t = hex(gcm[_i].plain, plain);
 	struct esp_crypt in = make(VD_ENCR_AES_GCM_16, gcm[_i].bits, VD_INTEG_NONE, key, k, true);
 	struct esp_crypt out = make(VD_ENCR_AES_GCM_16, gcm[_i].bits, VD_INTEG_NONE, key, k, false);
+	uint32_t hi = gcm[_i].hi;
+	in.esn = out.esn = gcm[_i].esn;
 	memcpy(work, packet, n);
-	ck_assert_int_eq(esp_open(&in, work, n), (long)t);
+	ck_assert_int_eq(esp_open(&in, work, n, hi), (long)t);
 	ck_assert_mem_eq(work + 16, plain, t);
 	/* Sealing the plain text with the vector's IV gives the vector. */
 	struct vd_rd r;
@@ -70,16 +83,18 @@ START_TEST(test_gcm)
 	out.iv = vd_rd_u64(&r);
 	memcpy(work, packet, 8);
 	memcpy(work + 16, plain, t);
-	ck_assert(esp_seal(&out, work, t));
+	ck_assert(esp_seal(&out, work, t, hi));
 	ck_assert_mem_eq(work, packet, n);
 	/* Every octet counts, and every shorter length fails. */
 	for (size_t i = 0; i < n; i++) {
 		memcpy(work, packet, n);
 		work[i] ^= 1;
-		ck_assert_int_eq(esp_open(&in, work, n), -1);
+		ck_assert_int_eq(esp_open(&in, work, n, hi), -1);
 		memcpy(work, packet, n);
-		ck_assert_int_eq(esp_open(&in, work, i), -1);
+		ck_assert_int_eq(esp_open(&in, work, i, hi), -1);
 	}
+	memcpy(work, packet, n);
+	ck_assert_int_eq(esp_open(&in, work, n, hi ^ 1), in.esn ? -1 : (long)t);
 	esp_crypt_fini(&in);
 	esp_crypt_fini(&out);
 }
@@ -111,40 +126,45 @@ static const struct {
 
 START_TEST(test_cbc)
 {
-	for (size_t k = 0; k < VD_ARRAY_SIZE(integ); k++) {
+	for (size_t round = 0; round < 2 * VD_ARRAY_SIZE(integ); round++) {
+		size_t k = round / 2;
+		bool esn = round & 1;
+		uint8_t hi[4] = { 1, 2, 3, 4 };
 		uint8_t key[128], packet[400], work[400], plain[256], mac[64], text[256];
 		size_t n = hex(cbc[_i].packet, packet), t = hex(cbc[_i].plain, plain), m;
 		ck_assert_uint_eq(hex(cbc[_i].key, key), 16);
 		for (size_t i = 0; i < integ[k].key; i++)
 			key[16 + i] = (uint8_t)(i * 7 + 1);
-		struct vd_slice part = { packet, n };
-		ck_assert_int_eq(vd_hmac(integ[k].md, key + 16, integ[k].key, &part, 1, mac, &m), 0);
+		struct vd_slice part[] = { { packet, n }, { hi, esn ? 4 : 0 } }; /* RFC 4303 section 2.2.1 */
+		ck_assert_int_eq(vd_hmac(integ[k].md, key + 16, integ[k].key, part, 2, mac, &m), 0);
 		memcpy(packet + n, mac, integ[k].icv);
 		n += integ[k].icv;
 		struct esp_crypt in = make(VD_ENCR_AES_CBC, 128, integ[k].integ, key, 16 + integ[k].key, true);
 		struct esp_crypt out = make(VD_ENCR_AES_CBC, 128, integ[k].integ, key, 16 + integ[k].key, false);
+		in.esn = out.esn = esn;
+		in.icv_open = false; /* as after the first packet: 96 bits of SHA2-256 are enough until then */
 		memcpy(work, packet, n);
-		ck_assert_int_eq(esp_open(&in, work, n), (long)t);
+		ck_assert_int_eq(esp_open(&in, work, n, 0x01020304), (long)t);
 		ck_assert_mem_eq(work + 24, plain, t);
 		for (size_t i = 0; i < n; i++) {
 			memcpy(work, packet, n);
 			work[i] ^= 0x80;
-			ck_assert_int_eq(esp_open(&in, work, n), -1);
+			ck_assert_int_eq(esp_open(&in, work, n, 0x01020304), -1);
 			memcpy(work, packet, n);
-			ck_assert_int_eq(esp_open(&in, work, i), -1);
+			ck_assert_int_eq(esp_open(&in, work, i, 0x01020304), -1);
 		}
 		/* What we seal is opened by plain CBC and HMAC; two packets have different IVs. */
 		uint8_t first[16];
-		for (int round = 0; round < 2; round++) {
+		for (int again = 0; again < 2; again++) {
 			memcpy(work, packet, 8);
 			memcpy(work + 24, plain, t);
-			ck_assert(esp_seal(&out, work, t));
-			part = (struct vd_slice){ work, 24 + t };
-			ck_assert_int_eq(vd_hmac(integ[k].md, key + 16, integ[k].key, &part, 1, mac, &m), 0);
+			ck_assert(esp_seal(&out, work, t, 0x01020304));
+			part[0] = (struct vd_slice){ work, 24 + t };
+			ck_assert_int_eq(vd_hmac(integ[k].md, key + 16, integ[k].key, part, 2, mac, &m), 0);
 			ck_assert_mem_eq(mac, work + 24 + t, integ[k].icv);
 			ck_assert_int_eq(vd_cbc("AES-128-CBC", false, key, work + 8, work + 24, t, text), 0);
 			ck_assert_mem_eq(text, plain, t);
-			if (round)
+			if (again)
 				ck_assert_mem_ne(first, work + 8, 16);
 			memcpy(first, work + 8, 16);
 		}
@@ -167,7 +187,7 @@ START_TEST(test_chacha)
 	out.iv = 0x0001000000000005ull;
 	for (int i = 0; i < 32; i++)
 		work[16 + i] = (uint8_t)i;
-	ck_assert(esp_seal(&out, work, 32));
+	ck_assert(esp_seal(&out, work, 32, 0));
 	memcpy(nonce, key + 32, 4);
 	memcpy(nonce + 4, "\0\1\0\0\0\0\0\5", 8);
 	ck_assert_mem_eq(work + 8, nonce + 4, 8);
@@ -183,7 +203,7 @@ START_TEST(test_chacha)
 	EVP_CIPHER_CTX_free(x);
 	ck_assert_mem_eq(work + 16, want, 32);
 	ck_assert_mem_eq(work + 48, tag, 16);
-	ck_assert_int_eq(esp_open(&in, work, 64), 32);
+	ck_assert_int_eq(esp_open(&in, work, 64, 0), 32);
 	ck_assert_mem_eq(work + 16, plain, 32);
 	esp_crypt_fini(&in);
 	esp_crypt_fini(&out);
@@ -207,7 +227,6 @@ START_TEST(test_suites)
 }
 END_TEST
 
-/* A set of all numbers seen: the window as RFC 4303 section 3.4.3 describes it. */
 /* Vectors of packets by intel-ipsec-mb and by OpenSSL: the same octets, whatever the suite, the sizes and how many there
  * are; what one seals the other opens; what was changed is refused, alone. */
 START_TEST(test_mb)
@@ -215,11 +234,13 @@ START_TEST(test_mb)
 	static const struct {
 		uint8_t encr, integ;
 		uint16_t bits;
+		bool esn;
 	} suites[] = { { VD_ENCR_AES_GCM_16, 0, 128 }, { VD_ENCR_AES_GCM_16, 0, 192 }, { VD_ENCR_AES_GCM_16, 0, 256 },
 		{ VD_ENCR_CHACHA20_POLY1305, 0, 256 }, { VD_ENCR_AES_CBC, VD_INTEG_SHA1_96, 128 },
 		{ VD_ENCR_AES_CBC, VD_INTEG_SHA2_256_128, 192 }, { VD_ENCR_AES_CBC, VD_INTEG_SHA2_256_128, 256 },
 		{ VD_ENCR_AES_CBC, VD_INTEG_SHA2_384_192, 256 }, { VD_ENCR_AES_CBC, VD_INTEG_SHA2_512_256, 256 },
-		{ VD_ENCR_3DES, VD_INTEG_SHA1_96, 192 } };
+		{ VD_ENCR_3DES, VD_INTEG_SHA1_96, 192 }, { VD_ENCR_AES_GCM_16, 0, 256, true },
+		{ VD_ENCR_CHACHA20_POLY1305, 0, 256, true }, { VD_ENCR_AES_CBC, VD_INTEG_SHA2_256_128, 256, true } };
 	enum { SUITES = VD_ARRAY_SIZE(suites), ROOM = 1600 };
 	static uint8_t a[VD_VEC][ROOM], b[VD_VEC][ROOM], plain[VD_VEC][ROOM];
 	struct esp_crypt out[SUITES], in[SUITES];
@@ -239,6 +260,7 @@ START_TEST(test_mb)
 			key[k] = (uint8_t)(i * 31 + k * 7);
 		out[i] = make(suites[i].encr, suites[i].bits, suites[i].integ, key, esp_suite_keymat(&s), false);
 		in[i] = make(suites[i].encr, suites[i].bits, suites[i].integ, key, esp_suite_keymat(&s), true);
+		out[i].esn = in[i].esn = suites[i].esn;
 		ck_assert_int_eq(out[i].mb != NULL, suites[i].encr != VD_ENCR_3DES);
 	}
 	unsigned taken = 0;
@@ -247,7 +269,8 @@ START_TEST(test_mb)
 		unsigned n = 1 + (round * 7) % VD_VEC, one = round % (SUITES + 2); /* of one SA, or of all mixed */
 		for (unsigned i = 0; i < n; i++) {
 			struct esp_crypt *c = &out[one < SUITES ? one : (i + round) % SUITES];
-			ja[i] = (struct esp_job){ .crypt = c, .esp = a[i], .text = c->suite.align * (1 + (i * 37 + round) % 90) };
+			ja[i] = (struct esp_job){ .crypt = c, .esp = a[i], .text = c->suite.align * (1 + (i * 37 + round) % 90),
+				.hi = round * 77, .icv = c->suite.icv };
 			jb[i] = ja[i];
 			jb[i].esp = b[i];
 			for (size_t k = 0; k < ROOM; k++)
@@ -265,7 +288,7 @@ START_TEST(test_mb)
 			ck_assert_mem_eq(a[i], b[i], ROOM); /* nothing behind the ICV either */
 			struct esp_crypt *c = &in[ja[i].crypt - out];
 			bool spoil = (i * 13 + round) % 9 == 0;
-			ja[i] = (struct esp_job){ .crypt = c, .esp = a[i], .text = ja[i].text };
+			ja[i] = (struct esp_job){ .crypt = c, .esp = a[i], .text = ja[i].text, .hi = round * 77, .icv = c->suite.icv };
 			if (spoil)
 				a[i][4 + (i * 101 + round) % (4u + c->suite.iv + ja[i].text + c->suite.icv)] ^= 0x40;
 		}
@@ -287,6 +310,7 @@ START_TEST(test_mb)
 }
 END_TEST
 
+/* A set of all numbers seen: the window as RFC 4303 section 3.4.3 describes it. */
 START_TEST(test_window)
 {
 	static const uint32_t sizes[] = { 64, 128, 1024, 4096, 100, 1000 };
@@ -331,6 +355,29 @@ START_TEST(test_window)
 }
 END_TEST
 
+/* Half of the number is known: the whole one is the smallest with that half that the window has not passed. */
+START_TEST(test_infer)
+{
+	static const uint32_t sizes[] = { 64, 1024, 4096 };
+	static const uint64_t tops[] = { 0, 1, 62, 63, 64, 4095, 4096, 0x7fffffff, 0xfffffffe, 0xffffffff, 0x100000000, 0x100000001,
+		0x10000003e, 0x10000003f, 0x100000040, 0x1000003ff, 0x7ffffffff, 0x800000000, 0xff00000000, 0xff80000000 };
+	for (size_t i = 0; i < VD_ARRAY_SIZE(sizes); i++)
+		for (size_t k = 0; k < VD_ARRAY_SIZE(tops); k++)
+			for (int64_t step = -5000; step < 5000; step++) {
+				struct esp_window w;
+				esp_window_init(&w, sizes[i]);
+				w.top = tops[k];
+				uint32_t lo = (uint32_t)(tops[k] + (uint64_t)step);
+				int64_t least = (int64_t)tops[k] - (int64_t)sizes[i] + 1;
+				int64_t n = ((int64_t)tops[k] & ~0xffffffffll) - (1ll << 32) + lo;
+				while (n < least)
+					n += 1ll << 32;
+				ck_assert_msg(esp_window_infer(&w, lo) == (n < 0 ? 0 : (uint64_t)n), "size %u top %lx low %x", sizes[i],
+					(unsigned long)tops[k], lo);
+			}
+}
+END_TEST
+
 static void start(void)
 {
 	fake_init(1);
@@ -352,6 +399,7 @@ int main(void)
 	tcase_add_test(c, test_suites);
 	tcase_add_test(c, test_mb);
 	tcase_add_loop_test(c, test_window, 0, 6);
+	tcase_add_test(c, test_infer);
 	suite_add_tcase(s, c);
 	SRunner *r = srunner_create(s);
 	srunner_run_all(r, CK_ENV);

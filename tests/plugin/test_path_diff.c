@@ -249,7 +249,7 @@ static size_t wrap(uint64_t *s, struct client *c, const uint8_t *in, size_t len,
 		q[t++] = (uint8_t)(gen_one_in(s, 1000) ? 0 : i);
 	q[t++] = (uint8_t)pad;
 	q[t++] = gen_one_in(s, 300) ? 59 : 17;
-	ck_assert(esp_seal(&c->seal, out, t));
+	ck_assert(esp_seal(&c->seal, out, t, 0));
 	return head + t + c->seal.suite.icv;
 }
 

@@ -17,6 +17,7 @@
 #define ESP_WINDOW 1024u
 #define ESP_WINDOW_MAX 4096u
 #define ESP_ICV_MAX 32u
+#define ESP_ICV_CUT 12u       /* HMAC-SHA2-256 of peers that cut it to 96 bits, as Linux did and Android up to 7 does */
 #define ESP_SAS_MAX 16u    /* of one channel and direction */
 #define ESP_RESERVED_MAX 8u /* SPIs of one channel that wait for their SA */
 #define ESP_TAKEOVER (1u << 20)
@@ -38,6 +39,8 @@ struct esp_job {
 	struct esp_crypt *crypt;
 	uint8_t *esp;
 	uint32_t text; /* octets between IV and ICV */
+	uint32_t hi;   /* upper half of an extended sequence number */
+	uint8_t icv;   /* octets */
 	bool done, ok; /* a provider took it; it is sealed, or authentic and plain */
 };
 
@@ -48,6 +51,8 @@ struct esp_crypt {
 	EVP_MAC_CTX *mac;      /* keyed */
 	struct esp_mb_key *mb; /* the same keys for intel-ipsec-mb, or NULL */
 	uint8_t salt[4];
+	bool icv_open;         /* inbound: ESP_ICV_CUT is possible too, until a whole one came */
+	bool esn;              /* the upper half of sequence numbers is authenticated too */
 	uint64_t iv;           /* AEAD: epoch(16) | counter(48); CBC: number of the next IV */
 };
 
@@ -91,6 +96,7 @@ struct esp_chan {
 	struct vd_path path, seen;
 	bool seen_told;
 	uint64_t alive_told;
+	bool cut; /* the peer cuts HMAC-SHA2-256, and so do we */
 	enum vd_esp_mode mode;  /* constant */
 	/* control */
 	struct esp_chan *next;
@@ -125,7 +131,7 @@ struct esp {
 /* -EOPNOTSUPP for what we cannot do. */
 int esp_suite(uint8_t encr, uint16_t key_bits, uint8_t integ, struct esp_suite *ret_suite);
 size_t esp_suite_keymat(const struct esp_suite *s);
-/* Keys the contexts. in: for opening. */
+/* Keys the contexts. in: for opening. esn is the caller's to set afterwards. */
 int esp_crypt_init(struct esp_crypt *c, const struct esp_suite *s, const struct vd_secret *keymat, bool in);
 void esp_crypt_fini(struct esp_crypt *c);
 /* Fills in limits that are 0 from what the transforms bear. */
@@ -155,10 +161,14 @@ void esp_on_hard(void *arg, uint64_t chan, uint64_t sa);
 void esp_on_first(void *arg, uint64_t chan, uint64_t spi);
 void esp_on_moved(void *arg, uint64_t chan, uint64_t unused);
 void esp_on_alive(void *arg, uint64_t chan, uint64_t unused);
+void esp_on_cut(void *arg, uint64_t chan, uint64_t cut);
 #define ESP_TOLD_IN (1ull << 32) /* in the number told by soft and hard: an inbound SPI */
 
 /* ---- window_stage.c ---- */
 void esp_window_init(struct esp_window *w, uint32_t size);
+/* The whole number of a packet that carries only the lower half: the one that lies in the window or ahead of it (RFC 4303
+ * appendix A2.1). 0: it would lie before the SA began. */
+uint64_t esp_window_infer(const struct esp_window *w, uint32_t lo);
 /* May this number still come? Changes nothing. */
 bool esp_window_check(const struct esp_window *w, uint64_t seq);
 /* After authentication. True when it is the newest. */
@@ -167,15 +177,18 @@ bool esp_window_update(struct esp_window *w, uint64_t seq);
 /* ---- crypt_stage.c ---- */
 /* Writes the next IV of an outbound SA; one is used once. */
 bool esp_iv(struct esp_crypt *c, uint8_t *esp);
-/* The text of a packet of len octets, or 0: not one of this suite. */
-uint32_t esp_text(const struct esp_crypt *c, size_t len);
+/* The associated data of an AEAD; its length. */
+size_t esp_aad(const struct esp_job *j, uint8_t aad[12]);
+/* The text of a packet of len octets, or 0: not one of this suite. The length tells the ICV where that is open: blocks of 16
+ * octets, and 12 or 16 behind them. */
+uint32_t esp_text(const struct esp_crypt *c, size_t len, uint8_t *ret_icv);
 /* Vectors of packets, of any SAs: IVs are there already. mb: the worker's multi-buffer manager, or NULL. */
 void esp_seal_jobs(struct esp_mb *mb, struct esp_job *jobs, unsigned n);
 void esp_open_jobs(struct esp_mb *mb, struct esp_job *jobs, unsigned n);
-/* One packet. esp: SPI, sequence number, IV (written here), text octets of plain text with trailer, then room for the ICV. */
-bool esp_seal(struct esp_crypt *c, uint8_t *esp, size_t text);
+/* One packet; hi: upper half of its extended number. esp: SPI, sequence number, IV (written here), text octets of plain text with trailer, then room for the ICV. */
+bool esp_seal(struct esp_crypt *c, uint8_t *esp, size_t text, uint32_t hi);
 /* The whole packet; on success the text behind the IV is plain and its length returned, else -1. */
-long esp_open(struct esp_crypt *c, uint8_t *esp, size_t len);
+long esp_open(struct esp_crypt *c, uint8_t *esp, size_t len, uint32_t hi);
 
 /* ---- in_stage.c, out_stage.c ---- */
 /* Slot of the worker's esp_table. A static, because esp_input has no argument; set by init. */

@@ -34,6 +34,7 @@ static void put_one(struct vd_wr *w, const struct esp_sa *sa)
 	vd_wr_u8(w, d->integ);
 	vd_wr_u16(w, d->key_bits);
 	vd_wr_u16(w, d->window);
+	vd_wr_u8(w, d->esn);
 	vd_wr_u64(w, d->soft_packets);
 	vd_wr_u64(w, d->hard_packets);
 	vd_wr_u64(w, d->soft_bytes);
@@ -44,7 +45,8 @@ static void put_one(struct vd_wr *w, const struct esp_sa *sa)
 	vd_wr_u64(w, sa->crypt.iv);
 	vd_wr_u64(w, sa->packets);
 	vd_wr_u64(w, sa->bytes);
-	vd_wr_u8(w, (uint8_t)(sa->soft_told | sa->hard_told << 1 | sa->first_told << 2));
+	vd_wr_u8(w, (uint8_t)(sa->soft_told | sa->hard_told << 1 | sa->first_told << 2 |
+			       sa->crypt.icv_open << 3));
 	vd_wr_u64(w, sa->window.top);
 	for (uint32_t i = 0; sa->in && i < sa->window.words; i++)
 		vd_wr_u64(w, sa->window.bits[i]);
@@ -60,6 +62,7 @@ static int get_one(struct esp_chan *c, struct vd_rd *r, enum vd_import_mode mode
 	d.integ = vd_rd_u8(r);
 	d.key_bits = vd_rd_u16(r);
 	d.window = vd_rd_u16(r);
+	d.esn = vd_rd_u8(r);
 	d.soft_packets = vd_rd_u64(r);
 	d.hard_packets = vd_rd_u64(r);
 	d.soft_bytes = vd_rd_u64(r);
@@ -83,6 +86,7 @@ static int get_one(struct esp_chan *c, struct vd_rd *r, enum vd_import_mode mode
 	sa->soft_told = told & 1;
 	sa->hard_told = told & 2;
 	sa->first_told = told & 4;
+	sa->crypt.icv_open = sa->crypt.icv_open && told & 8;
 	sa->window.top = vd_rd_u64(r);
 	for (uint32_t i = 0; in && i < sa->window.words; i++)
 		sa->window.bits[i] = vd_rd_u64(r);
@@ -141,7 +145,7 @@ static int export_all(void *self, struct vd_wr *w, struct vd_error *err)
 		vd_wr_u64(w, c->c.peer);
 		vd_wr_u8(w, c->c.home);
 		vd_wr_u8(w, (uint8_t)c->mode);
-		vd_wr_u8(w, (uint8_t)(c->up | c->path.natt << 1));
+		vd_wr_u8(w, (uint8_t)(c->up | c->path.natt << 1 | c->cut << 2));
 		vd_wr_put(w, c->upper, sizeof(c->upper));
 		vd_wr_u64(w, c->path.endpoint);
 		put_sa(w, &c->path.local);
@@ -181,6 +185,7 @@ static int get_chan(struct esp *esp, struct vd_rd *r, enum vd_import_mode mode, 
 	if (!c)
 		return vd_error_set(err, -ENOMEM, "cannot make an imported ESP channel");
 	c->up = c->have_in = c->have_out = flags & 1;
+	c->cut = flags & 4;
 	for (unsigned k = 0; k < ESP_RESERVED_MAX; k++) {
 		uint32_t spi = vd_rd_u32(r);
 		if (spi)
@@ -200,7 +205,7 @@ static int get_chan(struct esp *esp, struct vd_rd *r, enum vd_import_mode mode, 
 static int import(void *self, uint16_t version, struct vd_rd *r, enum vd_import_mode mode, struct vd_error *err)
 {
 	uint32_t n = vd_rd_u32(r);
-	if (version != 1)
+	if (version != 2)
 		return vd_error_set(err, -ENOTSUP, "ESP records of version %u cannot be read", version);
 	if (n > CHANS_MAX)
 		return vd_error_set(err, -EBADMSG, "too many ESP channels: %u", n);
@@ -212,4 +217,4 @@ static int import(void *self, uint16_t version, struct vd_rd *r, enum vd_import_
 	return vd_rd_ok(r) ? 0 : vd_error_set(err, -EBADMSG, "the ESP records are cut off");
 }
 
-const struct vd_layer esp_layer = { .name = "esp_userspace", .version = 1, .export_ = export_all, .import = import };
+const struct vd_layer esp_layer = { .name = "esp_userspace", .version = 2, .export_ = export_all, .import = import };

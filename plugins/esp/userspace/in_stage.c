@@ -77,7 +77,7 @@ static void authentic(struct vd_worker *w, struct esp_sa *sa, bool newest, const
 /* A packet of the vector on its way through the SA. */
 struct entry {
 	struct esp_sa *sa;
-	uint32_t seq;
+	uint64_t seq;
 	struct esp_job *job; /* NULL: too short to be one */
 };
 
@@ -96,14 +96,29 @@ static enum vd_drop lookup(struct vd_worker *w, struct esp_table *t, const struc
 	struct vd_rd r;
 	vd_rd_init(&r, pkt->p, pkt->len);
 	e->sa = find(t, vd_rd_u32(&r));
-	e->seq = vd_rd_u32(&r);
+	uint32_t lo = vd_rd_u32(&r);
 	if (!vd_rd_ok(&r))
 		return VD_DROP_SHORT;
 	if (!e->sa)
 		return VD_DROP_NO_SPI;
+	e->seq = e->sa->desc.esn ? esp_window_infer(&e->sa->window, lo) : lo;
 	if (!esp_window_check(&e->sa->window, e->seq))
 		return VD_DROP_REPLAY;
 	return expired(w, e->sa);
+}
+
+/* An authentic packet says how long the peer's ICV is, and we send alike. A whole one settles it: whoever cuts would not send
+ * one, but somebody on the way can cut a whole one. */
+static void icv_decide(struct vd_worker *w, struct esp_sa *sa, uint8_t icv)
+{
+	struct esp_chan *c = sa->chan;
+	if (!sa->crypt.icv_open)
+		return;
+	sa->crypt.icv_open = icv == ESP_ICV_CUT;
+	if (c->cut != sa->crypt.icv_open) {
+		c->cut = sa->crypt.icv_open;
+		vd_worker_tell(w, esp_on_cut, c->esp, c->c.id, c->cut);
+	}
 }
 
 /* After it, in order of arrival; window and limits are asked again, since packets before this one in the vector have
@@ -116,8 +131,9 @@ static enum vd_drop accept(struct vd_worker *w, struct entry *e, struct vd_pkt *
 	enum vd_drop why = expired(w, sa);
 	if (why != VD_DROP_NONE)
 		return why;
-	if (!e->job || !e->job->ok)
+	if (!e->job || !e->job->ok || (!sa->crypt.icv_open && e->job->icv != sa->crypt.suite.icv))
 		return VD_DROP_AUTH;
+	icv_decide(w, sa, e->job->icv);
 	bool newest = esp_window_update(&sa->window, e->seq);
 	sa->packets++;
 	sa->bytes += pkt->len;
@@ -148,10 +164,12 @@ void esp_input(struct vd_worker *w, struct vd_vec *vec, const struct vd_esp_meta
 		struct vd_pkt *pkt = &vec->v[i];
 		struct entry *e = &entry[i];
 		enum vd_drop why = lookup(w, t, pkt, e);
-		uint32_t text = why == VD_DROP_NONE ? esp_text(&e->sa->crypt, pkt->len) : 0;
+		uint8_t icv = 0;
+		uint32_t text = why == VD_DROP_NONE ? esp_text(&e->sa->crypt, pkt->len, &icv) : 0;
 		e->job = text ? &jobs[n++] : NULL;
 		if (text)
-			*e->job = (struct esp_job){ .crypt = &e->sa->crypt, .esp = pkt->p, .text = text };
+			*e->job = (struct esp_job){ .crypt = &e->sa->crypt, .esp = pkt->p, .text = text,
+				.hi = (uint32_t)(e->seq >> 32), .icv = icv };
 		if (why != VD_DROP_NONE)
 			vd_pkt_drop(w, pkt, why);
 	}

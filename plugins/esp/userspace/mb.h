@@ -15,7 +15,7 @@
 struct esp_mb { /* of one thread */
 	IMB_MGR *mgr;
 	struct gcm_context_data ctx;
-	uint8_t tag[VD_VEC][64], nonce[VD_VEC][16];
+	uint8_t tag[VD_VEC][64], nonce[VD_VEC][16], aad[VD_VEC][12];
 };
 
 struct esp_mb_key { /* the key schedule of one SA */

@@ -13,26 +13,27 @@ static void nonce_of(uint8_t nonce[16], const struct esp_job *j)
 static void gcm(struct esp_mb *mb, struct esp_job *j, bool seal)
 {
 	const struct gcm_key_data *key = &j->crypt->mb->gcm;
-	uint8_t *text = j->esp + 16, *tag = seal ? text + j->text : mb->tag[0], *nonce = mb->nonce[0];
+	uint8_t *text = j->esp + 16, *tag = seal ? text + j->text : mb->tag[0], *nonce = mb->nonce[0], *aad = mb->aad[0];
+	size_t head = esp_aad(j, aad);
 	nonce_of(nonce, j);
 	switch (j->crypt->suite.key) {
 	case 16:
 		if (seal)
-			IMB_AES128_GCM_ENC(mb->mgr, key, &mb->ctx, text, text, j->text, nonce, j->esp, 8, tag, 16);
+			IMB_AES128_GCM_ENC(mb->mgr, key, &mb->ctx, text, text, j->text, nonce, aad, head, tag, 16);
 		else
-			IMB_AES128_GCM_DEC(mb->mgr, key, &mb->ctx, text, text, j->text, nonce, j->esp, 8, tag, 16);
+			IMB_AES128_GCM_DEC(mb->mgr, key, &mb->ctx, text, text, j->text, nonce, aad, head, tag, 16);
 		break;
 	case 24:
 		if (seal)
-			IMB_AES192_GCM_ENC(mb->mgr, key, &mb->ctx, text, text, j->text, nonce, j->esp, 8, tag, 16);
+			IMB_AES192_GCM_ENC(mb->mgr, key, &mb->ctx, text, text, j->text, nonce, aad, head, tag, 16);
 		else
-			IMB_AES192_GCM_DEC(mb->mgr, key, &mb->ctx, text, text, j->text, nonce, j->esp, 8, tag, 16);
+			IMB_AES192_GCM_DEC(mb->mgr, key, &mb->ctx, text, text, j->text, nonce, aad, head, tag, 16);
 		break;
 	default:
 		if (seal)
-			IMB_AES256_GCM_ENC(mb->mgr, key, &mb->ctx, text, text, j->text, nonce, j->esp, 8, tag, 16);
+			IMB_AES256_GCM_ENC(mb->mgr, key, &mb->ctx, text, text, j->text, nonce, aad, head, tag, 16);
 		else
-			IMB_AES256_GCM_DEC(mb->mgr, key, &mb->ctx, text, text, j->text, nonce, j->esp, 8, tag, 16);
+			IMB_AES256_GCM_DEC(mb->mgr, key, &mb->ctx, text, text, j->text, nonce, aad, head, tag, 16);
 	}
 	j->ok = seal || vd_same(tag, text + j->text, 16);
 	j->done = true;
@@ -43,7 +44,7 @@ static void finish(IMB_JOB *m, bool seal)
 	struct esp_job *j = m->user_data;
 	size_t head = 8u + j->crypt->suite.iv;
 	j->ok = m->status == IMB_STATUS_COMPLETED &&
-		(seal || vd_same(m->user_data2, j->esp + head + j->text, j->crypt->suite.icv));
+		(seal || vd_same(m->user_data2, j->esp + head + j->text, j->icv));
 	j->done = true;
 }
 
@@ -77,8 +78,8 @@ static void submit(struct esp_mb *mb, struct esp_job *j, unsigned i, bool seal)
 		m->iv_len_in_bytes = 12;
 		m->hash_start_src_offset_in_bytes = head;
 		m->msg_len_to_hash_in_bytes = j->text;
-		m->u.CHACHA20_POLY1305.aad = j->esp;
-		m->u.CHACHA20_POLY1305.aad_len_in_bytes = 8;
+		m->u.CHACHA20_POLY1305.aad = mb->aad[i];
+		m->u.CHACHA20_POLY1305.aad_len_in_bytes = esp_aad(j, mb->aad[i]);
 		m->u.CHACHA20_POLY1305.ctx = NULL;
 	} else {
 		m->iv = j->esp + 8;
@@ -93,6 +94,13 @@ static void submit(struct esp_mb *mb, struct esp_job *j, unsigned i, bool seal)
 		finish(m, seal);
 }
 
+/* OpenSSL's: an upper half of the sequence number, which would have to stand in the packet where the ICV is, and an ICV of
+ * another length than that of IPsec. */
+static bool cbc(const struct esp_job *j)
+{
+	return j->crypt->mb && j->crypt->mb->cipher == IMB_CIPHER_CBC && !j->crypt->esn && j->icv == j->crypt->suite.icv;
+}
+
 void esp_mb_run(struct esp_mb *mb, struct esp_job *jobs, unsigned n, bool seal)
 {
 	unsigned many = 0;
@@ -101,11 +109,11 @@ void esp_mb_run(struct esp_mb *mb, struct esp_job *jobs, unsigned n, bool seal)
 		if (k && k->cipher == IMB_CIPHER_GCM)
 			gcm(mb, &jobs[i], seal);
 		else
-			many += k && k->cipher == IMB_CIPHER_CBC;
+			many += cbc(&jobs[i]);
 	}
 	for (unsigned i = 0; i < n && i < VD_VEC; i++) {
 		const struct esp_mb_key *k = jobs[i].crypt->mb;
-		if (k && !jobs[i].done && (k->cipher != IMB_CIPHER_CBC || many >= ESP_MB_LEAST))
+		if (k && !jobs[i].done && (k->cipher != IMB_CIPHER_CBC || (cbc(&jobs[i]) && many >= ESP_MB_LEAST)))
 			submit(mb, &jobs[i], i, seal);
 	}
 	for (IMB_JOB *m; (m = IMB_FLUSH_JOB(mb->mgr));)

@@ -7,6 +7,7 @@
 static enum vd_drop prepare(struct esp_sa *sa, const struct esp_chan *c, struct vd_pkt *pkt, struct esp_job *ret_job)
 {
 	const struct esp_suite *s = &sa->crypt.suite;
+	uint8_t icv = c->cut && !s->aead && s->integ == VD_INTEG_SHA2_256_128 ? ESP_ICV_CUT : s->icv;
 	if (sa->seq >= sa->desc.hard_packets || sa->bytes >= sa->desc.hard_bytes)
 		return VD_DROP_EXPIRED;
 	uint32_t pad = (s->align - (pkt->len + 2) % s->align) % s->align;
@@ -30,10 +31,11 @@ static enum vd_drop prepare(struct esp_sa *sa, const struct esp_chan *c, struct 
 	vd_wr_u32(&w, (uint32_t)++sa->seq);
 	if (!esp_iv(&sa->crypt, pkt->p))
 		return VD_DROP_AUTH;
-	pkt->len = head + text + s->icv;
+	pkt->len = head + text + icv;
 	sa->packets++;
 	sa->bytes += pkt->len;
-	*ret_job = (struct esp_job){ .crypt = &sa->crypt, .esp = pkt->p, .text = text };
+	*ret_job = (struct esp_job){ .crypt = &sa->crypt, .esp = pkt->p, .text = text, .hi = (uint32_t)(sa->seq >> 32),
+		.icv = icv };
 	return VD_DROP_NONE;
 }
 

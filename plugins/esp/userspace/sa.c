@@ -106,8 +106,6 @@ int esp_sa_make(struct esp_chan *c, const struct vd_esp_sa *desc, bool in, struc
 	int rc = esp_suite(desc->encr, desc->key_bits, desc->integ, &suite);
 	if (rc < 0)
 		return rc;
-	if (desc->esn)
-		return -EOPNOTSUPP;
 	if (!desc->keymat || vd_secret_len(desc->keymat) != esp_suite_keymat(&suite) || desc->spi < 256)
 		return -EINVAL;
 	struct esp_sa *sa = calloc(1, sizeof(*sa));
@@ -124,6 +122,7 @@ int esp_sa_make(struct esp_chan *c, const struct vd_esp_sa *desc, bool in, struc
 		esp_sa_free(sa);
 		return rc;
 	}
+	sa->crypt.esn = desc->esn;
 	*ret_sa = sa;
 	return 0;
 }
@@ -308,6 +307,14 @@ void esp_on_first(void *arg, uint64_t chan, uint64_t spi)
 	struct esp_chan *c = esp_chan_find(arg, chan);
 	if (c && c->events && c->events->first_in)
 		c->events->first_in(c->arg, chan, (uint32_t)spi);
+}
+
+void esp_on_cut(void *arg, uint64_t chan, uint64_t cut)
+{
+	vd_count(cut ? "esp_userspace.cut_icv" : "esp_userspace.whole_icv", 1);
+	if (esp_chan_find(arg, chan))
+		vd_note('c', chan, cut ? "the peer cuts HMAC-SHA2-256 to 96 bits (Android up to 7, old Linux): so do we" :
+			"the peer sends whole HMAC-SHA2-256 values after all: so do we");
 }
 
 void esp_sa_service(struct vd_esp_1 *service)

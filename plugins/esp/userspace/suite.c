@@ -99,6 +99,7 @@ int esp_crypt_init(struct esp_crypt *c, const struct esp_suite *s, const struct 
 	struct vd_rd r;
 	memset(c, 0, sizeof(*c));
 	c->suite = *s;
+	c->icv_open = in && s->encr == VD_ENCR_AES_CBC && s->integ == VD_INTEG_SHA2_256_128;
 	vd_rd_init(&r, vd_secret_data(keymat), vd_secret_len(keymat));
 	const uint8_t *key = vd_rd_take(&r, s->key);
 	vd_rd_copy(&r, c->salt, s->salt);
@@ -139,8 +140,9 @@ void esp_crypt_fini(struct esp_crypt *c)
 
 void esp_limits(const struct esp_suite *s, struct vd_esp_sa *sa)
 {
-	/* 2^20 numbers stay free, so that an import in takeover mode can skip that many. */
-	const uint64_t hard = (1ull << 32) - ESP_TAKEOVER;
+	/* 2^20 numbers stay free, so that an import in takeover mode can skip that many. Extended ones would last for ever;
+	 * an AEAD's IV counts to 2^48, and by 2^40 packets of a key an attacker's advantage is still below 2^-30. */
+	const uint64_t hard = (sa->esn ? 1ull << 40 : 1ull << 32) - ESP_TAKEOVER;
 	uint64_t soft_bytes = UINT64_MAX, hard_bytes = UINT64_MAX;
 	if (s->align == 8) { /* 64-bit blocks: by 2^32 of them, 32 GiB, two are equal; stay far below */
 		soft_bytes = 1ull << 29;
@@ -150,7 +152,7 @@ void esp_limits(const struct esp_suite *s, struct vd_esp_sa *sa)
 		hard_bytes = 1ull << 40;
 	}
 	if (!sa->soft_packets)
-		sa->soft_packets = 1ull << 31;
+		sa->soft_packets = sa->esn ? 1ull << 39 : 1ull << 31;
 	if (!sa->hard_packets || sa->hard_packets > hard)
 		sa->hard_packets = hard;
 	if (!sa->soft_bytes)

@@ -21,6 +21,17 @@ static bool bit(const struct esp_window *w, uint64_t seq)
 	return w->bits[(seq >> 6) & (w->words - 1)] >> (seq & 63) & 1;
 }
 
+uint64_t esp_window_infer(const struct esp_window *w, uint32_t lo)
+{
+	uint64_t top_hi = w->top >> 32;
+	uint32_t top_lo = (uint32_t)w->top, bottom = top_lo - (w->size - 1); /* wraps when the window spans two halves */
+	if (top_lo >= w->size - 1) /* the window lies within one upper half */
+		return (lo >= bottom ? top_hi : top_hi + 1) << 32 | lo;
+	if (lo >= bottom) /* what is left of the window belongs to the half before */
+		return top_hi ? (top_hi - 1) << 32 | lo : 0;
+	return top_hi << 32 | lo;
+}
+
 bool esp_window_check(const struct esp_window *w, uint64_t seq)
 {
 	if (!seq)
