@@ -64,6 +64,7 @@ static const struct vd_field session_up_fields[] = {
 	ID(vd_session_up, session, "s"), ID(vd_session_up, chan, "c"), ID(vd_session_up, peer, "p"),
 	VD_FIELD(vd_session_up, user, VD_F_TEXT), VD_FIELD(vd_session_up, connection, VD_F_TEXT),
 	VD_FIELD(vd_session_up, address, VD_F_IP), VD_FIELD(vd_session_up, mtu, VD_F_U16),
+	VD_FIELD(vd_session_up, dialled, VD_F_BOOL),
 };
 EVENT(session_up, session_up_fields, "packets flow");
 
@@ -173,10 +174,18 @@ const struct vd_topic vd_topic_route_add = { .name = "route_add", .kind = VD_REQ
 	.size = sizeof(struct vd_route_add), .fields = route_add_fields, .n_fields = VD_ARRAY_SIZE(route_add_fields),
 	.doc = "a route to a network behind the session's client" };
 
+static const struct vd_field dialled_routes_fields[] = {
+	ID(vd_dialled_routes, session, "s"), VD_FIELD(vd_dialled_routes, address, VD_F_IP),
+	VD_FIELD(vd_dialled_routes, gateway, VD_F_IP),
+};
+const struct vd_topic vd_topic_dialled_routes = { .name = "dialled_routes", .kind = VD_REQUEST,
+	.pressure = VD_PRESSURE_KEEP, .size = sizeof(struct vd_dialled_routes), .fields = dialled_routes_fields,
+	.n_fields = VD_ARRAY_SIZE(dialled_routes_fields), .doc = "address and routes of a session that we dialled" };
+
 const struct vd_topic *const vd_core_topics[] = {
 	&vd_topic_peer_up, &vd_topic_peer_down, &vd_topic_chan_up, &vd_topic_chan_down, &vd_topic_l2tp_tunnel_up,
 	&vd_topic_session_new, &vd_topic_auth_ok, &vd_topic_auth_failed, &vd_topic_session_up, &vd_topic_session_down,
 	&vd_topic_session_gone, &vd_topic_setup_failed, &vd_topic_pool_up, &vd_topic_pool_down,
 	&vd_topic_address_reserved, &vd_topic_address_released, &vd_topic_authenticate, &vd_topic_admit,
-	&vd_topic_lease_address, &vd_topic_route_add, NULL,
+	&vd_topic_lease_address, &vd_topic_route_add, &vd_topic_dialled_routes, NULL,
 };

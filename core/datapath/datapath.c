@@ -100,7 +100,7 @@ static struct vd_worker *worker_new(struct vd_datapath *dp, unsigned index, unsi
 	w->caps = dp_caps_bits(&dp->caps);
 	if (!w->big || !w->tx || !w->pool || !w->sess || !w->limits || ring_init(&w->inbox, DP_INBOX) || ring_init(&w->auth, DP_PUNT) ||
 		ring_init(&w->raw, DP_PUNT) || dp_map_init(&w->chans, 4096) || dp_map_init(&w->links, 4096) ||
-		dp_map_init(&w->fib.map, 4096))
+		dp_map_init(&w->fib.map, 4096) || dp_map_init(&w->own.map, 256))
 		return NULL;
 	dp_pool_init(w);
 	return w;
@@ -161,6 +161,7 @@ void dp_workers_free(struct vd_datapath *dp)
 		free(w->chans.bucket);
 		free(w->links.bucket);
 		free(w->fib.map.bucket);
+		free(w->own.map.bucket);
 		free(w->rx);
 		free(w->tx);
 		free(w->big);

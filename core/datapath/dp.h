@@ -91,6 +91,7 @@ struct dp_fib { /* one prefix, one copy per worker */
 	uint64_t session;
 	uint32_t index;
 	uint8_t home;
+	bool dialled; /* leads to a gateway */
 };
 
 struct dp_fibs {
@@ -155,7 +156,7 @@ struct vd_worker {
 	/* tables */
 	struct dp_map chans, links, spare;
 	struct vd_wsess **sess;
-	struct dp_fibs fib;
+	struct dp_fibs fib, own; /* own: by source, what we were given by gateways that we dialled */
 	struct dp_limit *limits;
 	uint64_t limit_key;
 	vd_esp_input_fn *esp_input;
@@ -204,10 +205,10 @@ struct vd_wsess *dp_sess(const struct vd_worker *w, uint32_t sess);
 /* The address with everything behind the first len bits zero. */
 struct vd_ip dp_fib_net(const struct vd_ip *ip, unsigned len);
 uint64_t dp_fib_key(const struct vd_ip *ip, unsigned len);
-void dp_fib_put(struct vd_worker *w, struct dp_fib *f);
-void dp_fib_take(struct vd_worker *w, struct dp_fib *f);
+void dp_fib_put(struct dp_fibs *fibs, struct dp_fib *f);
+void dp_fib_take(struct dp_fibs *fibs, struct dp_fib *f);
 /* Longest prefix; NULL when nothing leads there. */
-const struct dp_fib *dp_fib_find(const struct vd_worker *w, const struct vd_ip *ip);
+const struct dp_fib *dp_fib_find(const struct dp_fibs *fibs, const struct vd_ip *ip);
 struct dp_wchan *dp_wchan(const struct vd_worker *w, uint64_t chan);
 
 /* ---- w_sum.c: the internet checksum ---- */
@@ -285,10 +286,10 @@ void dp_vnet_write(const struct dp_vnet *v, uint8_t ret_vnet[DP_VNET]);
 void dp_out_tun(struct vd_worker *w, const uint8_t vnet[DP_VNET], const uint8_t *p, size_t len, struct vd_pkt *own);
 /* One IP packet for one of our sessions, or another worker's; consumes. */
 void dp_out_packet(struct vd_worker *w, struct vd_pkt *pkt);
-/* The session that an address leads to: NULL when there is none, or when the packet was for another worker and is in its
+/* The session that a packet's addresses lead to: NULL when there is none, or when the packet was for another worker and is in its
  * ring. Counts what is dropped. */
-struct vd_wsess *dp_out_session(struct vd_worker *w, const struct vd_ip *dst, const uint8_t vnet[DP_VNET], const uint8_t *p,
-	size_t len, uint32_t packets);
+struct vd_wsess *dp_out_session(struct vd_worker *w, const struct dp_inner *in, const uint8_t vnet[DP_VNET],
+	const uint8_t *p, size_t len, uint32_t packets);
 /* A packet that fits its session; in: its header. Consumes. */
 void dp_out_emit(struct vd_worker *w, struct vd_wsess *s, struct vd_pkt *pkt, const struct dp_inner *in);
 /* A part of a packet that did not fit. Consumes. */
@@ -341,6 +342,7 @@ struct dp_session {
 	uint8_t home;
 	bool established;
 	bool resting; /* deleted, and waiting for its last link to go */
+	struct vd_ip own; /* we dialled it; family 0: a client's */
 	void (*punt)(void *arg, uint64_t session, const uint8_t *p, size_t len);
 	void *punt_arg;
 };
@@ -349,6 +351,7 @@ struct dp_route {
 	struct dp_node node;
 	struct vd_prefix prefix;
 	uint64_t session;
+	bool own; /* by source */
 	struct dp_fib *copy[VD_MAX_WORKERS];
 };
 

@@ -16,19 +16,21 @@
 struct fib_op {
 	struct dp_fib *copy[VD_MAX_WORKERS];
 	unsigned n;
-	bool release;
+	bool release, own;
 	void (*done)(void *arg);
 	void *arg;
 };
 
 static void w_fib_add(struct vd_worker *w, void *arg)
 {
-	dp_fib_put(w, ((struct fib_op *)arg)->copy[w->index]);
+	struct fib_op *op = arg;
+	dp_fib_put(op->own ? &w->own : &w->fib, op->copy[w->index]);
 }
 
 static void w_fib_del(struct vd_worker *w, void *arg)
 {
-	dp_fib_take(w, ((struct fib_op *)arg)->copy[w->index]);
+	struct fib_op *op = arg;
+	dp_fib_take(op->own ? &w->own : &w->fib, op->copy[w->index]);
 }
 
 static void fib_done(void *arg)
@@ -51,11 +53,11 @@ static bool normal(const struct vd_prefix *given, struct vd_prefix *ret_net)
 	return true;
 }
 
-static struct dp_route *route_of(struct vd_datapath *dp, const struct vd_prefix *p)
+static struct dp_route *route_of(struct vd_datapath *dp, const struct vd_prefix *p, bool own)
 {
 	for (struct dp_node *n = dp_map_find(&dp->routes, dp_fib_key(&p->ip, p->len)); n; n = dp_map_same(n)) {
 		struct dp_route *r = VD_CONTAINER_OF(n, struct dp_route, node);
-		if (r->prefix.len == p->len && vd_ip_equal(&r->prefix.ip, &p->ip))
+		if (r->own == own && r->prefix.len == p->len && vd_ip_equal(&r->prefix.ip, &p->ip))
 			return r;
 	}
 	return NULL;
@@ -70,7 +72,9 @@ int dp_fib_add(void *self, const struct vd_prefix *given, uint64_t session, void
 		return -ESTALE;
 	if (!normal(given, prefix))
 		return -EINVAL;
-	struct dp_route *r = route_of(dp, prefix);
+	bool own = s->own.family && prefix->len == (s->own.family == AF_INET ? 32 : 128) &&
+		vd_ip_equal(&prefix->ip, &s->own);
+	struct dp_route *r = route_of(dp, prefix, own);
 	if (r)
 		return -EEXIST;
 	r = calloc(1, sizeof(*r));
@@ -84,11 +88,13 @@ int dp_fib_add(void *self, const struct vd_prefix *given, uint64_t session, void
 			f->session = session;
 			f->index = s->w->index;
 			f->home = s->home;
+			f->dialled = s->own.family;
 		}
 	}
 	int rc = ok ? 0 : -ENOMEM;
 	if (ok) {
 		op->n = dp->n_workers;
+		op->own = own;
 		op->done = done;
 		op->arg = arg;
 		rc = dp_call_all(dp, w_fib_add, op, fib_done, op);
@@ -102,6 +108,7 @@ int dp_fib_add(void *self, const struct vd_prefix *given, uint64_t session, void
 	}
 	r->prefix = *prefix;
 	r->session = session;
+	r->own = own;
 	dp_map_add(&dp->routes, &r->node, dp_fib_key(&prefix->ip, prefix->len));
 	return 0;
 }
@@ -110,7 +117,11 @@ int dp_fib_del(void *self, const struct vd_prefix *given, uint64_t session, void
 {
 	struct vd_datapath *dp = self;
 	struct vd_prefix net;
-	struct dp_route *r = normal(given, &net) ? route_of(dp, &net) : NULL;
+	if (!normal(given, &net))
+		return -ENOENT;
+	struct dp_route *r = route_of(dp, &net, true);
+	if (!r || r->session != session)
+		r = route_of(dp, &net, false);
 	if (!r || r->session != session)
 		return -ENOENT;
 	struct fib_op *op = calloc(1, sizeof(*op));
@@ -119,6 +130,7 @@ int dp_fib_del(void *self, const struct vd_prefix *given, uint64_t session, void
 	memcpy(op->copy, r->copy, sizeof(op->copy));
 	op->n = dp->n_workers;
 	op->release = true;
+	op->own = r->own;
 	op->done = done;
 	op->arg = arg;
 	int rc = dp_call_all(dp, w_fib_del, op, fib_done, op);

@@ -294,6 +294,8 @@ static int session_add(void *self, const struct vd_wsess_desc *desc, void (*done
 		free(op);
 	else
 		s->established = true;
+	if (rc >= 0)
+		s->own = desc->own;
 	return rc;
 }
 

@@ -2,7 +2,7 @@
  *
  *   read              w_tun.c       dp_rx_tun: up to 64 packets or 8 super-packets, each behind a virtio header
  *   virtio header     here          dp_out_tun: a partial checksum is completed
- *   address table     here          dp_out_session: longest prefix -> {home slot, session}; foreign: over the hand ring
+ *   address table     here          dp_out_session: source of a gateway's, else longest prefix -> {home slot, session}; foreign: over the hand ring
  *   cut               w_segment.c   dp_out_super: a super-packet becomes packets that the session takes
  *   size              w_toobig.c    larger than the session's MTU: ICMP, or fragments
  *   clamp, headers    w_simple.c    MSS; header block in front, its lengths patched, UDP checksum inside IPv6
@@ -70,10 +70,15 @@ static bool hand(struct vd_worker *w, unsigned owner, const uint8_t vnet[DP_VNET
 	return true;
 }
 
-struct vd_wsess *dp_out_session(struct vd_worker *w, const struct vd_ip *dst, const uint8_t vnet[DP_VNET], const uint8_t *p,
-	size_t len, uint32_t packets)
+struct vd_wsess *dp_out_session(struct vd_worker *w, const struct dp_inner *in, const uint8_t vnet[DP_VNET],
+	const uint8_t *p, size_t len, uint32_t packets)
 {
-	const struct dp_fib *f = dp_fib_find(w, dst);
+	const struct dp_fib *f = dp_fib_find(&w->fib, &in->dst);
+	/* What has our address from a gateway goes back to it, unless a client of ours is meant. */
+	if (w->own.map.n && (!f || f->dialled)) {
+		const struct dp_fib *own = dp_fib_find(&w->own, &in->src);
+		f = own ? own : f;
+	}
 	unsigned owner = f ? dp_owner(w, f->home) : w->index;
 	if (owner != w->index) {
 		if (!hand(w, owner, vnet, p, len))
@@ -95,7 +100,7 @@ void dp_out_packet(struct vd_worker *w, struct vd_pkt *pkt)
 		vd_pkt_drop(w, pkt, VD_DROP_NOT_IP);
 		return;
 	}
-	struct vd_wsess *s = dp_out_session(w, &in.dst, plain, pkt->p, pkt->len, 1);
+	struct vd_wsess *s = dp_out_session(w, &in, plain, pkt->p, pkt->len, 1);
 	if (!s) {
 		vd_pkt_free(w, pkt);
 		return;

@@ -88,7 +88,7 @@ void dp_out_super(struct vd_worker *w, const uint8_t vnet[DP_VNET], const uint8_
 		return;
 	}
 	uint32_t pay = c.len - c.head, packets = pay ? (pay + c.size - 1) / c.size : 1;
-	struct vd_wsess *s = dp_out_session(w, &c.in.dst, vnet, p, len, packets);
+	struct vd_wsess *s = dp_out_session(w, &c.in, vnet, p, len, packets);
 	if (!s)
 		return;
 	w->work[VD_WORK_TUN_SUPERS]++;

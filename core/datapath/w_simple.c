@@ -159,6 +159,12 @@ enum vd_drop dp_simple_in(const struct vd_wsess *s, struct vd_pkt *pkt, struct d
 {
 	if (!dp_inner_parse(pkt, ret_inner))
 		return VD_DROP_NOT_IP;
+	if (s->d.own.family) {
+		if (!vd_ip_equal(&s->d.own, &ret_inner->dst))
+			return VD_DROP_DESTINATION;
+		dp_mss_clamp(pkt, ret_inner, s->d.mtu);
+		return VD_DROP_NONE;
+	}
 	bool ours = false;
 	for (size_t i = 0; i < VD_ARRAY_SIZE(s->d.source) && s->d.source[i].ip.family && !ours; i++)
 		ours = vd_prefix_has(&s->d.source[i], &ret_inner->src);

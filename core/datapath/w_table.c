@@ -59,31 +59,31 @@ uint64_t dp_fib_key(const struct vd_ip *ip, unsigned len)
 	return (hi ^ lo * 0x9e3779b97f4a7c15ull) * 0xff51afd7ed558ccdull + len + ((uint64_t)ip->family << 8);
 }
 
-static uint32_t *length_count(struct dp_fibs *fib, const struct vd_prefix *p)
+static uint32_t *length_count(struct dp_fibs *fibs, const struct vd_prefix *p)
 {
-	return p->ip.family == AF_INET ? &fib->n4[p->len] : &fib->n6[p->len];
+	return p->ip.family == AF_INET ? &fibs->n4[p->len] : &fibs->n6[p->len];
 }
 
-void dp_fib_put(struct vd_worker *w, struct dp_fib *f)
+void dp_fib_put(struct dp_fibs *fibs, struct dp_fib *f)
 {
-	dp_map_add(&w->fib.map, &f->node, dp_fib_key(&f->prefix.ip, f->prefix.len));
-	(*length_count(&w->fib, &f->prefix))++;
+	dp_map_add(&fibs->map, &f->node, dp_fib_key(&f->prefix.ip, f->prefix.len));
+	(*length_count(fibs, &f->prefix))++;
 }
 
-void dp_fib_take(struct vd_worker *w, struct dp_fib *f)
+void dp_fib_take(struct dp_fibs *fibs, struct dp_fib *f)
 {
-	dp_map_del(&w->fib.map, &f->node);
-	(*length_count(&w->fib, &f->prefix))--;
+	dp_map_del(&fibs->map, &f->node);
+	(*length_count(fibs, &f->prefix))--;
 }
 
-const struct dp_fib *dp_fib_find(const struct vd_worker *w, const struct vd_ip *ip)
+const struct dp_fib *dp_fib_find(const struct dp_fibs *fibs, const struct vd_ip *ip)
 {
-	const uint32_t *count = ip->family == AF_INET ? w->fib.n4 : w->fib.n6;
+	const uint32_t *count = ip->family == AF_INET ? fibs->n4 : fibs->n6;
 	for (int len = ip->family == AF_INET ? 32 : 128; len >= 0; len--) {
 		if (!count[len])
 			continue;
 		struct vd_ip net = dp_fib_net(ip, (unsigned)len);
-		struct dp_node *n = dp_map_find(&w->fib.map, dp_fib_key(&net, (unsigned)len));
+		struct dp_node *n = dp_map_find(&fibs->map, dp_fib_key(&net, (unsigned)len));
 		for (; n; n = dp_map_same(n)) {
 			const struct dp_fib *f = VD_CONTAINER_OF(n, struct dp_fib, node);
 			if (f->prefix.len == len && f->prefix.ip.family == ip->family &&

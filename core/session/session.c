@@ -385,6 +385,8 @@ static void finish(struct vd_session_rec *rec)
 	down.duration_ms = rec->pub.up_since ? vd_now() - rec->pub.up_since : 0;
 	vd_event_post(&vd_topic_session_down, &down);
 	vd_event_post(&vd_topic_session_gone, &gone);
+	if (rec->pub.dialled)
+		vd_dialled_left();
 	rec->reap = true; /* after everybody heard session_gone */
 	rec_defer(rec);
 }

@@ -85,6 +85,13 @@ void vd_bringup_gone(const char *realm, const char *user);
 /* Fills link.source from the lease and the routes behind the client. */
 void vd_session_sources(struct vd_session_rec *rec);
 
+/* dialled.c: of a session that we dialled, its routes_behind being the connection's routes. Asks for address and routes of
+ * the host; false when out of memory. */
+bool vd_dialled_ask(struct vd_session_rec *rec, const struct vd_request_opts *opts,
+	void (*done)(void *arg, const struct vd_answer *answer));
+/* One of them is gone: the others take over what it had of the address table. */
+void vd_dialled_left(void);
+
 /* idle.c: from now on the session ends when it carries nothing for its idle_timeout. Once it is up. */
 void vd_session_idle_begin(struct vd_session_rec *rec);
 

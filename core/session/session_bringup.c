@@ -345,6 +345,7 @@ static void up(struct vd_session_rec *rec)
 	rec->pub.up_since = vd_now();
 	event.mtu = rec->pub.mtu;
 	event.address = rec->pub.lease4.address;
+	event.dialled = rec->pub.dialled;
 	vd_strcpy(event.user, sizeof(event.user), rec->pub.user);
 	vd_strcpy(event.connection, sizeof(event.connection), rec->pub.connection);
 	vd_note('s', rec->pub.id, "up with %s, mtu %u", vd_ip_format(&event.address, text), rec->pub.mtu);
@@ -370,7 +371,11 @@ static unsigned prefixes_of(const struct vd_session_rec *rec, struct vd_prefix o
 void vd_session_sources(struct vd_session_rec *rec)
 {
 	memset(rec->link.source, 0, sizeof(rec->link.source));
-	prefixes_of(rec, rec->link.source);
+	rec->link.own = (struct vd_ip){ 0 };
+	if (rec->pub.dialled)
+		rec->link.own = rec->pub.lease4.address;
+	else
+		prefixes_of(rec, rec->link.source);
 }
 
 static void establish_failed(struct vd_session_rec *rec, int code, const char *what)
@@ -386,22 +391,27 @@ static void establish_failed(struct vd_session_rec *rec, int code, const char *w
 
 static void add_fib(struct vd_session_rec *rec, const struct vd_datapath_1 *dp)
 {
-	unsigned n = prefixes_of(rec, rec->fib);
+	struct vd_prefix all[VD_SESSION_PREFIXES];
+	unsigned n = prefixes_of(rec, all);
 	char what[96], text[VD_IP_TEXT];
 
 	vd_step_begin(rec, VD_STEP_FIB);
-	for (rec->n_fib = 0; rec->n_fib < n; rec->n_fib++) {
+	rec->n_fib = 0;
+	for (unsigned i = 0; i < n; i++) {
 		struct vd_ack *ack = vd_ack_new(rec);
-		int res = ack ? dp->fib_add(dp->self, &rec->fib[rec->n_fib], rec->pub.id, vd_ack_done, ack) : -ENOMEM;
+		int res = ack ? dp->fib_add(dp->self, &all[i], rec->pub.id, vd_ack_done, ack) : -ENOMEM;
 
-		if (res < 0) {
-			if (ack)
-				vd_ack_drop(ack);
-			vd_format(what, sizeof(what), "address table entry %s",
-				vd_prefix_format(&rec->fib[rec->n_fib], text));
-			establish_failed(rec, res, what);
-			return;
+		if (res >= 0) {
+			rec->fib[rec->n_fib++] = all[i];
+			continue;
 		}
+		if (ack)
+			vd_ack_drop(ack);
+		if (res == -EEXIST && rec->pub.dialled && i > 0)
+			continue; /* another gateway has this network too: dialled.c */
+		vd_format(what, sizeof(what), "address table entry %s", vd_prefix_format(&all[i], text));
+		establish_failed(rec, res, what);
+		return;
 	}
 	if (!vd_step_wait(rec))
 		up(rec);
@@ -451,9 +461,14 @@ static void route_done(void *arg, const struct vd_answer *answer)
 	struct vd_error err;
 
 	if (answer->verdict != VD_ACCEPT) {
-		vd_error_set(&err, answer->why.code ? answer->why.code : -ENETUNREACH, "route behind the client: %s",
+		vd_error_set(&err, answer->why.code ? answer->why.code : -ENETUNREACH, "%s: %s",
+			rec->pub.dialled ? "our address and routes" : "route behind the client",
 			why_text(answer, "no plugin sets routes"));
 		established(rec, &err);
+		return;
+	}
+	if (rec->pub.dialled) {
+		add_session(rec);
 		return;
 	}
 	rec->route++;
@@ -467,6 +482,10 @@ static int ask_route(struct vd_session_rec *rec)
 	struct vd_route_add request = { .session = rec->pub.id };
 	struct vd_request_opts opts = { .deadline_ms = STEP_DEADLINE, .session = rec->pub.id };
 
+	if (rec->pub.dialled) {
+		rec->step = VD_STEP_ROUTES;
+		return vd_dialled_ask(rec, &opts, route_done) ? 0 : -ENOMEM;
+	}
 	if (rec->route >= VD_SESSION_ROUTES || !rec->pub.granted.routes_behind[rec->route].ip.family) {
 		add_session(rec);
 		return 0;

@@ -121,6 +121,9 @@ static int session_write(struct vd_wr *w, struct vd_session_rec *rec, struct vd_
 
 	if (s->state >= VD_S_CLOSING || rec->step != VD_STEP_IDLE)
 		return vd_error_set(err, -EAGAIN, "session s-%llu waits for an answer", (unsigned long long)s->id);
+	if (s->dialled)
+		return vd_error_set(err, -EOPNOTSUPP, "session s-%llu was dialled, and such sessions do not travel: take it down "
+			"first (viaductctl connection down %s)", (unsigned long long)s->id, s->connection);
 	/* The worker's own are lost with it. */
 	if (rec->added && counted_by && counted_by(s->id, &counted) == 0)
 		vd_session_count_in(rec, &counted);

@@ -52,7 +52,7 @@ enum vd_drop {
 	VD_DROP_NEXT_HEADER, VD_DROP_NOT_UDP, VD_DROP_UDP_LENGTH, VD_DROP_L2TP_HEADER, VD_DROP_L2TP_SESSION,
 	VD_DROP_L2TP_SEQUENCE, VD_DROP_PPP_HEADER, VD_DROP_PPP_PROTOCOL, VD_DROP_NOT_IP, VD_DROP_SOURCE, VD_DROP_NO_ROUTE,
 	VD_DROP_NO_SA, VD_DROP_TOO_BIG, VD_DROP_SOCKET, VD_DROP_TUN, VD_DROP_RING_FULL, VD_DROP_PUNT_LIMIT, VD_DROP_NO_BUFFER,
-	VD_DROP_SELECTOR, VD_DROP_FOREIGN, VD_DROP_NO_UPPER,
+	VD_DROP_SELECTOR, VD_DROP_FOREIGN, VD_DROP_NO_UPPER, VD_DROP_DESTINATION,
 	VD_DROP_MAX
 };
 VD_API const char *vd_drop_name(enum vd_drop why);
@@ -111,6 +111,9 @@ struct vd_wsess_desc {
 	uint16_t mtu;              /* largest inner packet toward the client; MSS is clamped to it both ways */
 	struct vd_hdr v4, v6;      /* len 0: that family is not carried */
 	struct vd_prefix source[10]; /* addresses the client may use; family 0 ends the list */
+	/* A session that we dialled: our address there; family 0: a client's. The peer may send from any address, to this one
+	 * alone. fib_add of this address as a host means packets from it; they win over entries that lead to such sessions. */
+	struct vd_ip own;
 };
 
 struct vd_wsess; /* a session on its home worker; index = vd_pkt.sess - 1 */

@@ -1,4 +1,5 @@
-/* Viaduct: service link/1 (PPP over something) and ppp.auth/1 (one PPP authentication method). Control thread. */
+/* Viaduct: service link/1 (PPP over something), ppp.auth/1 and ppp.auth.client/1 (one PPP authentication method, as the one
+ * who asks and as the one who is asked). Control thread. */
 #ifndef VIADUCT_LINK_H
 #define VIADUCT_LINK_H
 
@@ -22,11 +23,13 @@ struct vd_link_lower {
 struct vd_link_params {
 	uint16_t overhead;    /* octets of UDP and L2TP around the PPP frame in the channel's datagram */
 	char connection[VD_NAME_MAX];
+	bool dial;            /* we called: the peer is a gateway, which authenticates us and gives us an address */
 };
 
 struct vd_link_1 {
 	void *self;
-	/* Opens LCP on the session as the authenticator. */
+	/* Opens LCP on the session, as the authenticator or (dial) as the one who is authenticated. When dial, the link hands
+	 * what it was given to vd_session_dialled(), and failures are reports about the gateway. */
 	int (*start)(void *self, uint64_t session, const struct vd_link_lower *lower, void *arg,
 		const struct vd_link_params *params);
 	/* The stage that worker links lead to; frames that it punts reach the link by datapath/1 session_punt, which
@@ -38,7 +41,13 @@ struct vd_link_1 {
 	void (*stop)(void *self, uint64_t session, const char *reason);
 };
 
-/* ---- ppp.auth/1, variant = method name ("mschapv2") ---- */
+/* ---- ppp.auth/1, variant = method name ("mschapv2") ----
+ * ppp.auth.client/1 is the same table seen from the other side: we dialled, the peer asked for this method in its LCP
+ * option, and start() proves that we are connections.NAME.user, who knows connections.NAME.password. accepted() is called
+ * when the gateway took us and (where the method can) proved that it knows the password too; who has the user alone.
+ * rejected() has words for the person who wants to connect, as "wrong user name or password (691)". It has no export_ and
+ * import: links that we dialled do not travel.
+ */
 struct vd_ppp_auth_host { /* the link, seen by a method */
 	void (*send)(void *host, uint16_t protocol, const uint8_t *p, size_t len);
 	/* Exactly one of these ends the method. The session was authenticated through vd_session_authenticate. */

@@ -22,6 +22,7 @@ struct vd_session {
 	enum vd_session_state state;
 	const struct vd_conf *conf; /* the snapshot it was made under */
 	char connection[VD_NAME_MAX], user[VD_USER_MAX];
+	bool dialled;               /* we called: lease4 is what the gateway gave us, user is who we are there */
 	struct vd_authenticated granted; /* as authenticated; current attributes may differ after a change of authority */
 	struct vd_leased_address lease4;
 	uint16_t mtu;
@@ -55,6 +56,11 @@ VD_API int vd_session_authenticate(uint64_t session, struct vd_authenticate *req
  * or err: the session has to be closed by the caller, after it told the peer. stage is "admit" or "address". */
 VD_API int vd_session_configure(uint64_t session, bool want4,
 	void (*configured)(void *arg, uint64_t session, const char *stage, const struct vd_error *err), void *arg);
+
+/* Steps 1 and 2 of a session that we dialled: a gateway authenticated us as connections.NAME.user and gave us this address,
+ * with its own (family 0: not said) and name servers. The connection's `routes` lead to it. Establish is next. -ENOENT;
+ * -EINVAL for a session that is beyond its beginning, -E2BIG for more routes than a session can have. */
+VD_API int vd_session_dialled(uint64_t session, const struct vd_leased_address *given);
 
 /* Step 3: the peer agreed to its parameters: routes, then worker entries and address tables; done when all workers have
  * them and the session is up (session_up was posted), or err. link tells how packets are wrapped; its session, sources

@@ -68,6 +68,7 @@ struct vd_session_up {
 	char user[VD_USER_MAX], connection[VD_NAME_MAX];
 	struct vd_ip address;
 	uint16_t mtu;
+	bool dialled; /* we called: address is ours, given by a gateway */
 };
 extern VD_API const struct vd_topic vd_topic_session_up;
 /* Once, after the workers gave up the session. Counters are final; in = from the client. */
@@ -186,6 +187,16 @@ struct vd_route_add {
 	struct vd_prefix prefix;
 };
 extern VD_API const struct vd_topic vd_topic_route_add;
+/* The host's side of a session that we dialled: its address on the TUN device, and routes into it from that address. The
+ * gateway itself stays reachable as it is now, whatever the routes say. Several sessions may have the same routes: the
+ * oldest has them, and hands them on. All of it is freed on session_gone; the answer has no data. */
+struct vd_dialled_routes {
+	uint64_t session;
+	struct vd_ip address;       /* ours, inside */
+	struct vd_ip gateway;       /* the peer's, outside */
+	struct vd_prefix routes[8]; /* family 0 ends the list */
+};
+extern VD_API const struct vd_topic vd_topic_dialled_routes;
 
 #ifdef __cplusplus
 }

@@ -1,7 +1,8 @@
-/* Plugin ppp_auth_mschapv2: MS-CHAPv2 toward the client (RFC 2759, over CHAP, RFC 1994). The cryptography is the
+/* Plugin ppp_auth_mschapv2: MS-CHAPv2 toward the client (RFC 2759, over CHAP, RFC 1994); client.c is the other side. The cryptography is the
  * provider's: it gets challenges and response, and says the authenticator of the Success packet.
  * Password change and retries (R=1) are not offered. */
 #include "../lib/map.h"
+#include "client.h"
 
 #include <viaduct/conf.h>
 #include <viaduct/crypto.h>
@@ -342,7 +343,7 @@ static int method_import(void *self, uint64_t session, const struct vd_ppp_auth_
 	return 0;
 }
 
-static const char *const provides[] = { "ppp.auth/1", NULL };
+static const char *const provides[] = { "ppp.auth/1", "ppp.auth.client/1", NULL };
 
 static int init(struct vd_host *host, void **ret_self, struct vd_error *err)
 {
@@ -356,9 +357,11 @@ static int init(struct vd_host *host, void **ret_self, struct vd_error *err)
 		.option_len = 3, .strength = 30, .start = method_start, .input = method_input, .end = method_end,
 		.export_ = method_export, .import = method_import };
 	r = vd_service_provide(host, "ppp.auth/1", "mschapv2", &self->service);
+	if (r >= 0)
+		r = vd_service_provide(host, "ppp.auth.client/1", "mschapv2", &mschapv2_client);
 	if (r < 0) {
 		free(self);
-		return vd_error_set(err, r, "service ppp.auth/1 mschapv2 could not be provided");
+		return vd_error_set(err, r, "service ppp.auth/1 or ppp.auth.client/1 mschapv2 could not be provided");
 	}
 	*ret_self = self;
 	return 0;

@@ -1,4 +1,4 @@
-/* Which authentication method the link asks for (RFC 1661 section 6.2). */
+/* Which authentication method the link asks for, or lets itself be asked for (RFC 1661 section 6.2). */
 #include "link.h"
 
 #include <viaduct/conf.h>
@@ -10,7 +10,7 @@
 
 static void add(struct ppp_link *link, const char *name)
 {
-	const struct vd_ppp_auth_1 *method = vd_service_find("ppp.auth/1", name);
+	const struct vd_ppp_auth_1 *method = vd_service_find(link->dial ? "ppp.auth.client/1" : "ppp.auth/1", name);
 
 	if (!method || link->n_auth >= PPP_AUTH_MAX)
 		return;
@@ -72,12 +72,19 @@ static void no_method(struct ppp_link *link, bool reject, const uint8_t *data, s
 
 	for (unsigned i = 0; i < link->n_auth; i++)
 		n += vd_format(ours + n, sizeof(ours) - n, "%s%s", i ? ", " : "", link->auth[i].name);
-	vd_hex(hex, sizeof(hex), data, len > 8 ? 8 : len);
-	vd_format(theirs, sizeof(theirs), reject ? "none at all (it rejects option %s)" : "%s", reject ? hex :
-		method_name(data, len, hex));
+	if (link->dial)
+		vd_format(theirs, sizeof(theirs), "%s", link->wants[0] ? link->wants : "no authentication");
+	else if (reject)
+		vd_format(theirs, sizeof(theirs), "none at all (it rejects option %s)",
+			vd_hex(hex, sizeof(hex), data, len > 8 ? 8 : len));
+	else
+		vd_format(theirs, sizeof(theirs), "%s", method_name(data, len, hex));
 	ppp_link_report(link, (struct vd_report){ .kind = VD_FAIL_AUTH_METHOD, .offered = theirs, .configured = ours,
 		.origin = vd_conf_origin(list, at, sizeof(at)) });
-	ppp_link_fail(link, "no authentication method in common");
+	if (link->dial)
+		ppp_link_fail(link, "the gateway wants %s, and we can %s", theirs, ours);
+	else
+		ppp_link_fail(link, "no authentication method in common");
 }
 
 void ppp_auth_refused(struct ppp_link *link, bool reject, const uint8_t *data, size_t len)
@@ -110,4 +117,31 @@ void ppp_auth_refused(struct ppp_link *link, bool reject, const uint8_t *data, s
 	for (i = 0; i < link->n_auth; i++)
 		link->auth[i].refused = false;
 	link->auth_at = 0;
+}
+
+bool ppp_auth_asked(struct ppp_link *link, const uint8_t *data, size_t len, struct vd_wr *nak)
+{
+	const struct vd_ppp_auth_1 *best = link->auth[0].method;
+	char hex[24];
+
+	for (unsigned i = 0; i < link->n_auth; i++) {
+		const struct vd_ppp_auth_1 *method = link->auth[i].method;
+
+		if (method->option_len != len || !vd_same(method->option, data, len))
+			continue;
+		link->staged.auth = (uint8_t)(i + 1);
+		link->wants[0] = '\0';
+		return true;
+	}
+	vd_strcpy(link->wants, sizeof(link->wants), method_name(data, len, hex));
+	vd_wr_u8(nak, LCP_AUTH);
+	vd_wr_u8(nak, (uint8_t)(2 + best->option_len));
+	vd_wr_put(nak, best->option, best->option_len);
+	return false;
+}
+
+void ppp_auth_unasked(struct ppp_link *link)
+{
+	/* A gateway that lets in anybody proves nothing about itself either: whoever knows a group's key could be it. */
+	no_method(link, false, NULL, 0);
 }

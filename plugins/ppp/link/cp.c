@@ -322,7 +322,7 @@ static void configure_reply(struct ppp_cp *cp, const struct ppp_packet *packet)
 	}
 	if (cp->state > PPP_STOPPED) {
 		if (++cp->refused >= PPP_MAX_REFUSALS) {
-			give_up(cp, "the client");
+			give_up(cp, ppp_peer(cp->link));
 			return;
 		}
 		vd_rd_init(&r, packet->data, packet->len);

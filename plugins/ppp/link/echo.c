@@ -19,7 +19,7 @@ static void send_echo(struct ppp_link *link)
 	if (!failures || link->echo_off)
 		return;
 	if (link->echo_lost >= failures) {
-		ppp_link_fail(link, "the client answered none of %u LCP echoes", link->echo_lost);
+		ppp_link_fail(link, "%s answered none of %u LCP echoes", ppp_peer(link), link->echo_lost);
 		return;
 	}
 	link->echo_lost++;

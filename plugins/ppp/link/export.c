@@ -132,6 +132,9 @@ static int ppp_export(void *self_, struct vd_wr *w, struct vd_error *err)
 			break;
 		after = node->id;
 		link = VD_CONTAINER_OF(node, struct ppp_link, node);
+		if (link->dial)
+			return vd_error_set(err, -EOPNOTSUPP, "session s-%llu was dialled, and such links do not travel",
+				(unsigned long long)node->id);
 		/* The core owes an answer that belongs to no record. */
 		if (!link->failing && (link->phase == PPP_PHASE_CONFIGURE || link->phase == PPP_PHASE_BRING_UP))
 			return vd_error_set(err, -EAGAIN, "session s-%llu is being brought up; try again in a moment",

@@ -131,7 +131,7 @@ static void refused(struct ppp_cp *cp, bool reject, uint8_t type, const uint8_t 
 static void terminate(struct ppp_cp *cp, const struct ppp_packet *packet)
 {
 	(void)packet;
-	vd_note('s', cp->link->node.id, "client terminates IPCP");
+	vd_note('s', cp->link->node.id, "%s terminates IPCP", ppp_peer(cp->link));
 }
 
 static void up(struct ppp_cp *cp)

@@ -1,4 +1,5 @@
-/* LCP: what its options and its own codes mean to us, the authenticator (RFC 1661 section 6, RFC 1570). */
+/* LCP: what its options and its own codes mean to us, the authenticator or the one who dialled (RFC 1661 section 6, RFC 1570).
+ */
 #include "link.h"
 
 #include <viaduct/secret.h>
@@ -27,9 +28,11 @@ static void request(struct ppp_cp *cp, struct vd_wr *w)
 		vd_wr_u8(w, 4);
 		vd_wr_u16(w, link->mru);
 	}
-	vd_wr_u8(w, LCP_AUTH);
-	vd_wr_u8(w, (uint8_t)(2 + method->option_len));
-	vd_wr_put(w, method->option, method->option_len);
+	if (!link->dial) {
+		vd_wr_u8(w, LCP_AUTH);
+		vd_wr_u8(w, (uint8_t)(2 + method->option_len));
+		vd_wr_put(w, method->option, method->option_len);
+	}
 	if (link->ask_magic) {
 		vd_wr_u8(w, LCP_MAGIC);
 		vd_wr_u8(w, 6);
@@ -91,8 +94,12 @@ static enum ppp_judgement option(struct ppp_cp *cp, uint8_t type, const uint8_t 
 	case LCP_ACFC:
 		staged->acfc = len == 0;
 		return staged->acfc ? PPP_OPT_ACK : PPP_OPT_REJ;
+	case LCP_AUTH:
+		if (!link->dial)
+			return PPP_OPT_REJ; /* nobody authenticates the gateway but by the method that it asks for */
+		return ppp_auth_asked(link, data, len, nak) ? PPP_OPT_ACK : PPP_OPT_NAK;
 	default:
-		/* Authentication of us, callback (13), MRRU (17), SSNHF (18), endpoint discriminator (19), ... */
+		/* Callback (13), MRRU (17), SSNHF (18), endpoint discriminator (19), ... */
 		return PPP_OPT_REJ;
 	}
 }
@@ -121,7 +128,8 @@ static void refused(struct ppp_cp *cp, bool reject, uint8_t type, const uint8_t 
 		}
 		break;
 	case LCP_AUTH:
-		ppp_auth_refused(link, reject, data, len);
+		if (!link->dial)
+			ppp_auth_refused(link, reject, data, len);
 		break;
 	case LCP_MAGIC:
 		if (reject) {
@@ -158,7 +166,7 @@ static void identification(struct ppp_link *link, const struct ppp_packet *packe
 	} else {
 		vd_hex(text, sizeof(text), p, len > 32 ? 32 : len);
 	}
-	vd_note('s', link->node.id, "client identifies itself: %s", text);
+	vd_note('s', link->node.id, "%s identifies itself: %s", ppp_peer(link), text);
 }
 
 static bool extra(struct ppp_cp *cp, const struct ppp_packet *packet)
@@ -180,7 +188,7 @@ static bool extra(struct ppp_cp *cp, const struct ppp_packet *packet)
 		vd_rd_u32(&r);
 		if (link->notes < 4 && packet->len >= 8) {
 			link->notes++;
-			vd_note('s', link->node.id, "client says %u seconds remain", vd_rd_u32(&r));
+			vd_note('s', link->node.id, "%s says %u seconds remain", ppp_peer(link), vd_rd_u32(&r));
 		}
 		return true;
 	default:
@@ -203,14 +211,14 @@ static void protocol_reject(struct ppp_link *link, const struct ppp_packet *pack
 	}
 	vd_count("ppp_link.protocol_rejected", 1);
 	if (protocol == PPP_LCP) {
-		ppp_link_fail(link, "the client rejects LCP itself");
+		ppp_link_fail(link, "%s rejects LCP itself", ppp_peer(link));
 	} else if (protocol == PPP_IPCP) {
 		ppp_link_report(link, (struct vd_report){ .kind = VD_FAIL_IPCP_REJECTED });
 		ppp_cp_rejected(&link->ipcp, true);
 	} else if (method && protocol == method->protocol && link->phase <= PPP_PHASE_AUTHENTICATE) {
 		ppp_link_report(link, (struct vd_report){ .kind = VD_FAIL_AUTH_REJECTED,
 			.offered = link->auth[link->auth_at].name });
-		ppp_link_fail(link, "the client rejects the authentication protocol");
+		ppp_link_fail(link, "%s rejects the authentication protocol", ppp_peer(link));
 	}
 }
 
@@ -266,8 +274,9 @@ static void terminate(struct ppp_cp *cp, const struct ppp_packet *packet)
 	if (ppp_ras_reason(packet->data, packet->len, text, sizeof(text)))
 		vd_format(link->reason, sizeof(link->reason), "%s", text);
 	else
-		vd_format(link->reason, sizeof(link->reason), "the client ended the connection");
-	vd_note('s', link->node.id, "client sent Terminate-Request: %s", link->reason);
+		vd_format(link->reason, sizeof(link->reason), "%s ended the connection%s%s", ppp_peer(link),
+			link->wants[0] ? ": it wants to authenticate us with " : "", link->wants);
+	vd_note('s', link->node.id, "%s sent Terminate-Request: %s", ppp_peer(link), link->reason);
 	/* In the set-up this is the client's own word on why it does not connect. */
 	if (link->phase < PPP_PHASE_UP)
 		ppp_link_report(link, (struct vd_report){ .kind = VD_FAIL_GAVE_UP, .stage = ppp_link_stage(link),

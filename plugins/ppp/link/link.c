@@ -68,6 +68,7 @@ void ppp_link_report(struct ppp_link *link, struct vd_report report)
 	link->reported = true;
 	report.session = link->node.id;
 	report.connection = link->connection;
+	report.dialled = link->dial;
 	vd_report_failure(&report);
 }
 
@@ -169,7 +170,7 @@ static void setup_timer(struct vd_timer *t)
 	ppp_link_report(link, (struct vd_report){ .kind = VD_FAIL_PPP_TIMEOUT, .stage = ppp_link_stage(link),
 		.count = ppp_knob(link, "setup_timeout") / 1000, .offered = ppp_fsm_name(link->lcp.state),
 		.configured = ppp_fsm_name(link->ipcp.state) });
-	ppp_link_fail(link, "the client's PPP was not up in time");
+	ppp_link_fail(link, "%s's PPP was not up in time", ppp_peer(link));
 }
 
 /* What the channel leaves for a PPP information field behind an uncompressed header. */
@@ -207,6 +208,7 @@ int ppp_link_start(void *self_, uint64_t session, const struct vd_link_lower *lo
 	link->lower = lower;
 	link->lower_arg = arg;
 	link->overhead = params->overhead;
+	link->dial = params->dial;
 	vd_strcpy(link->connection, sizeof(link->connection), params->connection);
 	link->peer.mru = PPP_MRU_DEFAULT;
 	link->mru = channel_mru(link);
@@ -221,7 +223,7 @@ int ppp_link_start(void *self_, uint64_t session, const struct vd_link_lower *lo
 	vd_timer_init(&link->end, end_timer);
 	vd_timer_init(&link->echo, ppp_echo_timer);
 	ppp_cp_init(&link->lcp, &ppp_lcp, link);
-	ppp_cp_init(&link->ipcp, &ppp_ipcp, link);
+	ppp_cp_init(&link->ipcp, link->dial ? &ppp_ipcp_client : &ppp_ipcp, link);
 	r = ppp_auth_list(link, &err);
 	if (r < 0) {
 		ppp_link_report(link, (struct vd_report){ .kind = VD_FAIL_OTHER, .stage = "lcp", .difference = err.text });

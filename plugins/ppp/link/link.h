@@ -44,6 +44,7 @@ struct ppp_lcp_peer {
 	uint16_t mru;
 	bool pfc, acfc;
 	uint32_t magic;
+	uint8_t auth; /* dialled: position in link->auth of the method that it asks us for, + 1; 0: it asks for none */
 };
 
 struct ppp_link {
@@ -53,6 +54,7 @@ struct ppp_link {
 	void *lower_arg;
 	uint16_t overhead;
 	char connection[VD_NAME_MAX];
+	bool dial;     /* we called: we are authenticated and configured */
 	uint8_t phase; /* enum ppp_phase */
 	bool failing;        /* the end is decided; only LCP still speaks */
 	bool session_closed;
@@ -68,7 +70,8 @@ struct ppp_link {
 	bool ask_mru, ask_magic;
 	uint32_t magic;
 	struct ppp_lcp_peer peer, staged;
-	struct ppp_auth auth[PPP_AUTH_MAX];
+	struct ppp_auth auth[PPP_AUTH_MAX]; /* that we may ask for; dialled: that we may be asked for */
+	char wants[32];   /* dialled: what the gateway asked for last and we cannot do */
 	uint8_t n_auth, auth_at, auth_unknown;
 	void *auth_state; /* of the method that runs or has run */
 	uint8_t notes;    /* Identifications in the timeline */
@@ -82,6 +85,8 @@ struct ppp_link {
 	struct ppp_cp ipcp;
 	bool ask_address, asked_missing, saw_address;
 	uint8_t address_refused;
+	bool no_dns[2];                   /* dialled: the gateway rejects the option */
+	struct vd_leased_address given;   /* dialled: what the gateway told us */
 	uint8_t early_len; /* an IPCP Configure-Request that came before the lease */
 	uint8_t early[PPP_OPTIONS_MAX];
 
@@ -120,6 +125,12 @@ void ppp_link_send(struct ppp_link *link, uint16_t protocol, const void *p, size
 /* True when the peer may provoke another answer: 10 a second, 20 at once. */
 bool ppp_link_token(struct ppp_link *link);
 
+/* Who the other side is, in words: "the client", or "the gateway" when we called. */
+static inline const char *ppp_peer(const struct ppp_link *link)
+{
+	return link->dial ? "the gateway" : "the client";
+}
+
 /* ---- phase.c: from LCP open to the session up ---- */
 void ppp_phase_lcp_up(struct ppp_link *link);
 void ppp_phase_lcp_down(struct ppp_link *link, bool terminating);
@@ -133,6 +144,11 @@ size_t ppp_phase_header(const struct ppp_link *link, uint8_t out[4]);
 int ppp_auth_list(struct ppp_link *link, struct vd_error *err);
 /* The peer refused our method: takes what it named when we allow it, else the next. */
 void ppp_auth_refused(struct ppp_link *link, bool reject, const uint8_t *data, size_t len);
+/* We dialled, and the gateway asks for this method: notes it and returns true when we have it, else writes the option we
+ * would rather have to nak. */
+bool ppp_auth_asked(struct ppp_link *link, const uint8_t *data, size_t len, struct vd_wr *nak);
+/* We dialled, and the gateway asks for none that we have, or for none at all: ends the link. */
+void ppp_auth_unasked(struct ppp_link *link);
 
 /* ---- input.c ---- */
 /* A punted frame (datapath/1 session_punt). */
@@ -145,7 +161,7 @@ void ppp_echo_timer(struct vd_timer *t);
 /* ---- export.c ---- */
 extern const struct vd_layer ppp_layer;
 
-extern const struct ppp_cp_kind ppp_lcp, ppp_ipcp;
+extern const struct ppp_cp_kind ppp_lcp, ppp_ipcp, ppp_ipcp_client;
 /* Knobs of the connection. */
 uint64_t ppp_knob(const struct ppp_link *link, const char *option);
 

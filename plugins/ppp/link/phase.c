@@ -1,4 +1,5 @@
-/* The phases after LCP: authentication by a method, the core's configure and establish, IPCP in between. */
+/* The phases after LCP: authentication by a method, the core's configure and establish, IPCP in between. Dialled, the
+ * gateway decides instead of our core: authentication, IPCP, establish. */
 #include "link.h"
 
 #include <sys/socket.h>
@@ -6,9 +7,16 @@
 
 void ppp_phase_lcp_up(struct ppp_link *link)
 {
-	const struct ppp_auth *auth = &link->auth[link->auth_at];
+	const struct ppp_auth *auth;
 	int r;
 
+	if (link->dial && !link->peer.auth) {
+		ppp_auth_unasked(link);
+		return;
+	}
+	if (link->dial)
+		link->auth_at = (uint8_t)(link->peer.auth - 1);
+	auth = &link->auth[link->auth_at];
 	link->ever_opened = true;
 	link->spoke = false;
 	link->phase = PPP_PHASE_AUTHENTICATE;
@@ -47,13 +55,20 @@ void ppp_phase_lcp_down(struct ppp_link *link, bool terminating)
 		/* The RFC would let it begin again, and authenticate anew. A session is one login with its address and
 		 * routes, and whoever begins anew here may be another user. Clients that lost their connection dial
 		 * again from the key exchange on, so none depends on it: the safe answer is a Terminate-Request. */
-		ppp_link_fail(link, "the client began LCP anew after authentication");
+		ppp_link_fail(link, "%s began LCP anew after authentication", ppp_peer(link));
 }
 
 /* ---- authentication ---- */
 static void auth_send(void *host, uint16_t protocol, const uint8_t *p, size_t len)
 {
 	ppp_link_send(host, protocol, p, len);
+}
+
+static void network(struct ppp_link *link)
+{
+	link->phase = PPP_PHASE_NETWORK;
+	ppp_cp_event(&link->ipcp, PPP_EV_OPEN);
+	ppp_cp_event(&link->ipcp, PPP_EV_UP);
 }
 
 static void configured(void *arg, uint64_t session, const char *stage, const struct vd_error *err)
@@ -69,9 +84,7 @@ static void configured(void *arg, uint64_t session, const char *stage, const str
 		ppp_link_fail(link, "%s", admit ? "not admitted" : "no address for this user");
 		return;
 	}
-	link->phase = PPP_PHASE_NETWORK;
-	ppp_cp_event(&link->ipcp, PPP_EV_OPEN);
-	ppp_cp_event(&link->ipcp, PPP_EV_UP);
+	network(link);
 	if (link->early_len) {
 		uint8_t len = link->early_len;
 
@@ -87,6 +100,11 @@ static void accepted(void *host, const struct vd_authenticated *who)
 
 	if (link->failing || link->phase != PPP_PHASE_AUTHENTICATE)
 		return;
+	if (link->dial) {
+		vd_note('s', link->node.id, "the gateway took us as %s with %s", who->user, link->auth[link->auth_at].name);
+		network(link);
+		return;
+	}
 	vd_note('s', link->node.id, "authenticated as %s by %s", who->user, link->auth[link->auth_at].name);
 	link->phase = PPP_PHASE_CONFIGURE;
 	r = vd_session_configure(link->node.id, true, configured, link->self);
