@@ -28,6 +28,7 @@
 #include "core/plugin.h"
 #include "core/system/priv.h"
 #include "core/session/session.h"
+#include "core/state.h"
 #include "core/system/work.h"
 
 #define EXIT_FAILED 1
@@ -288,6 +289,7 @@ static int start_all(struct vd_error *err)
 	if ((r = vd_priv_own(d.state_dir, user, err)) < 0 || (r = vd_priv_own(d.run_dir, user, err)) < 0)
 		return r;
 	d.begun = true;
+	vd_state_dir_set(d.state_dir);
 	if ((r = vd_bus_init()) < 0 || (r = vd_lifelog_init()) < 0 || (r = vd_objects_init()) < 0 ||
 		(r = vd_sessions_init()) < 0 || (r = vd_keys_init()) < 0 || (r = vd_priv_init(d.state_dir)) < 0 ||
 		(r = vd_datapath_init()) < 0)

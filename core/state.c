@@ -14,6 +14,17 @@ static struct {
 	void *self;
 } layers[MAX_LAYERS];
 static size_t n_layers;
+static const char *state_dir;
+
+const char *vd_state_dir(void)
+{
+	return state_dir;
+}
+
+void vd_state_dir_set(const char *dir)
+{
+	state_dir = dir;
+}
 
 int vd_layer_register(struct vd_host *host, const struct vd_layer *layer, void *self)
 {

@@ -34,6 +34,10 @@ VD_API int vd_layer_register(struct vd_host *host, const struct vd_layer *layer,
 VD_API int vd_state_export(struct vd_wr *w, struct vd_error *err);
 VD_API int vd_state_import(struct vd_rd *r, enum vd_import_mode mode, struct vd_error *err);
 
+/* The folder for files that must survive a restart; it belongs to the user the daemon runs as, from start() on. NULL in
+ * tests that have none: then nothing is kept in files. */
+VD_API const char *vd_state_dir(void);
+
 #ifdef __cplusplus
 }
 #endif

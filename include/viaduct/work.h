@@ -1,4 +1,5 @@
-/* Viaduct: the pool for asymmetric cryptography, and the work budgets that are asked before expensive work. */
+/* Viaduct: the pool for asymmetric cryptography, lanes for what waits for a disk, and the work budgets that are asked
+ * before expensive work. */
 #ifndef VIADUCT_WORK_H
 #define VIADUCT_WORK_H
 
@@ -27,6 +28,18 @@ VD_API int vd_work_submit(struct vd_job *job, enum vd_work_class work);
 /* After it, done is not called. Returns true when the job is not running and the memory may go now; false when a thread
  * has it: then orphaned(job) is called on the control thread when it is finished, and must free it. */
 VD_API bool vd_work_cancel(struct vd_job *job, void (*orphaned)(struct vd_job *job));
+
+/* A lane: a thread that does its owner's jobs one after the other, in the order of submission: for files and databases,
+ * which may take long and must not hold up the pool. Jobs of a lane cannot be cancelled. On a fake loop a job is run when
+ * the FIFO drains. Control thread. */
+struct vd_lane;
+/* From start() on: what was opened for the control thread may be used by jobs instead. name (at most 15 octets) is the
+ * thread's. NULL: out of memory, threads or descriptors. */
+VD_API struct vd_lane *vd_lane_new(const char *name);
+/* -EBUSY when the job is waiting already. -ENOMEM on a fake loop only. */
+VD_API int vd_lane_submit(struct vd_lane *lane, struct vd_job *job);
+/* Waits until all that was submitted is done, calling done of each, then ends the thread. */
+VD_API void vd_lane_free(struct vd_lane *lane);
 
 enum vd_cost { VD_COST_DH, VD_COST_SIGNATURE, VD_COST_AUTH, VD_COST_STATE, VD_COST_MAX };
 /* Takes one unit of this kind from the buckets of the source network (/32 or /64; may be NULL), of the user (may be NULL)

@@ -215,6 +215,84 @@ START_TEST(threads_stop)
 }
 END_TEST
 
+/* ---- lanes ---- */
+struct step {
+	struct item item;
+	struct vd_lane *lane;
+	struct item *more; /* submitted when this one is done */
+};
+
+static void step_done(struct vd_job *job, int result)
+{
+	struct step *step = VD_CONTAINER_OF(job, struct step, item.job);
+
+	done(job, result);
+	if (step->more)
+		ck_assert_int_eq(vd_lane_submit(step->lane, &step->more->job), 0);
+}
+
+/* In order, one at a time, and what is waiting when the lane goes is done. */
+static void use_lane(bool drain)
+{
+	struct item a = item_of('a', 1), c = item_of('c', 3), d = item_of('d', 4);
+	struct step b = { .item = item_of('b', -EIO), .more = &d };
+	struct vd_lane *lane = vd_lane_new("test");
+
+	ck_assert_ptr_nonnull(lane);
+	b.item.job.done = step_done;
+	b.lane = lane;
+	ck_assert_int_eq(vd_lane_submit(lane, &a.job), 0);
+	ck_assert_int_eq(vd_lane_submit(lane, &b.item.job), 0);
+	ck_assert_int_eq(vd_lane_submit(lane, &b.item.job), -EBUSY);
+	ck_assert_int_eq(vd_lane_submit(lane, &c.job), 0);
+	ck_assert_uint_eq(n_order, 0); /* never at once */
+	for (unsigned turn = 0; drain && n_order < 4 && turn < 1000; turn++)
+		if (vd_loop_ops()->fake)
+			fake_drain();
+		else
+			vd_loop_ev_once(1000);
+	vd_lane_free(lane);
+	if (vd_loop_ops()->fake)
+		fake_drain(); /* what was deferred for the lane finds it gone */
+	order[n_order] = '\0';
+	ck_assert_str_eq(order, "abcd");
+	ck_assert_int_eq(b.item.result, -EIO);
+	ck_assert_int_eq(d.result, 4);
+}
+
+START_TEST(lane_order)
+{
+	use_lane(true);
+}
+END_TEST
+
+START_TEST(lane_ends)
+{
+	use_lane(false);
+}
+END_TEST
+
+/* A lane that hangs holds up nobody else. */
+START_TEST(lane_apart)
+{
+	struct item slow = item_of('s', 0), a = item_of('a', 0);
+	struct vd_lane *lane = vd_lane_new("test");
+
+	slow.job.run = run_slow;
+	ck_assert_int_eq(vd_work_start(1), 0);
+	ck_assert_int_eq(vd_lane_submit(lane, &slow.job), 0);
+	sem_wait(&running);
+	ck_assert_int_eq(vd_work_submit(&a.job, VD_WORK_NEW), 0);
+	for (unsigned turn = 0; !a.done && turn < 1000; turn++)
+		vd_loop_ev_once(1000);
+	ck_assert_uint_eq(a.done, 1);
+	ck_assert_uint_eq(slow.done, 0);
+	sem_post(&may_go);
+	vd_lane_free(lane);
+	ck_assert_uint_eq(slow.done, 1);
+}
+END_TEST
+
 /* ---- budgets ---- */
 static unsigned take_all(enum vd_cost cost, const struct vd_ip *ip, const char *user)
 {
@@ -307,6 +385,8 @@ int main(void)
 	tcase_add_test(fake, inline_cancel);
 	tcase_add_test(fake, bounded);
 	tcase_add_test(fake, stop_ends_what_waits);
+	tcase_add_test(fake, lane_order);
+	tcase_add_test(fake, lane_ends);
 	tcase_add_test(fake, budget_source);
 	tcase_add_test(fake, budget_prefix);
 	tcase_add_test(fake, budget_user);
@@ -316,6 +396,9 @@ int main(void)
 	tcase_add_test(real, threads_do_the_work);
 	tcase_add_test(real, threads_priority_and_orphan);
 	tcase_add_test(real, threads_stop);
+	tcase_add_test(real, lane_order);
+	tcase_add_test(real, lane_ends);
+	tcase_add_test(real, lane_apart);
 	suite_add_tcase(suite, real);
 	runner = srunner_create(suite);
 	srunner_run_all(runner, CK_ENV);

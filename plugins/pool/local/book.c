@@ -6,7 +6,8 @@
 #include <string.h>
 #include <viaduct/loop.h>
 
-enum { BY_SESSION, BY_ADDRESS, BY_USER };
+enum { BY_SESSION, BY_ADDRESS, BY_USER, BY_MEMORY, N_TABLES };
+_Static_assert(N_TABLES == BOOK_TABLES, "pool.h has as many");
 
 /* FNV-1a from a random start. */
 static uint64_t mix(uint64_t h, const void *data, size_t len)
@@ -36,8 +37,8 @@ static uint64_t hash_user(const struct book *b, const char *pool, const char *us
 static uint64_t hash_of(const struct book *b, int which, const struct lease *l)
 {
 	return which == BY_SESSION ? hash_session(b, l->session) :
-	       which == BY_ADDRESS ? hash_address(b, &l->address) :
-				     hash_user(b, l->pool, l->user);
+	       which == BY_USER    ? hash_user(b, l->pool, l->user) :
+				     hash_address(b, &l->address);
 }
 
 static int grow(struct book *b, int which)
@@ -115,7 +116,7 @@ int book_init(struct book *book)
 
 	memset(book, 0, sizeof(*book));
 	vd_random(&book->seed, sizeof(book->seed));
-	for (which = 0; which < 3 && !err; which++)
+	for (which = 0; which < N_TABLES && !err; which++)
 		err = grow(book, which);
 	if (err)
 		book_clear(book);
@@ -129,13 +130,14 @@ void book_clear(struct book *book)
 
 	while ((l = book->active.head)) {
 		take_out(&book->active, l);
+		free(l->end);
 		free(l);
 	}
 	while ((l = book->ended.head)) {
 		take_out(&book->ended, l);
 		free(l);
 	}
-	for (i = 0; i < 3; i++)
+	for (i = 0; i < N_TABLES; i++)
 		free(book->tables[i].slots);
 	memset(book, 0, sizeof(*book));
 }
@@ -155,6 +157,7 @@ static struct lease *lease_new(const char *pool, const char *user, const struct 
 static void forget(struct book *b, struct lease *l)
 {
 	leave(b, BY_USER, l);
+	leave(b, BY_MEMORY, l);
 	take_out(&b->ended, l);
 	free(l);
 }
@@ -169,6 +172,7 @@ static void add_ended(struct book *b, struct lease *l)
 		forget(b, b->ended.head);
 	append(&b->ended, l);
 	enter(b, BY_USER, l);
+	enter(b, BY_MEMORY, l);
 }
 
 int book_grant(struct book *b, uint64_t session, const char *pool, const char *user, const struct vd_ip *address)
@@ -189,7 +193,7 @@ int book_remember(struct book *b, const char *pool, const char *user, const stru
 {
 	struct lease *l = lease_new(pool, user, address);
 
-	if (!l || grow(b, BY_USER)) {
+	if (!l || grow(b, BY_USER) || grow(b, BY_MEMORY)) {
 		free(l);
 		return -ENOMEM;
 	}
@@ -197,14 +201,35 @@ int book_remember(struct book *b, const char *pool, const char *user, const stru
 	return 0;
 }
 
-void book_end(struct book *b, struct lease *l)
+static void strike(struct book *b, struct lease *l)
 {
 	leave(b, BY_SESSION, l);
 	leave(b, BY_ADDRESS, l);
 	take_out(&b->active, l);
+	free(l->end);
+	l->end = NULL;
 	l->session = 0;
+}
+
+void book_revoke(struct book *b, struct lease *l)
+{
+	strike(b, l);
+	free(l);
+}
+
+void book_forget_ended(struct book *b)
+{
+	while (b->ended.head)
+		forget(b, b->ended.head);
+}
+
+void book_end(struct book *b, struct lease *l)
+{
+	strike(b, l);
 	if (l->user[0]) {
-		grow(b, BY_USER); /* without memory the chains only get longer: init made the first table */
+		/* Without memory the chains only get longer: init made the first tables. */
+		grow(b, BY_USER);
+		grow(b, BY_MEMORY);
 		add_ended(b, l);
 	} else {
 		free(l);
@@ -218,6 +243,16 @@ struct lease *book_of_session(const struct book *b, uint64_t session, int family
 	while (l && (l->session != session || (family && l->address.family != family)))
 		l = l->chain[BY_SESSION];
 	return l;
+}
+
+bool book_unsaved(const struct book *b)
+{
+	const struct lease *l;
+
+	for (l = b->active.tail; l; l = l->prev)
+		if (l->unsaved)
+			return true;
+	return false;
 }
 
 struct lease *book_holder(const struct book *b, const struct vd_ip *address)
@@ -235,5 +270,14 @@ struct lease *book_last(const struct book *b, const char *pool, const char *user
 
 	while (l && (l->address.family != family || strcmp(l->pool, pool) || strcmp(l->user, user)))
 		l = l->chain[BY_USER];
+	return l;
+}
+
+bool book_remembers(const struct book *b, const struct vd_ip *address)
+{
+	struct lease *l = slot(b, BY_MEMORY, hash_address(b, address));
+
+	while (l && !vd_ip_equal(&l->address, address))
+		l = l->chain[BY_MEMORY];
 	return l;
 }

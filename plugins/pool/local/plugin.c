@@ -8,6 +8,8 @@
 #include <sys/socket.h>
 #include <viaduct/log.h>
 
+#define TAKE_TRIES 64 /* free addresses that are looked at for one that nobody had last */
+
 static const struct vd_opt schema[] = {
 	{ "pools.*", VD_T_MAP, 0, NULL, NULL, "Addresses for clients." },
 	{ "pools.*.range", VD_T_RANGE, VD_OPT_REQUIRED | VD_OPT_LIST, NULL, NULL,
@@ -79,8 +81,7 @@ static int read_all(struct pool **ret_v, size_t *ret_n, struct vd_error *err)
 	return 0;
 }
 
-/* Whatever the ranges say: an address that belongs to somebody stays away from the others. */
-static void unmark(struct pools *self, const struct vd_ip *ip)
+void pools_unmark(struct pools *self, const struct vd_ip *ip)
 {
 	size_t i;
 
@@ -98,20 +99,48 @@ static struct vd_leased_address answer_of(const struct pool *pool, const struct 
 	return answer;
 }
 
-static void grant(struct pools *self, const struct vd_ask *ask, struct pool *pool, const struct vd_ip *ip)
+void pools_answer(struct pools *self, uint64_t ticket, uint64_t session, int family, const struct vd_error *err)
 {
-	struct vd_leased_address answer = answer_of(pool, ip);
-	const struct vd_lease_address *r = ask->data;
+	const struct lease *l = err ? NULL : book_of_session(&self->book, session, family);
+	const struct pool *pool = l ? pools_find(self, l->pool) : NULL;
+	struct vd_leased_address answer;
 	struct vd_error why;
 
-	if (book_grant(&self->book, r->session, pool->name, r->user, ip)) {
-		unmark(self, ip);
-		vd_error_set(&why, -ENOMEM, "out of memory");
+	if (err) {
+		vd_count("pool_local.not_saved", 1);
+		vd_reply(ticket, VD_UNAVAILABLE, NULL, err);
+	} else if (!pool) {
+		if (l)
+			vd_error_set(&why, -ESTALE, "pool %s is gone from the configuration", l->pool);
+		else
+			vd_error_set(&why, -ESTALE, "the session ended, or its first request for an address failed");
+		vd_reply(ticket, VD_REJECT, NULL, &why);
+	} else {
+		answer = answer_of(pool, &l->address);
+		vd_reply(ticket, VD_ACCEPT, &answer, NULL);
+	}
+}
+
+static void grant(struct pools *self, const struct vd_ask *ask, struct pool *pool, const struct vd_ip *ip)
+{
+	const struct vd_lease_address *r = ask->data;
+	struct lease *l;
+	struct vd_error why;
+	int ret = book_grant(&self->book, r->session, pool->name, r->user, ip);
+
+	if (ret) {
+		vd_error_set(&why, ret, "out of memory");
+	} else if ((ret = writer_grant(self->writer, l = book_of_session(&self->book, r->session, ip->family), ask->ticket, &why))) {
+		book_revoke(&self->book, l);
+	}
+	if (ret) {
+		pools_unmark(self, ip);
 		vd_reply(ask->ticket, VD_UNAVAILABLE, NULL, &why);
 		return;
 	}
 	vd_count("pool_local.leased", 1);
-	vd_reply(ask->ticket, VD_ACCEPT, &answer, NULL);
+	if (!self->writer)
+		pools_answer(self, ask->ticket, r->session, ip->family, NULL);
 }
 
 static void lease_wanted(struct pools *self, const struct vd_ask *ask, struct pool *pool)
@@ -157,6 +186,38 @@ static size_t reserved_idle(const struct pools *self, const struct pool *pool, i
 	return n;
 }
 
+/* An address that nobody holds, and if there is one nearby, that nobody had last: so that users find theirs again. */
+static int take(struct pools *self, struct pool *pool, int family, struct vd_ip *ret_ip)
+{
+	struct vd_ip ip, second = { 0 };
+	unsigned tries;
+	int err = 0;
+
+	for (tries = 0; tries < TAKE_TRIES; tries++) {
+		/* What another pool with the same addresses has given away stays marked here as well. */
+		do
+			err = pool_take(pool, family, &ip);
+		while (!err && book_holder(&self->book, &ip));
+		if (err)
+			break;
+		if (!book_remembers(&self->book, &ip)) {
+			if (second.family)
+				pool_mark(pool, &second, false);
+			*ret_ip = ip;
+			return 0;
+		}
+		/* The one at the cursor has rested longest. */
+		if (second.family)
+			pool_mark(pool, &ip, false);
+		else
+			second = ip;
+	}
+	if (!second.family)
+		return err;
+	*ret_ip = second;
+	return 0;
+}
+
 static void lease_any(struct pools *self, const struct vd_ask *ask, struct pool *pool, int family)
 {
 	const struct vd_lease_address *r = ask->data;
@@ -172,10 +233,7 @@ static void lease_any(struct pools *self, const struct vd_ask *ask, struct pool 
 		ip = last->address;
 		err = pool_mark(pool, &ip, true);
 	} else {
-		/* What another pool with the same addresses has given away stays marked here as well. */
-		do
-			err = pool_take(pool, family, &ip);
-		while (!err && book_holder(&self->book, &ip));
+		err = take(self, pool, family, &ip);
 	}
 	if (!err) {
 		grant(self, ask, pool, &ip);
@@ -204,7 +262,6 @@ static void lease_address(void *arg, const struct vd_ask *ask)
 	int family = r->family == 6 ? AF_INET6 : AF_INET;
 	struct pool *pool = pools_find(self, r->pool);
 	struct lease *held = book_of_session(&self->book, r->session, family);
-	struct vd_leased_address answer;
 	struct vd_error why;
 	size_t i;
 
@@ -214,8 +271,11 @@ static void lease_address(void *arg, const struct vd_ask *ask)
 	if (!pool) {
 		vd_reply(ask->ticket, VD_PASS, NULL, NULL);
 	} else if (held && !strcmp(held->pool, pool->name) && (!r->want.family || vd_ip_equal(&r->want, &held->address))) {
-		answer = answer_of(pool, &held->address); /* asked again: the same answer */
-		vd_reply(ask->ticket, VD_ACCEPT, &answer, NULL);
+		/* Asked again: the same answer. */
+		if (!held->unsaved)
+			pools_answer(self, ask->ticket, r->session, family, NULL);
+		else if (writer_wait(self->writer, held, ask->ticket, &why))
+			pools_answer(self, ask->ticket, r->session, family, &why);
 	} else if (held || (r->want.family && r->want.family != family)) {
 		vd_error_set(&why, -EINVAL, held ? "the session has an address already" : "the wanted address is of another family");
 		vd_reply(ask->ticket, VD_REJECT, NULL, &why);
@@ -235,8 +295,9 @@ static void session_gone(void *arg, const void *event)
 
 	while ((l = book_of_session(&self->book, e->session, 0))) {
 		ip = l->address;
+		writer_end(self->writer, l);
 		book_end(&self->book, l);
-		unmark(self, &ip);
+		pools_unmark(self, &ip);
 		vd_count("pool_local.freed", 1);
 	}
 }
@@ -272,7 +333,7 @@ static void address_released(void *arg, const void *event)
 	vd_strcpy(facts.user, sizeof(facts.user), e->user);
 	vd_strcpy(facts.source, sizeof(facts.source), e->source);
 	if (reserve_remove(&self->reserve, &facts))
-		unmark(self, &e->address);
+		pools_unmark(self, &e->address);
 }
 
 static int init(struct vd_host *host, void **ret_self, struct vd_error *err)
@@ -307,11 +368,11 @@ static int start(void *arg, struct vd_error *err)
 {
 	struct pools *self = arg;
 	size_t i;
+	int ret = vd_state_dir() ? writer_open(self, vd_state_dir(), err) : 0;
 
-	(void)err;
-	for (i = 0; i < self->n; i++)
+	for (i = 0; i < self->n && !ret; i++)
 		post(&self->v[i], true);
-	return 0;
+	return ret;
 }
 
 /* What a fresh pool must not lease. */
@@ -380,6 +441,7 @@ static void fini(void *arg)
 {
 	struct pools *self = arg;
 
+	writer_close(self->writer);
 	drop(self->v, self->n);
 	book_clear(&self->book);
 	reserve_clear(&self->reserve);
@@ -388,5 +450,5 @@ static void fini(void *arg)
 
 static const char *const provides[] = { "lease_address/pool", NULL };
 
-VD_PLUGIN(pool_local, .version = "1.0", .license = "MIT", .summary = "pools of addresses in memory",
+VD_PLUGIN(pool_local, .version = "1.0", .license = "MIT", .summary = "pools of addresses, kept in a file",
 	.provides = provides, .schema = schema, .init = init, .start = start, .reload = reload, .stop = stop, .fini = fini);

@@ -1,5 +1,6 @@
-/* pool_local: addresses from ranges, in memory. A pool (pool.c) knows which addresses of its ranges are free; the book
- * (book.c) knows who holds which and who held it last; what belongs to one user is in reserve.c. Control thread. */
+/* pool_local: addresses from ranges. A pool (pool.c) knows which addresses of its ranges are free; the book (book.c) knows
+ * who holds which and who held it last; what belongs to one user is in reserve.c. All three are in memory and decide; the
+ * writer (writer.c) brings what they decided into a file (store.h) before anybody is told. Control thread. */
 #ifndef POOL_LOCAL_H
 #define POOL_LOCAL_H
 
@@ -7,6 +8,8 @@
 #include <viaduct/plugin.h>
 #include <viaduct/state.h>
 #include <viaduct/topics.h>
+
+#include "plugins/pool/local/store.h"
 
 #define POOL_RANGES 8
 #define POOL_PAGE 4096u        /* addresses in one piece of a bitmap, which is made when the first of them is leased */
@@ -51,11 +54,15 @@ bool pool_has(const struct pool *pool, const struct vd_ip *ip);
 /* Addresses that can be leased at all (ranges of this family) and that are leased. */
 void pool_fill(const struct pool *pool, int family, uint64_t *ret_size, uint64_t *ret_leased);
 
+#define BOOK_TABLES 4
+
 /* One grant; kept after its end as the memory of who had what, until it is the oldest of too many. */
 struct lease {
 	struct lease *next, *prev;    /* in order of granting, or of ending */
-	struct lease *chain[3];       /* hash tables */
+	struct lease *chain[BOOK_TABLES];
 	uint64_t session;             /* 0: ended */
+	struct store_op *end;         /* what will tell the store of its end; NULL without a store */
+	bool unsaved;                 /* the store does not have it: nobody was told */
 	struct vd_ip address;
 	char pool[VD_NAME_MAX];
 	char user[];
@@ -75,7 +82,7 @@ struct lease_table {
 
 struct book {
 	struct lease_list active, ended;
-	struct lease_table tables[3]; /* by session, by address (active); by user and pool (ended) */
+	struct lease_table tables[BOOK_TABLES]; /* by session, by address (active); by user and pool, by address (ended) */
 	uint64_t seed;
 };
 
@@ -87,11 +94,20 @@ int book_grant(struct book *book, uint64_t session, const char *pool, const char
 int book_remember(struct book *book, const char *pool, const char *user, const struct vd_ip *address);
 /* Moves a grant to the ended ones. */
 void book_end(struct book *book, struct lease *lease);
+/* A grant that nobody was told of: as if it had never been. */
+void book_revoke(struct book *book, struct lease *lease);
+/* True when the store does not have all grants. */
+bool book_unsaved(const struct book *book);
+/* Forgets all ended ones. */
+void book_forget_ended(struct book *book);
 /* A grant of this session (family 0: any), or NULL. */
 struct lease *book_of_session(const struct book *book, uint64_t session, int family);
 struct lease *book_holder(const struct book *book, const struct vd_ip *address);
 /* What this user had last from this pool in this family, or NULL. */
 struct lease *book_last(const struct book *book, const char *pool, const char *user, int family);
+
+/* Somebody had the address last. */
+bool book_remembers(const struct book *book, const struct vd_ip *address);
 
 /* An address that belongs to one user. Two sources may say different users: then it is for each of them. */
 struct reservation {
@@ -114,14 +130,37 @@ const struct vd_address_reserved *reserve_find(const struct reserve *reserve, co
 	const struct vd_ip *address, const char *user);
 void reserve_clear(struct reserve *reserve);
 
-/* The plugin's object, for its layer (state.c). */
+struct writer;
+
+/* The plugin's object. */
 struct pools {
 	struct pool *v;
 	size_t n;
 	struct book book;
 	struct reserve reserve;
+	struct writer *writer; /* NULL: nothing is kept in a file, and every answer is given at once */
 };
 struct pool *pools_find(const struct pools *self, const char *name);
+/* Whatever the ranges say: an address that belongs to nobody any more may be leased again. */
+void pools_unmark(struct pools *self, const struct vd_ip *ip);
+/* The answer for who asked for this session: its address, or err, or that there is none. */
+void pools_answer(struct pools *self, uint64_t ticket, uint64_t session, int family, const struct vd_error *err);
 extern const struct vd_layer pool_layer;
+
+/* Brings changes of the book into the store, in order, as few commits as there are rounds of the disk; a thread of its own
+ * waits for them. Of the file that is there, what users had last goes into the book. */
+int writer_open(struct pools *self, const char *folder, struct vd_error *err);
+/* After the last change: writes what is left. */
+void writer_close(struct writer *writer);
+/* The lease was entered. Who holds the ticket (0: nobody) gets his answer when it is on the disk; when it cannot be
+ * written it is revoked. -ENOMEM, -ENOBUFS when the disk is too far behind, with err; then the caller revokes it. Without
+ * a writer these four do nothing. */
+int writer_grant(struct writer *writer, struct lease *lease, uint64_t ticket, struct vd_error *err);
+/* Somebody asks again for what is not written yet. */
+int writer_wait(struct writer *writer, const struct lease *lease, uint64_t ticket, struct vd_error *err);
+/* The lease is about to end. */
+void writer_end(struct writer *writer, struct lease *lease);
+/* All that is in the file, replaced by all that is in the book. */
+int writer_replace(struct writer *writer, struct vd_error *err);
 
 #endif

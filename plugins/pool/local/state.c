@@ -64,6 +64,8 @@ static int export_(void *arg, struct vd_wr *w, struct vd_error *err)
 			vd_wr_u32(w, self->v[i].ranges[k].cursor);
 		}
 	}
+	if (book_unsaved(&self->book))
+		return vd_error_set(err, -EAGAIN, "a lease is being saved");
 	put_leases(w, TAG_LEASE, &self->book.active);
 	put_leases(w, TAG_ENDED, &self->book.ended);
 	vd_wr_u8(w, TAG_END);
@@ -94,6 +96,7 @@ static int import(void *arg, uint16_t version, struct vd_rd *r, enum vd_import_m
 	(void)mode;
 	if (version != pool_layer.version)
 		return vd_error_set(err, -EPROTO, "leases were exported in version %u, which is not known here", version);
+	book_forget_ended(&self->book); /* from the file, which was written before */
 	while (!ret && (tag = vd_rd_u8(r)) != TAG_END) {
 		if (tag == TAG_RANGE) {
 			if (get_text(r, name, sizeof(name)) && get_ip(r, &ip))
@@ -117,7 +120,8 @@ static int import(void *arg, uint16_t version, struct vd_rd *r, enum vd_import_m
 		if (!vd_rd_ok(r))
 			ret = -EBADMSG;
 	}
-	return ret ? vd_error_set(err, ret, ret == -ENOMEM ? "out of memory" : "the exported leases are damaged") : 0;
+	return ret ? vd_error_set(err, ret, ret == -ENOMEM ? "out of memory" : "the exported leases are damaged") :
+		     writer_replace(self->writer, err);
 }
 
 const struct vd_layer pool_layer = { .name = "pool_local", .version = 1, .export_ = export_, .import = import };
