@@ -98,6 +98,8 @@ void robot_quick(struct robot *r)
 	r->quick = true;
 	if (r->old)
 		client_qm1(c, ++r->mids, r->nat ? 4 : 2, 3, 0, 2, 0, 1701, &r->qm1);
+	else if (r->gcm)
+		client_qm1(c, ++r->mids, r->nat ? 4 : 2, 20, 256, 0, 0, 1701, &r->qm1);
 	else
 		client_qm1(c, ++r->mids, r->nat ? 4 : 2, 12, 256, 5, 0, 1701, &r->qm1);
 	r->ike_due = r->clock + RESEND_MS;

@@ -17,7 +17,7 @@ struct robot_ike {
 struct robot_sa { /* one direction of ESP */
 	bool live;
 	uint32_t spi;
-	uint8_t encr[32], integ[32];
+	uint8_t encr[32], integ[32]; /* GCM: integ is the salt */
 	uint32_t seq;
 };
 
@@ -35,6 +35,7 @@ struct robot_cp {
 struct robot {
 	const char *user, *password;
 	bool nat, old;         /* behind NAT; 3DES, SHA-1 and group 2 */
+	bool gcm;              /* ESP with AES-256-GCM instead of CBC */
 	bool windows;          /* its vendor ids say so */
 	bool silent;           /* the plug is pulled: hears and says nothing */
 	struct vd_sa at, at4500; /* where the gateway sees it */

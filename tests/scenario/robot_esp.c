@@ -1,4 +1,4 @@
-/* ESP in transport mode (RFC 4303) around UDP 1701: AES-256-CBC with SHA-256, or 3DES-CBC with SHA-1. */
+/* ESP in transport mode (RFC 4303) around UDP 1701: AES-256-CBC with SHA-256, 3DES-CBC with SHA-1, or AES-256-GCM. */
 #include <check.h>
 #include <openssl/evp.h>
 #include <openssl/hmac.h>
@@ -8,9 +8,9 @@
 #include "tests/scenario/robot.h"
 
 static size_t key_len(const struct robot *r) { return r->old ? 24 : 32; }
-static size_t integ_len(const struct robot *r) { return r->old ? 20 : 32; }
+static size_t integ_len(const struct robot *r) { return r->old ? 20 : r->gcm ? 4 : 32; }
 static size_t icv_len(const struct robot *r) { return r->old ? 12 : 16; }
-static size_t block_len(const struct robot *r) { return r->old ? 8 : 16; }
+static size_t block_len(const struct robot *r) { return r->old || r->gcm ? 8 : 16; } /* and IV */
 
 size_t robot_keymat(const struct robot *r)
 {
@@ -42,6 +42,28 @@ static void icv(const struct robot *r, const struct robot_sa *sa, const uint8_t 
 
 	HMAC(r->old ? EVP_sha1() : EVP_sha256(), sa->integ, (int)integ_len(r), p, len, md, &n);
 	memcpy(out, md, icv_len(r));
+}
+
+/* RFC 4106: in place, with the ICV behind the text. False when it is not authentic. */
+static bool gcm(const struct robot_sa *sa, bool enc, uint8_t *esp, size_t text)
+{
+	EVP_CIPHER_CTX *ctx = EVP_CIPHER_CTX_new();
+	uint8_t nonce[12], *tag = esp + 16 + text;
+	int n = 0;
+	bool ok;
+
+	memcpy(nonce, sa->integ, 4);
+	memcpy(nonce + 4, esp + 8, 8);
+	ck_assert_int_eq(EVP_CipherInit_ex(ctx, EVP_aes_256_gcm(), NULL, sa->encr, nonce, enc), 1);
+	if (!enc)
+		EVP_CIPHER_CTX_ctrl(ctx, EVP_CTRL_AEAD_SET_TAG, 16, tag);
+	EVP_CipherUpdate(ctx, NULL, &n, esp, 8);
+	EVP_CipherUpdate(ctx, esp + 16, &n, esp + 16, (int)text);
+	ok = EVP_CipherFinal_ex(ctx, esp + 16 + text, &n) == 1;
+	if (enc)
+		EVP_CIPHER_CTX_ctrl(ctx, EVP_CTRL_AEAD_GET_TAG, 16, tag);
+	EVP_CIPHER_CTX_free(ctx);
+	return ok;
 }
 
 static void put32(uint8_t *p, uint32_t v)
@@ -76,9 +98,13 @@ void robot_esp_send(struct robot *r, const uint8_t *p, size_t len)
 	text[n] = (uint8_t)(n - len - 8);
 	text[n + 1] = 17;
 	n += 2;
-	cbc(r, &r->out, true, out + 8, text, n);
+	if (r->gcm)
+		ck_assert(gcm(&r->out, true, out, n));
+	else
+		cbc(r, &r->out, true, out + 8, text, n);
 	n += 8 + block;
-	icv(r, &r->out, out, n, out + n);
+	if (!r->gcm)
+		icv(r, &r->out, out, n, out + n);
 	path.local.port = r->nat ? 4500 : 0;
 	if (!r->nat)
 		path.remote.port = 0;
@@ -99,14 +125,19 @@ void robot_esp_receive(struct robot *r, const uint8_t *p, size_t len)
 	if (!sa || get32(p + 4) <= sa->seq)
 		return; /* an SA that was deleted meanwhile, or a datagram that came twice */
 	n = len - icv_len(r);
-	icv(r, sa, p, n, want);
-	ck_assert_mem_eq(p + n, want, icv_len(r));
+	if (!r->gcm) {
+		icv(r, sa, p, n, want);
+		ck_assert_mem_eq(p + n, want, icv_len(r));
+	}
 	sa->seq = get32(p + 4);
-	memcpy(in, p, n);
+	memcpy(in, p, len);
 	n -= 8 + block;
-	ck_assert_uint_eq(n % block, 0);
+	ck_assert_uint_eq(n % (r->gcm ? 4 : block), 0);
 	uint8_t *text = in + 8 + block;
-	cbc(r, sa, false, in + 8, text, n);
+	if (r->gcm)
+		ck_assert(gcm(sa, false, in, n));
+	else
+		cbc(r, sa, false, in + 8, text, n);
 	ck_assert_uint_eq(text[n - 1], 17);
 	ck_assert_uint_le((size_t)text[n - 2] + 2 + 8, n);
 	n -= (size_t)text[n - 2] + 2;

@@ -1,0 +1,71 @@
+#!/usr/bin/env python3
+"""The bench's results as a table: medians, ranges, ratios to strongSwan of the same run. See tests/bench/run."""
+import json
+import statistics
+import sys
+
+
+def read(path):
+    runs, missing = {}, {}
+    for line in open(path):
+        f = line.rstrip("\n").split("\t")
+        if f[2] == "missing":
+            missing[f[1]] = f[3]
+            continue
+        leg, what = f[1], f[2]
+        octets, seconds, cpu_a, cpu_b = (float(x) for x in f[3:7])
+        # Who seals and who opens: A sends up, B sends down.
+        seal, open_ = (cpu_a, cpu_b) if what == "up" else (cpu_b, cpu_a)
+        r = runs.setdefault(leg, {"mbit": [], "seal": [], "open": [], "octets": 0})
+        r["octets"] += octets
+        if octets:
+            r["mbit"].append(octets * 8 / seconds / 1e6)
+            if seal:
+                r["seal"].append(seal / octets * 1e9)
+            if open_:
+                r["open"].append(open_ / octets * 1e9)
+    return runs, missing
+
+
+def summary(values):
+    if not values:
+        return None
+    return {"median": statistics.median(values), "min": min(values), "max": max(values), "n": len(values)}
+
+
+def main():
+    args = [a for a in sys.argv[1:] if not a.startswith("--")]
+    runs, missing = read(args[0])
+    table = {leg: {k: summary(r[k]) for k in ("mbit", "seal", "open")} for leg, r in runs.items()}
+    base = table.get("strongswan")
+    for leg, row in table.items():
+        for k in ("seal", "open"):
+            if base and base[k] and row[k]:
+                row[k]["ratio"] = row[k]["median"] / base[k]["median"]
+    if "--json" in sys.argv:
+        print(json.dumps({"legs": table, "missing": missing}, indent=1))
+    else:
+        print("%-16s %28s %31s %31s" % ("", "Mbit/s", "seal, CPU s/GB (x strongSwan)", "open, CPU s/GB (x strongSwan)"))
+        for leg, row in table.items():
+            cells = []
+            for k, form in (("mbit", "%.0f (%.0f-%.0f)"), ("seal", "%.2f (%.2f-%.2f)"), ("open", "%.2f (%.2f-%.2f)")):
+                v = row[k]
+                cell = form % (v["median"], v["min"], v["max"]) if v else "-"
+                if v and "ratio" in v:
+                    cell += " %5.2fx" % v["ratio"]
+                cells.append(cell)
+            print("%-16s %28s %31s %31s" % (leg, *cells))
+        for leg, why in missing.items():
+            print("SKIP %s: %s" % (leg, why))
+    bad = [leg for leg, r in runs.items() if not r["octets"]]
+    for leg in bad:
+        print("FAIL %s: no octet arrived" % leg)
+    if "--results" in sys.argv:
+        for leg, r in runs.items():
+            if r["octets"]:
+                print("PASS %s: %.1f MB arrived" % (leg, r["octets"] / 1e6))
+    return 1 if bad else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
