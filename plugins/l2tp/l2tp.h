@@ -102,6 +102,7 @@ struct l2tp_chan {
 	char connection[VD_NAME_MAX];
 	struct l2tp_in *in;
 	struct l2tp_tunnel *tunnels;
+	struct vd_timer silence; /* until the first datagram of the client */
 };
 
 /* What an answer of the data path or of the FIFO is for: the call, or the whole plugin, may be gone when it comes. */

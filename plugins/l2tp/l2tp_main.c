@@ -111,10 +111,19 @@ struct l2tp_chan *l2tp_chan_find(struct l2tp *self, uint64_t id)
 static void on_punt(void *arg, uint64_t id, const uint8_t *p, size_t len)
 {
 	struct l2tp_chan *chan = l2tp_chan_find(arg, id);
-	if (chan)
+	if (chan) {
+		vd_timer_stop(&chan->silence);
 		l2tp_input(chan, p, len);
-	else
+	} else {
 		vd_count("l2tp.drop.no_channel", 1);
+	}
+}
+
+static void on_silence(struct vd_timer *t)
+{
+	vd_count("l2tp.silent", 1);
+	l2tp_setup_failed(VD_CONTAINER_OF(t, struct l2tp_chan, silence), 0,
+		(struct vd_report){ .kind = VD_FAIL_L2TP_SILENT, .count = L2TP_SETUP_MS / 1000 });
 }
 
 struct l2tp_chan *l2tp_chan_open(struct l2tp *self, uint64_t id, const char *connection)
@@ -137,6 +146,7 @@ struct l2tp_chan *l2tp_chan_open(struct l2tp *self, uint64_t id, const char *con
 	chan->peer = in->chan.peer = info->peer;
 	in->chan.home = info->home;
 	chan->in = in;
+	vd_timer_init(&chan->silence, on_silence);
 	vd_strcpy(chan->connection, sizeof(chan->connection), connection[0] ? connection : info->connection);
 	int rc = self->dp->chan_attach(self->dp->self, id, &l2tp_in, in, on_punt, self);
 	if (rc < 0) {
@@ -157,6 +167,7 @@ fail:
 void l2tp_chan_free(struct l2tp_chan *chan, const char *reason)
 {
 	struct l2tp *self = chan->self;
+	vd_timer_stop(&chan->silence);
 	while (chan->tunnels)
 		l2tp_tunnel_free(chan->tunnels, reason);
 	struct l2tp_chan **at = &self->chans;
@@ -179,8 +190,11 @@ static void on_chan_up(void *arg, const void *event)
 	const struct vd_chan_up *e = event;
 	if (strcmp(e->upper, "l2tp") != 0 || self->stopping || l2tp_chan_find(self, e->chan))
 		return;
-	if (l2tp_chan_open(self, e->chan, e->connection))
-		vd_note('c', e->chan, "L2TP may begin");
+	struct l2tp_chan *chan = l2tp_chan_open(self, e->chan, e->connection);
+	if (!chan)
+		return;
+	vd_note('c', e->chan, "L2TP may begin");
+	vd_timer_start(&chan->silence, L2TP_SETUP_MS);
 }
 
 static void on_chan_down(void *arg, const void *event)

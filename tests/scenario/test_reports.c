@@ -122,6 +122,167 @@ START_TEST(test_wrong_password)
 }
 END_TEST
 
+/* ---- who the user is, and what he may have ---- */
+START_TEST(test_unknown_user)
+{
+	start(PLAIN, "mallory", "guessed");
+	dial(GATEWAY_PSK_STAFF, 5000);
+	ck_assert_str_eq(the_report(VD_FAIL_UNKNOWN_USER, "auth")->text, "unknown user: users/office (users.yaml) has no user "
+		"mallory; add the user there, or correct the name on the client (Windows shows error 691)");
+	ck_assert_ptr_nonnull(strstr(b.message, " V=3 M=Authentication failed"));
+	stop();
+}
+END_TEST
+
+/* alice is in; b is another one, or she again. */
+static const struct vd_setup_failed *second(const char *yaml, const char *user, const char *password, enum vd_failure kind,
+	const char *stage)
+{
+	start(yaml, user, password);
+	steps_login(&a, GATEWAY_PSK_STAFF, 0);
+	dial(GATEWAY_PSK_STAFF, 5000);
+	return the_report(kind, stage);
+}
+
+START_TEST(test_pool_full)
+{
+	const struct vd_setup_failed *f = second(ONE("10.8.0.11-10.8.0.11", ""), "carol", "carol-password", VD_FAIL_POOL_FULL,
+		"address");
+
+	ck_assert_str_eq(f->text, "pool office is exhausted: 1 of its 1 addresses are in use; enlarge its range (test.yaml:4) "
+		"(Windows shows error 734 or 738)");
+	ck_assert_int_eq(f->trust, VD_TRUST_USER);
+	stop();
+}
+END_TEST
+
+START_TEST(test_second_login)
+{
+	const struct vd_setup_failed *f = second(ONE("10.8.0.10-10.8.0.20", "second_login: refuse, "), "alice", "alice-password",
+		VD_FAIL_SECOND_LOGIN, "admit");
+
+	ck_assert_msg(!strncmp(f->text, "a second login is refused: alice is logged in as s-", 51), "%s", f->text);
+	ck_assert_ptr_nonnull(strstr(f->text, "; end that session (viaductctl session kill), or write 'second_login: replace' in "
+		"connection staff (test.yaml:6) (Windows shows error 629 or 734)"));
+	stop();
+}
+END_TEST
+
+START_TEST(test_address_held)
+{
+	const struct vd_setup_failed *f = second(ONE("10.8.0.10-10.8.0.20", "second_login: coexist, "), "alice", "alice-password",
+		VD_FAIL_ADDRESS_HELD, "address");
+
+	ck_assert_msg(!strncmp(f->text, "the address of user alice is taken: 10.8.0.11 is held by s-", 59), "%s", f->text);
+	ck_assert_ptr_nonnull(strstr(f->text, " (alice); end the session that has it, or give one of both users another address "
+		"(Windows shows error 734 or 738)"));
+	stop();
+}
+END_TEST
+
+/* ---- phase 1 turned out to be another connection's ---- */
+START_TEST(test_suite)
+{
+	start(GATEWAY_DEFAULT, "bob", "bob-password");
+	b.old = true;
+	dial(GATEWAY_PSK_STAFF, 5000);
+	ck_assert_str_eq(the_report(VD_FAIL_SUITE, "phase1")->text, "no common proposal: 3des-sha1-modp1024 was chosen, and the "
+		"client's pre-shared key is that of staff; connection staff allows aes256-sha256-modp3072, "
+		"aes256-sha256-modp2048, aes256-sha1-ecp384, ...; add 'crypto: legacy' to staff (test.yaml:6) or update the "
+		"client (Windows shows error 789)");
+	stop();
+}
+END_TEST
+
+/* ---- the client falls silent in each phase ---- */
+static bool in_mm4(const struct robot *r)
+{
+	return r->ike[0].state == ROBOT_MM4;
+}
+
+static bool in_mm6(const struct robot *r)
+{
+	return r->ike[0].state == ROBOT_MM6;
+}
+
+static bool ike_up(const struct robot *r)
+{
+	return r->ike[0].state == ROBOT_IKE_UP;
+}
+
+static bool has_sa(const struct robot *r)
+{
+	return r->out.live;
+}
+
+static bool has_tunnel(const struct robot *r)
+{
+	return r->peer_tid != 0;
+}
+
+static bool has_call(const struct robot *r)
+{
+	return r->peer_sid != 0;
+}
+
+static bool challenged(const struct robot *r)
+{
+	return r->challenged;
+}
+
+static bool authenticated(const struct robot *r)
+{
+	return r->authenticated;
+}
+
+static const struct {
+	bool (*until)(const struct robot *r);
+	const char *text;
+	enum vd_failure kind;
+	const char *stage;
+	unsigned arrive; /* so many of the datagrams on the wire then */
+} silences[] = {
+	{ in_mm4, "the client sent message 1, and nothing after our answer; see whether packets from UDP port 500 of the "
+		"gateway reach the client (Windows shows error 809)", VD_FAIL_NO_MESSAGE_3, "phase1" },
+	{ in_mm6, "the client sent message 3, and nothing after our answer; see whether UDP port 500 is open both ways "
+		"between the client and the gateway (Windows shows error 809 or 792)", VD_FAIL_NO_MESSAGE_5, "phase1" },
+	{ ike_up, "phase 1 is up, and the client never began quick mode; see the client's log: it may not like the "
+		"gateway's identity, which is its address (Windows shows error 789 or 792)", VD_FAIL_NO_QUICK_MODE, "quick mode" },
+	{ has_sa, "the client never sent message 3 of quick mode: our message 2 or its answer was lost; see whether UDP of 400 "
+		"octets and more reaches the client unfragmented (Windows shows error 789 or 792)", VD_FAIL_NO_QUICK_3, "quick mode" },
+	{ has_sa, "IPsec is up, and no L2TP came in 30 s; see whether ESP (IP protocol 50; with NAT, UDP port 4500) "
+		"reaches the gateway (Windows shows error 809 or 800)", VD_FAIL_L2TP_SILENT, "l2tp", 1 },
+	{ has_tunnel, "the client asked for an L2TP tunnel, and never acknowledged our answer (SCCRP) in 30 s; packets to the "
+		"client are lost on the way, or its own SA is gone: see whether ESP reaches it (Windows shows error 809 or 800)",
+		VD_FAIL_SCCRP_LOST, "l2tp" },
+	{ has_call, "the client's L2TP call did not come up in 30 s; see the client's L2TP log (Windows shows error 809 or 800)",
+		VD_FAIL_NO_ICCN, "l2tp" },
+	{ challenged, "the client never answered our mschapv2 challenge; the user may not have typed a password in time; else see "
+		"whether packets to the client arrive (Windows shows error 718)", VD_FAIL_AUTH_SILENT, "auth" },
+	{ authenticated, "the client did not complete IPCP; IPv4 may be switched off in its connection: switch it on there "
+		"(Windows shows error 720)", VD_FAIL_IPCP_UNACKED, "ipcp" },
+};
+
+START_TEST(test_silence)
+{
+	start(PLAIN, "bob", "bob-password");
+	wire_add(&b);
+	robot_dial(&b, GATEWAY_PSK_STAFF);
+	for (unsigned n = 0; n < 500 && !silences[_i].until(&b); n++)
+		if (!wire_step())
+			wire_wait(10);
+	ck_assert(silences[_i].until(&b));
+	for (unsigned n = 0; n < silences[_i].arrive; n++)
+		ck_assert(wire_step());
+	b.silent = true;
+	wire_drop();
+	wire_wait(120000);
+	const struct vd_setup_failed *f = the_report(silences[_i].kind, silences[_i].stage);
+	ck_assert_str_eq(f->text, silences[_i].text);
+	stop();
+}
+END_TEST
+
 int main(void)
 {
 	Suite *s = suite_create("scenario_reports");
@@ -131,6 +292,12 @@ int main(void)
 	tcase_add_test(t, test_no_proposal);
 	tcase_add_test(t, test_wrong_psk);
 	tcase_add_test(t, test_wrong_password);
+	tcase_add_test(t, test_unknown_user);
+	tcase_add_test(t, test_pool_full);
+	tcase_add_test(t, test_second_login);
+	tcase_add_test(t, test_address_held);
+	tcase_add_test(t, test_suite);
+	tcase_add_loop_test(t, test_silence, 0, VD_ARRAY_SIZE(silences));
 	suite_add_tcase(s, t);
 	SRunner *r = srunner_create(s);
 	srunner_run_all(r, CK_NORMAL);

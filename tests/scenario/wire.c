@@ -114,6 +114,17 @@ bool wire_step(void)
 	return true;
 }
 
+void wire_drop(void)
+{
+	while (head) {
+		struct datagram *d = head;
+
+		head = d->next;
+		free(d);
+	}
+	tail = &head;
+}
+
 void wire_pump(void)
 {
 	unsigned n = 0;

@@ -31,6 +31,8 @@ void wire_sent(void *arg, const struct vd_datapath_sent *sent);
 void wire_up(const struct vd_path *path, const void *p, size_t len);
 /* Delivers one datagram and lets the gateway finish with it; false when there is none. */
 bool wire_step(void);
+/* What is on the wire now is lost. */
+void wire_drop(void);
 /* Delivers until nobody says anything more; no time passes. */
 void wire_pump(void);
 /* Time passes, for gateway and clients. */

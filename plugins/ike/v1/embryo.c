@@ -45,6 +45,35 @@ struct ike_v1_embryo *ike_v1_embryo_place(struct ike_v1 *v, const uint8_t *icook
 	return oldest;
 }
 
+void ike_v1_embryo_sweep(struct ike_v1 *v)
+{
+	if (!vd_timer_armed(&v->sweep))
+		vd_timer_start(&v->sweep, IKE_V1_EMBRYO_MS + 1);
+}
+
+void ike_v1_embryo_sweep_fired(struct vd_timer *t)
+{
+	struct ike_v1 *v = VD_CONTAINER_OF(t, struct ike_v1, sweep);
+	bool any = false;
+
+	for (uint32_t i = 0; i < v->n_embryos; i++) {
+		struct ike_v1_embryo *e = &v->embryos[i];
+
+		if (!e->used)
+			continue;
+		if (vd_now() - e->created <= IKE_V1_EMBRYO_MS) {
+			any = true;
+			continue;
+		}
+		e->used = false;
+		vd_count("ike_v1.failed.no_message_3", 1);
+		vd_report_failure(&(struct vd_report){ .kind = VD_FAIL_NO_MESSAGE_3, .remote = &e->path.remote,
+			.profile = ike_vendor_profile(e->vendors) });
+	}
+	if (any)
+		ike_v1_embryo_sweep(v);
+}
+
 /* The offer that most connections allow; among equals the gateway's order of preference, connections in order. */
 static int choose(const struct ike_v1 *v, const struct ike_offers *offers)
 {
@@ -153,5 +182,6 @@ void ike_v1_mm1(struct ike_v1 *v, const struct vd_path *path, const struct ike_h
 	vd_random(e->rcookie, IKE_COOKIE_LEN);
 	memcpy(e->sa, sa->p, sa->len);
 	vd_count("ike_v1.mm1", 1);
+	ike_v1_embryo_sweep(v);
 	mm2_send(v, e);
 }

@@ -95,6 +95,15 @@ struct ike_v1_peer *ike_v1_peer_by_chan(struct ike_v1 *v, uint64_t chan)
 	return p;
 }
 
+/* A peer that is going, or says nothing, and never began quick mode. */
+static void no_quick_mode(struct ike_v1_peer *p)
+{
+	if (p->quick_seen || p->chan != 0 || p->v->stopped)
+		return;
+	p->quick_seen = true;
+	vd_report_failure(&(struct vd_report){ .kind = VD_FAIL_NO_QUICK_MODE, .peer = p->id });
+}
+
 /* Half a peer that says nothing. Without an IKE SA: Windows lets it go when idle, and comes back. Without a CHILD SA:
  * the client went away without a word, or never came further; it must not hold a place of gateway.max_peers for hours.
  */
@@ -103,6 +112,7 @@ static void orphan_fired(struct vd_timer *t)
 	struct ike_v1_peer *p = VD_CONTAINER_OF(t, struct ike_v1_peer, orphan);
 	bool half = p->sas == NULL || p->children == NULL;
 
+	no_quick_mode(p);
 	if (half && ike_v1_peer_silence(p) >= p->v->opt.orphan_ms) {
 		vd_count("ike_v1.orphaned", 1);
 		ike_v1_peer_end(
@@ -196,6 +206,7 @@ void ike_v1_peer_check(struct ike_v1_peer *peer, const char *why)
 	if (peer->sas != NULL || peer->closing)
 		return;
 	if (peer->children == NULL) {
+		no_quick_mode(peer);
 		ike_v1_peer_end(peer, why, false);
 		return;
 	}

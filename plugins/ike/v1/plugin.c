@@ -174,6 +174,8 @@ static int v1_init(struct vd_host *host, void **ret_self, struct vd_error *err)
 		return vd_error_set(err, -ENOENT, "a service is missing: esp/1, ike.port/1 and keys/1 are needed");
 	}
 	vd_random(&v->secret, sizeof(v->secret));
+	vd_timer_init(&v->sweep, ike_v1_embryo_sweep_fired);
+	v->sweep.kind = IKE_V1_T_SWEEP;
 	options_load(v);
 	v->n_embryos = (uint32_t)option("ike_v1.embryos") / IKE_V1_EMBRYO_WAYS * IKE_V1_EMBRYO_WAYS;
 	v->embryos = calloc(v->n_embryos, sizeof(*v->embryos));
@@ -217,6 +219,7 @@ static void half_open_free(struct ike_v1 *v)
 {
 	struct ike_v1_sa *next;
 
+	vd_timer_stop(&v->sweep);
 	for (unsigned i = 0; i < IKE_V1_BUCKETS; i++)
 		for (struct ike_v1_sa *sa = v->buckets[i]; sa != NULL; sa = next) {
 			next = sa->hash_next;

@@ -541,6 +541,7 @@ void ike_v1_quick_input(struct ike_v1_sa *sa, const struct vd_path *path, const 
 	q->sa = sa;
 	q->path = *path;
 	q->mid = h->mid;
+	sa->peer->quick_seen = true;
 	memcpy(q->iv, iv, sizeof(iv));
 	ike_v1_quick_timers_init(q);
 	q->timer.kind = IKE_V1_T_QUICK;

@@ -450,7 +450,7 @@ static int v1_import(void *self, uint16_t version, struct vd_rd *r, enum vd_impo
 			return vd_error_set(err, -ENOMEM, "out of memory");
 		walk_embryo(&k, e);
 		if (vd_rd_ok(r) && same_table && at < v->n_embryos)
-			v->embryos[at] = *e;
+			v->embryos[at] = *e, ike_v1_embryo_sweep(v);
 		else if (vd_rd_ok(r))
 			*ike_v1_embryo_place(v, e->icookie) = *e;
 		free(e);

@@ -90,7 +90,7 @@ struct ike_v1_embryo {
 enum ike_v1_natt { IKE_V1_NATT_NONE, IKE_V1_NATT_RFC, IKE_V1_NATT_DRAFT };
 enum ike_v1_state { IKE_V1_DH, IKE_V1_WAIT_MM5, IKE_V1_TRIAL, IKE_V1_UP };
 enum ike_v1_timer { IKE_V1_T_HALF_OPEN = 1, IKE_V1_T_LIFE, IKE_V1_T_REPLACED, IKE_V1_T_RESEND, IKE_V1_T_QUICK,
-	IKE_V1_T_LINGER, IKE_V1_T_CHILD_LIFE, IKE_V1_T_CHILD_REPLACED, IKE_V1_T_ORPHAN, IKE_V1_T_KEEPALIVE };
+	IKE_V1_T_LINGER, IKE_V1_T_CHILD_LIFE, IKE_V1_T_CHILD_REPLACED, IKE_V1_T_ORPHAN, IKE_V1_T_KEEPALIVE, IKE_V1_T_SWEEP };
 
 struct ike_v1;
 struct ike_v1_peer;
@@ -188,6 +188,7 @@ struct ike_v1_peer {
 	char connection[VD_NAME_MAX], identity[VD_ID_TEXT];
 	struct vd_path path;
 	bool natted_us, closing;
+	bool quick_seen; /* a quick mode was begun, or its absence reported */
 	struct ike_v1_sa *sas;          /* newest first */
 	struct ike_v1_child *children;  /* newest first */
 	struct vd_timer orphan, keepalive;
@@ -208,6 +209,7 @@ struct ike_v1 {
 	unsigned n_candidates;
 	struct ike_v1_embryo *embryos;
 	uint32_t n_embryos;
+	struct vd_timer sweep; /* embryos whose message 3 never came */
 	uint64_t secret; /* of the keyed hashes */
 	struct ike_v1_sa *buckets[IKE_V1_BUCKETS];
 	struct ike_v1_peer *peers;
@@ -218,6 +220,9 @@ struct ike_v1 {
 /* ---- embryo.c ---- */
 void ike_v1_mm1(struct ike_v1 *v, const struct vd_path *path, const struct ike_header *h, const uint8_t *p, size_t len);
 struct ike_v1_embryo *ike_v1_embryo_find(struct ike_v1 *v, const uint8_t *icookie, const uint8_t *rcookie);
+/* Embryos that waited in vain are reported and forgotten some time after this; armed while there are any. */
+void ike_v1_embryo_sweep(struct ike_v1 *v);
+void ike_v1_embryo_sweep_fired(struct vd_timer *t);
 /* Free place for a new embryo of this cookie: an old one of its set goes. */
 struct ike_v1_embryo *ike_v1_embryo_place(struct ike_v1 *v, const uint8_t *icookie);
 
