@@ -1,4 +1,5 @@
-/* L2TP as LNS (RFC 2661) over protected channels (RFC 3193). Control thread, but for l2tp_stage.c.
+/* L2TP as LNS, and as the side that dials (RFC 2661), over protected channels (RFC 3193). Control thread, but for
+ * l2tp_stage.c.
  *
  * A tunnel belongs to the channel that its SCCRQ came through and is found by (channel, our tunnel id) alone: addresses
  * and ports never identify anybody, so many clients behind one NAT, all with tunnel id 1 and port 1701, are no special
@@ -7,6 +8,7 @@
 #ifndef L2TP_H
 #define L2TP_H
 
+#include <viaduct/connect.h>
 #include <viaduct/datapath.h>
 #include <viaduct/esp.h>
 #include <viaduct/link.h>
@@ -20,6 +22,7 @@
 #include "l2tp_codec.h"
 #include "l2tp_stage.h"
 
+#define L2TP_PORT 1701u
 #define L2TP_MAX_MESSAGE 4096u /* longest control message that is read */
 #define L2TP_MAX_QUEUE 48u     /* of ours not acknowledged: beyond it the peer's requests wait */
 #define L2TP_MAX_TOMBS 8u      /* closed tunnels kept per channel, and closed calls per tunnel */
@@ -50,6 +53,7 @@ enum l2tp_call_state {
 	L2TP_CALL_UP,    /* the link has it */
 	L2TP_CALL_STOP,  /* the link says goodbye */
 	L2TP_CALL_DEAD,  /* its id is kept for a while */
+	L2TP_CALL_ASK,   /* dialled: ICRQ sent, ICRP awaited */
 };
 struct l2tp_call {
 	struct l2tp_tunnel *tunnel;
@@ -67,6 +71,7 @@ enum l2tp_tunnel_state {
 	L2TP_TUNNEL_REPLY,  /* SCCRP sent, SCCCN awaited */
 	L2TP_TUNNEL_UP,
 	L2TP_TUNNEL_CLOSED, /* StopCCN sent or received: only acknowledges */
+	L2TP_TUNNEL_ASK,    /* dialled: SCCRQ sent, SCCRP awaited */
 };
 struct l2tp_tunnel {
 	struct l2tp_chan *chan;
@@ -103,6 +108,24 @@ struct l2tp_chan {
 	struct l2tp_in *in;
 	struct l2tp_tunnel *tunnels;
 	struct vd_timer silence; /* until the first datagram of the client */
+	struct l2tp_dial *dial; /* we dialled: it has our tunnel alone, and takes none; NULL: the peer did */
+};
+
+struct l2tp_dial { /* a connection that we dial, from ike.connect/1 to its session */
+	struct l2tp_dial *next;
+	struct l2tp *self;
+	uint64_t id;
+	char connection[VD_NAME_MAX];
+	const struct vd_ike_connect_1 *ike;
+	uint64_t peer;          /* 0: IKE is done with it */
+	struct l2tp_chan *chan; /* NULL: none yet, or none any more */
+	uint64_t session;       /* 0: none yet */
+	struct vd_connect_events events;
+	void *arg;
+	bool ending, stopped;   /* stopped: the tunnel was told */
+	uint64_t until;         /* the tunnel's goodbye is waited for */
+	char reason[VD_ID_TEXT];
+	struct vd_timer timer;  /* the next step of the end */
 };
 
 /* What an answer of the data path or of the FIFO is for: the call, or the whole plugin, may be gone when it comes. */
@@ -123,6 +146,8 @@ struct l2tp { /* also the table of l2tp/1, which has no functions yet */
 	struct l2tp_chan *by_id[L2TP_HASH];
 	struct l2tp_call *calls[L2TP_HASH]; /* by session id */
 	struct l2tp_wait *waits;
+	struct vd_connect_1 connect;
+	struct l2tp_dial *dials;
 	struct vd_log_limit limit;
 	bool stopping;
 };
@@ -180,6 +205,10 @@ struct l2tp_call *l2tp_call_find(struct l2tp_tunnel *t, uint16_t local);
 /* CDN when result is not 0. The session is closed, the worker forgets the key, the id is kept for a while. */
 void l2tp_call_end(struct l2tp_call *c, uint16_t result, uint16_t error, const char *reason);
 void l2tp_call_free(struct l2tp_call *c);
+/* The worker learns the key, then the call goes on by itself: with ICRP, or with ICRQ when we dialled. */
+int l2tp_call_link(struct l2tp_call *c);
+/* Both sides have it: starts the link. */
+void l2tp_call_begin(struct l2tp_call *c);
 /* The bucket by session id. */
 void l2tp_call_hash(struct l2tp_call *c);
 /* The peer moved to another port: data follows. */
@@ -191,6 +220,21 @@ int l2tp_call_restore(struct l2tp_call *c);
 void l2tp_waits_forget(struct l2tp *self);
 /* The owner of sessions: its closed() finds the call. */
 extern const struct vd_session_owner l2tp_owner;
+
+/* ---- l2tp_dial.c ---- */
+int l2tp_dial_init(struct l2tp *self);
+void l2tp_dial_stop(struct l2tp *self);
+void l2tp_dial_fini(struct l2tp *self);
+/* A channel is there: it belongs to the dial of its peer, if we dialled that. False when that one has a channel already. */
+bool l2tp_dial_chan(struct l2tp_chan *chan);
+/* Its call, tunnel or channel has ended: so does the dial, in the next turn. The first reason wins. */
+void l2tp_dial_end(struct l2tp_dial *d, const char *reason);
+/* Something that its end waits for may have happened. */
+void l2tp_dial_moved_on(struct l2tp_dial *d);
+void l2tp_dial_chan_gone(struct l2tp_dial *d, const char *reason);
+void l2tp_dial_sccrp(struct l2tp_tunnel *t, const struct l2tp_msg *m);
+void l2tp_dial_icrq(struct l2tp_call *c);
+void l2tp_dial_icrp(struct l2tp_call *c, const struct l2tp_msg *m);
 
 /* ---- l2tp_state.c ---- */
 extern const struct vd_layer l2tp_layer;

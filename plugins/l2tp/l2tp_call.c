@@ -1,4 +1,4 @@
-/* L2TP: incoming calls: ICRQ to CDN, and the link above (RFC 2661 sections 6.6 to 6.12, 7.4). */
+/* L2TP: calls, that come in or that we dialled: ICRQ to CDN, and the link above (RFC 2661 sections 6.6 to 6.12, 7.4). */
 #include "l2tp.h"
 
 #include <errno.h>
@@ -109,6 +109,8 @@ void l2tp_call_end(struct l2tp_call *c, uint16_t result, uint16_t error, const c
 	vd_session_close(c->session, reason, true);
 	vd_timer_start(&c->timer, l2tp_cycle(t->chan));
 	l2tp_tunnel_idle(t);
+	if (t->chan->dial)
+		l2tp_dial_end(t->chan->dial, reason);
 }
 
 static void on_timer(struct vd_timer *timer)
@@ -120,6 +122,10 @@ static void on_timer(struct vd_timer *timer)
 		l2tp_setup_failed(c->tunnel->chan, c->session,
 			(struct vd_report){ .kind = VD_FAIL_NO_ICCN, .count = L2TP_SETUP_MS / 1000 });
 		l2tp_call_end(c, L2TP_CDN_ERROR, L2TP_E_VENDOR, "no ICCN came");
+		break;
+	case L2TP_CALL_ASK:
+		vd_count("l2tp.setup_timeout", 1);
+		l2tp_call_end(c, L2TP_CDN_ERROR, L2TP_E_VENDOR, "the gateway did not answer our call (ICRQ)");
 		break;
 	case L2TP_CALL_UP: break;
 	case L2TP_CALL_STOP: l2tp_call_end(c, L2TP_CDN_ADMIN, 0, "session ended"); break;
@@ -223,7 +229,7 @@ const struct vd_session_owner l2tp_owner = { .closed = owner_closed };
 static int start_link(struct l2tp_call *c)
 {
 	struct l2tp_chan *chan = c->tunnel->chan;
-	struct vd_link_params params = { .overhead = L2TP_UDP + L2TP_DATA_HEADER };
+	struct vd_link_params params = { .overhead = L2TP_UDP + L2TP_DATA_HEADER, .dial = chan->dial != NULL };
 	vd_strcpy(params.connection, sizeof(params.connection), chan->connection);
 	return chan->self->link->start(chan->self->link->self, c->session, &lower, chan->self, &params);
 }
@@ -266,6 +272,10 @@ static void on_link_added(void *arg)
 	struct l2tp_call *c = wait_end(arg);
 	if (!c || c->state != L2TP_CALL_LINK)
 		return;
+	if (c->tunnel->chan->dial) {
+		l2tp_dial_icrq(c);
+		return;
+	}
 	c->state = L2TP_CALL_REPLY;
 	uint8_t room[64];
 	struct vd_wr w;
@@ -275,7 +285,7 @@ static void on_link_added(void *arg)
 	l2tp_queue(c->tunnel, &w);
 }
 
-static int add_link(struct l2tp_call *c)
+int l2tp_call_link(struct l2tp_call *c)
 {
 	struct l2tp_chan *chan = c->tunnel->chan;
 	struct l2tp *self = chan->self;
@@ -307,7 +317,7 @@ int l2tp_call_restore(struct l2tp_call *c)
 		l2tp_call_end(c, L2TP_CDN_ADMIN, 0, "session ended");
 		return 0;
 	}
-	int rc = add_link(c);
+	int rc = l2tp_call_link(c);
 	if (rc < 0 || c->state != L2TP_CALL_UP)
 		return rc;
 	/* The link opens as for a new call and its own layer then puts its state in; until that is done it stays silent. */
@@ -378,18 +388,12 @@ static void on_icrq(struct l2tp_tunnel *t, const struct l2tp_msg *m)
 	vd_timer_start(&c->timer, L2TP_SETUP_MS);
 	vd_note('s', session, "L2TP call %u in tunnel %u, peer's %u", c->local, t->local, c->remote);
 	/* The key first: the client's LCP may come before its ICCN, and right behind our ICRP. */
-	if (add_link(c) < 0)
+	if (l2tp_call_link(c) < 0)
 		l2tp_call_end(c, L2TP_CDN_BUSY, L2TP_E_RESOURCES, "no resources");
 }
 
-static void on_iccn(struct l2tp_call *c, const struct l2tp_msg *m)
+void l2tp_call_begin(struct l2tp_call *c)
 {
-	if (c->state != L2TP_CALL_REPLY) {
-		l2tp_call_end(c, L2TP_CDN_ERROR, L2TP_E_VALUE, "ICCN is out of sequence");
-		return;
-	}
-	if (L2TP_SEEN(m, L2TP_A_SEQUENCING))
-		vd_count("l2tp.sequencing_asked", 1);
 	c->state = L2TP_CALL_UP;
 	vd_timer_stop(&c->timer);
 	vd_note('s', c->session, "L2TP call is up");
@@ -402,11 +406,22 @@ static void on_iccn(struct l2tp_call *c, const struct l2tp_msg *m)
 	}
 }
 
+static void on_iccn(struct l2tp_call *c, const struct l2tp_msg *m)
+{
+	if (c->state != L2TP_CALL_REPLY) {
+		l2tp_call_end(c, L2TP_CDN_ERROR, L2TP_E_VALUE, "ICCN is out of sequence");
+		return;
+	}
+	if (L2TP_SEEN(m, L2TP_A_SEQUENCING))
+		vd_count("l2tp.sequencing_asked", 1);
+	l2tp_call_begin(c);
+}
+
 static void on_cdn(struct l2tp_call *c, const struct l2tp_msg *m)
 {
 	char why[L2TP_TEXT + 64];
-	vd_format(why, sizeof(why), "client hung up (result %u, error %u%s%s)", m->result, m->error, m->text[0] ? ": " : "",
-		m->text);
+	vd_format(why, sizeof(why), "%s hung up (result %u, error %u%s%s)", c->tunnel->chan->dial ? "the gateway" : "client",
+		m->result, m->error, m->text[0] ? ": " : "", m->text);
 	l2tp_call_end(c, 0, 0, why);
 }
 
@@ -424,14 +439,15 @@ static struct l2tp_call *find_call(struct l2tp_tunnel *t, const struct l2tp_msg 
 
 void l2tp_call_input(struct l2tp_tunnel *t, const struct l2tp_msg *m)
 {
-	if (m->type == L2TP_ICRQ) {
+	if (m->type == L2TP_ICRQ && !t->chan->dial) {
 		on_icrq(t, m);
 		return;
 	}
-	if (m->type == L2TP_OCRQ) {
+	if (m->type == L2TP_OCRQ || m->type == L2TP_ICRQ) {
 		vd_count("l2tp.refused_call", 1);
 		if (m->session_id)
-			send_cdn(t, m->session_id, 0, L2TP_CDN_NEVER, 0, "no outgoing calls here");
+			send_cdn(t, m->session_id, 0, L2TP_CDN_NEVER, 0, t->chan->dial ? "we dialled, and take no calls" :
+				"no outgoing calls here");
 		return;
 	}
 	struct l2tp_call *c = find_call(t, m);
@@ -446,6 +462,13 @@ void l2tp_call_input(struct l2tp_tunnel *t, const struct l2tp_msg *m)
 	}
 	switch (m->type) {
 	case L2TP_ICCN: on_iccn(c, m); break;
+	case L2TP_ICRP:
+		if (t->chan->dial) {
+			l2tp_dial_icrp(c, m);
+			break;
+		}
+		l2tp_call_end(c, L2TP_CDN_ERROR, L2TP_E_VALUE, "message is out of sequence");
+		break;
 	case L2TP_CDN: on_cdn(c, m); break;
 	case L2TP_WEN: case L2TP_SLI: break; /* line errors and ACCM of serial lines say nothing about us */
 	default: l2tp_call_end(c, L2TP_CDN_ERROR, L2TP_E_VALUE, "message is out of sequence"); break;

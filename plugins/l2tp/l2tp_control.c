@@ -128,6 +128,8 @@ bool l2tp_acked(struct l2tp_tunnel *t, uint16_t nr)
 	t->tries = 0;
 	vd_timer_stop(&t->retransmit);
 	push(t);
+	if (!t->tx && t->chan->dial)
+		l2tp_dial_moved_on(t->chan->dial);
 	return true;
 }
 

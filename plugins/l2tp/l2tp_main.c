@@ -49,6 +49,7 @@ void l2tp_setup_failed(const struct l2tp_chan *chan, uint64_t session, struct vd
 	report.chan = chan->id;
 	report.session = session;
 	report.connection = chan->connection;
+	report.dialled = chan->dial != NULL;
 	vd_report_failure(&report);
 }
 
@@ -148,9 +149,15 @@ struct l2tp_chan *l2tp_chan_open(struct l2tp *self, uint64_t id, const char *con
 	chan->in = in;
 	vd_timer_init(&chan->silence, on_silence);
 	vd_strcpy(chan->connection, sizeof(chan->connection), connection[0] ? connection : info->connection);
+	if (!l2tp_dial_chan(chan)) {
+		vd_log(VD_LOG_WARNING, "l2tp", &ids, "a second channel of a gateway that we dialled: no L2TP on it");
+		goto fail;
+	}
 	int rc = self->dp->chan_attach(self->dp->self, id, &l2tp_in, in, on_punt, self);
 	if (rc < 0) {
 		vd_log(VD_LOG_ERROR, "l2tp", &ids, "cannot attach to the channel: %s", strerror(-rc));
+		if (chan->dial)
+			l2tp_dial_chan_gone(chan->dial, "L2TP cannot attach to the channel");
 		goto fail;
 	}
 	*self->chans_end = chan;
@@ -180,6 +187,8 @@ void l2tp_chan_free(struct l2tp_chan *chan, const char *reason)
 	while (*at != chan)
 		at = &(*at)->hashed;
 	*at = chan->hashed;
+	if (chan->dial)
+		l2tp_dial_chan_gone(chan->dial, reason);
 	free(chan->in);
 	free(chan);
 }
@@ -194,7 +203,8 @@ static void on_chan_up(void *arg, const void *event)
 	if (!chan)
 		return;
 	vd_note('c', e->chan, "L2TP may begin");
-	vd_timer_start(&chan->silence, L2TP_SETUP_MS);
+	if (!chan->dial) /* else we begin */
+		vd_timer_start(&chan->silence, L2TP_SETUP_MS);
 }
 
 static void on_chan_down(void *arg, const void *event)
@@ -226,7 +236,7 @@ static int l2tp_init(struct vd_host *host, void **ret_self, struct vd_error *err
 	if ((rc = vd_event_subscribe(host, "chan_up", on_chan_up, self)) < 0 ||
 	    (rc = vd_event_subscribe(host, "chan_down", on_chan_down, self)) < 0 ||
 	    (rc = vd_layer_register(host, &l2tp_layer, self)) < 0 ||
-	    (rc = vd_service_provide(host, "l2tp/1", NULL, self)) < 0) {
+	    (rc = vd_service_provide(host, "l2tp/1", NULL, self)) < 0 || (rc = l2tp_dial_init(self)) < 0) {
 		vd_error_set(err, rc, "cannot register with the core: %s", strerror(-rc));
 		goto fail;
 	}
@@ -241,6 +251,7 @@ static void l2tp_stop(void *arg)
 {
 	struct l2tp *self = arg;
 	self->stopping = true;
+	l2tp_dial_stop(self);
 	for (struct l2tp_chan *chan = self->chans; chan; chan = chan->next)
 		for (struct l2tp_tunnel *t = chan->tunnels; t; t = t->next)
 			if (t->state != L2TP_TUNNEL_CLOSED)
@@ -256,12 +267,13 @@ static void l2tp_fini(void *arg)
 		self->dp->chan_attach(self->dp->self, self->chans->id, NULL, NULL, NULL, NULL);
 		l2tp_chan_free(self->chans, "gateway is shutting down");
 	}
+	l2tp_dial_fini(self);
 	l2tp_waits_forget(self);
 	free(self);
 }
 
-static const char *const provides[] = { "l2tp/1", "accept/l2tp", NULL };
+static const char *const provides[] = { "l2tp/1", "connect/1", "accept/l2tp", NULL };
 static const char *const needs[] = { "datapath/1", "esp/1", "ike/v1", "link/1", "l2tp_guard/1", NULL };
 
-VD_PLUGIN(l2tp, .version = "1.0", .license = "MIT", .summary = "L2TP server (LNS) inside IPsec", .provides = provides,
+VD_PLUGIN(l2tp, .version = "1.0", .license = "MIT", .summary = "L2TP inside IPsec: server (LNS), and the side that dials", .provides = provides,
 	.needs = needs, .schema = schema, .init = l2tp_init, .stop = l2tp_stop, .fini = l2tp_fini);

@@ -112,6 +112,9 @@ static int export_(void *arg, struct vd_wr *w, struct vd_error *err)
 	uint32_t n = 0;
 	for (const struct l2tp_chan *chan = self->chans; chan; chan = chan->next) {
 		n++;
+		if (chan->dial)
+			return vd_error_set(err, -EOPNOTSUPP, "connection %s was dialled, and such connections do not travel: take it "
+				"down first (viaductctl connection down %s)", chan->connection, chan->connection);
 		for (const struct l2tp_tunnel *t = chan->tunnels; t; t = t->next)
 			for (const struct l2tp_call *c = t->calls; c; c = c->next)
 				/* Its session is gone already: by us, or by the link that the client closed. */

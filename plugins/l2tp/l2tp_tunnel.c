@@ -113,6 +113,8 @@ void l2tp_tunnel_close(struct l2tp_tunnel *t, uint16_t result, uint16_t error, c
 	}
 	/* Delivery goes on for a full cycle: late repetitions are acknowledged, and the id is not given away. */
 	vd_timer_start(&t->life, l2tp_cycle(t->chan));
+	if (t->chan->dial)
+		l2tp_dial_end(t->chan->dial, reason);
 }
 
 uint64_t l2tp_tunnel_silence(const struct l2tp_tunnel *t)
@@ -158,6 +160,10 @@ static void on_life(struct vd_timer *timer)
 {
 	struct l2tp_tunnel *t = VD_CONTAINER_OF(timer, struct l2tp_tunnel, life);
 	switch (t->state) {
+	case L2TP_TUNNEL_ASK:
+		vd_count("l2tp.setup_timeout", 1);
+		l2tp_tunnel_close(t, 0, 0, "the gateway did not answer our L2TP (SCCRQ)");
+		break;
 	case L2TP_TUNNEL_REPLY:
 		vd_count("l2tp.setup_timeout", 1);
 		l2tp_setup_failed(t->chan, 0, (struct vd_report){ .count = L2TP_SETUP_MS / 1000,
@@ -247,6 +253,10 @@ static void on_sccrq(struct l2tp_chan *chan, const struct datagram *d, const str
 	if (!L2TP_SEEN(m, L2TP_A_TUNNEL_ID) || m->tunnel_id == 0 || m->h.ns != 0) {
 		vd_count("l2tp.drop.bad_sccrq", 1);
 		dropped(chan, "SCCRQ without a tunnel id, or with a sequence number");
+		return;
+	}
+	if (chan->dial) { /* it could log in to us, or have us forward for it */
+		refuse(chan, d, m, L2TP_STOP_AUTH, 0, "no tunnels are taken on a connection that we dialled");
 		return;
 	}
 	if (vd_digest("SHA256", d->p, d->len, digest, &digest_len) < 0)
@@ -356,8 +366,10 @@ static void on_scccn(struct l2tp_tunnel *t, const struct l2tp_msg *m)
 static void on_stopccn(struct l2tp_tunnel *t, const struct l2tp_msg *m)
 {
 	char why[L2TP_TEXT + 64];
-	vd_format(why, sizeof(why), "client ended it (result %u, error %u%s%s)", m->result, m->error, m->text[0] ? ": " : "",
-		m->text);
+	if (!t->remote) /* it refuses our SCCRQ: where the acknowledgement goes to */
+		t->remote = m->tunnel_id;
+	vd_format(why, sizeof(why), "%s ended it (result %u, error %u%s%s)", t->chan->dial ? "the gateway" : "client", m->result, m->error,
+		m->text[0] ? ": " : "", m->text);
 	l2tp_tunnel_close(t, 0, 0, why);
 }
 
@@ -383,7 +395,13 @@ static void deliver(struct l2tp_tunnel *t, const struct l2tp_msg *m)
 	case L2TP_SCCCN: on_scccn(t, m); break;
 	case L2TP_STOPCCN: on_stopccn(t, m); break;
 	case L2TP_HELLO: break;
-	case L2TP_SCCRQ: case L2TP_SCCRP:
+	case L2TP_SCCRP:
+		if (t->state == L2TP_TUNNEL_ASK) {
+			l2tp_dial_sccrp(t, m);
+			break;
+		}
+		/* fall through */
+	case L2TP_SCCRQ:
 		l2tp_tunnel_close(t, L2TP_STOP_FSM, 0, "set-up message inside a tunnel");
 		break;
 	default:

@@ -455,7 +455,7 @@ START_TEST(goodbye)
 	ends(5);
 	ck_assert_uint_eq(fake_events(&vd_topic_session_down), 2);
 	if (_i)
-		ck_assert_str_eq(t.side[DIAL].reason, "the gateway ended the connection");
+		ck_assert_str_eq(t.side[DIAL].reason, "the gateway ended the connection: closed by the operator");
 	end();
 }
 END_TEST
@@ -508,7 +508,7 @@ START_TEST(no_address)
 	start(DIAL);
 	start(GATE);
 	ends(10);
-	ck_assert_str_eq(t.side[DIAL].reason, "the gateway ended the connection");
+	ck_assert_str_eq(t.side[DIAL].reason, "the gateway ended the connection: no address for this user");
 	end();
 }
 END_TEST

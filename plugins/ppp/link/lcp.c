@@ -264,18 +264,38 @@ static void opened_extra(struct ppp_cp *cp, const struct ppp_packet *packet)
 	}
 }
 
+/* What a gateway has to say, as pppd and we do: printable, or nothing. */
+static void said(const struct ppp_packet *packet, char *out, size_t size)
+{
+	size_t n = 0;
+
+	while (n < packet->len && n < size - 1 && packet->data[n] >= 0x20 && packet->data[n] < 0x7f) {
+		out[n] = (char)packet->data[n];
+		n++;
+	}
+	out[n == packet->len ? n : 0] = '\0';
+}
+
 static void terminate(struct ppp_cp *cp, const struct ppp_packet *packet)
 {
 	struct ppp_link *link = cp->link;
 	char text[VD_ID_TEXT];
+	size_t n;
 
 	if (link->reason[0])
 		return;
 	if (ppp_ras_reason(packet->data, packet->len, text, sizeof(text)))
 		vd_format(link->reason, sizeof(link->reason), "%s", text);
-	else
-		vd_format(link->reason, sizeof(link->reason), "%s ended the connection%s%s", ppp_peer(link),
-			link->wants[0] ? ": it wants to authenticate us with " : "", link->wants);
+	else if (!link->dial)
+		vd_format(link->reason, sizeof(link->reason), "the client ended the connection");
+	else {
+		said(packet, text, 65);
+		n = vd_format(link->reason, sizeof(link->reason), "the gateway ended the connection%s%s",
+			text[0] ? ": " : "", text);
+		if (link->wants[0])
+			vd_format(link->reason + n, sizeof(link->reason) - n, "; it wants to authenticate us with %s",
+				link->wants);
+	}
 	vd_note('s', link->node.id, "%s sent Terminate-Request: %s", ppp_peer(link), link->reason);
 	/* In the set-up this is the client's own word on why it does not connect. */
 	if (link->phase < PPP_PHASE_UP)
