@@ -17,6 +17,7 @@
 
 #include "core/bus.h"
 #include "core/conf/conf.h"
+#include "core/connect/connect.h"
 #include "core/control/control.h"
 #include "core/datapath/datapath.h"
 #include "core/system/keys.h"
@@ -244,6 +245,8 @@ static void on_datapath(void *arg, const struct vd_error *err)
 	}
 	vd_log(VD_LOG_NOTICE, "daemon", NULL, "ready");
 	notify("READY=1");
+	if (vd_connect_start() < 0)
+		vd_log(VD_LOG_ERROR, "daemon", NULL, "no memory for the connections that we dial");
 }
 
 static int start_datapath(struct vd_error *err)
@@ -320,6 +323,7 @@ static void stop_all(void)
 	uint64_t until;
 
 	notify("STOPPING=1");
+	vd_connect_stop();
 	vd_plugins_stop();
 	for (until = vd_now() + GOODBYE_MS; !all_quiet() && vd_now() < until;)
 		vd_loop_ev_once(20);
@@ -332,6 +336,7 @@ static void stop_all(void)
 	vd_work_stop();
 	vd_bus_cancel_all(); /* who asked is going */
 	vd_plugins_fini();
+	vd_connect_fini();
 	vd_fifo_drain();
 	vd_priv_restore();
 	vd_datapath_fini();

@@ -328,9 +328,15 @@ static int show_connections(const json_t *r)
 {
 	static const struct column columns[] = { { "NAME", "name" }, { "ACCEPTS", "accepts" }, { "KNOWN BY", "known_by" },
 		{ "CRYPTO", "crypto" }, { "USERS FROM", "users_from" }, { "ADDRESSES", "addresses" }, { "ROUTES", "routes" },
-		{ "FROM", "from" }, { NULL } };
+		{ "STATE", "dialled/text" }, { "FROM", "from" }, { NULL } };
 
 	table(r, columns, "no connections; add one under connections: in the configuration");
+	return 0;
+}
+
+static int show_dialled(const json_t *r)
+{
+	puts(word(r, "text"));
 	return 0;
 }
 
@@ -439,7 +445,9 @@ static const struct command {
 	{ "session", "kill", "session.kill", "session", show_closed, "ends a session, or all of a user" },
 	{ "peer", "list", "peer.list", NULL, show_peers, "all IKE parties" },
 	{ "why", NULL, "why", "about", show_why, "why set-ups of this address or user failed, or all that is remembered" },
-	{ "connection", "list", "connection.list", NULL, show_connections, "what the configuration lets in" },
+	{ "connection", "list", "connection.list", NULL, show_connections, "what the configuration lets in, and what we dial" },
+	{ "connection", "up", "connection.up", "connection", show_dialled, "dials a connection, and says how that went" },
+	{ "connection", "down", "connection.down", "connection", show_dialled, "ends a connection that we dialled" },
 	{ "plugin", "list", "plugin.list", NULL, show_plugins, "all plugins" },
 	{ "plugin", "info", "plugin.info", "plugin", show_plugin, "one plugin and its options" },
 	{ "config", "check", "config.check", NULL, show_check, "reads the files again and reports every finding" },
@@ -459,7 +467,7 @@ static void help(FILE *out)
 		snprintf(text, sizeof(text), "%s%s%s%s%s", commands[i].group, commands[i].verb ? " " : "",
 			commands[i].verb ? commands[i].verb : "", commands[i].arg ? " " : "",
 			!commands[i].arg ? "" : !strcmp(commands[i].arg, "session") ? "ID|USER" :
-			!strcmp(commands[i].arg, "plugin") ? "NAME" : !strcmp(commands[i].arg, "about") ? "[PEER|USER]" :
+			!strcmp(commands[i].arg, "plugin") || !strcmp(commands[i].arg, "connection") ? "NAME" : !strcmp(commands[i].arg, "about") ? "[PEER|USER]" :
 			"[TOPIC...]");
 		fprintf(out, "  %-24s%s\n", text, commands[i].doc);
 	}

@@ -5,6 +5,10 @@
 #include "core/control/control.h"
 
 void vd_command_connections(struct vd_call *call, json_t *args);
+void vd_command_connection_up(struct vd_call *call, json_t *args);
+void vd_command_connection_down(struct vd_call *call, json_t *args);
+/* How a connection that we dial stands; NULL for one that we do not. */
+json_t *vd_control_dialled(const char *connection);
 void vd_command_plugins(struct vd_call *call, json_t *args);
 void vd_command_plugin(struct vd_call *call, json_t *args);
 void vd_command_check(struct vd_call *call, json_t *args);

@@ -25,21 +25,26 @@ static json_t *joined(const struct vd_conf_node *node)
 	return json_string(text);
 }
 
-static json_t *connection_json(const struct vd_conf *conf, const struct vd_conf_node *c, const char *accept)
+static json_t *connection_json(const struct vd_conf *conf, const struct vd_conf_node *c, const char *accept, bool dialled)
 {
 	const struct vd_conf_node *protocol = vd_conf_child(c, accept), *realms = vd_conf_at(conf, NULL, "realms");
 	const char *realm = vd_conf_str(vd_conf_at(conf, c, "realm"));
 	const struct vd_conf_node *users = realm && realms ? vd_conf_child(realms, realm) : NULL;
 	const char *crypto = vd_conf_str(vd_conf_child(c, "crypto"));
-	char origin[160];
+	char origin[160], word[80];
+	json_t *out;
 
-	return json_pack("{s:s,s:s,s:s,s:s,s:s,s:o,s:s,s:o,s:s,s:s}", "name", vd_conf_name(c), "accepts", accept,
-		"known_by", protocol ? or_empty(vd_conf_str(vd_conf_child(protocol, "auth"))) : "", "crypto",
+	vd_format(word, sizeof(word), "%s%s", dialled ? "-> " : "", accept);
+	out = json_pack("{s:s,s:s,s:s,s:s,s:s,s:o,s:s,s:o,s:s,s:s}", "name", vd_conf_name(c), "accepts", word,
+		"known_by", dialled ? or_empty(vd_conf_str(vd_conf_at(conf, c, "peer"))) : protocol ? or_empty(vd_conf_str(vd_conf_child(protocol, "auth"))) : "", "crypto",
 		crypto ? crypto : "compatible", "realm", or_empty(realm), "users_from",
 		joined(users ? vd_conf_at(conf, users, "authenticate") : NULL), "addresses",
 		or_empty(vd_conf_str(vd_conf_at(conf, c, "pool"))), "routes", joined(vd_conf_at(conf, c, "routes")),
 		"second_login", or_empty(vd_conf_str(vd_conf_at(conf, c, "second_login"))), "from",
 		vd_conf_origin(c, origin, sizeof(origin)));
+	if (dialled && out)
+		json_object_set_new(out, "dialled", vd_control_dialled(vd_conf_name(c)));
+	return out;
 }
 
 void vd_command_connections(struct vd_call *call, json_t *args)
@@ -51,11 +56,14 @@ void vd_command_connections(struct vd_call *call, json_t *args)
 	(void)args;
 	for (size_t i = 0; i < vd_conf_count(all); i++) {
 		const struct vd_conf_node *c = vd_conf_nth(all, i), *accept = vd_conf_at(conf, c, "accept");
+		const struct vd_conf_node *dial = vd_conf_at(conf, c, "connect");
 
 		for (size_t k = 0; k < vd_conf_count(accept); k++)
-			json_array_append_new(list, connection_json(conf, c, or_empty(vd_conf_str(vd_conf_nth(accept, k)))));
-		if (!vd_conf_count(accept))
-			json_array_append_new(list, connection_json(conf, c, ""));
+			json_array_append_new(list, connection_json(conf, c, or_empty(vd_conf_str(vd_conf_nth(accept, k))), false));
+		for (size_t k = 0; k < vd_conf_count(dial); k++)
+			json_array_append_new(list, connection_json(conf, c, or_empty(vd_conf_str(vd_conf_nth(dial, k))), true));
+		if (!vd_conf_count(accept) && !vd_conf_count(dial))
+			json_array_append_new(list, connection_json(conf, c, "", false));
 	}
 	vd_call_reply(call, list);
 }

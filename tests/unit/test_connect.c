@@ -1,0 +1,442 @@
+/* Connections that we dial: when, how often again, and what who asked hears. connect/1 is the test's. */
+#include <check.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <viaduct/connect.h>
+#include <viaduct/report.h>
+
+#include "core/connect/connect.h"
+#include "core/session/object.h"
+#include "core/session/session.h"
+#include "tests/lib/fake.h"
+
+static struct {
+	unsigned ups, downs, answers;
+	uint64_t id;
+	bool refuses, hangs; /* hangs: down is not followed by ended at once */
+	struct vd_connect_events events;
+	struct vd_path path;
+	char connection[VD_NAME_MAX], why[VD_ID_TEXT];
+	struct vd_dial_status status;
+	struct vd_error err;
+	bool failed;
+} t;
+
+static int up(void *self, const char *connection, const struct vd_path *path, const struct vd_connect_events *events,
+	void *arg, uint64_t *ret_dial, struct vd_error *err)
+{
+	(void)self;
+	(void)arg;
+	if (t.refuses)
+		return vd_error_set(err, -ENOKEY, "it has no password");
+	t.ups++;
+	t.events = *events;
+	t.path = *path;
+	vd_strcpy(t.connection, sizeof(t.connection), connection);
+	*ret_dial = ++t.id;
+	return 0;
+}
+
+static void end_now(void *arg)
+{
+	(void)arg;
+	t.events.ended(NULL, t.id, t.why);
+}
+
+static void down(void *self, uint64_t dial, const char *reason)
+{
+	(void)self;
+	ck_assert_uint_eq(dial, t.id);
+	t.downs++;
+	vd_strcpy(t.why, sizeof(t.why), reason);
+	if (!t.hangs)
+		vd_defer(end_now, NULL);
+}
+static const struct vd_connect_1 dialler = { .up = up, .down = down };
+
+static void done(void *arg, const struct vd_dial_status *status, const struct vd_error *err)
+{
+	(void)arg;
+	t.answers++;
+	t.status = *status;
+	t.failed = err != NULL;
+	if (err)
+		t.err = *err;
+}
+
+static struct vd_dial_status status(const char *name)
+{
+	struct vd_dial_status s;
+
+	ck_assert(vd_connect_status(name, &s));
+	return s;
+}
+
+static void begin(const char *yaml)
+{
+	memset(&t, 0, sizeof(t));
+	fake_init(5);
+	fake_conf(yaml, NULL, NULL);
+	fake_watch(&vd_topic_setup_failed);
+	ck_assert_int_eq(vd_objects_init(), 0);
+	ck_assert_int_eq(vd_sessions_init(), 0);
+	fake_service("connect/1", "l2tp", &dialler);
+	ck_assert_int_eq(vd_connect_start(), 0);
+	fake_advance(0);
+}
+
+static void end(void)
+{
+	vd_connect_stop();
+	fake_advance(0);
+	vd_connect_fini();
+	fake_drain();
+	vd_sessions_fini();
+	vd_objects_fini();
+	fake_conf_fini();
+	fake_fini();
+}
+
+#define LISTEN "gateway: { listen: [192.0.2.7] }\n"
+#define OFFICE LISTEN "connections: { office: { connect: [l2tp], peer: 203.0.113.9 }, staff: { accept: [] } }\n"
+#define BOOT LISTEN "connections: { office: { connect: [l2tp], peer: 203.0.113.9, start: boot } }\n"
+
+static void ask_up(void)
+{
+	struct vd_error err = { 0 };
+
+	ck_assert_int_eq(vd_connect_up("office", done, NULL, &err), 0);
+	ck_assert_uint_eq(t.answers, 0); /* never before it returned */
+	fake_advance(0);
+}
+
+static void comes_up(void)
+{
+	t.events.up(NULL, t.id, 77);
+	fake_advance(0);
+}
+
+START_TEST(on_demand)
+{
+	struct vd_error err = { 0 };
+
+	begin(OFFICE);
+	fake_advance(100000);
+	ck_assert_uint_eq(t.ups, 0);
+	ck_assert_int_eq(status("office").state, VD_DIAL_DOWN);
+	ask_up();
+	ck_assert_uint_eq(t.ups, 1);
+	ck_assert_str_eq(t.connection, "office");
+	ck_assert_uint_eq(t.path.endpoint, 1);
+	ck_assert_uint_eq(vd_ip_u32(&t.path.local.ip), 0xc0000207);
+	ck_assert_uint_eq(vd_ip_u32(&t.path.remote.ip), 0xcb007109);
+	ck_assert_uint_eq(t.path.remote.port, 500);
+	ck_assert_int_eq(status("office").state, VD_DIAL_DIALLING);
+	comes_up();
+	ck_assert_uint_eq(t.answers, 1);
+	ck_assert(!t.failed);
+	ck_assert_int_eq(t.status.state, VD_DIAL_UP);
+	ck_assert_uint_eq(t.status.session, 77);
+	/* Once more: it is up. */
+	t.answers = 0;
+	ask_up();
+	ck_assert_uint_eq(t.answers, 1);
+	ck_assert_uint_eq(t.ups, 1);
+	t.answers = 0;
+	ck_assert_int_eq(vd_connect_down("office", "enough", done, NULL, &err), 0);
+	fake_advance(0);
+	ck_assert_uint_eq(t.answers, 1);
+	ck_assert(!t.failed);
+	ck_assert_int_eq(t.status.state, VD_DIAL_DOWN);
+	ck_assert_str_eq(t.status.reason, "enough");
+	fake_advance(1000000);
+	ck_assert_uint_eq(t.ups, 1);
+	ck_assert_uint_eq(fake_events(&vd_topic_setup_failed), 0);
+	/* And again from there. */
+	t.answers = 0;
+	ask_up();
+	ck_assert_uint_eq(t.ups, 2);
+	end();
+	ck_assert_uint_eq(t.downs, 2);
+}
+END_TEST
+
+START_TEST(nobody_by_that_name)
+{
+	struct vd_error err = { 0 };
+	struct vd_dial_status s;
+
+	begin(OFFICE);
+	ck_assert_int_eq(vd_connect_up("staff", done, NULL, &err), -ENOENT);
+	ck_assert_ptr_nonnull(strstr(err.text, "no connection staff that we dial"));
+	ck_assert_int_eq(vd_connect_down("nobody", "x", done, NULL, &err), -ENOENT);
+	ck_assert(!vd_connect_status("nobody", &s));
+	fake_advance(0);
+	ck_assert_uint_eq(t.answers, 0);
+	end();
+}
+END_TEST
+
+/* Somebody waits for the answer: the first failure is one, and nobody dials behind his back. */
+START_TEST(a_first_failure_is_an_answer)
+{
+	begin(OFFICE);
+	ask_up();
+	t.events.ended(NULL, t.id, "wrong PSK");
+	fake_advance(0);
+	ck_assert_uint_eq(t.answers, 1);
+	ck_assert(t.failed);
+	ck_assert_str_eq(t.err.text, "wrong PSK");
+	ck_assert_int_eq(status("office").state, VD_DIAL_DOWN);
+	ck_assert_str_eq(status("office").reason, "wrong PSK");
+	ck_assert_uint_eq(fake_events(&vd_topic_setup_failed), 1);
+	ck_assert_str_eq(((const struct vd_setup_failed *)fake_last(&vd_topic_setup_failed))->connection, "office");
+	fake_advance(1000000);
+	ck_assert_uint_eq(t.ups, 1);
+	end();
+}
+END_TEST
+
+/* Who noticed has said why already. */
+START_TEST(one_report_per_failure)
+{
+	begin(OFFICE);
+	ask_up();
+	vd_report_failure(&(struct vd_report){ .kind = VD_FAIL_OTHER, .connection = "office", .dialled = true,
+		.difference = "wrong password" });
+	fake_drain();
+	t.events.ended(NULL, t.id, "wrong password (691)");
+	fake_advance(0);
+	ck_assert_uint_eq(fake_events(&vd_topic_setup_failed), 1);
+	end();
+}
+END_TEST
+
+START_TEST(again_and_again)
+{
+	uint64_t least = 0, most = 0;
+
+	begin(BOOT);
+	ck_assert_uint_eq(t.ups, 1);
+	for (unsigned i = 1; i <= 12; i++) {
+		uint64_t base = i > 6 ? 60000 : 1000u << (i - 1), wait;
+
+		t.events.ended(NULL, t.id, "no answer");
+		fake_drain();
+		ck_assert_int_eq(status("office").state, VD_DIAL_WAITING);
+		ck_assert_uint_eq(status("office").failures, i);
+		wait = status("office").next_ms;
+		ck_assert_uint_ge(wait, base * 3 / 4);
+		ck_assert_uint_le(wait, base * 5 / 4);
+		if (base == 60000) {
+			least = !least || wait < least ? wait : least;
+			most = wait > most ? wait : most;
+		}
+		fake_advance(wait - 1);
+		ck_assert_uint_eq(t.ups, i);
+		fake_advance(1);
+		ck_assert_uint_eq(t.ups, i + 1);
+	}
+	ck_assert_uint_gt(most, least); /* a hundred of them do not come back at one moment */
+	end();
+}
+END_TEST
+
+/* What broke after it was up is dialled again, also a manual one; steady ones from the shortest wait. */
+START_TEST(it_breaks)
+{
+	begin(OFFICE);
+	ask_up();
+	comes_up();
+	for (unsigned i = 1; i <= 3; i++) { /* up, and gone at once: no faster than failures */
+		fake_advance(1000);
+		t.events.ended(NULL, t.id, "the peer is dead");
+		fake_drain();
+		ck_assert_int_eq(status("office").state, VD_DIAL_WAITING);
+		ck_assert_uint_eq(status("office").failures, i);
+		ck_assert_uint_ge(status("office").next_ms, (500u << i) * 3 / 4);
+		fake_advance(status("office").next_ms);
+		comes_up();
+	}
+	fake_advance(60000);
+	t.events.ended(NULL, t.id, "the peer is dead");
+	fake_drain();
+	ck_assert_uint_eq(status("office").failures, 1);
+	ck_assert_uint_le(status("office").next_ms, 1250);
+	ck_assert_uint_eq(fake_events(&vd_topic_setup_failed), 0); /* no set-up failed */
+	/* down while it waits */
+	struct vd_error err = { 0 };
+	t.answers = 0;
+	ck_assert_int_eq(vd_connect_down("office", "enough", done, NULL, &err), 0);
+	fake_advance(100000);
+	ck_assert_uint_eq(t.answers, 1);
+	ck_assert_int_eq(status("office").state, VD_DIAL_DOWN);
+	end();
+}
+END_TEST
+
+/* up while it waits: now. */
+START_TEST(impatience)
+{
+	begin(BOOT);
+	t.events.ended(NULL, t.id, "no answer");
+	fake_drain();
+	ask_up();
+	ck_assert_uint_eq(t.ups, 2);
+	t.events.ended(NULL, t.id, "no answer");
+	fake_advance(0);
+	ck_assert_uint_eq(t.answers, 1);
+	ck_assert(t.failed);
+	ck_assert_int_eq(status("office").state, VD_DIAL_WAITING); /* of the boot: it goes on */
+	end();
+}
+END_TEST
+
+START_TEST(taken_down_while_it_dials)
+{
+	struct vd_error err = { 0 };
+
+	begin(OFFICE);
+	t.hangs = true;
+	ask_up();
+	ck_assert_int_eq(vd_connect_down("office", "changed my mind", done, NULL, &err), 0);
+	ck_assert_uint_eq(t.answers, 1); /* the one who waited for up */
+	ck_assert(t.failed);
+	ck_assert_int_eq(status("office").state, VD_DIAL_ENDING);
+	ck_assert_int_eq(vd_connect_up("office", done, NULL, &err), -EBUSY);
+	comes_up(); /* too late */
+	ck_assert_int_eq(status("office").state, VD_DIAL_ENDING);
+	t.events.ended(NULL, t.id, t.why);
+	fake_advance(0);
+	ck_assert_uint_eq(t.answers, 2);
+	ck_assert(!t.failed);
+	ck_assert_int_eq(status("office").state, VD_DIAL_DOWN);
+	ck_assert_uint_eq(fake_events(&vd_topic_setup_failed), 0);
+	end();
+}
+END_TEST
+
+START_TEST(names)
+{
+	begin(LISTEN "connections: { office: { connect: [l2tp], peer: localhost } }\n");
+	ask_up();
+	ck_assert_uint_eq(t.ups, 1);
+	ck_assert_uint_eq(vd_ip_u32(&t.path.remote.ip), 0x7f000001);
+	end();
+	begin(LISTEN "connections: { office: { connect: [l2tp], peer: \"no such name.invalid\" } }\n");
+	ask_up();
+	ck_assert_uint_eq(t.ups, 0);
+	ck_assert_uint_eq(t.answers, 1);
+	ck_assert_ptr_nonnull(strstr(t.err.text, "the name no such name.invalid cannot be found"));
+	end();
+}
+END_TEST
+
+/* What the configuration can have wrong. */
+START_TEST(cannot_be_dialled)
+{
+	static const struct { const char *yaml, *why; } v[] = {
+		{ LISTEN "connections: { office: { connect: [l2tp] } }\n", "it has no peer" },
+		{ LISTEN "connections: { office: { connect: [ikev2], peer: 192.0.2.1 } }\n", "no plugin dials ikev2" },
+		{ LISTEN "connections: { office: { connect: [l2tp], peer: 192.0.2.1, local: 192.0.2.8 } }\n",
+			"local: 192.0.2.8 is not in gateway.listen" },
+		{ LISTEN "connections: { office: { connect: [l2tp], peer: 192.0.2.1, local: nosuch0 } }\n",
+			"local: nosuch0 is neither an address nor an interface" },
+		{ LISTEN "connections: { office: { connect: [l2tp], peer: \"2001:db8::9\" } }\n",
+			"gateway.listen has no address of the family of 2001:db8::9" },
+	};
+
+	begin(v[_i].yaml);
+	ask_up();
+	ck_assert_uint_eq(t.answers, 1);
+	ck_assert(t.failed);
+	ck_assert_msg(strstr(t.err.text, v[_i].why) != NULL, "%s", t.err.text);
+	ck_assert_uint_eq(fake_events(&vd_topic_setup_failed), 1);
+	ck_assert_int_eq(status("office").state, VD_DIAL_DOWN);
+	end();
+}
+END_TEST
+
+START_TEST(the_plugin_refuses)
+{
+	begin(OFFICE);
+	t.refuses = true;
+	ask_up();
+	ck_assert_str_eq(t.err.text, "it has no password");
+	end();
+}
+END_TEST
+
+START_TEST(where_from)
+{
+	struct vd_path path;
+	struct vd_error err = { 0 };
+	struct vd_ip to = vd_ip4(0x7f000001);
+
+	begin("gateway: { listen: [192.0.2.7, 0.0.0.0, 127.0.0.9] }\nconnections: {}\n");
+	ck_assert_int_eq(vd_dial_path(NULL, &to, &path, &err), 0);
+	ck_assert_uint_eq(path.endpoint, 1);
+	ck_assert_int_eq(vd_dial_path("127.0.0.9", &to, &path, &err), 0);
+	ck_assert_uint_eq(path.endpoint, 3);
+	ck_assert_int_eq(vd_dial_path("127.0.0.5", &to, &path, &err), 0); /* the wildcard has it */
+	ck_assert_uint_eq(path.endpoint, 2);
+	ck_assert_uint_eq(vd_ip_u32(&path.local.ip), 0x7f000005);
+	ck_assert_int_eq(vd_dial_path("lo", &to, &path, &err), 0);
+	ck_assert_uint_eq(vd_ip_u32(&path.local.ip), 0x7f000001);
+	end();
+	begin("gateway: { listen: [0.0.0.0] }\nconnections: {}\n");
+	ck_assert_int_eq(vd_dial_path(NULL, &to, &path, &err), 0);
+	ck_assert_uint_eq(vd_ip_u32(&path.local.ip), 0x7f000001); /* what the host would take */
+	end();
+}
+END_TEST
+
+/* Another configuration: what is gone from it ends, what is new is known. */
+START_TEST(reload)
+{
+	begin(BOOT);
+	comes_up();
+	fake_conf(LISTEN "connections: { branch: { connect: [l2tp], peer: 203.0.113.10 } }\n", NULL, NULL);
+	ck_assert_int_eq(vd_connect_start(), 0);
+	ck_assert_uint_eq(t.downs, 1);
+	fake_advance(0);
+	struct vd_dial_status s;
+	ck_assert(!vd_connect_status("office", &s));
+	ck_assert_int_eq(status("branch").state, VD_DIAL_DOWN);
+	fake_advance(100000);
+	ck_assert_uint_eq(t.ups, 1);
+	/* The same once more changes nothing. */
+	ck_assert_int_eq(vd_connect_start(), 0);
+	ck_assert_int_eq(status("branch").state, VD_DIAL_DOWN);
+	end();
+}
+END_TEST
+
+int main(void)
+{
+	Suite *s = suite_create("connect");
+	TCase *c = tcase_create("all");
+	SRunner *r = srunner_create(s);
+	int failed;
+
+	tcase_add_test(c, on_demand);
+	tcase_add_test(c, nobody_by_that_name);
+	tcase_add_test(c, a_first_failure_is_an_answer);
+	tcase_add_test(c, one_report_per_failure);
+	tcase_add_test(c, again_and_again);
+	tcase_add_test(c, it_breaks);
+	tcase_add_test(c, impatience);
+	tcase_add_test(c, taken_down_while_it_dials);
+	tcase_add_test(c, names);
+	tcase_add_loop_test(c, cannot_be_dialled, 0, 5);
+	tcase_add_test(c, the_plugin_refuses);
+	tcase_add_test(c, where_from);
+	tcase_add_test(c, reload);
+	suite_add_tcase(s, c);
+	srunner_run_all(r, CK_ENV);
+	failed = srunner_ntests_failed(r);
+	srunner_free(r);
+	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}
