@@ -9,9 +9,10 @@
 #include <sys/socket.h>
 
 #define ROOM 512
+#define PROTOCOL_PIN 118 /* rtm_protocol of host routes that keep a gateway reachable: only those are ever removed */
 
-/* Sends one message and reads its acknowledgement. */
-static int talk(struct nlmsghdr *nlh)
+/* Sends one message and reads what comes: its acknowledgement, or what was asked for, by way of read. */
+static int ask(struct nlmsghdr *nlh, mnl_cb_t read, void *arg)
 {
 	struct mnl_socket *nl = mnl_socket_open2(NETLINK_ROUTE, SOCK_CLOEXEC);
 	char buf[8192];
@@ -20,14 +21,24 @@ static int talk(struct nlmsghdr *nlh)
 
 	if (!nl)
 		return -errno;
+	mnl_socket_setsockopt(nl, NETLINK_GET_STRICT_CHK, &(int){ 1 }, sizeof(int)); /* older kernels filter nothing */
 	nlh->nlmsg_seq = 1;
 	if (mnl_socket_bind(nl, 0, MNL_SOCKET_AUTOPID) < 0 || mnl_socket_sendto(nl, nlh, nlh->nlmsg_len) < 0)
 		ret = -errno;
-	else if ((n = mnl_socket_recvfrom(nl, buf, sizeof(buf))) < 0 ||
-		mnl_cb_run(buf, (size_t)n, 1, mnl_socket_get_portid(nl), NULL, NULL) < 0)
+	else
+		do {
+			n = mnl_socket_recvfrom(nl, buf, sizeof(buf));
+			ret = n < 0 ? -1 : mnl_cb_run(buf, (size_t)n, 1, mnl_socket_get_portid(nl), read, arg);
+		} while (ret > MNL_CB_STOP);
+	if (ret == -1)
 		ret = -errno;
 	mnl_socket_close(nl);
 	return ret;
+}
+
+static int talk(struct nlmsghdr *nlh)
+{
+	return ask(nlh, NULL, NULL);
 }
 
 static struct nlmsghdr *message(char *room, uint16_t type, uint16_t flags)
@@ -80,7 +91,7 @@ int vd_netlink_address(bool add, const char *dev, const struct vd_prefix *addres
 		vd_prefix_format(address, text), add ? "to" : "from", dev, strerror(-ret)) : 0;
 }
 
-static int route(uint16_t type, uint16_t flags, unsigned dev, const struct vd_prefix *dst)
+static int route(uint16_t type, uint16_t flags, unsigned dev, const struct vd_prefix *dst, const struct vd_ip *source)
 {
 	char room[ROOM];
 	struct nlmsghdr *nlh = message(room, type, flags);
@@ -94,10 +105,13 @@ static int route(uint16_t type, uint16_t flags, unsigned dev, const struct vd_pr
 	rtm->rtm_type = RTN_UNICAST;
 	mnl_attr_put(nlh, RTA_DST, ip_len(&dst->ip), dst->ip.a);
 	mnl_attr_put_u32(nlh, RTA_OIF, dev);
+	if (source)
+		mnl_attr_put(nlh, RTA_PREFSRC, ip_len(source), source->a);
 	return talk(nlh);
 }
 
-int vd_netlink_route(bool add, const char *dev, const struct vd_prefix *dst, struct vd_error *err)
+int vd_netlink_route(bool add, const char *dev, const struct vd_prefix *dst, const struct vd_ip *source,
+	struct vd_error *err)
 {
 	unsigned index = if_nametoindex(dev);
 	char text[VD_IP_TEXT];
@@ -106,16 +120,16 @@ int vd_netlink_route(bool add, const char *dev, const struct vd_prefix *dst, str
 	if (!index) {
 		ret = add ? -ENODEV : 0; /* a device takes its routes with it */
 	} else if (!add) {
-		ret = route(RTM_DELROUTE, 0, index, dst);
+		ret = route(RTM_DELROUTE, 0, index, dst, NULL);
 		if (ret == -ESRCH)
 			ret = 0;
 	} else {
-		ret = route(RTM_NEWROUTE, NLM_F_CREATE | NLM_F_EXCL, index, dst);
+		ret = route(RTM_NEWROUTE, NLM_F_CREATE | NLM_F_EXCL, index, dst, source);
 		if (ret == -EEXIST) {
 			/* Ours or somebody else's? Only the very same route cannot be appended. */
-			ret = route(RTM_NEWROUTE, NLM_F_CREATE | NLM_F_APPEND, index, dst);
+			ret = route(RTM_NEWROUTE, NLM_F_CREATE | NLM_F_APPEND, index, dst, source);
 			if (ret == 0) {
-				route(RTM_DELROUTE, 0, index, dst);
+				route(RTM_DELROUTE, 0, index, dst, NULL);
 				return vd_error_set(err, -EEXIST, "there is another route to %s already; remove it, or use another range",
 					vd_prefix_format(dst, text));
 			}
@@ -125,4 +139,116 @@ int vd_netlink_route(bool add, const char *dev, const struct vd_prefix *dst, str
 	}
 	return ret < 0 ? vd_error_set(err, ret, "cannot %s route %s %s %s: %s", add ? "add" : "remove",
 		vd_prefix_format(dst, text), add ? "to" : "from", dev, strerror(-ret)) : 0;
+}
+
+/* ---- host routes to gateways ---- */
+struct way {
+	uint32_t dev;
+	struct vd_ip via; /* family 0: on the link */
+};
+
+static int read_way(const struct nlmsghdr *nlh, void *arg)
+{
+	const struct rtmsg *rtm = mnl_nlmsg_get_payload(nlh);
+	struct way *way = arg;
+	const struct nlattr *attr;
+
+	if (nlh->nlmsg_type != RTM_NEWROUTE || rtm->rtm_type != RTN_UNICAST)
+		return MNL_CB_OK;
+	mnl_attr_for_each(attr, nlh, sizeof(*rtm)) {
+		if (mnl_attr_get_type(attr) == RTA_OIF && mnl_attr_get_payload_len(attr) == sizeof(way->dev))
+			way->dev = mnl_attr_get_u32(attr);
+		if (mnl_attr_get_type(attr) == RTA_GATEWAY && mnl_attr_get_payload_len(attr) <= sizeof(way->via.a)) {
+			way->via.family = rtm->rtm_family;
+			memcpy(way->via.a, mnl_attr_get_payload(attr), mnl_attr_get_payload_len(attr));
+		}
+	}
+	return MNL_CB_OK;
+}
+
+static int find_way(const struct vd_ip *host, struct way *ret_way)
+{
+	char room[ROOM];
+	struct nlmsghdr *nlh = message(room, RTM_GETROUTE, 0);
+	struct rtmsg *rtm = mnl_nlmsg_put_extra_header(nlh, sizeof(*rtm));
+	int ret;
+
+	rtm->rtm_family = (uint8_t)host->family;
+	rtm->rtm_dst_len = (uint8_t)(8 * ip_len(host));
+	mnl_attr_put(nlh, RTA_DST, ip_len(host), host->a);
+	*ret_way = (struct way){ 0 };
+	ret = ask(nlh, read_way, ret_way);
+	return ret < 0 ? ret : ret_way->dev ? 0 : -ENETUNREACH;
+}
+
+static int pin(uint16_t type, uint16_t flags, const struct vd_ip *host, const struct way *way)
+{
+	char room[ROOM];
+	struct nlmsghdr *nlh = message(room, type, flags);
+	struct rtmsg *rtm = mnl_nlmsg_put_extra_header(nlh, sizeof(*rtm));
+
+	rtm->rtm_family = (uint8_t)host->family;
+	rtm->rtm_dst_len = (uint8_t)(8 * ip_len(host));
+	rtm->rtm_table = RT_TABLE_MAIN;
+	rtm->rtm_protocol = PROTOCOL_PIN;
+	rtm->rtm_type = RTN_UNICAST;
+	rtm->rtm_scope = type == RTM_DELROUTE ? RT_SCOPE_NOWHERE :
+		host->family == AF_INET && !way->via.family ? RT_SCOPE_LINK : RT_SCOPE_UNIVERSE;
+	mnl_attr_put(nlh, RTA_DST, ip_len(host), host->a);
+	if (way && way->via.family)
+		mnl_attr_put(nlh, RTA_GATEWAY, ip_len(&way->via), way->via.a);
+	if (way)
+		mnl_attr_put_u32(nlh, RTA_OIF, way->dev);
+	return talk(nlh);
+}
+
+int vd_netlink_pin(bool add, const struct vd_ip *host, struct vd_error *err)
+{
+	char text[VD_IP_TEXT];
+	struct way way;
+	int ret = pin(RTM_DELROUTE, 0, host, NULL); /* before the way is looked for: it may have changed since */
+
+	if (add)
+		ret = find_way(host, &way);
+	if (add && ret == 0)
+		ret = pin(RTM_NEWROUTE, NLM_F_CREATE | NLM_F_EXCL, host, &way);
+	if (add ? ret == -EEXIST : ret == -ESRCH)
+		ret = 0;
+	return ret < 0 ? vd_error_set(err, ret, "cannot %s the way to %s outside of the tunnel: %s", add ? "keep" : "give up",
+		vd_ip_format(host, text), strerror(-ret)) : 0;
+}
+
+static int read_pin(const struct nlmsghdr *nlh, void *arg)
+{
+	const struct rtmsg *rtm = mnl_nlmsg_get_payload(nlh);
+	struct vd_ip *host = arg;
+	const struct nlattr *attr;
+
+	if (nlh->nlmsg_type != RTM_NEWROUTE || rtm->rtm_protocol != PROTOCOL_PIN)
+		return MNL_CB_OK;
+	mnl_attr_for_each(attr, nlh, sizeof(*rtm))
+		if (mnl_attr_get_type(attr) == RTA_DST && mnl_attr_get_payload_len(attr) <= sizeof(host->a)) {
+			*host = (struct vd_ip){ .family = rtm->rtm_family };
+			memcpy(host->a, mnl_attr_get_payload(attr), mnl_attr_get_payload_len(attr));
+		}
+	return MNL_CB_OK;
+}
+
+void vd_netlink_unpin_all(void)
+{
+	static const uint8_t families[] = { AF_INET, AF_INET6 };
+
+	for (size_t i = 0; i < VD_ARRAY_SIZE(families); i++)
+		for (unsigned n = 0; n < 64; n++) { /* one at a time: there are hardly ever any */
+			char room[ROOM];
+			struct nlmsghdr *nlh = message(room, RTM_GETROUTE, NLM_F_DUMP);
+			struct rtmsg *rtm = mnl_nlmsg_put_extra_header(nlh, sizeof(*rtm));
+			struct vd_ip host = { 0 };
+
+			rtm->rtm_family = families[i];
+			rtm->rtm_table = RT_TABLE_MAIN;
+			rtm->rtm_protocol = PROTOCOL_PIN; /* a strict kernel sends only these */
+			if (ask(nlh, read_pin, &host) < 0 || !host.family || pin(RTM_DELROUTE, 0, &host, NULL) < 0)
+				break;
+		}
 }

@@ -204,7 +204,33 @@ static int route(void *self, bool add, const char *dev, const struct vd_prefix *
 	if (!a)
 		return -ENOMEM;
 	a->plain = done;
-	vd_netlink_route(add, dev, dst, &a->err);
+	vd_netlink_route(add, dev, dst, NULL, &a->err);
+	return 0;
+}
+
+static int route_from(void *self, const char *dev, const struct vd_prefix *dst, const struct vd_ip *source,
+	void (*done)(void *arg, const struct vd_error *err), void *arg)
+{
+	struct answer *a = answer_new(arg);
+
+	(void)self;
+	if (!a)
+		return -ENOMEM;
+	a->plain = done;
+	vd_netlink_route(true, dev, dst, source, &a->err);
+	return 0;
+}
+
+static int pin(void *self, bool add, const struct vd_ip *host, void (*done)(void *arg, const struct vd_error *err),
+	void *arg)
+{
+	struct answer *a = answer_new(arg);
+
+	(void)self;
+	if (!a)
+		return -ENOMEM;
+	a->plain = done;
+	vd_netlink_pin(add, host, &a->err);
 	return 0;
 }
 
@@ -266,6 +292,8 @@ static const struct vd_priv_1 table = {
 	.nft = nft_commands,
 	.sysctl = set_sysctl,
 	.read_secret = read_secret,
+	.route_from = route_from,
+	.pin = pin,
 };
 
 int vd_priv_init(const char *statedir)
@@ -275,6 +303,7 @@ int vd_priv_init(const char *statedir)
 	if (ret < 0)
 		return ret;
 	vd_priv_restore(); /* of a run that crashed; a failure is in the log and no reason not to start */
+	vd_netlink_unpin_all();
 	return vd_service_provide(NULL, "priv/1", NULL, &table);
 }
 

@@ -30,6 +30,11 @@ int vd_priv_own(const char *dir, const char *user, struct vd_error *err);
  * succeed. A route that exists on another device is -EEXIST. Negative errno with err. */
 int vd_netlink_up(const char *dev, unsigned mtu, unsigned txqueuelen, struct vd_error *err);
 int vd_netlink_address(bool add, const char *dev, const struct vd_prefix *address, struct vd_error *err);
-int vd_netlink_route(bool add, const char *dev, const struct vd_prefix *dst, struct vd_error *err);
+int vd_netlink_route(bool add, const char *dev, const struct vd_prefix *dst, const struct vd_ip *source,
+	struct vd_error *err); /* source: NULL, or what packets without one get */
+/* A host route along the way that the kernel takes to this address now; marked as ours by its protocol number. */
+int vd_netlink_pin(bool add, const struct vd_ip *host, struct vd_error *err);
+/* Removes all of them, of any process. */
+void vd_netlink_unpin_all(void);
 
 #endif

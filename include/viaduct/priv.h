@@ -41,6 +41,13 @@ struct vd_priv_1 {
 	/* A file with a secret; refused when readable for the world. */
 	int (*read_secret)(void *self, const char *path,
 		void (*done)(void *arg, struct vd_secret *secret, const struct vd_error *err), void *arg);
+	/* Adds a route that packets without a source of their own take from this address of ours. Removed by route. */
+	int (*route_from)(void *self, const char *dev, const struct vd_prefix *dst, const struct vd_ip *source,
+		void (*done)(void *arg, const struct vd_error *err), void *arg);
+	/* Keeps a host on the way it is reached by now, whatever routes come later; or lets it go. What a crash left of this
+	 * is removed at the next start. A route to this host alone that is somebody else's is left as it is. */
+	int (*pin)(void *self, bool add, const struct vd_ip *host, void (*done)(void *arg, const struct vd_error *err),
+		void *arg);
 };
 
 #ifdef __cplusplus

@@ -50,12 +50,29 @@ static void later_run(void *arg)
 	l.done(l.arg, l.code ? &err : NULL);
 }
 
+static struct later *held[8]; /* answers that the kernel takes its time for */
+static unsigned n_held;
+static bool hold;
+
 static int later(void (*done)(void *arg, const struct vd_error *err), void *arg, int code)
 {
 	struct later *l = malloc(sizeof(*l));
 
 	*l = (struct later){ done, arg, code };
-	return vd_defer(later_run, l);
+	if (!hold)
+		return vd_defer(later_run, l);
+	ck_assert_uint_lt(n_held, 8);
+	held[n_held++] = l;
+	return 0;
+}
+
+static void release(void)
+{
+	hold = false;
+	for (unsigned i = 0; i < n_held; i++)
+		ck_assert_int_eq(vd_defer(later_run, held[i]), 0);
+	n_held = 0;
+	fake_drain();
 }
 
 static struct {
@@ -102,6 +119,26 @@ static int route(void *self, bool add, const char *dev, const struct vd_prefix *
 	return later(done, arg, add ? route_fails : 0);
 }
 
+static int route_from(void *self, const char *dev, const struct vd_prefix *prefix, const struct vd_ip *source,
+	void (*done)(void *arg, const struct vd_error *err), void *arg)
+{
+	char text[VD_IP_TEXT], from[VD_IP_TEXT];
+
+	(void)self;
+	say("+route %s %s from %s;", dev, vd_prefix_format(prefix, text), vd_ip_format(source, from));
+	return later(done, arg, route_fails);
+}
+
+static int pin(void *self, bool add, const struct vd_ip *host, void (*done)(void *arg, const struct vd_error *err),
+	void *arg)
+{
+	char text[VD_IP_TEXT];
+
+	(void)self;
+	say("%cpin %s;", add ? '+' : '-', vd_ip_format(host, text));
+	return later(done, arg, 0);
+}
+
 static int set_sysctl(void *self, const char *name, const char *value,
 	void (*done)(void *arg, const struct vd_error *err), void *arg)
 {
@@ -110,7 +147,8 @@ static int set_sysctl(void *self, const char *name, const char *value,
 	return later(done, arg, 0);
 }
 
-static const struct vd_priv_1 priv = { .open_tun = open_tun, .address = address, .route = route, .sysctl = set_sysctl };
+static const struct vd_priv_1 priv = { .open_tun = open_tun, .address = address, .route = route, .sysctl = set_sysctl,
+	.route_from = route_from, .pin = pin };
 
 static unsigned workers(void *self)
 {
@@ -319,6 +357,115 @@ START_TEST(import_hostile)
 }
 END_TEST
 
+/* ---- sessions that we dialled ---- */
+static uint64_t dialled(uint64_t session, uint32_t address_, uint32_t gateway, const char *one, const char *two)
+{
+	const struct vd_request_opts opts = { .mode = VD_FIRST, .session = session };
+	struct vd_dialled_routes want = { .session = session, .address = vd_ip4(address_), .gateway = vd_ip4(gateway) };
+
+	if (one)
+		ck_assert(vd_prefix_parse(one, &want.routes[0]));
+	if (two)
+		ck_assert(vd_prefix_parse(two, &want.routes[1]));
+	return vd_request(&vd_topic_dialled_routes, &want, &opts, on_answer, NULL);
+}
+
+static void gone(uint64_t session)
+{
+	struct vd_session_gone event = { session };
+
+	vd_event_post(&vd_topic_session_gone, &event);
+}
+
+START_TEST(dialled_one)
+{
+	tun_opens();
+	said[0] = '\0';
+	dialled(7, 0x0a080017, 0xcb007109, "10.40.0.0/16", "10.41.0.0/24");
+	said_is("+addr viaduct0 10.8.0.23/32;+route viaduct0 10.40.0.0/16 from 10.8.0.23;"
+		"+route viaduct0 10.41.0.0/24 from 10.8.0.23;");
+	ck_assert_int_eq(verdict, VD_ACCEPT);
+	gone(8);
+	said_is("");
+	gone(7);
+	said_is("-route viaduct0 10.40.0.0/16;-route viaduct0 10.41.0.0/24;-addr viaduct0 10.8.0.23/32;");
+	gone(7);
+	said_is("");
+}
+END_TEST
+
+/* Whatever leads the gateway into its own tunnel would end both. */
+START_TEST(dialled_all)
+{
+	tun_opens();
+	said[0] = '\0';
+	dialled(7, 0x0a080017, 0xcb007109, "0.0.0.0/1", "128.0.0.0/1");
+	said_is("+addr viaduct0 10.8.0.23/32;+pin 203.0.113.9;+route viaduct0 0.0.0.0/1 from 10.8.0.23;"
+		"+route viaduct0 128.0.0.0/1 from 10.8.0.23;");
+	dialled(8, 0x0a080018, 0xcb007109, "203.0.113.0/24", NULL);
+	said_is("+addr viaduct0 10.8.0.24/32;+route viaduct0 203.0.113.0/24 from 10.8.0.24;");
+	gone(7);
+	said_is("-route viaduct0 0.0.0.0/1;-route viaduct0 128.0.0.0/1;-addr viaduct0 10.8.0.23/32;");
+	gone(8);
+	said_is("-route viaduct0 203.0.113.0/24;-pin 203.0.113.9;-addr viaduct0 10.8.0.24/32;");
+}
+END_TEST
+
+/* Several gateways with one network behind them. */
+START_TEST(dialled_share)
+{
+	tun_opens();
+	said[0] = '\0';
+	for (unsigned i = 0; i < 3; i++)
+		dialled(7 + i, 0x0a080017 + i, 0xcb007109, "10.40.0.0/16", NULL);
+	said_is("+addr viaduct0 10.8.0.23/32;+route viaduct0 10.40.0.0/16 from 10.8.0.23;+addr viaduct0 10.8.0.24/32;"
+		"+addr viaduct0 10.8.0.25/32;");
+	gone(8); /* has it not */
+	said_is("-addr viaduct0 10.8.0.24/32;");
+	gone(7); /* hands it on */
+	said_is("-route viaduct0 10.40.0.0/16;+route viaduct0 10.40.0.0/16 from 10.8.0.25;-addr viaduct0 10.8.0.23/32;");
+	gone(9);
+	said_is("-route viaduct0 10.40.0.0/16;-addr viaduct0 10.8.0.25/32;");
+}
+END_TEST
+
+START_TEST(dialled_fails)
+{
+	fake_drain();
+	dialled(7, 0x0a080017, 0xcb007109, "10.40.0.0/16", NULL); /* no device yet */
+	fake_drain();
+	ck_assert_int_eq(verdict, VD_UNAVAILABLE);
+	tun_opens();
+	said[0] = '\0';
+	route_fails = -EEXIST;
+	dialled(8, 0x0a080017, 0xcb007109, "0.0.0.0/1", "10.40.0.0/16");
+	said_is("+addr viaduct0 10.8.0.23/32;+route viaduct0 0.0.0.0/1 from 10.8.0.23;"
+		"+route viaduct0 10.40.0.0/16 from 10.8.0.23;-route viaduct0 0.0.0.0/1;-route viaduct0 10.40.0.0/16;"
+		"-addr viaduct0 10.8.0.23/32;");
+	ck_assert_int_eq(verdict, VD_REJECT);
+	route_fails = 0;
+	/* The session ends before the host has answered. */
+	for (unsigned cancelled = 0; cancelled < 2; cancelled++) {
+		hold = true;
+		uint64_t request = dialled(9, 0x0a080017, 0xcb007109, "10.40.0.0/16", NULL);
+		said_is("+addr viaduct0 10.8.0.23/32;+route viaduct0 10.40.0.0/16 from 10.8.0.23;");
+		if (cancelled)
+			vd_request_cancel(request);
+		gone(9);
+		said_is("");
+		release();
+		said_is("-route viaduct0 10.40.0.0/16;-addr viaduct0 10.8.0.23/32;");
+	}
+	/* The daemon ends first: what lies on another device is taken back all the same. */
+	dialled(10, 0x0a080017, 0xcb007109, "128.0.0.0/1", NULL);
+	fake_drain();
+	said[0] = '\0';
+	fake_plugin_stop(&net_tun_LTX_vd_plugin);
+	said_is("-pin 203.0.113.9;");
+	fake_plugin_start(&net_tun_LTX_vd_plugin);
+}
+END_TEST
+
 /* Ranges and the only right answers. */
 static const struct { const char *range, *want; } covers[] = {
 	{ "10.0.0.0/8", "10.0.0.0/8 " },
@@ -378,6 +525,10 @@ int main(void)
 	tcase_add_test(tc, routes);
 	tcase_add_test(tc, no_device);
 	tcase_add_test(tc, import_hostile);
+	tcase_add_test(tc, dialled_one);
+	tcase_add_test(tc, dialled_all);
+	tcase_add_test(tc, dialled_share);
+	tcase_add_test(tc, dialled_fails);
 	suite_add_tcase(suite, tc);
 	tcase_add_loop_test(pure, cover, 0, VD_ARRAY_SIZE(covers));
 	tcase_add_test(pure, cover_worst);

@@ -240,6 +240,54 @@ START_TEST(tun)
 }
 END_TEST
 
+/* From our address; and a gateway that stays reachable when everything else goes into the tunnel. */
+START_TEST(tun_dialled)
+{
+	struct vd_prefix own = prefix_of("10.8.0.23/32"), net = prefix_of("10.40.0.0/16"), half = prefix_of("128.0.0.0/1");
+	struct vd_ip gateway = sa_of("203.0.113.9", 0).ip, near = sa_of("198.51.100.7", 0).ip, far = sa_of("192.0.2.9", 0).ip;
+
+	ck_assert_int_eq(system("ip link add vdout0 type veth peer name vdout1 && ip link set vdout0 up && "
+		"ip link set vdout1 up && "
+		"ip addr add 198.51.100.2/24 dev vdout0 && ip route add default via 198.51.100.1"), 0);
+	ok(svc->open_tun(svc->self, "vdtest%d", 1, 1400, 60, on_tun, NULL));
+	ok(svc->address(svc->self, true, "vdtest0", &own, on_plain, NULL));
+	for (unsigned twice = 0; twice < 2; twice++) {
+		ok(svc->route_from(svc->self, "vdtest0", &net, &own.ip, on_plain, NULL));
+		ok(svc->pin(svc->self, true, &gateway, on_plain, NULL));
+		ok(svc->pin(svc->self, true, &near, on_plain, NULL));
+	}
+	ip_says("ip route", "10.40.0.0/16 dev vdtest0 proto static scope link src 10.8.0.23", true);
+	ip_says("ip route get 10.40.1.1", "src 10.8.0.23", true);
+	ok(svc->route_from(svc->self, "vdtest0", &half, &own.ip, on_plain, NULL));
+	ip_says("ip route get 203.0.113.10", "dev vdtest0", true);
+	ip_says("ip route get 203.0.113.9", "via 198.51.100.1 dev vdout0", true);
+	ip_says("ip route get 198.51.100.7", "dev vdout0", true);
+	ok(svc->route(svc->self, false, "vdtest0", &half, on_plain, NULL));
+	ip_says("ip route", "128.0.0.0/1", false);
+	ok(svc->pin(svc->self, false, &gateway, on_plain, NULL));
+	ok(svc->pin(svc->self, false, &gateway, on_plain, NULL));
+	ip_says("ip route", "203.0.113.9", false);
+	ip_says("ip route", "198.51.100.7", true);
+	/* Somebody else's host route serves as well, and stays. */
+	ck_assert_int_eq(system("ip route add 192.0.2.9 via 198.51.100.3"), 0);
+	ok(svc->pin(svc->self, true, &far, on_plain, NULL));
+	ok(svc->pin(svc->self, false, &far, on_plain, NULL));
+	ip_says("ip route", "192.0.2.9 via 198.51.100.3", true);
+	/* What a crash left is gone at the next start, and nothing else. */
+	ok(svc->pin(svc->self, true, &gateway, on_plain, NULL));
+	vd_netlink_unpin_all();
+	ip_says("ip route", "203.0.113.9", false);
+	ip_says("ip route", "198.51.100.7", false);
+	ip_says("ip route", "192.0.2.9 via 198.51.100.3", true);
+	ip_says("ip route", "10.40.0.0/16", true);
+	ip_says("ip route", "default via 198.51.100.1", true);
+	/* Without any way it says so. */
+	ck_assert_int_eq(system("ip route del default"), 0);
+	fails(svc->pin(svc->self, true, &gateway, on_plain, NULL), -ENETUNREACH);
+	close(got.fds[0]);
+}
+END_TEST
+
 START_TEST(tun_refuses)
 {
 	fails(svc->open_tun(svc->self, "vdtest%d", 0, 1400, 60, on_tun, NULL), -EINVAL);
@@ -500,6 +548,7 @@ int main(void)
 	tcase_add_checked_fixture(tc, setup, teardown);
 	tcase_add_test(tc, sockets);
 	tcase_add_loop_test(tc, tun, 0, 2);
+	tcase_add_test(tc, tun_dialled);
 	tcase_add_test(tc, tun_refuses);
 	tcase_add_test(tc, nft);
 	tcase_add_test(tc, nft_pool);

@@ -2,8 +2,8 @@
  * and routes of the pools on it; routes to networks behind clients. The device, and with it every address and route,
  * goes when the data path closes its queues. */
 #include "plugins/net/tun/cover.h"
+#include "plugins/net/tun/tun.h"
 
-#include <viaduct/datapath.h>
 #include <viaduct/log.h>
 #include <viaduct/loop.h>
 #include <viaduct/plugin.h>
@@ -35,17 +35,7 @@ struct tun_route {
 	bool pending, dead; /* asked of the kernel; to be removed when that is answered */
 };
 
-struct tun {
-	struct vd_host *host;
-	const struct vd_priv_1 *priv;
-	const struct vd_datapath_1 *dp;
-	char dev[16];
-	bool up, stopped;
-	struct tun_pool *pools;
-	struct tun_route *routes;
-};
-
-static void on_done(void *arg, const struct vd_error *err)
+void tun_done(void *arg, const struct vd_error *err)
 {
 	(void)arg;
 	if (err)
@@ -53,12 +43,12 @@ static void on_done(void *arg, const struct vd_error *err)
 }
 
 /* ---- pools ---- */
-static struct vd_prefix host_prefix(const struct vd_ip *ip)
+struct vd_prefix tun_host(const struct vd_ip *ip)
 {
 	return (struct vd_prefix){ *ip, ip->family == AF_INET ? 32 : 128 };
 }
 
-static void ask(int ret, const char *what)
+void tun_ask(int ret, const char *what)
 {
 	if (ret < 0)
 		vd_log(VD_LOG_ERROR, "net_tun", NULL, "cannot %s: %s", what, strerror(-ret));
@@ -66,7 +56,7 @@ static void ask(int ret, const char *what)
 
 static void pool_apply(struct tun *t, const struct vd_pool_up *pool, bool add)
 {
-	struct vd_prefix cover[TUN_COVER_MAX], gateway = host_prefix(&pool->gateway);
+	struct vd_prefix cover[TUN_COVER_MAX], gateway = tun_host(&pool->gateway);
 	size_t n = tun_cover(&pool->first, &pool->last, cover);
 	bool shared = false;
 
@@ -75,13 +65,13 @@ static void pool_apply(struct tun *t, const struct vd_pool_up *pool, bool add)
 	for (const struct tun_pool *p = t->pools; p; p = p->next)
 		shared |= &p->facts != pool && vd_ip_equal(&p->facts.gateway, &pool->gateway);
 	if (add) /* packets of clients are forwarded, to networks behind us as well as to the internet */
-		ask(t->priv->sysctl(t->priv->self,
-			pool->first.family == AF_INET ? "net/ipv4/ip_forward" : "net/ipv6/conf/all/forwarding", "1", on_done, t),
+		tun_ask(t->priv->sysctl(t->priv->self,
+			pool->first.family == AF_INET ? "net/ipv4/ip_forward" : "net/ipv6/conf/all/forwarding", "1", tun_done, t),
 			"switch forwarding on");
 	if (pool->gateway.family && (add || !shared))
-		ask(t->priv->address(t->priv->self, add, t->dev, &gateway, on_done, t), "set an address");
+		tun_ask(t->priv->address(t->priv->self, add, t->dev, &gateway, tun_done, t), "set an address");
 	for (size_t i = 0; i < n; i++)
-		ask(t->priv->route(t->priv->self, add, t->dev, &cover[i], on_done, t), "set a route");
+		tun_ask(t->priv->route(t->priv->self, add, t->dev, &cover[i], tun_done, t), "set a route");
 }
 
 static void on_pool_up(void *arg, const void *event)
@@ -90,7 +80,7 @@ static void on_pool_up(void *arg, const void *event)
 	struct tun_pool *p = calloc(1, sizeof(*p));
 
 	if (!p) {
-		ask(-ENOMEM, "keep a pool");
+		tun_ask(-ENOMEM, "keep a pool");
 		return;
 	}
 	p->facts = *(const struct vd_pool_up *)event;
@@ -133,7 +123,7 @@ static void route_remove(struct tun_route *r)
 	const struct tun *t = r->tun;
 
 	if (t->up && !t->stopped)
-		ask(t->priv->route(t->priv->self, false, t->dev, &r->prefix, on_done, NULL), "remove a route");
+		tun_ask(t->priv->route(t->priv->self, false, t->dev, &r->prefix, tun_done, NULL), "remove a route");
 	route_forget(r);
 }
 
@@ -216,6 +206,7 @@ static void on_session_gone(void *arg, const void *event)
 	struct tun *t = arg;
 	struct tun_route *next;
 
+	tun_dialled_gone(t, gone->session);
 	for (struct tun_route *r = t->routes; r; r = next) {
 		next = r->next;
 		if (r->session != gone->session)
@@ -270,7 +261,7 @@ static int tun_import(void *self, uint16_t version, struct vd_rd *rd, enum vd_im
 			return vd_error_set(err, -ENOMEM, "out of memory");
 		/* Set as far as export is concerned: a kernel that already has it says so, and adding is idempotent. */
 		if (t->up)
-			ask(t->priv->route(t->priv->self, true, t->dev, &prefix, on_done, t), "set a route");
+			tun_ask(t->priv->route(t->priv->self, true, t->dev, &prefix, tun_done, t), "set a route");
 	}
 	return 0;
 }
@@ -303,7 +294,7 @@ static void on_tun(void *arg, const int *fds, unsigned n, const char *name, cons
 	for (const struct tun_pool *p = t->pools; p; p = p->next)
 		pool_apply(t, &p->facts, true);
 	for (const struct tun_route *r = t->routes; r; r = r->next) /* imported before the device was there */
-		ask(t->priv->route(t->priv->self, true, t->dev, &r->prefix, on_done, t), "set a route");
+		tun_ask(t->priv->route(t->priv->self, true, t->dev, &r->prefix, tun_done, t), "set a route");
 }
 
 static int tun_init(struct vd_host *host, void **ret_self, struct vd_error *err)
@@ -325,6 +316,8 @@ static int tun_init(struct vd_host *host, void **ret_self, struct vd_error *err)
 		ret = vd_event_subscribe(host, "session_gone", on_session_gone, t);
 	if (ret == 0)
 		ret = vd_provide(host, "route_add", "tun", on_route_add, on_route_cancel, t);
+	if (ret == 0)
+		ret = tun_dialled_init(t);
 	if (ret == 0)
 		ret = vd_layer_register(host, &layer, t);
 	if (ret < 0) {
@@ -365,6 +358,7 @@ static void tun_fini(void *self)
 	}
 	while (t->routes)
 		route_forget(t->routes);
+	tun_dialled_fini(t);
 	free(t);
 }
 
