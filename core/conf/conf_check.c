@@ -376,6 +376,9 @@ static void check_connections(struct check *c)
 		if (a->kind == CONF_MAP && !list && !conf_node_find(a, "connect"))
 			vd_conf_errors_add(c->errs, true, a->file->path, a->key_line, a->key_column,
 				"connections.%s neither accepts nor connects: nobody can use it", a->name);
+		if (a->kind == CONF_MAP && conf_node_find(a, "connect") && !conf_node_find(a, "peer"))
+			vd_conf_errors_add(c->errs, false, a->file->path, a->key_line, a->key_column,
+				"connections.%s connects, and has no `peer`: write the gateway's address or name there", a->name);
 		for (w = 0; list && list->kind == CONF_LIST && w < list->n; w++)
 			for (k = i + 1; k < all->n; k++)
 				if (list->items[w]->text && takes_word(all->items[k], list->items[w]->text))

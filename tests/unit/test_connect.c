@@ -338,7 +338,7 @@ END_TEST
 START_TEST(cannot_be_dialled)
 {
 	static const struct { const char *yaml, *why; } v[] = {
-		{ LISTEN "connections: { office: { connect: [l2tp] } }\n", "it has no peer" },
+		{ LISTEN "connections: { office: { connect: [l2tp], peer: \"\" } }\n", "it has no peer" },
 		{ LISTEN "connections: { office: { connect: [ikev2], peer: 192.0.2.1 } }\n", "no plugin dials ikev2" },
 		{ LISTEN "connections: { office: { connect: [l2tp], peer: 192.0.2.1, local: 192.0.2.8 } }\n",
 			"local: 192.0.2.8 is not in gateway.listen" },
