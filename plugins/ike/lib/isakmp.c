@@ -139,15 +139,26 @@ void ike_out_notify(struct ike_out *out, uint8_t protocol, uint16_t type, const 
 	ike_out_end(out);
 }
 
-void ike_out_address(struct ike_out *out, uint8_t type, const struct vd_ip *ip)
+static void address(struct ike_out *out, uint8_t type, const struct vd_ip *ip, uint8_t protocol, uint16_t port)
 {
 	bool six = ip->family == AF_INET6;
 
 	ike_out_begin(out, type);
 	vd_wr_u8(&out->w, six ? 5 : 1);
-	vd_wr_zero(&out->w, 3);
+	vd_wr_u8(&out->w, protocol);
+	vd_wr_u16(&out->w, port);
 	vd_wr_put(&out->w, ip->a, six ? 16 : 4);
 	ike_out_end(out);
+}
+
+void ike_out_address(struct ike_out *out, uint8_t type, const struct vd_ip *ip)
+{
+	address(out, type, ip, 0, 0);
+}
+
+void ike_out_selector(struct ike_out *out, const struct vd_ip *ip, uint8_t protocol, uint16_t port)
+{
+	address(out, IKE_P_ID, ip, protocol, port);
 }
 
 int ike_out_finish(struct ike_out *out)

@@ -108,6 +108,8 @@ void ike_out_notify(struct ike_out *out, uint8_t protocol, uint16_t type, const 
 	const void *data, size_t len);
 /* ID or NAT-OA body of an address (RFC 2407 section 4.6.2; RFC 3947 section 5.2). */
 void ike_out_address(struct ike_out *out, uint8_t type, const struct vd_ip *ip);
+/* An ID body with protocol and port (RFC 2407 section 4.6.2). */
+void ike_out_selector(struct ike_out *out, const struct vd_ip *ip, uint8_t protocol, uint16_t port);
 /* Patches the length; returns it, or -ENOSPC. */
 int ike_out_finish(struct ike_out *out);
 

@@ -134,22 +134,18 @@ static struct ike_v1_peer *peer_to_join(struct ike_v1_sa *sa, const char *connec
 	return peer;
 }
 
-static struct ike_v1_peer *peer_make(struct ike_v1_sa *sa, const char *connection, const char *identity)
+void ike_v1_peer_announce(struct ike_v1_peer *peer, const struct ike_v1_sa *sa, const char *identity)
 {
-	struct vd_peer *object = vd_peer_new(sa->path.endpoint, &sa->path.local, &sa->path.remote);
-	struct ike_v1_peer *peer = object != NULL ? ike_v1_peer_add(sa->v, object->id, &sa->path) : NULL;
+	const struct vd_peer *object = vd_peer_find(peer->id);
+	const char *connection = peer->connection;
 	struct vd_peer_up up = { 0 };
 
-	if (peer == NULL) {
-		if (object != NULL)
-			vd_peer_close(object->id, "out of memory");
-		return NULL;
-	}
-	vd_strcpy(peer->connection, sizeof(peer->connection), connection);
+	if (object == NULL)
+		return;
 	vd_strcpy(peer->identity, sizeof(peer->identity), identity);
 	vd_peer_endpoint(peer->id, &sa->path.remote, sa->path.natt);
 	vd_note('p', peer->id, "phase 1 from %s: connection %s, NAT %s%s%s", identity, connection,
-		sa->natted_peer ? "at the client" : "", sa->natted_us ? " at the gateway" : "",
+		sa->natted_peer ? "at the other side" : "", sa->natted_us ? " at ours" : "",
 		!sa->natted_peer && !sa->natted_us ? "none" : "");
 	up.peer = peer->id;
 	up.local = sa->path.local;
@@ -161,7 +157,50 @@ static struct ike_v1_peer *peer_make(struct ike_v1_sa *sa, const char *connectio
 	vd_strcpy(up.profile, sizeof(up.profile), ike_vendor_profile(sa->vendors));
 	vd_strcpy(up.version, sizeof(up.version), "ikev1");
 	vd_peer_set_up(peer->id, &up);
+}
+
+static struct ike_v1_peer *peer_make(struct ike_v1_sa *sa, const char *connection, const char *identity)
+{
+	struct vd_peer *object = vd_peer_new(sa->path.endpoint, &sa->path.local, &sa->path.remote);
+	struct ike_v1_peer *peer = object != NULL ? ike_v1_peer_add(sa->v, object->id, &sa->path) : NULL;
+
+	if (peer == NULL) {
+		if (object != NULL)
+			vd_peer_close(object->id, "out of memory");
+		return NULL;
+	}
+	vd_strcpy(peer->connection, sizeof(peer->connection), connection);
+	ike_v1_peer_announce(peer, sa, identity);
 	return peer;
+}
+
+void ike_v1_sa_up(struct ike_v1_sa *sa, struct ike_v1_peer *peer, const char *identity)
+{
+	uint64_t life = (uint64_t)sa->life_seconds * 1000;
+	struct vd_ids ids = { .peer = peer->id };
+	char suite[IKE_SUITE_TEXT];
+
+	ike_v1_sa_half_open_done(sa);
+	vd_timer_stop(&sa->resend);
+	sa->state = IKE_V1_UP;
+	sa->established = sa->heard = vd_now();
+	ike_v1_buf_free(&sa->mm3.reply);
+	ike_v1_buf_free(&sa->ni);
+	ike_v1_buf_free(&sa->nr);
+	ike_v1_buf_free(&sa->gxi);
+	ike_v1_buf_free(&sa->gxr);
+	ike_v1_buf_free(&sa->sa_body);
+	ike_v1_buf_free(&sa->sent);
+	vd_secret_free(sa->shared);
+	sa->shared = NULL;
+	if (life == 0 || life > sa->v->opt.life_max_ms)
+		life = sa->v->opt.life_max_ms;
+	sa->life.kind = IKE_V1_T_LIFE;
+	vd_timer_start(&sa->life, life);
+	ike_v1_peer_join(peer, sa);
+	vd_count("ike_v1.up", 1);
+	ike_suite_format(&sa->suite, suite);
+	vd_log(VD_LOG_INFO, "ike", &ids, "phase 1 up: connection %s, identity %s, %s", peer->connection, identity, suite);
 }
 
 /* IDir, HASH_R, encrypted with the chain of message 5. Updates iv to the last block. */
@@ -192,13 +231,11 @@ static void bound(struct ike_v1_sa *sa, const struct ike_v1_trial *t, unsigned m
 	const struct ike_v1_candidate *c = candidate_find(sa->v, connection);
 	uint8_t room[512], digest[32];
 	struct ike_ident id;
-	char suite[IKE_SUITE_TEXT];
 	size_t n;
 
 	sa->keys = r->keys;
 	sa->path = t->path;
 	sa->state = IKE_V1_WAIT_MM5;
-	ike_suite_format(&sa->suite, suite);
 	if (c == NULL || !ike_policy_allows(&c->policy, &sa->suite)) {
 		vd_count("ike_v1.failed.suite_after_binding", 1);
 		struct ike_offers offers, chosen = { 0 };
@@ -241,27 +278,7 @@ static void bound(struct ike_v1_sa *sa, const struct ike_v1_trial *t, unsigned m
 		ike_v1_sa_free(sa, "no more peers");
 		return;
 	}
-	ike_v1_sa_half_open_done(sa);
-	vd_timer_stop(&sa->resend);
-	sa->state = IKE_V1_UP;
-	sa->established = sa->heard = vd_now();
-	ike_v1_buf_free(&sa->mm3.reply);
-	ike_v1_buf_free(&sa->ni);
-	ike_v1_buf_free(&sa->nr);
-	ike_v1_buf_free(&sa->gxi);
-	ike_v1_buf_free(&sa->gxr);
-	ike_v1_buf_free(&sa->sa_body);
-	vd_secret_free(sa->shared);
-	sa->shared = NULL;
-	uint64_t life = (uint64_t)sa->life_seconds * 1000;
-	if (life == 0 || life > sa->v->opt.life_max_ms)
-		life = sa->v->opt.life_max_ms;
-	sa->life.kind = IKE_V1_T_LIFE;
-	vd_timer_start(&sa->life, life);
-	ike_v1_peer_join(peer, sa);
-	vd_count("ike_v1.up", 1);
-	struct vd_ids ids = { .peer = peer->id };
-	vd_log(VD_LOG_INFO, "ike", &ids, "phase 1 up: connection %s, identity %s, %s", connection, id.text, suite);
+	ike_v1_sa_up(sa, peer, id.text);
 	ike_v1_send(sa->v, &sa->path, room, (size_t)len);
 }
 

@@ -9,25 +9,24 @@
 static int dh_run(struct vd_job *job)
 {
 	struct ike_v1_dh *dh = VD_CONTAINER_OF(job, struct ike_v1_dh, job);
-	struct vd_dh *key = NULL;
 	size_t len;
 
-	int rc = vd_dh_new(dh->group, &key);
+	int rc = dh->key != NULL ? 0 : vd_dh_new(dh->group, &dh->key);
 	if (rc < 0)
 		return rc;
-	const uint8_t *own = vd_dh_public(key, &len);
+	const uint8_t *own = vd_dh_public(dh->key, &len);
 	if (len != dh->len)
 		rc = -EINVAL;
 	else
 		memcpy(dh->own, own, len);
-	if (rc == 0)
-		rc = vd_dh_shared(key, dh->peer, dh->len, &dh->shared);
-	vd_dh_free(key);
+	if (rc == 0 && !dh->own_only)
+		rc = vd_dh_shared(dh->key, dh->peer, dh->len, &dh->shared);
 	return rc;
 }
 
 static void dh_free(struct ike_v1_dh *dh)
 {
+	vd_dh_free(dh->key);
 	vd_secret_free(dh->shared);
 	free(dh);
 }
@@ -45,26 +44,31 @@ static void dh_orphaned(struct vd_job *job)
 	dh_free(VD_CONTAINER_OF(job, struct ike_v1_dh, job));
 }
 
-struct ike_v1_dh *ike_v1_dh_start(unsigned group, const uint8_t *peer, size_t len, enum vd_work_class work,
+struct ike_v1_dh *ike_v1_dh_start(unsigned group, struct vd_dh *key, const uint8_t *peer, size_t len, enum vd_work_class work,
 	void (*done)(struct ike_v1_dh *dh, int result), void *owner)
 {
 	struct ike_v1_dh *dh;
 
-	if (len == 0 || len > VD_DH_MAX_PUBLIC || len != vd_dh_public_len(group))
+	if (peer == NULL)
+		len = vd_dh_public_len(group);
+	dh = len == 0 || len > VD_DH_MAX_PUBLIC || len != vd_dh_public_len(group) ? NULL : calloc(1, sizeof(*dh));
+	if (dh == NULL) {
+		vd_dh_free(key);
 		return NULL;
-	dh = calloc(1, sizeof(*dh));
-	if (dh == NULL)
-		return NULL;
+	}
+	dh->key = key;
+	dh->own_only = peer == NULL;
 	dh->job.run = dh_run;
 	dh->job.done = dh_done;
 	dh->done = done;
 	dh->owner = owner;
 	dh->group = group;
 	dh->len = len;
-	memcpy(dh->peer, peer, len);
+	if (peer != NULL)
+		memcpy(dh->peer, peer, len);
 	if (vd_work_submit(&dh->job, work) < 0) {
 		vd_count("ike_v1.refused.work", 1);
-		free(dh);
+		dh_free(dh);
 		return NULL;
 	}
 	return dh;

@@ -143,6 +143,8 @@ static void notify_take(struct ike_v1_sa *sa, const struct vd_path *path, const 
 	case IKE_N_R_U_THERE:
 		r_u_there(sa, path, &r, spi, spi_len);
 		break;
+	case IKE_N_R_U_THERE_ACK: /* that it came is what counts: sa->heard */
+		break;
 	case IKE_N_INITIAL_CONTACT:
 		ike_v1_initial_contact(sa);
 		break;
@@ -150,7 +152,10 @@ static void notify_take(struct ike_v1_sa *sa, const struct vd_path *path, const 
 		vd_note('p', sa->peer->id, "Windows says error %u", vd_rd_u32(&r));
 		break;
 	default:
-		vd_note('p', sa->peer->id, "the client sent notification %u", type);
+		vd_note('p', sa->peer->id, "the other side sent notification %u%s%s", type, ike_v1_notify_name(type) ? ", " : "",
+			ike_v1_notify_name(type) ? ike_v1_notify_name(type) : "");
+		if (type < IKE_N_CONNECTED && sa->peer->dial != NULL) /* below it are errors */
+			ike_v1_quick_refused(sa, type);
 	}
 }
 
@@ -234,8 +239,11 @@ void ike_v1_info_input(struct ike_v1_sa *sa, const struct vd_path *path, const s
 		else if (chain.v[i].type == IKE_P_DELETE)
 			self |= delete_take(sa, &chain.v[i]);
 	}
+	struct ike_v1_peer *peer = sa->peer;
 	if (self) {
-		vd_note('p', sa->peer->id, "the client deleted its IKE SA");
-		ike_v1_sa_free(sa, "deleted by the client");
+		vd_note('p', peer->id, "the other side deleted its IKE SA");
+		ike_v1_sa_free(sa, peer->dial != NULL ? "the gateway deleted its IKE SA" : "deleted by the client");
+	} else if (peer->dial != NULL) {
+		ike_v1_dial_wake(peer->dial);
 	}
 }

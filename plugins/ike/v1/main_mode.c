@@ -4,13 +4,26 @@
 #include <errno.h>
 #include <string.h>
 
+void ike_v1_natd_out(const struct ike_v1_sa *sa, struct ike_out *out)
+{
+	uint8_t type = sa->natt == IKE_V1_NATT_RFC ? IKE_P_NATD : IKE_P_NATD_DRAFT, hash[IKE_HASH_MAX];
+	const char *md = ike_hash_md(sa->suite.hash);
+	size_t n;
+
+	if (sa->natt == IKE_V1_NATT_NONE)
+		return;
+	/* The other end first, then our own (RFC 3947 section 3.2). */
+	if (ike_v1_natd(md, sa->icookie, sa->rcookie, &sa->path.remote, hash, &n) == 0)
+		ike_out_payload(out, type, hash, n);
+	if (ike_v1_natd(md, sa->icookie, sa->rcookie, &sa->path.local, hash, &n) == 0)
+		ike_out_payload(out, type, hash, n);
+}
+
 static void mm4_build(struct ike_v1_sa *sa, const struct ike_v1_dh *dh)
 {
 	struct ike_header h = { .exchange = IKE_X_MAIN };
-	const char *md = ike_hash_md(sa->suite.hash);
-	uint8_t room[IKE_MESSAGE_MAX], hash[IKE_HASH_MAX], nonce[IKE_V1_NONCE_OURS];
+	uint8_t room[IKE_MESSAGE_MAX], nonce[IKE_V1_NONCE_OURS];
 	struct ike_out out;
-	size_t n;
 
 	vd_random(nonce, sizeof(nonce));
 	memcpy(h.icookie, sa->icookie, IKE_COOKIE_LEN);
@@ -18,15 +31,7 @@ static void mm4_build(struct ike_v1_sa *sa, const struct ike_v1_dh *dh)
 	ike_out_init(&out, room, sizeof(room), &h);
 	ike_out_payload(&out, IKE_P_KE, dh->own, dh->len);
 	ike_out_payload(&out, IKE_P_NONCE, nonce, sizeof(nonce));
-	if (sa->natt != IKE_V1_NATT_NONE) {
-		uint8_t type = sa->natt == IKE_V1_NATT_RFC ? IKE_P_NATD : IKE_P_NATD_DRAFT;
-
-		/* The other end first, then our own (RFC 3947 section 3.2). */
-		if (ike_v1_natd(md, sa->icookie, sa->rcookie, &sa->path.remote, hash, &n) == 0)
-			ike_out_payload(&out, type, hash, n);
-		if (ike_v1_natd(md, sa->icookie, sa->rcookie, &sa->path.local, hash, &n) == 0)
-			ike_out_payload(&out, type, hash, n);
-	}
+	ike_v1_natd_out(sa, &out);
 	int len = ike_out_finish(&out);
 	if (len < 0 || ike_v1_buf_set(&sa->nr, nonce, sizeof(nonce)) < 0 ||
 		ike_v1_buf_set(&sa->gxr, dh->own, dh->len) < 0 || ike_v1_buf_set(&sa->mm3.reply, room, (size_t)len) < 0)
@@ -53,8 +58,8 @@ static void mm3_dh_done(struct ike_v1_dh *dh, int result)
 	mm4_build(sa, dh);
 }
 
-/* First NAT-D: our end as the client sees it; one of the others: its own. */
-static void nat_detect(struct ike_v1_sa *sa, const struct ike_chain *chain)
+/* First NAT-D: our end as the other one sees it; one of the others: its own. */
+void ike_v1_natd_in(struct ike_v1_sa *sa, const struct ike_chain *chain)
 {
 	const char *md = ike_hash_md(sa->suite.hash);
 	uint8_t type = sa->natt == IKE_V1_NATT_RFC ? IKE_P_NATD : IKE_P_NATD_DRAFT;
@@ -62,6 +67,8 @@ static void nat_detect(struct ike_v1_sa *sa, const struct ike_chain *chain)
 	const struct ike_payload *p;
 	size_t n = 0;
 
+	if (sa->natt == IKE_V1_NATT_NONE)
+		return;
 	if (ike_chain_count(chain, type) < 2) {
 		sa->natt = IKE_V1_NATT_NONE;
 		return;
@@ -133,8 +140,7 @@ void ike_v1_mm3(struct ike_v1 *v, struct ike_v1_embryo *embryo, const struct vd_
 	for (unsigned i = 0; i < chain.n; i++)
 		if (chain.v[i].type == IKE_P_VENDOR)
 			sa->vendors |= ike_vendor_flag(chain.v[i].p, chain.v[i].len);
-	if (sa->natt != IKE_V1_NATT_NONE)
-		nat_detect(sa, &chain);
+	ike_v1_natd_in(sa, &chain);
 	if (ke->len != vd_dh_public_len(sa->suite.group)) {
 		vd_count("ike_v1.drop.mm3_ke", 1);
 		ike_v1_failed(sa, (struct vd_report){ .kind = VD_FAIL_KEY_EXCHANGE,
@@ -142,7 +148,7 @@ void ike_v1_mm3(struct ike_v1 *v, struct ike_v1_embryo *embryo, const struct vd_
 		ike_v1_sa_free(sa, "bad key exchange value");
 		return;
 	}
-	sa->dh = ike_v1_dh_start(sa->suite.group, ke->p, ke->len, VD_WORK_NEW, mm3_dh_done, sa);
+	sa->dh = ike_v1_dh_start(sa->suite.group, NULL, ke->p, ke->len, VD_WORK_NEW, mm3_dh_done, sa);
 	if (sa->dh == NULL) { /* the embryo stays: a later retransmission may find the pool free */
 		ike_v1_sa_free(sa, "too much work is waiting");
 		return;

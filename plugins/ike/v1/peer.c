@@ -98,7 +98,7 @@ struct ike_v1_peer *ike_v1_peer_by_chan(struct ike_v1 *v, uint64_t chan)
 /* A peer that is going, or says nothing, and never began quick mode. */
 static void no_quick_mode(struct ike_v1_peer *p)
 {
-	if (p->quick_seen || p->chan != 0 || p->v->stopped)
+	if (p->quick_seen || p->chan != 0 || p->v->stopped || p->dial != NULL)
 		return;
 	p->quick_seen = true;
 	vd_report_failure(&(struct vd_report){ .kind = VD_FAIL_NO_QUICK_MODE, .peer = p->id });
@@ -205,6 +205,10 @@ void ike_v1_peer_check(struct ike_v1_peer *peer, const char *why)
 {
 	if (peer->sas != NULL || peer->closing)
 		return;
+	if (peer->dial != NULL && peer->children != NULL) {
+		ike_v1_dial_wake(peer->dial);
+		return;
+	}
 	if (peer->children == NULL) {
 		no_quick_mode(peer);
 		ike_v1_peer_end(peer, why, false);
@@ -220,6 +224,8 @@ void ike_v1_peer_discard(struct ike_v1_peer *peer, const char *why, bool farewel
 	struct ike_v1 *v = peer->v;
 
 	peer->closing = true;
+	if (peer->dial != NULL)
+		ike_v1_dial_end(peer, why);
 	while (peer->children != NULL) { /* their SAs stay until the core closes the channel: goodbyes travel on it */
 		struct ike_v1_child *child = peer->children;
 
@@ -361,15 +367,19 @@ static void esp_first_in(void *arg, uint64_t chan, uint32_t spi)
 			ike_v1_child_life(old, IKE_V1_REPLACED_MS, IKE_V1_T_CHILD_REPLACED);
 }
 
-/* We start no rekey: clients do, and Windows refuses ours. */
+/* We start no rekey of what a client began: clients do, and Windows refuses ours. */
 static void esp_soft(void *arg, uint64_t chan, uint32_t spi)
 {
 	struct ike_v1_peer *peer = ike_v1_peer_by_chan(arg, chan);
 
 	(void)spi;
 	vd_count("ike_v1.soft_limit", 1);
-	if (peer != NULL)
+	if (peer != NULL && peer->dial != NULL) {
+		peer->dial->quick_at = vd_now();
+		ike_v1_dial_wake(peer->dial);
+	} else if (peer != NULL) {
 		vd_note('p', peer->id, "a CHILD SA is near its limit: the client has to rekey");
+	}
 }
 
 static void esp_hard(void *arg, uint64_t chan, uint32_t spi)

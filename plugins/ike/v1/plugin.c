@@ -1,4 +1,4 @@
-/* Plugin ike_v1: IKEv1 as responder, main mode with pre-shared keys, for L2TP over IPsec. */
+/* Plugin ike_v1: IKEv1 in both roles, main mode with pre-shared keys, for L2TP over IPsec. */
 #include "v1.h"
 
 #include <errno.h>
@@ -31,11 +31,22 @@ static void v1_input(void *arg, const struct vd_path *path, const uint8_t *p, si
 		return;
 	}
 	bool first = vd_same(h.rcookie, none, sizeof(none));
+	struct ike_v1_sa *sa = ike_v1_sa_find(v, h.icookie, h.rcookie);
+	if (sa == NULL && !first && !(h.flags & IKE_F_ENCRYPTED)) /* an answer to our message 1 brings a new cookie */
+		sa = ike_v1_sa_find(v, h.icookie, none);
+	if (sa != NULL && sa->dial != NULL) {
+		if (h.exchange == IKE_X_MAIN)
+			ike_v1_main_answer(sa, path, &h, p, len);
+		else if (h.exchange == IKE_X_INFORMATIONAL && !(h.flags & IKE_F_ENCRYPTED))
+			ike_v1_hint(sa, &h, p, len);
+		else
+			vd_count("ike_v1.drop.exchange", 1);
+		return;
+	}
 	if (first && h.exchange == IKE_X_MAIN) {
 		ike_v1_mm1(v, path, &h, p, len);
 		return;
 	}
-	struct ike_v1_sa *sa = first ? NULL : ike_v1_sa_find(v, h.icookie, h.rcookie);
 	if (sa == NULL) {
 		struct ike_v1_embryo *e =
 			first || h.exchange != IKE_X_MAIN ? NULL : ike_v1_embryo_find(v, h.icookie, h.rcookie);
@@ -122,6 +133,7 @@ static void options_load(struct ike_v1 *v)
 	v->opt.resend_ms = option("ike_v1.retransmit");
 	v->opt.resends = (uint32_t)option("ike_v1.retransmits");
 	v->opt.orphan_ms = option("ike_v1.orphan_idle");
+	v->opt.dpd_ms = option("ike_v1.dpd");
 }
 
 static void peer_down(void *arg, const void *event)
@@ -131,6 +143,18 @@ static void peer_down(void *arg, const void *event)
 
 	if (peer != NULL)
 		ike_v1_peer_end(peer, down->reason, true);
+}
+
+/* Of a channel to a gateway that we called, whoever did so is told. */
+static void chan_up(void *arg, const void *event)
+{
+	const struct vd_chan_up *up = event;
+	struct ike_v1_peer *peer = ike_v1_peer_by_chan(arg, up->chan);
+
+	if (peer == NULL || peer->dial == NULL || peer->dial->up_told)
+		return;
+	peer->dial->up_told = true;
+	peer->dial->events->up(peer->dial->arg, peer->id, up->chan);
 }
 
 /* The channel went by itself or somebody closed it: the next quick mode makes a new one. */
@@ -146,7 +170,10 @@ static void chan_down(void *arg, const void *event)
 	while (peer->children != NULL)
 		ike_v1_child_remove(peer->children, true);
 	ike_v1_peer_set_chan(peer, 0);
-	ike_v1_peer_check(peer, down->reason);
+	if (peer->dial != NULL) /* what is above it is gone as well */
+		ike_v1_peer_end(peer, down->reason, true);
+	else
+		ike_v1_peer_check(peer, down->reason);
 }
 
 static void v1_free(struct ike_v1 *v)
@@ -185,6 +212,7 @@ static int v1_init(struct vd_host *host, void **ret_self, struct vd_error *err)
 	static const struct vd_ike_version version = { .major = 1, .input = v1_input };
 	if (rc == 0 && (vd_event_subscribe(host, "peer_down", peer_down, v) < 0 ||
 		vd_event_subscribe(host, "chan_down", chan_down, v) < 0 ||
+		vd_event_subscribe(host, "chan_up", chan_up, v) < 0 || ike_v1_dial_service(v) < 0 ||
 		vd_layer_register(host, &ike_v1_layer, v) < 0 ||
 		v->port->version(v->port->self, &version, v) < 0))
 		rc = vd_error_set(err, -EBUSY, "events, state layer or port cannot be had");
@@ -271,11 +299,13 @@ static const struct vd_opt v1_schema[] = {
 	{ "ike_v1.retransmits", VD_T_UINT, VD_OPT_LIVE, "4", "0..8", "How often an answer is repeated by itself." },
 	{ "ike_v1.orphan_idle", VD_T_DURATION, VD_OPT_LIVE, "10m", "30s..1d",
 		"A client without an IKE SA, or without a CHILD SA, is let go after this time without a packet." },
+	{ "ike_v1.dpd", VD_T_DURATION, VD_OPT_LIVE, "30s", "5s..1h",
+		"A gateway that we dialled and that is silent this long is asked whether it lives." },
 	{ NULL, 0, 0, NULL, NULL, NULL },
 };
-static const char *const v1_provides[] = { "ike/v1", "accept/l2tp", NULL };
+static const char *const v1_provides[] = { "ike/v1", "accept/l2tp", "ike.connect/1", NULL };
 static const char *const v1_needs[] = { "esp/1", "ike.port/1", "keys/1", "datapath/1", NULL };
 
 VD_PLUGIN(ike_v1, .version = "1.0", .license = "MIT",
-	.summary = "IKEv1 responder with pre-shared keys for L2TP over IPsec", .provides = v1_provides,
+	.summary = "IKEv1 with pre-shared keys for L2TP over IPsec, answering and dialling", .provides = v1_provides,
 	.needs = v1_needs, .schema = v1_schema, .init = v1_init, .reload = v1_reload, .stop = v1_stop, .fini = v1_fini);

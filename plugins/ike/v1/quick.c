@@ -40,7 +40,7 @@ void ike_v1_quick_kill(struct ike_v1_quick *q)
 		;
 	else if (q->state == IKE_V1_Q_INSTALL || q->state == IKE_V1_Q_WAIT_QM3)
 		esp->remove_in(esp->self, q->chan, q->spi_in);
-	else if (q->state == IKE_V1_Q_DH && q->spi_in != 0)
+	else if (q->state <= IKE_V1_Q_DH && q->spi_in != 0)
 		esp->free_spi(esp->self, q->spi_in);
 	q->sa = NULL;
 	if (q->pending == 0)
@@ -51,6 +51,10 @@ static void quick_fired(struct vd_timer *t)
 {
 	struct ike_v1_quick *q = VD_CONTAINER_OF(t, struct ike_v1_quick, timer);
 
+	if (t->kind == IKE_V1_T_QUICK && q->initiator) {
+		ike_v1_quick_failed(q, "the gateway did not answer message 1 of quick mode");
+		return;
+	}
 	if (t->kind == IKE_V1_T_QUICK) {
 		vd_count("ike_v1.failed.quick_timeout", 1);
 		ike_v1_failed(q->sa, (struct vd_report){ .kind = VD_FAIL_NO_QUICK_3 });
@@ -62,10 +66,10 @@ static void quick_resend_fired(struct vd_timer *t)
 {
 	struct ike_v1_quick *q = VD_CONTAINER_OF(t, struct ike_v1_quick, resend);
 
-	if (q->state != IKE_V1_Q_WAIT_QM3)
+	if (q->state != (q->initiator ? IKE_V1_Q_WAIT_QM2 : IKE_V1_Q_WAIT_QM3))
 		return;
-	vd_count("ike_v1.resent.qm2", 1);
-	ike_v1_send(q->v, &q->path, q->qm1.reply.p, q->qm1.reply.len);
+	vd_count(q->initiator ? "ike_v1.resent.qm1" : "ike_v1.resent.qm2", 1);
+	ike_v1_send(q->v, q->initiator ? &q->sa->path : &q->path, q->qm1.reply.p, q->qm1.reply.len);
 	if (++q->resends < q->v->opt.resends)
 		vd_timer_start(t, q->v->opt.resend_ms << q->resends);
 }
@@ -203,7 +207,11 @@ static void install_in_done(void *arg)
 {
 	struct ike_v1_quick *q = arg;
 
-	if (quick_acked(q) && q->state == IKE_V1_Q_INSTALL)
+	if (!quick_acked(q) || q->state != IKE_V1_Q_INSTALL)
+		return;
+	if (q->initiator)
+		ike_v1_qm3_send(q);
+	else
 		qm2_send(q);
 }
 
@@ -234,7 +242,17 @@ static struct vd_secret *keymat(const struct ike_v1_quick *q, uint32_t spi, cons
 	return secret;
 }
 
-static void install(struct ike_v1_quick *q, const struct vd_secret *shared)
+static void install_failed(struct ike_v1_quick *q, const char *what)
+{
+	no_resources(q, what);
+	refuse(q, IKE_N_NO_PROPOSAL_CHOSEN);
+	if (q->initiator)
+		ike_v1_quick_failed(q, what);
+	else
+		ike_v1_quick_kill(q);
+}
+
+void ike_v1_quick_install(struct ike_v1_quick *q, const struct vd_secret *shared)
 {
 	const struct vd_esp_1 *esp = q->v->esp;
 
@@ -242,9 +260,7 @@ static void install(struct ike_v1_quick *q, const struct vd_secret *shared)
 	q->keymat_out = keymat(q, q->spi_out, shared);
 	if (q->keymat_in == NULL || q->keymat_out == NULL) {
 		vd_count("ike_v1.failed.keymat", 1);
-		no_resources(q, "keys for this suite cannot be made");
-		refuse(q, IKE_N_NO_PROPOSAL_CHOSEN);
-		ike_v1_quick_kill(q);
+		install_failed(q, "keys for this suite cannot be made");
 		return;
 	}
 	struct vd_esp_sa sa = esp_sa(q, q->spi_in, q->keymat_in);
@@ -255,9 +271,7 @@ static void install(struct ike_v1_quick *q, const struct vd_secret *shared)
 		q->pending--;
 		q->state = IKE_V1_Q_DH;
 		vd_count("ike_v1.failed.install_in", 1);
-		no_resources(q, "the inbound SA cannot be installed");
-		refuse(q, IKE_N_NO_PROPOSAL_CHOSEN);
-		ike_v1_quick_kill(q);
+		install_failed(q, "the inbound SA cannot be installed");
 	}
 }
 
@@ -274,10 +288,10 @@ static void pfs_done(struct ike_v1_dh *dh, int result)
 		ike_v1_quick_kill(q);
 		return;
 	}
-	install(q, dh->shared);
+	ike_v1_quick_install(q, dh->shared);
 }
 
-static int channel_take(struct ike_v1_quick *q)
+int ike_v1_quick_channel(struct ike_v1_quick *q, const char *upper)
 {
 	struct ike_v1_peer *peer = q->sa->peer;
 	const struct vd_esp_1 *esp = q->v->esp;
@@ -286,7 +300,7 @@ static int channel_take(struct ike_v1_quick *q)
 		struct vd_path path = ike_v1_esp_path(&q->path);
 		uint64_t chan;
 		int rc = esp->chan_new(
-			esp->self, peer->id, VD_ESP_TRANSPORT, &path, "l2tp", &ike_v1_esp_events, q->v, &chan);
+			esp->self, peer->id, VD_ESP_TRANSPORT, &path, upper, &ike_v1_esp_events, q->v, &chan);
 
 		if (rc < 0)
 			return rc;
@@ -298,6 +312,8 @@ static int channel_take(struct ike_v1_quick *q)
 
 static const struct ike_policy *policy_of(const struct ike_v1_sa *sa)
 {
+	if (sa->peer->dial != NULL)
+		return &sa->peer->dial->policy;
 	for (unsigned i = 0; i < sa->v->n_candidates; i++)
 		if (strcmp(sa->v->candidates[i].connection, sa->peer->connection) == 0)
 			return &sa->v->candidates[i].policy;
@@ -365,17 +381,17 @@ static void qm1_take(struct ike_v1_quick *q, const struct ike_chain *chain)
 	vd_random(ours, sizeof(ours));
 	if (ike_v1_buf_set(&q->sa_body, sa->p, sa->len) < 0 || ike_v1_buf_set(&q->ni, nonce->p, nonce->len) < 0 ||
 		ike_v1_buf_set(&q->nr, ours, sizeof(ours)) < 0 || ike_v1_buf_set(&q->idci, ci->p, ci->len) < 0 ||
-		ike_v1_buf_set(&q->idcr, cr->p, cr->len) < 0 || channel_take(q) < 0)
+		ike_v1_buf_set(&q->idcr, cr->p, cr->len) < 0 || ike_v1_quick_channel(q, "l2tp") < 0)
 		return qm1_refused(q, IKE_N_NO_PROPOSAL_CHOSEN,
 			(struct vd_report){ .kind = VD_FAIL_RESOURCES, .difference = "no channel can be had, or no memory for it" });
 	if (ke == NULL)
-		return install(q, NULL);
+		return ike_v1_quick_install(q, NULL);
 	if (!vd_budget_take(VD_COST_DH, &q->path.remote.ip, NULL)) {
 		vd_count("ike_v1.refused.budget", 1);
 		return qm1_refused(q, IKE_N_NO_PROPOSAL_CHOSEN, (struct vd_report){ .kind = VD_FAIL_RESOURCES,
 			.difference = "too many key exchanges from this address" });
 	}
-	q->dh = ike_v1_dh_start(q->group, ke->p, ke->len, VD_WORK_ESTABLISHED, pfs_done, q);
+	q->dh = ike_v1_dh_start(q->group, NULL, ke->p, ke->len, VD_WORK_ESTABLISHED, pfs_done, q);
 	if (q->dh == NULL)
 		qm1_refused(q, IKE_N_NO_PROPOSAL_CHOSEN, (struct vd_report){ .kind = VD_FAIL_RESOURCES,
 			.difference = "the key exchange value does not fit the group, or too much work is waiting" });
@@ -399,7 +415,7 @@ static void install_out_done(void *arg)
 		q->encap == IKE_ENCAP_TRANSPORT ? "transport" : "transport in UDP", q->spi_in, q->spi_out);
 }
 
-static void qm3_take(struct ike_v1_quick *q)
+void ike_v1_quick_out(struct ike_v1_quick *q)
 {
 	const struct vd_esp_1 *esp = q->v->esp;
 	struct ike_v1_peer *peer = q->sa->peer;
@@ -415,6 +431,8 @@ static void qm3_take(struct ike_v1_quick *q)
 	if (life == 0 || life > q->v->opt.life_max_ms)
 		life = q->v->opt.life_max_ms;
 	ike_v1_child_life(child, life, IKE_V1_T_CHILD_LIFE);
+	if (peer->dial != NULL)
+		ike_v1_dial_quick_up(peer->dial, life);
 	q->state = IKE_V1_Q_OUT;
 	q->timer.kind = IKE_V1_T_LINGER;
 	vd_timer_start(&q->timer, IKE_V1_QUICK_LINGER_MS);
@@ -468,7 +486,7 @@ static void quick_continue(
 	memcpy(q->iv, iv, sizeof(iv));
 	sa->heard = vd_now();
 	ike_v1_peer_moved(sa->peer, path); /* its hash covers our nonce: no replay */
-	qm3_take(q);
+	ike_v1_quick_out(q);
 }
 
 /* Finished exchanges wait for duplicates; a client that runs many of them keeps the latest only. */
@@ -484,6 +502,25 @@ static void quick_room(struct ike_v1_sa *sa)
 		}
 	if (n >= IKE_V1_QUICK_KEPT)
 		ike_v1_quick_kill(oldest);
+}
+
+struct ike_v1_quick *ike_v1_quick_new(struct ike_v1_sa *sa, const struct vd_path *path, uint32_t mid)
+{
+	struct ike_v1_quick *q = calloc(1, sizeof(*q));
+
+	if (q == NULL)
+		return NULL;
+	quick_room(sa);
+	q->v = sa->v;
+	q->sa = sa;
+	q->path = *path;
+	q->mid = mid;
+	ike_v1_quick_timers_init(q);
+	q->timer.kind = IKE_V1_T_QUICK;
+	vd_timer_start(&q->timer, sa->v->opt.quick_ms);
+	q->next = sa->quicks;
+	sa->quicks = q;
+	return q;
 }
 
 void ike_v1_quick_kill_on(struct ike_v1_sa *sa, uint64_t chan)
@@ -514,6 +551,10 @@ void ike_v1_quick_input(struct ike_v1_sa *sa, const struct vd_path *path, const 
 	memcpy(message, p, len);
 	for (; q != NULL && q->mid != h->mid; q = q->next)
 		busy += q->state < IKE_V1_Q_OUT;
+	if (q != NULL && q->initiator) {
+		ike_v1_quick_answer(q, h, message, len);
+		return;
+	}
 	if (q != NULL) {
 		quick_continue(q, path, p, message, len);
 		return;
@@ -533,21 +574,12 @@ void ike_v1_quick_input(struct ike_v1_sa *sa, const struct vd_path *path, const 
 	}
 	/* An old message 1 may be a replay that the message ids have forgotten, so it moves nobody: message 3 does. */
 	sa->heard = vd_now();
-	quick_room(sa);
-	q = calloc(1, sizeof(*q));
+	q = ike_v1_quick_new(sa, path, h->mid);
 	if (q == NULL)
 		return;
-	q->v = sa->v;
-	q->sa = sa;
-	q->path = *path;
-	q->mid = h->mid;
+	q->state = IKE_V1_Q_DH;
 	sa->peer->quick_seen = true;
 	memcpy(q->iv, iv, sizeof(iv));
-	ike_v1_quick_timers_init(q);
-	q->timer.kind = IKE_V1_T_QUICK;
-	vd_timer_start(&q->timer, sa->v->opt.quick_ms);
-	q->next = sa->quicks;
-	sa->quicks = q;
 	if (vd_digest("SHA256", p, len, q->qm1.digest, &n) < 0) {
 		ike_v1_quick_kill(q);
 		return;

@@ -81,6 +81,19 @@ struct ike_v1_sa *ike_v1_sa_find(struct ike_v1 *v, const uint8_t *icookie, const
 	return NULL;
 }
 
+void ike_v1_sa_answered(struct ike_v1_sa *sa, const uint8_t *rcookie)
+{
+	struct ike_v1_sa **at = bucket(sa->v, sa->rcookie);
+
+	while (*at != sa)
+		at = &(*at)->hash_next;
+	*at = sa->hash_next;
+	memcpy(sa->rcookie, rcookie, IKE_COOKIE_LEN);
+	at = bucket(sa->v, sa->rcookie);
+	sa->hash_next = *at;
+	*at = sa;
+}
+
 void ike_v1_sa_half_open_done(struct ike_v1_sa *sa)
 {
 	if (sa->half_open_source.family != 0)
@@ -110,6 +123,11 @@ void ike_v1_sa_free(struct ike_v1_sa *sa, const char *why)
 	vd_timer_stop(&sa->resend);
 	ike_v1_dh_cancel(&sa->dh);
 	ike_v1_trial_abandon(sa);
+	ike_v1_psk_abandon(sa);
+	if (sa->dial != NULL)
+		sa->dial->phase1 = NULL;
+	vd_dh_free(sa->dh_key);
+	ike_v1_buf_free(&sa->sent);
 	vd_secret_free(sa->shared);
 	ike_v1_buf_free(&sa->sa_body);
 	ike_v1_buf_free(&sa->ni);
@@ -128,6 +146,10 @@ void ike_v1_sa_life_fired(struct vd_timer *t)
 {
 	struct ike_v1_sa *sa = VD_CONTAINER_OF(t, struct ike_v1_sa, life);
 
+	if (sa->dial != NULL) {
+		ike_v1_phase1_failed(sa, NULL);
+		return;
+	}
 	if (t->kind == IKE_V1_T_HALF_OPEN) {
 		vd_count("ike_v1.failed.half_open_timeout", 1);
 		/* Where NAT was seen, message 5 comes to port 4500 (RFC 3947 section 4). */
@@ -154,6 +176,10 @@ void ike_v1_sa_resend_fired(struct vd_timer *t)
 {
 	struct ike_v1_sa *sa = VD_CONTAINER_OF(t, struct ike_v1_sa, resend);
 
+	if (sa->dial != NULL) {
+		ike_v1_phase1_resend(sa);
+		return;
+	}
 	if (sa->state != IKE_V1_WAIT_MM5 || sa->mm3.reply.len == 0)
 		return;
 	vd_count("ike_v1.resent.mm4", 1);
@@ -176,6 +202,8 @@ bool ike_v1_mid_fresh(struct ike_v1_sa *sa, uint32_t mid)
 
 void ike_v1_failed(const struct ike_v1_sa *sa, struct vd_report report)
 {
+	if (sa->dial != NULL || (sa->peer != NULL && sa->peer->dial != NULL))
+		return; /* of what we dial, whoever asked for it is told why */
 	if (sa->peer != NULL) {
 		report.peer = sa->peer->id;
 		report.chan = sa->peer->chan;

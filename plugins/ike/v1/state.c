@@ -276,6 +276,9 @@ static int v1_export(void *self, struct vd_wr *w, struct vd_error *err)
 	struct walk k = { .w = w };
 	uint32_t embryos = 0, peers = 0, half_open = 0;
 
+	for (struct ike_v1_peer *p = v->peers; p != NULL; p = p->next)
+		if (p->dial != NULL)
+			return vd_error_set(err, -EBUSY, "connections that were dialled cannot be handed over: take them down first");
 	for (unsigned i = 0; i < IKE_V1_BUCKETS; i++)
 		for (struct ike_v1_sa *sa = v->buckets[i]; sa != NULL; sa = sa->hash_next) {
 			if (sa_busy(sa))
@@ -473,4 +476,4 @@ static int v1_import(void *self, uint16_t version, struct vd_rd *r, enum vd_impo
 	return vd_rd_ok(r) ? 0 : vd_error_set(err, -EBADMSG, "the IKEv1 state is cut or damaged");
 }
 
-const struct vd_layer ike_v1_layer = { .name = "ike_v1", .version = 1, .export_ = v1_export, .import = v1_import };
+const struct vd_layer ike_v1_layer = { .name = "ike_v1", .version = 2, .export_ = v1_export, .import = v1_import };

@@ -2,6 +2,7 @@
 #ifndef IKE_V1_H
 #define IKE_V1_H
 
+#include <viaduct/connect.h>
 #include <viaduct/esp.h>
 #include <viaduct/ike.h>
 #include <viaduct/keys.h>
@@ -17,6 +18,7 @@
 #include "../lib/ident.h"
 #include "../lib/isakmp.h"
 #include "../lib/policy.h"
+#include "../lib/propose.h"
 #include "../lib/v1keys.h"
 #include "../lib/vendor.h"
 
@@ -88,9 +90,21 @@ struct ike_v1_embryo {
 };
 
 enum ike_v1_natt { IKE_V1_NATT_NONE, IKE_V1_NATT_RFC, IKE_V1_NATT_DRAFT };
-enum ike_v1_state { IKE_V1_DH, IKE_V1_WAIT_MM5, IKE_V1_TRIAL, IKE_V1_UP };
+/* Those behind UP are the initiator's, on its way there. */
+enum ike_v1_state { IKE_V1_DH, IKE_V1_WAIT_MM5, IKE_V1_TRIAL, IKE_V1_UP, IKE_V1_WAIT_MM2, IKE_V1_OWN_DH, IKE_V1_WAIT_MM4,
+	IKE_V1_KEYS, IKE_V1_WAIT_MM6 };
 enum ike_v1_timer { IKE_V1_T_HALF_OPEN = 1, IKE_V1_T_LIFE, IKE_V1_T_REPLACED, IKE_V1_T_RESEND, IKE_V1_T_QUICK,
 	IKE_V1_T_LINGER, IKE_V1_T_CHILD_LIFE, IKE_V1_T_CHILD_REPLACED, IKE_V1_T_ORPHAN, IKE_V1_T_KEEPALIVE, IKE_V1_T_SWEEP };
+/* Times of the side that dials: between repeated questions whether the gateway lives, and how many; until a rekey that failed
+ * is tried again; the longest pause between repetitions of a message. */
+#define IKE_V1_DPD_RETRY_MS 5000u
+#define IKE_V1_DPD_TRIES 5u
+/* Lifetime that is offered for a CHILD SA, as Windows does. */
+#define IKE_V1_CHILD_LIFE_S 3600u
+#define IKE_V1_RETRY_MS 10000u
+#define IKE_V1_RESEND_MAX_MS 8000u
+/* Without authentication the gateway said that it refuses: it may still answer this long. */
+#define IKE_V1_HINT_MS 3000u
 
 struct ike_v1;
 struct ike_v1_peer;
@@ -101,12 +115,15 @@ struct ike_v1_dh {
 	void (*done)(struct ike_v1_dh *dh, int result);
 	void *owner;
 	unsigned group;
+	struct vd_dh *key; /* one that was made before; or made here, and done may take it */
+	bool own_only;
 	uint8_t peer[VD_DH_MAX_PUBLIC], own[VD_DH_MAX_PUBLIC];
 	size_t len;
 	struct vd_secret *shared;
 };
-/* Takes the peer's public value (copied); done gets own and shared filled in and need not free. NULL on failure. */
-struct ike_v1_dh *ike_v1_dh_start(unsigned group, const uint8_t *peer, size_t len, enum vd_work_class work,
+/* Takes the peer's public value (copied); done gets own and shared filled in and need not free. key: an exponent of before,
+ * which is taken, or NULL for a new one. peer NULL: only own and key are made. NULL on failure. */
+struct ike_v1_dh *ike_v1_dh_start(unsigned group, struct vd_dh *key, const uint8_t *peer, size_t len, enum vd_work_class work,
 	void (*done)(struct ike_v1_dh *dh, int result), void *owner);
 void ike_v1_dh_cancel(struct ike_v1_dh **dh);
 
@@ -119,6 +136,8 @@ bool ike_v1_cache_hit(const struct ike_v1_cache *cache, const uint8_t *p, size_t
 int ike_v1_cache_set(struct ike_v1_cache *cache, const uint8_t digest[32], const uint8_t *reply, size_t len);
 
 struct ike_v1_trial;
+struct ike_v1_psk;
+struct ike_v1_dial;
 
 struct ike_v1_sa {
 	struct ike_v1 *v;
@@ -149,14 +168,21 @@ struct ike_v1_sa {
 	struct ike_v1_quick *quicks;
 	struct vd_timer life, resend;
 	uint8_t resends;
+	/* initiator, until it is up */
+	struct ike_v1_dial *dial;
+	struct vd_dh *dh_key;
+	struct ike_v1_psk *psk; /* a derivation that was asked for */
+	struct ike_v1_buf sent; /* the last message, while it is not answered */
+	uint16_t hint;          /* a notification that nobody authenticated */
 };
 
-enum ike_v1_quick_state { IKE_V1_Q_DH, IKE_V1_Q_INSTALL, IKE_V1_Q_WAIT_QM3, IKE_V1_Q_OUT, IKE_V1_Q_DONE };
+enum ike_v1_quick_state { IKE_V1_Q_WAIT_QM2, IKE_V1_Q_DH, IKE_V1_Q_INSTALL, IKE_V1_Q_WAIT_QM3, IKE_V1_Q_OUT, IKE_V1_Q_DONE };
 struct ike_v1_quick {
 	struct ike_v1 *v;
 	struct ike_v1_sa *sa; /* NULL once dead */
 	struct ike_v1_quick *next;
 	enum ike_v1_quick_state state;
+	bool initiator;       /* qm1.reply is what we said last */
 	unsigned pending;     /* acknowledgements of esp/1 that will still come */
 	uint32_t mid, spi_in, spi_out, life_seconds;
 	uint8_t iv[IKE_BLOCK_MAX];
@@ -188,15 +214,35 @@ struct ike_v1_peer {
 	char connection[VD_NAME_MAX], identity[VD_ID_TEXT];
 	struct vd_path path;
 	bool natted_us, closing;
+	struct ike_v1_dial *dial; /* we called it */
 	bool quick_seen; /* a quick mode was begun, or its absence reported */
 	struct ike_v1_sa *sas;          /* newest first */
 	struct ike_v1_child *children;  /* newest first */
 	struct vd_timer orphan, keepalive;
 };
 
+/* One peer that we called; owned by it. */
+struct ike_v1_dial {
+	struct ike_v1 *v;
+	struct ike_v1_peer *peer;
+	const struct vd_ike_connect_events *events;
+	void *arg;
+	uint64_t peer_id, key;
+	struct ike_policy policy;
+	char upper[16];
+	struct ike_v1_sa *phase1; /* one that is under way */
+	bool up_told, quiet;      /* quiet: whoever dialled wants to hear nothing any more */
+	unsigned failures;        /* of rekeys, in a row */
+	uint64_t phase1_at, quick_at; /* vd_now() when the next one is due; UINT64_MAX: not known yet */
+	unsigned dpd_tries;
+	uint32_t dpd_seq;
+	struct vd_timer watch;
+	char reason[160];
+};
+
 struct ike_v1_options {
 	uint32_t embryos, resends;
-	uint64_t half_open_ms, quick_ms, life_max_ms, resend_ms, orphan_ms;
+	uint64_t half_open_ms, quick_ms, life_max_ms, resend_ms, orphan_ms, dpd_ms;
 };
 
 struct ike_v1 {
@@ -211,6 +257,7 @@ struct ike_v1 {
 	uint32_t n_embryos;
 	struct vd_timer sweep; /* embryos whose message 3 never came */
 	uint64_t secret; /* of the keyed hashes */
+	struct vd_ike_connect_1 connect;
 	struct ike_v1_sa *buckets[IKE_V1_BUCKETS];
 	struct ike_v1_peer *peers;
 	struct ike_v1_peer *by_id[IKE_V1_BUCKETS], *by_chan[IKE_V1_BUCKETS], *by_endpoint[IKE_V1_BUCKETS];
@@ -234,9 +281,47 @@ void ike_v1_main_input(struct ike_v1_sa *sa, const struct vd_path *path, const s
 void ike_v1_mm5(struct ike_v1_sa *sa, const struct vd_path *path, const uint8_t *p, size_t len);
 void ike_v1_trial_abandon(struct ike_v1_sa *sa);
 
+/* HASHes of where a message goes to and comes from (RFC 3947 section 3.2), in this order. */
+void ike_v1_natd_out(const struct ike_v1_sa *sa, struct ike_out *out);
+/* What the other side's NAT-D payloads tell; natt becomes NONE when there are none. */
+void ike_v1_natd_in(struct ike_v1_sa *sa, const struct ike_chain *chain);
+/* The keys are there and both have proved themselves: the SA is up and joins the peer. */
+void ike_v1_sa_up(struct ike_v1_sa *sa, struct ike_v1_peer *peer, const char *identity);
+/* Makes the first IKE SA of a peer known to the core. */
+void ike_v1_peer_announce(struct ike_v1_peer *peer, const struct ike_v1_sa *sa, const char *identity);
+
+/* ---- main_initiator.c: main mode as initiator ---- */
+/* Begins one toward the dial's peer. */
+int ike_v1_phase1_dial(struct ike_v1_dial *dial, const struct vd_path *path);
+/* Messages 2, 4 and 6. */
+void ike_v1_main_answer(struct ike_v1_sa *sa, const struct vd_path *path, const struct ike_header *h, const uint8_t *p,
+	size_t len);
+/* A notification in the clear, while we wait: it may be forged. */
+void ike_v1_hint(struct ike_v1_sa *sa, const struct ike_header *h, const uint8_t *p, size_t len);
+void ike_v1_phase1_resend(struct ike_v1_sa *sa);
+/* It took too long, or cannot go on; frees it. why NULL: by what it waited for. */
+void ike_v1_phase1_failed(struct ike_v1_sa *sa, const char *why);
+void ike_v1_psk_abandon(struct ike_v1_sa *sa);
+
+/* ---- dial.c: what we called, and keeping it alive ---- */
+int ike_v1_dial_service(struct ike_v1 *v);
+/* The dial's phase 1 is up, or failed for this reason. */
+void ike_v1_dial_phase1_up(struct ike_v1_dial *dial, const struct ike_v1_sa *sa);
+void ike_v1_dial_phase1_failed(struct ike_v1_dial *dial, const char *why);
+void ike_v1_dial_quick_up(struct ike_v1_dial *dial, uint64_t life_ms);
+void ike_v1_dial_quick_failed(struct ike_v1_dial *dial, const char *why);
+/* Something of it is gone: what it lacks is made anew. */
+void ike_v1_dial_wake(struct ike_v1_dial *dial);
+/* Takes it off its peer, which goes; whoever dialled is told later, and it is freed then. */
+void ike_v1_dial_end(struct ike_v1_peer *peer, const char *why);
+/* The name of a notification's number, for people. */
+const char *ike_v1_notify_name(uint16_t type);
+
 /* ---- sa.c ---- */
 struct ike_v1_sa *ike_v1_sa_new(struct ike_v1 *v, const uint8_t *icookie, const uint8_t *rcookie);
 struct ike_v1_sa *ike_v1_sa_find(struct ike_v1 *v, const uint8_t *icookie, const uint8_t *rcookie);
+/* The responder's cookie came. */
+void ike_v1_sa_answered(struct ike_v1_sa *sa, const uint8_t *rcookie);
 /* Frees it and, when nothing is left of its peer, starts that one's end. */
 void ike_v1_sa_free(struct ike_v1_sa *sa, const char *why);
 void ike_v1_sa_half_open_done(struct ike_v1_sa *sa);
@@ -291,6 +376,24 @@ void ike_v1_quick_kill(struct ike_v1_quick *q);
 /* Those of a channel that is gone. */
 void ike_v1_quick_kill_on(struct ike_v1_sa *sa, uint64_t chan);
 void ike_v1_quick_timers_init(struct ike_v1_quick *q);
+/* A new one on this SA; its timers run. NULL: out of memory. */
+struct ike_v1_quick *ike_v1_quick_new(struct ike_v1_sa *sa, const struct vd_path *path, uint32_t mid);
+/* A channel for the peer when it has none, and an SPI. */
+int ike_v1_quick_channel(struct ike_v1_quick *q, const char *upper);
+/* Keys of both directions; then the inbound SA. shared: of PFS, or NULL. */
+void ike_v1_quick_install(struct ike_v1_quick *q, const struct vd_secret *shared);
+/* The other side has its inbound SA: ours toward it, and the pair is the peer's newest. */
+void ike_v1_quick_out(struct ike_v1_quick *q);
+
+/* ---- quick_initiator.c: quick mode as initiator ---- */
+int ike_v1_quick_dial(struct ike_v1_sa *sa);
+/* A message of one that we began. */
+void ike_v1_quick_answer(struct ike_v1_quick *q, const struct ike_header *h, uint8_t *p, size_t len);
+/* The inbound SA is in place. */
+void ike_v1_qm3_send(struct ike_v1_quick *q);
+void ike_v1_quick_failed(struct ike_v1_quick *q, const char *why);
+/* The gateway said so, authenticated: what we began there is over. */
+void ike_v1_quick_refused(struct ike_v1_sa *sa, uint16_t type);
 
 /* ---- info.c ---- */
 void ike_v1_info_input(struct ike_v1_sa *sa, const struct vd_path *path, const struct ike_header *h, uint8_t *p,

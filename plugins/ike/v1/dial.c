@@ -1,0 +1,273 @@
+/* Service ike.connect/1: gateways that we call. The dial begins phase 1 and quick mode, renews both before their time, asks
+ * whether the gateway lives when it is silent (RFC 3706), and makes anew what the gateway took away. */
+#include "v1.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Renewals are due at 85 to 93 % of a lifetime, so that many dials do not come at once. */
+static uint64_t renewal(uint64_t life_ms)
+{
+	uint8_t r;
+
+	vd_random(&r, sizeof(r));
+	return vd_now() + life_ms / 100 * (85 + r % 9);
+}
+
+static void told(void *arg)
+{
+	struct ike_v1_dial *dial = arg;
+
+	if (!dial->quiet)
+		dial->events->ended(dial->arg, dial->peer_id, dial->reason);
+	free(dial);
+}
+
+void ike_v1_dial_end(struct ike_v1_peer *peer, const char *why)
+{
+	struct ike_v1_dial *dial = peer->dial;
+
+	peer->dial = NULL;
+	dial->peer = NULL;
+	vd_timer_stop(&dial->watch);
+	if (dial->phase1 != NULL)
+		ike_v1_sa_free(dial->phase1, why);
+	vd_strcpy(dial->reason, sizeof(dial->reason), why);
+	if (dial->v->silent || vd_defer(told, dial) < 0)
+		free(dial);
+}
+
+static void watch(struct ike_v1_dial *dial)
+{
+	uint64_t now = vd_now(), due = UINT64_MAX, silence;
+	const struct ike_v1_peer *peer = dial->peer;
+
+	if (dial->phase1 == NULL)
+		due = dial->phase1_at;
+	if (dial->quick_at < due)
+		due = dial->quick_at;
+	if (peer->sas != NULL && peer->sas->vendors & IKE_V_DPD) {
+		silence = ike_v1_peer_silence(peer);
+		uint64_t ask = dial->dpd_tries > 0 ? IKE_V1_DPD_RETRY_MS :
+			silence < dial->v->opt.dpd_ms ? dial->v->opt.dpd_ms - silence : 0;
+		if (now + ask < due)
+			due = now + ask;
+	}
+	if (due == UINT64_MAX)
+		vd_timer_stop(&dial->watch);
+	else
+		vd_timer_start(&dial->watch, due > now ? due - now : 0);
+}
+
+/* False when the gateway is given up, and the dial is gone. */
+static bool alive(struct ike_v1_dial *dial)
+{
+	struct ike_v1_sa *sa = dial->peer->sas;
+	uint8_t spi[2 * IKE_COOKIE_LEN], data[4];
+
+	if (sa == NULL || !(sa->vendors & IKE_V_DPD))
+		return true;
+	if (ike_v1_peer_silence(dial->peer) < dial->v->opt.dpd_ms) {
+		dial->dpd_tries = 0;
+		return true;
+	}
+	if (dial->dpd_tries >= IKE_V1_DPD_TRIES) {
+		vd_count("ike_v1.dial.dead", 1);
+		ike_v1_peer_end(dial->peer, "the gateway does not answer any more (dead peer detection)", true);
+		return false;
+	}
+	if (dial->dpd_tries++ == 0 && dial->dpd_seq == 0) {
+		vd_random(&dial->dpd_seq, sizeof(dial->dpd_seq));
+		dial->dpd_seq >>= 1; /* RFC 3706 section 6.2: far from running over */
+	}
+	uint32_t seq = ++dial->dpd_seq;
+	memcpy(spi, sa->icookie, IKE_COOKIE_LEN);
+	memcpy(spi + IKE_COOKIE_LEN, sa->rcookie, IKE_COOKIE_LEN);
+	memcpy(data, (uint8_t[]){ (uint8_t)(seq >> 24), (uint8_t)(seq >> 16), (uint8_t)(seq >> 8), (uint8_t)seq }, 4);
+	vd_count("ike_v1.dial.dpd", 1);
+	ike_v1_info_notify(sa, &sa->path, IKE_PROTO_ISAKMP, IKE_N_R_U_THERE, spi, sizeof(spi), data, sizeof(data));
+	return true;
+}
+
+static bool quick_waits(const struct ike_v1_peer *peer)
+{
+	for (const struct ike_v1_sa *sa = peer->sas; sa != NULL; sa = sa->peer_next)
+		for (const struct ike_v1_quick *q = sa->quicks; q != NULL; q = q->next)
+			if (q->initiator && q->state < IKE_V1_Q_OUT)
+				return true;
+	return false;
+}
+
+static void watch_fired(struct vd_timer *t)
+{
+	struct ike_v1_dial *dial = VD_CONTAINER_OF(t, struct ike_v1_dial, watch);
+	struct ike_v1_peer *peer = dial->peer;
+	uint64_t now = vd_now();
+
+	if (!alive(dial))
+		return;
+	if (dial->phase1 == NULL && now >= dial->phase1_at) {
+		dial->phase1_at = UINT64_MAX;
+		vd_note('p', peer->id, "phase 1 is renewed");
+		if (ike_v1_phase1_dial(dial, &peer->path) < 0)
+			dial->phase1_at = now + IKE_V1_RETRY_MS;
+	}
+	if (now >= dial->quick_at) {
+		dial->quick_at = UINT64_MAX;
+		if (peer->sas == NULL || quick_waits(peer))
+			; /* phase 1 comes first, and asks for it then */
+		else if (ike_v1_quick_dial(peer->sas) < 0)
+			dial->quick_at = now + IKE_V1_RETRY_MS;
+	}
+	watch(dial);
+}
+
+void ike_v1_dial_wake(struct ike_v1_dial *dial)
+{
+	const struct ike_v1_peer *peer = dial->peer;
+	uint64_t now = vd_now();
+
+	if (peer->sas == NULL && dial->phase1 == NULL && dial->phase1_at > now + IKE_V1_RETRY_MS)
+		dial->phase1_at = now;
+	if (peer->sas != NULL && peer->children == NULL && dial->up_told && !quick_waits(peer) &&
+		dial->quick_at > now + IKE_V1_RETRY_MS)
+		dial->quick_at = now;
+	watch(dial);
+}
+
+void ike_v1_dial_phase1_up(struct ike_v1_dial *dial, const struct ike_v1_sa *sa)
+{
+	struct ike_v1_peer *peer = dial->peer;
+
+	dial->failures = 0;
+	dial->dpd_tries = 0;
+	dial->phase1_at = renewal(vd_timer_left(&sa->life));
+	if (peer->children == NULL && !quick_waits(peer) && ike_v1_quick_dial(peer->sas) < 0) {
+		ike_v1_peer_end(peer, "quick mode cannot be begun: no channel, or no memory for it", true);
+		return;
+	}
+	watch(dial);
+}
+
+/* True while what is there may be used further and the renewal tried again. */
+static bool again(struct ike_v1_dial *dial, const char *why)
+{
+	struct ike_v1_peer *peer = dial->peer;
+
+	if (peer->children == NULL || ++dial->failures > 3) {
+		ike_v1_peer_end(peer, why, true);
+		return false;
+	}
+	vd_note('p', peer->id, "a renewal failed, and is tried again: %s", why);
+	return true;
+}
+
+void ike_v1_dial_phase1_failed(struct ike_v1_dial *dial, const char *why)
+{
+	if (!again(dial, why))
+		return;
+	dial->phase1_at = vd_now() + IKE_V1_RETRY_MS;
+	watch(dial);
+}
+
+void ike_v1_dial_quick_up(struct ike_v1_dial *dial, uint64_t life_ms)
+{
+	dial->failures = 0;
+	dial->quick_at = renewal(life_ms);
+	watch(dial);
+}
+
+void ike_v1_dial_quick_failed(struct ike_v1_dial *dial, const char *why)
+{
+	if (!again(dial, why))
+		return;
+	dial->quick_at = vd_now() + IKE_V1_RETRY_MS;
+	watch(dial);
+}
+
+/* ---- the service ---- */
+static bool dials_l2tp(const struct vd_conf *conf, const struct vd_conf_node *connection)
+{
+	const struct vd_conf_node *connect = vd_conf_at(conf, connection, "connect");
+
+	for (size_t i = 0; i < vd_conf_count(connect); i++)
+		if (strcmp(vd_conf_str(vd_conf_nth(connect, i)), "l2tp") == 0)
+			return true;
+	return false;
+}
+
+static int dial_configure(struct ike_v1_dial *dial, const char *name, struct vd_error *err)
+{
+	const struct vd_conf *conf = vd_conf_current();
+	const struct vd_conf_node *c = vd_conf_child(vd_conf_at(conf, NULL, "connections"), name);
+
+	if (c == NULL || !dials_l2tp(conf, c))
+		return vd_error_set(err, -ENOENT, "there is no connection %s with connect: [l2tp]", name);
+	dial->key = vd_conf_key(vd_conf_at(conf, c, "l2tp.psk"));
+	if (dial->key == 0)
+		return vd_error_set(err, -ENOKEY, "connections.%s dials l2tp and has no l2tp.psk", name);
+	const char *crypto = vd_conf_str(vd_conf_at(conf, c, "crypto"));
+	int rc = ike_policy_load(conf, crypto != NULL ? crypto : "compatible", &dial->policy, err);
+	return rc < 0 ? vd_error_prefix(err, "connections.%s: ", name) : 0;
+}
+
+static int connect_up(void *self, const struct vd_ike_connect *what, const struct vd_ike_connect_events *events, void *arg,
+	uint64_t *ret_peer, struct vd_error *err)
+{
+	struct ike_v1 *v = self;
+	struct ike_v1_dial *dial = calloc(1, sizeof(*dial));
+	struct vd_path path = what->path;
+	struct vd_peer *object;
+
+	if (dial == NULL)
+		return vd_error_set(err, -ENOMEM, "out of memory");
+	int rc = dial_configure(dial, what->connection, err);
+	if (rc < 0) {
+		free(dial);
+		return rc;
+	}
+	path.local.port = path.remote.port = 500;
+	path.natt = false;
+	dial->v = v;
+	dial->events = events;
+	dial->arg = arg;
+	dial->phase1_at = dial->quick_at = UINT64_MAX;
+	vd_strcpy(dial->upper, sizeof(dial->upper), what->upper);
+	vd_timer_init(&dial->watch, watch_fired);
+	object = vd_peer_new(path.endpoint, &path.local, &path.remote);
+	dial->peer = object != NULL ? ike_v1_peer_add(v, object->id, &path) : NULL;
+	if (dial->peer == NULL) {
+		if (object != NULL)
+			vd_peer_close(object->id, "out of memory");
+		free(dial);
+		return vd_error_set(err, -ENOSPC, "no more peers: gateway.max_peers, or memory, is used up");
+	}
+	dial->peer_id = object->id;
+	vd_strcpy(dial->peer->connection, sizeof(dial->peer->connection), what->connection);
+	dial->peer->dial = dial;
+	rc = ike_v1_phase1_dial(dial, &path);
+	if (rc < 0) {
+		dial->quiet = true;
+		ike_v1_peer_end(dial->peer, "out of memory", false);
+		return vd_error_set(err, rc, "out of memory");
+	}
+	*ret_peer = object->id;
+	return 0;
+}
+
+static void connect_down(void *self, uint64_t id, const char *reason)
+{
+	struct ike_v1_peer *peer = ike_v1_peer_by_id(self, id);
+
+	if (peer == NULL || peer->dial == NULL)
+		return;
+	peer->dial->quiet = true;
+	ike_v1_peer_end(peer, reason, true);
+}
+
+int ike_v1_dial_service(struct ike_v1 *v)
+{
+	v->connect = (struct vd_ike_connect_1){ .self = v, .up = connect_up, .down = connect_down };
+	return vd_service_provide(v->host, "ike.connect/1", NULL, &v->connect);
+}
