@@ -174,10 +174,16 @@ const char **vd_plugins_accept_words(void)
 
 	if (!out)
 		return NULL;
-	for (struct vd_host *h = hosts; h; h = h->next)
-		for (size_t i = 0; h->plugin->provides && h->plugin->provides[i]; i++)
-			if (strncmp(h->plugin->provides[i], "accept/", 7) == 0 && n < MAX_PLUGINS)
-				out[n++] = h->plugin->provides[i] + 7;
+	for (struct vd_host *h = hosts; h; h = h->next) {
+		for (size_t i = 0; h->plugin->provides && h->plugin->provides[i] && n < MAX_PLUGINS; i++) {
+			const char *what = h->plugin->provides[i];
+
+			if (strncmp(what, "accept/", 7) == 0)
+				out[n++] = what + 7;
+			else if (strncmp(what, "authenticate/", 13) == 0 || strncmp(what, "account/", 8) == 0)
+				out[n++] = what;
+		}
+	}
 	return out;
 }
 

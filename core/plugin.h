@@ -25,7 +25,7 @@ int vd_plugin_check(const struct vd_plugin *plugin, const char *name, bool in_tr
 /* All known plugins, by name. */
 struct vd_host *vd_plugins_first(void);
 struct vd_host *vd_plugin_find(const char *name);
-/* Schemas of all known plugins, and the words they accept ("l2tp"), for the configuration. Arrays are malloc'ed,
+/* Schemas of all known plugins, and their words for the configuration: "l2tp", "authenticate/users" (see conf.h). Arrays are malloc'ed,
  * NULL-terminated, and freed by the caller; what they point to lives as long as the plugins. */
 const struct vd_opt **vd_plugins_schemas(size_t *ret_n);
 const char **vd_plugins_accept_words(void);

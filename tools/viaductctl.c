@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
+#include <termios.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -390,6 +391,17 @@ static int show_check(const json_t *r)
 	return 0;
 }
 
+static int show_realm(const json_t *r)
+{
+	static const struct column columns[] = { { "Provider", "provider" }, { "Verdict", "verdict" }, { "Why", "why" },
+		{ "Where", "origin" }, { "User", "user" }, { "Address", "address" },
+		{ "Longest", "session_timeout", AS_DURATION }, { NULL } };
+	const char *verdict = json_string_value(json_object_get(r, "verdict"));
+
+	facts(r, columns);
+	return verdict && !strcmp(verdict, "accept") ? 0 : EXIT_FAILURE;
+}
+
 static int show_text(const json_t *r)
 {
 	fputs(json_string_value(json_object_get(r, "text")), stdout);
@@ -450,6 +462,7 @@ static const struct command {
 	{ "connection", "down", "connection.down", "connection", show_dialled, "ends a connection that we dialled" },
 	{ "plugin", "list", "plugin.list", NULL, show_plugins, "all plugins" },
 	{ "plugin", "info", "plugin.info", "plugin", show_plugin, "one plugin and its options" },
+	{ "realm", "test", "realm.test", "realm", show_realm, "would the user get in? his password is read from standard input" },
 	{ "config", "check", "config.check", NULL, show_check, "reads the files again and reports every finding" },
 	{ "config", "show", "config.show", NULL, show_text, "the configuration in force, without secrets" },
 	{ "datapath", NULL, "datapath", NULL, show_datapath, "what the data path can on this host, does and drops" },
@@ -467,13 +480,38 @@ static void help(FILE *out)
 		snprintf(text, sizeof(text), "%s%s%s%s%s", commands[i].group, commands[i].verb ? " " : "",
 			commands[i].verb ? commands[i].verb : "", commands[i].arg ? " " : "",
 			!commands[i].arg ? "" : !strcmp(commands[i].arg, "session") ? "ID|USER" :
-			!strcmp(commands[i].arg, "plugin") || !strcmp(commands[i].arg, "connection") ? "NAME" : !strcmp(commands[i].arg, "about") ? "[PEER|USER]" :
+			!strcmp(commands[i].arg, "plugin") || !strcmp(commands[i].arg, "connection") ? "NAME" :
+			!strcmp(commands[i].arg, "realm") ? "REALM USER" : !strcmp(commands[i].arg, "about") ? "[PEER|USER]" :
 			"[TOPIC...]");
 		fprintf(out, "  %-24s%s\n", text, commands[i].doc);
 	}
 	fputs("\n  --json         replies as JSON, as the daemon gave them\n"
 	      "  --socket PATH  the daemon's control socket (" VD_RUNSTATEDIR "/control.sock)\n"
 	      "  --version, --help\n", out);
+}
+
+/* ---- a password, from standard input, never from the command line that everybody can read ---- */
+static int read_password(char *out, size_t size)
+{
+	struct termios old, quiet;
+	bool tty = tcgetattr(STDIN_FILENO, &old) == 0;
+	bool got;
+
+	if (tty) {
+		quiet = old;
+		quiet.c_lflag &= ~(tcflag_t)ECHO;
+		fputs("Password: ", stderr);
+		tcsetattr(STDIN_FILENO, TCSAFLUSH, &quiet);
+	}
+	got = fgets(out, (int)size, stdin) != NULL;
+	if (tty) {
+		tcsetattr(STDIN_FILENO, TCSAFLUSH, &old);
+		fputc('\n', stderr);
+	}
+	if (!got)
+		return fail(EXIT_USAGE, "there is no password on standard input");
+	out[strcspn(out, "\n")] = '\0';
+	return 0;
 }
 
 /* ---- talking to the daemon ---- */
@@ -562,6 +600,18 @@ static int run(const struct command *c, char **args, int n)
 	} else if (c->arg && n > 0) {
 		json_object_set_new(wire_args, c->arg, json_string(args[0]));
 	}
+	if (c->arg && !strcmp(c->arg, "realm")) {
+		char password[512];
+
+		status = read_password(password, sizeof(password));
+		json_object_set_new(wire_args, "user", json_string(args[1]));
+		json_object_set_new(wire_args, "password", json_string(password));
+		explicit_bzero(password, sizeof(password));
+		if (status) {
+			json_decref(request);
+			return status;
+		}
+	}
 	text = json_dumps(request, JSON_COMPACT);
 	json_decref(request);
 	f = text ? dial() : NULL;
@@ -626,17 +676,19 @@ int main(int argc, char **argv)
 		const struct command *c = &commands[i];
 		int used = c->verb ? 2 : 1;
 		bool any = c->arg && !strcmp(c->arg, "topics");
+		int wants = !c->arg ? 0 : strcmp(c->arg, "realm") ? 1 : 2;
 
 		if (strcmp(c->group, words[0]))
 			continue;
 		group_known = true;
 		if (c->verb && (n < 2 || strcmp(c->verb, words[1])))
 			continue;
-		if (c->arg && !any && strcmp(c->arg, "about") && n == used)
+		if (c->arg && !any && strcmp(c->arg, "about") && n < used + wants)
 			return fail(EXIT_USAGE, "%s %s needs %s; see viaductctl --help", c->group, c->verb,
-				!strcmp(c->arg, "session") ? "s-42 or a user name" : "a plugin's name");
-		if (!any && n > used + (c->arg != NULL))
-			return fail(EXIT_USAGE, "unexpected argument %s; see viaductctl --help", words[used + (c->arg != NULL)]);
+				!strcmp(c->arg, "session") ? "s-42 or a user name" :
+				!strcmp(c->arg, "realm") ? "a realm and a user" : "a plugin's name");
+		if (!any && n > used + wants)
+			return fail(EXIT_USAGE, "unexpected argument %s; see viaductctl --help", words[used + wants]);
 		return run(c, words + used, n - used);
 	}
 	if (group_known)

@@ -41,7 +41,8 @@ extern const struct vd_opt vd_conf_core_schema[];
 int vd_conf_parse_text(const char *yaml, const char *name, const char *dir, const struct vd_opt *const *schemas,
 	size_t n, struct vd_conf **ret, struct vd_conf_errors *errs);
 /* Loads dir/viaduct.yaml and dir/conf.d/(*).yaml in the order of their names. words: the "accept/WORD" words that
- * plugins provide, without the prefix, NULL-terminated; NULL: accept and connect are not compared with anything. */
+ * plugins provide, without the prefix, and whole the "authenticate/SECTION" and "account/SECTION" of those whose sections
+ * realms may name; NULL-terminated. NULL: accept and connect are not compared with anything. */
 int vd_conf_load_dir(const char *dir, const struct vd_opt *const *schemas, size_t n, const char *const *words,
 	struct vd_conf **ret, struct vd_conf_errors *errs);
 /* The same, and forgets the result: `viaductd --check`. 0 when there is no error (warnings are none). */

@@ -186,9 +186,42 @@ static bool name_ok(struct check *c, const struct vd_conf_node *node, const stru
 	return false;
 }
 
+/* The sections that may be named: the option's own, and for realms.*.authenticate those of plugins that provide
+ * "authenticate/SECTION". */
+static const char *sections_of(const struct check *c, const struct vd_opt *opt)
+{
+	const char *what = strrchr(opt->path, '.') + 1;
+	size_t n = strlen(what), len = strlen(opt->arg), size = len + 1;
+	const char *const *w;
+	char *out;
+
+	if (!c->words || strncmp(opt->path, "realms.*.", 9))
+		return opt->arg;
+	for (w = c->words; *w; w++)
+		size += strlen(*w) + 1;
+	out = conf_alloc(c->conf, size);
+	if (!out)
+		return opt->arg;
+	memcpy(out, opt->arg, len + 1);
+	for (w = c->words; *w; w++) {
+		const char *name, *p = opt->arg;
+		size_t k;
+
+		if (strncmp(*w, what, n) || (*w)[n] != '/')
+			continue;
+		name = *w + n + 1;
+		k = strlen(name);
+		while (*p && (strcspn(p, "|") != k || strncmp(p, name, k)))
+			p += strcspn(p, "|"), p += *p == '|';
+		if (!*p)
+			len += vd_format(out + len, size - len, "%s%s", len && out[len - 1] != '|' ? "|" : "", name);
+	}
+	return out;
+}
+
 static void check_ref(struct check *c, const struct vd_conf_node *v, const char *path)
 {
-	const char *p, *sections = v->opt->arg, *slash = strchr(v->text, '/'), *name = v->text;
+	const char *p, *sections = sections_of(c, v->opt), *slash = strchr(v->text, '/'), *name = v->text;
 	bool many = strchr(sections, '|') != NULL, known = false;
 	struct conf_guess guess = { .wrong = v->text };
 	char section[CONF_NAME_MAX + 1], hint[256], *full;
@@ -237,7 +270,8 @@ static void check_word(struct check *c, const struct vd_conf_node *v, const char
 	for (w = c->words; *w; w++) {
 		if (!strcmp(*w, v->text))
 			return;
-		conf_guess_try(&guess, *w);
+		if (!strchr(*w, '/'))
+			conf_guess_try(&guess, *w);
 	}
 	conf_bad(c->errs, v, "%s: no plugin speaks `%s`%s", path, v->text, conf_guess_hint(&guess, hint, sizeof(hint)));
 }

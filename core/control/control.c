@@ -14,6 +14,7 @@
 
 #include <viaduct/log.h>
 #include <viaduct/loop.h>
+#include <viaduct/secret.h>
 
 #include "core/bus.h"
 #include "core/session/object.h"
@@ -273,6 +274,7 @@ static void conn_read(struct conn *c)
 	c->in_len += (size_t)n;
 	while (!c->last && (end = memchr(start, '\n', c->in_len - (size_t)(start - c->in)))) {
 		conn_line(c, start, (size_t)(end - start));
+		vd_wipe(start, (size_t)(end - start)); /* it may have had a password */
 		start = end + 1;
 	}
 	c->in_len -= (size_t)(start - c->in);

@@ -316,6 +316,7 @@ const struct vd_command vd_commands[] = {
 	{ "connection.down", "connection", "ends a connection that we dialled", vd_command_connection_down },
 	{ "plugin.list", "", "all plugins that were found", vd_command_plugins },
 	{ "plugin.info", "plugin", "one plugin with its options", vd_command_plugin },
+	{ "realm.test", "realm, user, password", "asks the providers of a realm as if somebody logged in", vd_command_realm },
 	{ "config.check", "", "reads the configuration again and reports every finding", vd_command_check },
 	{ "config.show", "defaults, origins", "the configuration in force, without secrets", vd_command_show },
 	{ "datapath", "", "what the data path can on this host, does and drops", datapath },

@@ -53,7 +53,7 @@ static const char berlin_yaml[] = "connections:\n"
 				  "    networks:\n"
 				  "      office: { local: 10.1.0.0/16, remote: 10.40.0.0/16 }\n"
 				  "      phones: { local: 10.5.0.0/24, remote: 10.41.0.0/24 }\n";
-static const char *const words[] = { "ikev2", "l2tp", NULL };
+static const char *const words[] = { "ikev2", "authenticate/pools", "l2tp", "authenticate/users", NULL };
 
 static void setup(void)
 {
@@ -179,6 +179,22 @@ START_TEST(dump)
 		free(text);
 	}
 	vd_conf_unref(conf);
+}
+END_TEST
+
+/* A realm may name the sections of whoever provides authenticate/SECTION, and no others. */
+START_TEST(sections_of_providers)
+{
+	put("conf.d/60-realms.yaml", "realms:\n  a: { authenticate: [pools/staff, users/devices] }\n", 0644);
+	vd_conf_unref(load(""));
+	put("conf.d/60-realms.yaml", "realms:\n  a: { authenticate: [pools/stuff] }\n  b: { authenticate: connections/staff }\n"
+		"  c: { authenticate: users/devices, account: pools/staff }\n", 0644);
+	ck_assert_ptr_null(load(
+		"/conf.d/60-realms.yaml:2:23: error: realms.a.authenticate: there is no `pools/stuff`; did you mean `pools/staff`?\n"
+		"/conf.d/60-realms.yaml:3:22: error: realms.b.authenticate: `connections/staff` is not written as SECTION/NAME, "
+		"SECTION being one of users|radius|pools; known are users/devices, radius/nps1, radius/nps2, pools/staff, pools/devices\n"
+		"/conf.d/60-realms.yaml:4:46: error: realms.c.account: `pools/staff` is not written as SECTION/NAME, SECTION being one of "
+		"radius; known are radius/nps1, radius/nps2\n"));
 }
 END_TEST
 
@@ -361,6 +377,7 @@ int main(void)
 	tcase_set_timeout(t, 60);
 	tcase_add_test(t, example);
 	tcase_add_test(t, dump);
+	tcase_add_test(t, sections_of_providers);
 	tcase_add_test(t, two_files);
 	tcase_add_test(t, no_file);
 	tcase_add_test(t, extends);

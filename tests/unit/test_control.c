@@ -504,6 +504,45 @@ START_TEST(tables)
 }
 END_TEST
 
+static const char *with(char *out, size_t size, const char *arguments, const char *file)
+{
+	vd_format(out, size, "%s <%s", arguments, file);
+	return out;
+}
+
+START_TEST(logins_are_tried)
+{
+	char secret[128], line[256];
+	FILE *f;
+
+	vd_format(secret, sizeof(secret), "%s/password", dir);
+	f = fopen(secret, "w");
+	ck_assert_ptr_nonnull(f);
+	fputs("wonderland\n", f);
+	fclose(f);
+	vd_strcpy(fx.grant.user, sizeof(fx.grant.user), "Alice");
+	fx.grant.session_timeout = 3600;
+	ck_assert_int_eq(ctl(with(line, sizeof(line), "realm test corp alice", secret)), 0);
+	ck_assert_ptr_nonnull(strstr(printed, "Verdict       accept\n"));
+	ck_assert_ptr_nonnull(strstr(printed, "User          Alice\n"));
+	ck_assert_ptr_nonnull(strstr(printed, "Longest       1h 0m\n"));
+	ck_assert_str_eq(fx.asked.user, "alice");
+	ck_assert_str_eq(fx.asked.realm, "corp");
+	ck_assert_int_eq(fx.asked.method, VD_AUTH_PAP);
+	fx.auth = FX_REJECT;
+	ck_assert_int_eq(ctl(with(line, sizeof(line), "--json realm test corp alice", secret)), 0);
+	ck_assert_ptr_nonnull(strstr(printed, "\"verdict\": \"reject\""));
+	ck_assert_ptr_nonnull(strstr(printed, "\"why\": \"says the double\""));
+	ck_assert_int_eq(ctl(with(line, sizeof(line), "realm test corp alice", secret)), 1);
+	ck_assert_int_eq(ctl(with(line, sizeof(line), "realm test nowhere alice", secret)), 1);
+	ck_assert_str_eq(printed, "viaductctl: no realm nowhere; see realms: in the configuration\n");
+	ck_assert_int_eq(ctl("realm test corp alice </dev/null"), 2);
+	ck_assert_str_eq(printed, "viaductctl: there is no password on standard input\n");
+	ck_assert_int_eq(ctl("realm test corp"), 2);
+	ck_assert_int_eq(unlink(secret), 0);
+}
+END_TEST
+
 START_TEST(steering_the_terminal)
 {
 	fx_up("staff", "al\033[31mice");
@@ -552,6 +591,7 @@ int main(void)
 	tcase_add_test(t, who_may);
 	tcase_add_test(t, socket_in_use_or_left);
 	tcase_add_test(t, tables);
+	tcase_add_test(t, logins_are_tried);
 	tcase_add_test(t, steering_the_terminal);
 	tcase_add_test(t, usage);
 	suite_add_tcase(s, t);
