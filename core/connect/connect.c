@@ -41,6 +41,7 @@ struct dial {
 	uint64_t session;
 	struct vd_lookup *lookup;
 	struct vd_sa gateway;
+	struct vd_ip from; /* our outer address */
 	unsigned failures;
 	char reason[VD_ID_TEXT];
 	struct vd_timer timer; /* the next attempt */
@@ -230,11 +231,23 @@ static void on_ended(void *arg, uint64_t id, const char *reason)
 }
 static const struct vd_connect_events events = { on_up, on_ended };
 
+/* IKEv1 knows a caller by address and identity: the second one would take the first one's place at the gateway, the first
+ * would dial again and take the second's, and so on. */
+static const struct dial *in_the_way(const struct dial *d, const struct vd_path *path)
+{
+	for (const struct dial *o = next_of(NULL); o; o = next_of(o))
+		if (o != d && o->id && vd_ip_equal(&o->gateway.ip, &path->remote.ip) &&
+			vd_ip_equal(&o->from, &path->local.ip))
+			return o;
+	return NULL;
+}
+
 static void found(void *arg, const struct vd_ip *ip, const struct vd_error *failed)
 {
 	struct dial *d = arg;
 	const struct vd_conf_node *node = conf_of(d), *words = node ? vd_conf_at(vd_conf_current(), node, "connect") : NULL;
 	const char *word = vd_conf_str(vd_conf_nth(words, 0)), *local = option(d, "local");
+	const struct dial *other = NULL;
 	struct vd_path path;
 	struct vd_error err = { 0 };
 	char text[VD_SA_TEXT];
@@ -251,6 +264,11 @@ static void found(void *arg, const struct vd_ip *ip, const struct vd_error *fail
 		res = vd_error_set(&err, -ENOTSUP, "no plugin dials %s", word ? word : "this");
 	else
 		res = vd_dial_path(local, ip, &path, &err);
+	if (res == 0 && (other = in_the_way(d, &path)))
+		res = vd_error_set(&err, -EADDRINUSE, "connection %s has this gateway from this address already: give one of both "
+			"another `local`", other->name);
+	if (res == 0)
+		d->from = path.local.ip;
 	if (res == 0)
 		res = d->by->up(d->by->self, d->name, &path, &events, NULL, &d->id, &err);
 	if (res < 0) {
