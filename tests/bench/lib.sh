@@ -101,7 +101,7 @@ charon_files() { # SIDE LOCAL REMOTE INNER-LOCAL INNER-REMOTE
 		    local_addrs = $2
 		    remote_addrs = $3
 		    encap = yes
-		    proposals = aes128-sha256-ecp256
+		    proposals = aes256-sha384-ecp384
 		    local {
 		      auth = psk
 		      id = $2
@@ -134,6 +134,9 @@ swanctl_at() { # SIDE ARGUMENT...
 	local d=$VM_WORK/charon-$1
 	shift
 	STRONGSWAN_CONF=$d/strongswan.conf timeout 15 swanctl "$@" --uri "unix://$d/vici"
+}
+redial_strongswan() {
+	swanctl_at a --terminate --ike bench && swanctl_at a --initiate --child inner
 }
 leg_strongswan() {
 	if ! [ -x $CHARON ] || ! [ -e /usr/lib/ipsec/plugins/libstrongswan-kernel-libipsec.so ] || ! command -v swanctl >/dev/null; then
@@ -192,22 +195,68 @@ gateway_files() {
 	Y
 	vd_own_configuration "$VM_WORK/b"
 }
-gateway_ready() { [ -n "$(ip netns exec vdbn-b ss -Hlun 'sport = :4500')" ] && [ -S "$VM_WORK/b/run/control.sock" ]; }
+ready() { # SIDE
+	[ -n "$(ip netns exec "vdbn-$1" ss -Hlun 'sport = :4500')" ] && [ -S "$VM_WORK/$1/run/control.sock" ]
+}
+daemon_start() { # SIDE
+	party "$1" env VIADUCT_PLUGINDIR="$VD_PLUGINDIR" "$VM_BUILD/core/viaductd" --foreground --config "$VM_WORK/$1/config" \
+		--state "$VM_WORK/$1/state" --run "$VM_WORK/$1/run"
+	bench_wait 150 ready "$1" && return
+	BENCH_WHY="the daemon did not start: $(tail -n 1 "$VM_WORK/$1.log")"
+	return 1
+}
 gateway_start() {
 	gateway_files
 	vd_daemon_env "$VM_BUILD" || {
 		BENCH_WHY="the daemon is not built in $VM_BUILD"
 		return 1
 	}
-	party b env VIADUCT_PLUGINDIR="$VD_PLUGINDIR" "$VM_BUILD/core/viaductd" --foreground --config "$VM_WORK/b/config" \
-		--state "$VM_WORK/b/state" --run "$VM_WORK/b/run"
-	bench_wait 150 gateway_ready || {
-		BENCH_WHY="the gateway did not start: $(tail -n 1 "$VM_WORK/b.log")"
-		return 1
-	}
+	daemon_start b || return 1
 	# What espblast sends goes nowhere behind the TUN device.
 	ip -n vdbn-b route add blackhole 198.51.100.0/24
 }
-ctl_b() { timeout 10 "$VM_BUILD/tools/viaductctl" --socket "$VM_WORK/b/run/control.sock" "$@"; }
+ctl() { # SIDE ARGUMENT...
+	local side=$1
+	shift
+	timeout 30 "$VM_BUILD/tools/viaductctl" --socket "$VM_WORK/$side/run/control.sock" "$@"
+}
 leg_blast() { gateway_start && BENCH_BLAST=''; }
 leg_blast_zero() { gateway_start && BENCH_BLAST=--zero-checksum; }
+
+# ---- Viaduct with Viaduct: A dials ----
+client_files() {
+	local c=$VM_WORK/a/config
+	rm -rf "$VM_WORK/a"
+	mkdir -p "$c/conf.d" "$c/secrets" "$c/users" "$VM_WORK/a/state" "$VM_WORK/a/run"
+	vm_secret "$c/secrets/psk" bench-psk-0123456789abcdef
+	vm_secret "$c/secrets/alice" bench-password
+	cat >"$c/viaduct.yaml" <<-Y
+		gateway:
+		  name: branch.example.org
+		  listen: [192.0.2.2]
+		  workers: 1
+	Y
+	cat >"$c/conf.d/10-bench.yaml" <<-Y
+		connections:
+		  bench:
+		    connect: [l2tp]
+		    peer: 192.0.2.1
+		    user: alice
+		    password: !file ../secrets/alice
+		    crypto: modern
+		    routes: [10.93.0.0/24]
+		    l2tp: { psk: !file ../secrets/psk, encap: udp } # as strongswan's leg; ESP as a protocol cannot go in batches
+	Y
+	vd_own_configuration "$VM_WORK/a"
+}
+redial_viaduct() {
+	ctl a connection down bench && ctl a connection up bench
+}
+leg_viaduct() {
+	gateway_start && client_files && daemon_start a || return 1
+	ctl a connection up bench >"$VM_WORK/up.out" 2>&1 || {
+		BENCH_WHY="$(tail -n 1 "$VM_WORK/up.out")"
+		return 1
+	}
+	BENCH_TO=10.93.0.1
+}

@@ -14,9 +14,12 @@ def read(path):
             continue
         leg, what = f[1], f[2]
         octets, seconds, cpu_a, cpu_b = (float(x) for x in f[3:7])
+        if what == "setup":
+            runs[leg]["setup"].append((cpu_a + cpu_b) / octets * 1e3)
+            continue
         # Who seals and who opens: A sends up, B sends down.
         seal, open_ = (cpu_a, cpu_b) if what == "up" else (cpu_b, cpu_a)
-        r = runs.setdefault(leg, {"mbit": [], "seal": [], "open": [], "octets": 0})
+        r = runs.setdefault(leg, {"mbit": [], "seal": [], "open": [], "setup": [], "octets": 0})
         r["octets"] += octets
         if octets:
             r["mbit"].append(octets * 8 / seconds / 1e6)
@@ -36,25 +39,27 @@ def summary(values):
 def main():
     args = [a for a in sys.argv[1:] if not a.startswith("--")]
     runs, missing = read(args[0])
-    table = {leg: {k: summary(r[k]) for k in ("mbit", "seal", "open")} for leg, r in runs.items()}
+    table = {leg: {k: summary(r[k]) for k in ("mbit", "seal", "open", "setup")} for leg, r in runs.items()}
     base = table.get("strongswan")
     for leg, row in table.items():
-        for k in ("seal", "open"):
+        for k in ("seal", "open", "setup"):
             if base and base[k] and row[k]:
                 row[k]["ratio"] = row[k]["median"] / base[k]["median"]
     if "--json" in sys.argv:
         print(json.dumps({"legs": table, "missing": missing}, indent=1))
     else:
-        print("%-16s %28s %31s %31s" % ("", "Mbit/s", "seal, CPU s/GB (x strongSwan)", "open, CPU s/GB (x strongSwan)"))
+        print("%-14s %23s %28s %28s %26s" % ("median (range)", "Mbit/s", "seal, CPU s/GB", "open, CPU s/GB", "set-up, CPU ms"))
         for leg, row in table.items():
             cells = []
-            for k, form in (("mbit", "%.0f (%.0f-%.0f)"), ("seal", "%.2f (%.2f-%.2f)"), ("open", "%.2f (%.2f-%.2f)")):
+            for k, form in (("mbit", "%.0f (%.0f-%.0f)"), ("seal", "%.2f (%.2f-%.2f)"), ("open", "%.2f (%.2f-%.2f)"),
+                            ("setup", "%.1f (%.1f-%.1f)")):
                 v = row[k]
                 cell = form % (v["median"], v["min"], v["max"]) if v else "-"
                 if v and "ratio" in v:
                     cell += " %5.2fx" % v["ratio"]
                 cells.append(cell)
-            print("%-16s %28s %31s %31s" % (leg, *cells))
+            print("%-14s %23s %28s %28s %26s" % (leg, *cells))
+        print("x: of strongSwan's median in this run")
         for leg, why in missing.items():
             print("SKIP %s: %s" % (leg, why))
     bad = [leg for leg, r in runs.items() if not r["octets"]]

@@ -207,6 +207,7 @@ static int dial_configure(struct ike_v1_dial *dial, const char *name, struct vd_
 	dial->key = vd_conf_key(vd_conf_at(conf, c, "l2tp.psk"));
 	if (dial->key == 0)
 		return vd_error_set(err, -ENOKEY, "connections.%s dials l2tp and has no l2tp.psk", name);
+	dial->udp = strcmp(vd_conf_str(vd_conf_at(conf, c, "l2tp.encap")), "udp") == 0;
 	const char *crypto = vd_conf_str(vd_conf_at(conf, c, "crypto"));
 	int rc = ike_policy_load(conf, crypto != NULL ? crypto : "compatible", &dial->policy, err);
 	return rc < 0 ? vd_error_prefix(err, "connections.%s: ", name) : 0;

@@ -290,6 +290,7 @@ static void mm4_take(struct ike_v1_sa *sa, const struct ike_chain *chain)
 	}
 	sa->vendors |= vendors_of(chain);
 	ike_v1_natd_in(sa, chain);
+	sa->natted_us |= sa->dial->udp && sa->natt != IKE_V1_NATT_NONE;
 	ike_v1_buf_free(&sa->sent);
 	vd_timer_stop(&sa->resend);
 	sa->state = IKE_V1_KEYS;

@@ -15,8 +15,11 @@ void ike_v1_natd_out(const struct ike_v1_sa *sa, struct ike_out *out)
 	/* The other end first, then our own (RFC 3947 section 3.2). */
 	if (ike_v1_natd(md, sa->icookie, sa->rcookie, &sa->path.remote, hash, &n) == 0)
 		ike_out_payload(out, type, hash, n);
-	if (ike_v1_natd(md, sa->icookie, sa->rcookie, &sa->path.local, hash, &n) == 0)
-		ike_out_payload(out, type, hash, n);
+	if (ike_v1_natd(md, sa->icookie, sa->rcookie, &sa->path.local, hash, &n) < 0)
+		return;
+	if (sa->dial != NULL && sa->dial->udp)
+		vd_random(hash, n); /* the other end sees a NAT before us, and both go to UDP */
+	ike_out_payload(out, type, hash, n);
 }
 
 static void mm4_build(struct ike_v1_sa *sa, const struct ike_v1_dh *dh)

@@ -283,6 +283,8 @@ static const struct vd_opt v1_schema[] = {
 	{ "connections.*.l2tp", VD_T_MAP, 0, NULL, NULL, "L2TP over IPsec on this connection." },
 	{ "connections.*.l2tp.auth", VD_T_WORD, 0, "psk", "psk",
 		"How gateway and client prove themselves to each other in IKE." },
+	{ "connections.*.l2tp.encap", VD_T_WORD, 0, "auto", "auto|udp",
+		"How ESP of a connection that we dial travels: in UDP where there is a NAT, or always." },
 	{ "connections.*.l2tp.psk", VD_T_KEY, 0, NULL, NULL,
 		"The pre-shared key, at best 128 random bits: who has it can pose as the gateway." },
 	{ "ike_v1", VD_T_MAP, 0, NULL, NULL, "IKEv1, for L2TP over IPsec." },

@@ -231,6 +231,7 @@ struct ike_v1_dial {
 	struct ike_policy policy;
 	char upper[16];
 	struct ike_v1_sa *phase1; /* one that is under way */
+	bool udp;                 /* ESP in UDP, NAT or not */
 	bool up_told, quiet;      /* quiet: whoever dialled wants to hear nothing any more */
 	unsigned failures;        /* of rekeys, in a row */
 	uint64_t phase1_at, quick_at; /* vd_now() when the next one is due; UINT64_MAX: not known yet */
