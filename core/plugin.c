@@ -1,11 +1,8 @@
 /* Which plugins there are: opening, checking, choosing by the configuration, ordering by needs. */
 #include <dirent.h>
-#include <dlfcn.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-
-#include <ltdl.h>
 
 #include <viaduct/conf.h>
 #include <viaduct/topics.h>
@@ -15,8 +12,6 @@
 #define MAX_PLUGINS 128
 
 static struct vd_host *hosts;
-static lt_dladvise advice;
-static bool ltdl_ready;
 
 struct vd_host *vd_plugins_first(void)
 {
@@ -90,21 +85,10 @@ static int open_one(const char *dir, const char *name, struct vd_error *err)
 {
 	char path[512];
 	const struct vd_plugin *p;
-	lt_dlhandle handle;
-	void *probe;
 	int r;
 
 	vd_format(path, sizeof(path), "%s/%s.so", dir, name);
-	/* libltdl opens lazily and says "file not found" for almost anything, so ask the linker first. The probe stays open. */
-	probe = dlopen(path, RTLD_NOW | RTLD_LOCAL);
-	if (!probe)
-		return vd_error_set(err, -ENOEXEC, "%s", dlerror());
-	handle = lt_dlopenadvise(path, advice);
-	p = handle ? lt_dlsym(handle, "vd_plugin") : NULL;
-	if (!p)
-		return vd_error_set(err, -ENOEXEC, "%s exports no %s_LTX_vd_plugin; is it a Viaduct plugin?", path, name);
-	/* A build id is what plugins of this tree have; third parties leave it empty. */
-	r = vd_plugin_check(p, name, p->magic == VD_PLUGIN_MAGIC && p->build_id && p->build_id[0], err);
+	r = vd_plugin_file_open(path, name, &p, err);
 	if (r < 0)
 		return r;
 	if (vd_plugin_find(name))
@@ -122,17 +106,18 @@ int vd_plugins_open(const char *dir, void (*refuse)(void *arg, const char *text)
 	char *names[MAX_PLUGINS];
 	size_t n = 0;
 	int refused = 0;
+	struct vd_error err;
 	struct dirent *de;
 	DIR *d;
 
-	if (!ltdl_ready) {
-		if (lt_dlinit() != 0 || lt_dladvise_init(&advice) != 0 || lt_dladvise_local(&advice) != 0)
-			return -ENOMEM;
-		ltdl_ready = true;
-	}
 	d = opendir(dir);
 	if (!d)
 		return -errno;
+	if (vd_plugin_folder_check(dir, &err) < 0) {
+		closedir(d);
+		refuse(arg, err.text);
+		return 1;
+	}
 	while ((de = readdir(d)) && n < MAX_PLUGINS) {
 		size_t len = strlen(de->d_name);
 
@@ -142,8 +127,6 @@ int vd_plugins_open(const char *dir, void (*refuse)(void *arg, const char *text)
 	closedir(d);
 	qsort(names, n, sizeof(names[0]), by_name);
 	for (size_t i = 0; i < n; i++) {
-		struct vd_error err;
-
 		if (open_one(dir, names[i], &err) < 0) {
 			refuse(arg, err.text);
 			refused++;

@@ -2,6 +2,8 @@
 #ifndef CORE_PLUGIN_H
 #define CORE_PLUGIN_H
 
+#include <sys/types.h>
+
 #include <viaduct/plugin.h>
 
 /* A plugin known to the daemon: opened from a file, or preloaded into a test. */
@@ -17,11 +19,21 @@ struct vd_host {
 
 /* Makes a plugin known without a file. */
 struct vd_host *vd_plugin_preload(const struct vd_plugin *plugin, struct vd_error *err);
-/* Opens every *.so of a folder and checks its descriptor. Each refusal is passed to refuse() with its text; the number of
- * refusals is returned, or -errno when the folder cannot be read. */
+/* Opens every *.so of a folder and checks it. Each refusal is passed to refuse() with its text; the number of refusals is
+ * returned, or -errno when the folder cannot be read. A folder that others may write counts as one, and nothing of it is
+ * opened. */
 int vd_plugins_open(const char *dir, void (*refuse)(void *arg, const char *text), void *arg);
 /* Is this descriptor one that we can load? in_tree: its build must be ours too. 0 or -ENOEXEC with the reason. */
 int vd_plugin_check(const struct vd_plugin *plugin, const char *name, bool in_tree, struct vd_error *err);
+/* Opens one file for good and checks it in every respect. 0, or a negative errno with the reason. */
+int vd_plugin_file_open(const char *path, const char *name, const struct vd_plugin **ret, struct vd_error *err);
+int vd_plugin_folder_check(const char *dir, struct vd_error *err);
+/* May code from here run as us? A file or folder must belong to root, to us or to the owner of the program, and nobody
+ * else may write it. 0, -EPERM, -ENOEXEC. */
+struct stat;
+int vd_plugin_owner_check(const char *path, const struct stat *st, uid_t us, uid_t program, struct vd_error *err);
+/* Is this table of options sound? NULL is. 0 or -ENOEXEC with the row and what is wrong with it. */
+int vd_plugin_schema_check(const struct vd_opt *table, const char *name, struct vd_error *err);
 /* All known plugins, by name. */
 struct vd_host *vd_plugins_first(void);
 struct vd_host *vd_plugin_find(const char *name);

@@ -13,6 +13,8 @@
 
 #include <jansson.h>
 
+#include "core/daemon.h"
+
 #ifndef VD_RUNSTATEDIR
 #define VD_RUNSTATEDIR "/run/viaduct"
 #endif
@@ -447,7 +449,7 @@ static int show_datapath(const json_t *r)
 
 /* ---- commands ---- */
 static const struct command {
-	const char *group, *verb, *wire, *arg; /* arg: name of the one argument, NULL: none; "topics": any number */
+	const char *group, *verb, *wire, *arg; /* wire NULL: done here; arg: name of the one argument, NULL: none; "topics": any number */
 	int (*show)(const json_t *result);
 	const char *doc;
 } commands[] = {
@@ -462,6 +464,7 @@ static const struct command {
 	{ "connection", "down", "connection.down", "connection", show_dialled, "ends a connection that we dialled" },
 	{ "plugin", "list", "plugin.list", NULL, show_plugins, "all plugins" },
 	{ "plugin", "info", "plugin.info", "plugin", show_plugin, "one plugin and its options" },
+	{ "plugin", "check", NULL, "file", NULL, "whether viaductd would load this file, and why not; needs no daemon" },
 	{ "realm", "test", "realm.test", "realm", show_realm, "would the user get in? his password is read from standard input" },
 	{ "config", "check", "config.check", NULL, show_check, "reads the files again and reports every finding" },
 	{ "config", "show", "config.show", NULL, show_text, "the configuration in force, without secrets" },
@@ -481,7 +484,7 @@ static void help(FILE *out)
 			commands[i].verb ? commands[i].verb : "", commands[i].arg ? " " : "",
 			!commands[i].arg ? "" : !strcmp(commands[i].arg, "session") ? "ID|USER" :
 			!strcmp(commands[i].arg, "plugin") || !strcmp(commands[i].arg, "connection") ? "NAME" :
-			!strcmp(commands[i].arg, "realm") ? "REALM USER" : !strcmp(commands[i].arg, "about") ? "[PEER|USER]" :
+			!strcmp(commands[i].arg, "realm") ? "REALM USER" : !strcmp(commands[i].arg, "file") ? "FILE.so" : !strcmp(commands[i].arg, "about") ? "[PEER|USER]" :
 			"[TOPIC...]");
 		fprintf(out, "  %-24s%s\n", text, commands[i].doc);
 	}
@@ -686,10 +689,10 @@ int main(int argc, char **argv)
 		if (c->arg && !any && strcmp(c->arg, "about") && n < used + wants)
 			return fail(EXIT_USAGE, "%s %s needs %s; see viaductctl --help", c->group, c->verb,
 				!strcmp(c->arg, "session") ? "s-42 or a user name" :
-				!strcmp(c->arg, "realm") ? "a realm and a user" : "a plugin's name");
+				!strcmp(c->arg, "realm") ? "a realm and a user" : !strcmp(c->arg, "file") ? "the file of a plugin" : "a plugin's name");
 		if (!any && n > used + wants)
 			return fail(EXIT_USAGE, "unexpected argument %s; see viaductctl --help", words[used + wants]);
-		return run(c, words + used, n - used);
+		return c->wire ? run(c, words + used, n - used) : vd_plugin_probe(words[used], opt.json);
 	}
 	if (group_known)
 		return fail(EXIT_USAGE, "%s %s is no command; see viaductctl --help", words[0], n > 1 ? words[1] : "alone");
