@@ -34,6 +34,7 @@ struct robot_cp {
 
 struct robot {
 	const char *user, *password;
+	const char *psk;       /* for who dials later; robot_dial takes its own */
 	bool nat, old;         /* behind NAT; 3DES, SHA-1 and group 2 */
 	bool gcm;              /* ESP with AES-256-GCM instead of CBC */
 	bool windows;          /* its vendor ids say so */
@@ -54,7 +55,7 @@ struct robot {
 	struct robot_cp lcp, ipcp;
 	struct mschap chap;
 	uint8_t chap_id;
-	bool challenged, authenticated, refused, term_ack;
+	bool challenged, authenticated, refused, terminating, term_ack;
 	unsigned term_req; /* how often it was asked to end */
 	char message[128];     /* of Success or Failure */
 	uint8_t address[4], dns[4];
@@ -65,7 +66,7 @@ struct robot {
 	/* IKE, informational */
 	unsigned dpd_acks, deletes_esp, deletes_ike;
 	uint32_t dpd_seq;
-	uint64_t clock, ike_due, l2tp_due, ppp_due;
+	uint64_t clock, ike_due, l2tp_due, ppp_due, term_due;
 };
 
 /* index tells robots apart; behind NAT all have the same address outside and the same one inside. */

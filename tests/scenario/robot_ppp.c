@@ -59,7 +59,11 @@ static void respond(struct robot *r)
 
 void robot_ppp_time(struct robot *r)
 {
-	if (r->clock < r->ppp_due || r->refused)
+	if (r->cdn)
+		return;
+	if (r->terminating && !r->term_ack && r->clock >= r->term_due)
+		robot_term(r);
+	if (r->clock < r->ppp_due || r->refused || r->term_req || r->terminating)
 		return;
 	if (r->lcp.begun && !r->lcp.ours)
 		request(r, LCP);
@@ -185,6 +189,8 @@ void robot_echo(struct robot *r)
 
 void robot_term(struct robot *r)
 {
+	r->terminating = true;
+	r->term_due = r->clock + RESEND_MS;
 	send_cp(r, LCP, 5, 99, "", 0);
 }
 

@@ -111,6 +111,8 @@ bool wire_step(void)
 	fake_drain();
 	vd_datapath_turn();
 	fake_drain();
+	if (wire.delivered)
+		wire.delivered();
 	return true;
 }
 

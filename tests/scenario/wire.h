@@ -15,6 +15,7 @@ struct wire {
 	enum wire_fate fate; /* of datagram number victim on that way */
 	enum wire_way way;
 	unsigned victim;
+	void (*delivered)(void); /* after each datagram, when everybody has done with it; NULL: nothing */
 	uint8_t tun[2048]; /* the last packet that left the TUN device */
 	size_t tun_len;
 	unsigned n_tun;

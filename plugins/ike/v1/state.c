@@ -41,10 +41,10 @@ static void walk_text(struct walk *k, char *p, size_t size)
 	p[size - 1] = '\0';
 }
 
-/* Times in the past are exported as age. */
+/* Times in the past are exported as age; 0 is never, and stays so. */
 static void walk_age(struct walk *k, uint64_t *at)
 {
-	uint64_t age = k->w != NULL ? vd_now() - *at : 0;
+	uint64_t age = k->w == NULL ? 0 : *at == 0 ? UINT64_MAX : vd_now() - *at;
 
 	walk_u64(k, &age);
 	if (k->r != NULL)
@@ -240,6 +240,7 @@ static void walk_peer(struct walk *k, struct ike_v1_peer *peer)
 	walk_text(k, peer->identity, sizeof(peer->identity));
 	walk_path(k, &peer->path);
 	WALK_INT(k, peer->natted_us);
+	WALK_INT(k, peer->quick_seen);
 	walk_timer(k, &peer->orphan);
 	walk_timer(k, &peer->keepalive);
 }
@@ -476,4 +477,4 @@ static int v1_import(void *self, uint16_t version, struct vd_rd *r, enum vd_impo
 	return vd_rd_ok(r) ? 0 : vd_error_set(err, -EBADMSG, "the IKEv1 state is cut or damaged");
 }
 
-const struct vd_layer ike_v1_layer = { .name = "ike_v1", .version = 2, .export_ = v1_export, .import = v1_import };
+const struct vd_layer ike_v1_layer = { .name = "ike_v1", .version = 3, .export_ = v1_export, .import = v1_import };

@@ -139,6 +139,9 @@ static int ppp_export(void *self_, struct vd_wr *w, struct vd_error *err)
 		if (!link->failing && (link->phase == PPP_PHASE_CONFIGURE || link->phase == PPP_PHASE_BRING_UP))
 			return vd_error_set(err, -EAGAIN, "session s-%llu is being brought up; try again in a moment",
 				(unsigned long long)node->id);
+		if (link->end.kind == PPP_END_GONE) /* nothing is below it any more, and its next timer frees it */
+			return vd_error_set(err, -EAGAIN, "session s-%llu has just ended; try again in a moment",
+				(unsigned long long)node->id);
 		r = export_link(link, w);
 		if (r < 0)
 			return vd_error_set(err, r, "session s-%llu: its authentication cannot be exported",
