@@ -98,6 +98,8 @@ static void fill(const struct dial *d, struct vd_dial_status *s)
 	vd_strcpy(s->reason, sizeof(s->reason), d->reason);
 	if (session)
 		s->address = session->lease4.address;
+	if (d->state == VD_DIAL_UP && (!session || session->state >= VD_S_CLOSING))
+		s->state = VD_DIAL_ENDING; /* its goodbye is on the way */
 	if (d->state == VD_DIAL_WAITING)
 		s->next_ms = vd_timer_left(&d->timer);
 }

@@ -72,6 +72,30 @@ static struct vd_dial_status status(const char *name)
 	return s;
 }
 
+static uint64_t session;
+static void closed(void *arg, uint64_t id, const char *reason)
+{
+	(void)arg;
+	(void)id;
+	(void)reason;
+}
+static const struct vd_session_owner owner = { closed };
+
+static void make_session(void)
+{
+	struct vd_sa local = { .ip = vd_ip4(0xc0000207), .port = 500 }, remote = { .ip = vd_ip4(0xcb007109), .port = 500 };
+	struct vd_peer_up facts = { .connection = "office" };
+	struct vd_error err = { 0 };
+	struct vd_peer *peer = vd_peer_new(1, &local, &remote);
+	struct vd_chan_info *chan;
+
+	vd_peer_set_up(peer->id, &facts);
+	chan = vd_chan_record(peer->id, "l2tp", 1400);
+	vd_chan_set_up(chan->id);
+	session = vd_session_new(chan->id, "office", &owner, NULL, &err);
+	ck_assert_msg(session != 0, "%s", err.text);
+}
+
 static void begin(const char *yaml)
 {
 	memset(&t, 0, sizeof(t));
@@ -81,6 +105,7 @@ static void begin(const char *yaml)
 	ck_assert_int_eq(vd_objects_init(), 0);
 	ck_assert_int_eq(vd_sessions_init(), 0);
 	fake_service("connect/1", "l2tp", &dialler);
+	make_session();
 	ck_assert_int_eq(vd_connect_start(), 0);
 	fake_advance(0);
 }
@@ -112,7 +137,7 @@ static void ask_up(void)
 
 static void comes_up(void)
 {
-	t.events.up(NULL, t.id, 77);
+	t.events.up(NULL, t.id, session);
 	fake_advance(0);
 }
 
@@ -136,7 +161,7 @@ START_TEST(on_demand)
 	ck_assert_uint_eq(t.answers, 1);
 	ck_assert(!t.failed);
 	ck_assert_int_eq(t.status.state, VD_DIAL_UP);
-	ck_assert_uint_eq(t.status.session, 77);
+	ck_assert_uint_eq(t.status.session, session);
 	/* Once more: it is up. */
 	t.answers = 0;
 	ask_up();
@@ -271,6 +296,24 @@ START_TEST(it_breaks)
 	fake_advance(100000);
 	ck_assert_uint_eq(t.answers, 1);
 	ck_assert_int_eq(status("office").state, VD_DIAL_DOWN);
+	end();
+}
+END_TEST
+
+/* Between the end of its session and that of all below it. */
+START_TEST(says_goodbye)
+{
+	begin(OFFICE);
+	ask_up();
+	comes_up();
+	ck_assert_int_eq(status("office").state, VD_DIAL_UP);
+	vd_session_close(session, "the gateway ended the connection", true);
+	ck_assert_int_eq(status("office").state, VD_DIAL_ENDING);
+	fake_advance(0);
+	ck_assert_int_eq(status("office").state, VD_DIAL_ENDING);
+	t.events.ended(NULL, t.id, "the gateway ended the connection");
+	fake_drain();
+	ck_assert_int_eq(status("office").state, VD_DIAL_WAITING);
 	end();
 }
 END_TEST
@@ -457,6 +500,7 @@ int main(void)
 	tcase_add_test(c, one_report_per_failure);
 	tcase_add_test(c, again_and_again);
 	tcase_add_test(c, it_breaks);
+	tcase_add_test(c, says_goodbye);
 	tcase_add_test(c, impatience);
 	tcase_add_test(c, taken_down_while_it_dials);
 	tcase_add_test(c, names);

@@ -315,14 +315,14 @@ vm_config() { # writes the configuration of the gateway under test
 vm_secret() { # FILE TEXT
 	(umask 077 && printf '%s\n' "$2" >"$1")
 }
-vm_gateway() { # starts the gateway and waits until it listens
+vm_gateway() { # starts the gateway and waits until it listens; VM_CONFIG: what writes its configuration
 	if [ "$VM_PEER" = reference ]; then
 		vm_need srv && vm_exec srv 60 "PSK=alpha-psk-0123456789abcdef $VM_WORK/guest/reference" >"$VM_WORK/reference.log" 2>&1
 		return
 	fi
 	local i
 	vm_gateway_stop
-	vm_config
+	"${VM_CONFIG:-vm_config}"
 	vd_daemon_env "$VM_BUILD" || return 1
 	ip netns exec vdvm-gw env VIADUCT_PLUGINDIR="$VD_PLUGINDIR" ASAN_OPTIONS=detect_leaks=0 \
 		UBSAN_OPTIONS=print_stacktrace=1 "$VM_BUILD/core/viaductd" --foreground --config "$VM_WORK/gateway/config" \
