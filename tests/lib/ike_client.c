@@ -374,7 +374,8 @@ void client_qm1(struct client *c, uint32_t mid, unsigned encap, unsigned esp, un
 	struct msg sa = { .len = 0 };
 	unsigned t = 8 + 4 + 4 + 4 + (auth ? 4u : 0) + (bits ? 4u : 0) + (group ? 4u : 0);
 	uint8_t id[8] = { 1, 17, (uint8_t)(port >> 8), (uint8_t)port, 192, 168, 0, 5 };
-	uint8_t idr[8] = { 1, 17, 1701 >> 8, 1701 & 0xff };
+	uint16_t port_r = c->port_r ? c->port_r : 1701;
+	uint8_t idr[8] = { 1, 17, (uint8_t)(port_r >> 8), (uint8_t)port_r };
 
 	memcpy(idr + 4, c->path.local.ip.a, 4);
 	c->mid = mid;

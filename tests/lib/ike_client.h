@@ -22,6 +22,7 @@ struct client {
 	size_t id_len;
 	bool initial_contact, bad_natd_us, bad_natd_peer, windows; /* windows: it says that it is one */
 	/* quick mode */
+	uint16_t port_r; /* the gateway's in its selector; 0: 1701 */
 	unsigned also_auth; /* a second transform with this integrity; 0: none */
 	uint32_t mid, spi_i, spi_r;
 	uint8_t qiv[16], qni[32], qnr[256];

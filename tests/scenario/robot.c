@@ -94,14 +94,15 @@ bool robot_phase1_done(const struct robot *r)
 void robot_quick(struct robot *r)
 {
 	struct client *c = &r->ike[0].c;
+	unsigned encap = (r->nat ? 4u : 2u) - r->tunnel;
 
 	r->quick = true;
 	if (r->old)
-		client_qm1(c, ++r->mids, r->nat ? 4 : 2, 3, 0, 2, 0, 1701, &r->qm1);
+		client_qm1(c, ++r->mids, encap, 3, 0, 2, 0, 1701, &r->qm1);
 	else if (r->gcm)
-		client_qm1(c, ++r->mids, r->nat ? 4 : 2, 20, 256, 0, 0, 1701, &r->qm1);
+		client_qm1(c, ++r->mids, encap, 20, 256, 0, 0, 1701, &r->qm1);
 	else
-		client_qm1(c, ++r->mids, r->nat ? 4 : 2, 12, 256, 5, 0, 1701, &r->qm1);
+		client_qm1(c, ++r->mids, encap, 12, 256, 5, 0, 1701, &r->qm1);
 	r->ike_due = r->clock + RESEND_MS;
 	send_ike(c, &r->qm1);
 }

@@ -38,6 +38,7 @@ struct robot {
 	bool nat, old;         /* behind NAT; 3DES, SHA-1 and group 2 */
 	bool gcm;              /* ESP with AES-256-GCM instead of CBC */
 	bool windows;          /* its vendor ids say so */
+	bool tunnel;           /* asks for tunnel mode */
 	bool silent;           /* the plug is pulled: hears and says nothing */
 	struct vd_sa at, at4500; /* where the gateway sees it */
 	struct robot_ike ike[2]; /* 0: the one in use; 1: its successor, while that is negotiated */

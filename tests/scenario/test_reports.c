@@ -194,6 +194,64 @@ START_TEST(test_suite)
 }
 END_TEST
 
+/* ---- what the client proves or asks for in IKE ---- */
+START_TEST(test_identity)
+{
+	start(PLAIN, "bob", "bob-password");
+	wire_add(&b);
+	robot_dial(&b, GATEWAY_PSK_STAFF);
+	b.ike[0].c.id_len = 5; /* an IPv4 address of one octet */
+	wire_wait(5000);
+	ck_assert_str_eq(the_report(VD_FAIL_MALFORMED, "phase1")->text, "the identity of the client is malformed; try again; if "
+		"it stays so, the client's software or something on the way is broken (Windows shows error 789)");
+	stop();
+}
+END_TEST
+
+/* It is told once, also by a gateway that was made anew meanwhile: nobody complains that no quick mode came. */
+static void once(void)
+{
+	struct vd_error why = { 0 };
+
+	ck_assert_msg(gateway_reborn(&why) == 0, "%s", why.text);
+	b.silent = true;
+	fake_advance(20 * 60000);
+	ck_assert_uint_eq(fake_events(&vd_topic_setup_failed), 0);
+	stop();
+}
+
+START_TEST(test_selectors)
+{
+	start(PLAIN, "bob", "bob-password");
+	wire_add(&b);
+	robot_dial(&b, GATEWAY_PSK_STAFF);
+	b.ike[0].c.port_r = 1702;
+	wire_pump();
+	const struct vd_setup_failed *f = the_report(VD_FAIL_SELECTORS, "quick mode");
+	ck_assert_str_eq(f->text, "selectors refused: client asked for 192.168.0.5 udp/1701 to 192.0.2.1 udp/1702; only UDP with "
+		"port 1701 on the gateway's side is served; make it an L2TP/IPsec connection (transport mode, UDP port 1701) on "
+		"the client (Windows shows error 789)");
+	ck_assert_str_eq(f->difference, "the selector of our side is not port 1701");
+	ck_assert_int_eq(f->trust, VD_TRUST_KEY);
+	once();
+}
+END_TEST
+
+START_TEST(test_no_esp_proposal)
+{
+	start(PLAIN, "bob", "bob-password");
+	wire_add(&b);
+	b.tunnel = true;
+	robot_dial(&b, GATEWAY_PSK_STAFF);
+	wire_pump();
+	const struct vd_setup_failed *f = the_report(VD_FAIL_NO_ESP_PROPOSAL, "quick mode");
+	ck_assert_str_eq(f->text, "no common proposal: client offered aes256-sha256 for ESP; connection staff allows aes256-sha1, "
+		"aes128-sha1, aes256gcm16, ...; make it an L2TP/IPsec connection on the client: L2TP is carried in transport mode "
+		"(Windows shows error 789)");
+	once();
+}
+END_TEST
+
 /* ---- the client falls silent in each phase ---- */
 static bool in_mm4(const struct robot *r)
 {
@@ -297,6 +355,9 @@ int main(void)
 	tcase_add_test(t, test_second_login);
 	tcase_add_test(t, test_address_held);
 	tcase_add_test(t, test_suite);
+	tcase_add_test(t, test_identity);
+	tcase_add_test(t, test_selectors);
+	tcase_add_test(t, test_no_esp_proposal);
 	tcase_add_loop_test(t, test_silence, 0, VD_ARRAY_SIZE(silences));
 	suite_add_tcase(s, t);
 	SRunner *r = srunner_create(s);

@@ -1,0 +1,283 @@
+/* The sentence of every kind of failure, as its maker's values make it, and for whom: one literal line each. */
+#include <check.h>
+#include <viaduct/report.h>
+
+#include "core/report/report.h"
+#include "core/session/object.h"
+#include "core/session/session.h"
+#include "tests/lib/fake.h"
+
+#define STAFF "connection staff allows aes256-sha256-modp2048"
+
+static const struct {
+	struct vd_report report;
+	const char *text;
+} said[VD_FAILURES] = {
+	[VD_FAIL_OTHER] = { { .difference = "the moon is full", .remedy = "wait" },
+		"the moon is full; wait" },
+	[VD_FAIL_NO_PROPOSAL] = { { .offered = "3des-sha1-modp1024", .configured = STAFF, .difference = "the group",
+		.remedy = "add 'crypto: legacy' to staff (30-staff.yaml:4) or update the client" },
+		"no common proposal: client offered 3des-sha1-modp1024; connection staff allows"
+		" aes256-sha256-modp2048; add 'crypto: legacy' to staff (30-staff.yaml:4) or update the client"
+		" (Windows shows error 789; macOS and iOS show \"negotiation failed\")" },
+	[VD_FAIL_SUITE] = { { .offered = "3des-sha1-modp1024", .configured = STAFF, .difference = "the group",
+		.remedy = "add 'crypto: legacy' to staff (30-staff.yaml:4) or update the client" },
+		"no common proposal: 3des-sha1-modp1024 was chosen, and the client's pre-shared key is that of"
+		" staff; connection staff allows aes256-sha256-modp2048; add 'crypto: legacy' to staff"
+		" (30-staff.yaml:4) or update the client (Windows shows error 789; macOS and iOS show"
+		" \"negotiation failed\")" },
+	[VD_FAIL_PSK] = { { .count = 1, .configured = "l2tp.psk of staff (30-staff.yaml:4)" },
+		"wrong PSK: the client's pre-shared key is not the one tried; compare it with l2tp.psk of staff"
+		" (30-staff.yaml:4), or type it anew on the client (Windows shows error 789 or 787; macOS and iOS"
+		" show \"the shared secret is incorrect\")" },
+	[VD_FAIL_IDENTITY] = { { .offered = "other.example.com", .configured = "vpn.example.com",
+		.origin = "30-staff.yaml:4" },
+		"wrong identity: the client says it is other.example.com, not vpn.example.com; correct one of"
+		" both (30-staff.yaml:4) (Windows shows error 787 or 789; macOS and iOS show \"negotiation"
+		" failed\")" },
+	[VD_FAIL_AGGRESSIVE] = { { 0 },
+		"the client wants aggressive mode, which gives the pre-shared key to anybody who listens and"
+		" guesses; clear the group name (identifier) in its L2TP settings (macOS and iOS show \"the"
+		" server did not respond\")" },
+	[VD_FAIL_KEY_EXCHANGE] = { { .offered = "modp2048" },
+		"the client's Diffie-Hellman value is not valid for modp2048; try again; if it stays so, the"
+		" client's software is broken (Windows shows error 789; macOS and iOS show \"negotiation"
+		" failed\")" },
+	[VD_FAIL_MALFORMED] = { { .offered = "the identity" },
+		"the identity of the client is malformed; try again; if it stays so, the client's software or"
+		" something on the way is broken (Windows shows error 789; macOS and iOS show \"negotiation"
+		" failed\")" },
+	[VD_FAIL_NO_MESSAGE_3] = { { 0 },
+		"the client sent message 1, and nothing after our answer; see whether packets from UDP port 500"
+		" of the gateway reach the client (Windows shows error 809; macOS and iOS show \"the server did"
+		" not respond\")" },
+	[VD_FAIL_NO_MESSAGE_5] = { { .count = 4500 },
+		"the client sent message 3, and nothing after our answer; see whether UDP port 4500 is open both"
+		" ways between the client and the gateway (Windows shows error 809 or 792; macOS and iOS show"
+		" \"the server did not respond\")" },
+	[VD_FAIL_BUSY] = { { 0 },
+		"the gateway did not finish its own key exchange in time; see its load and viaductctl counters"
+		" (Windows shows error 809 or 792; macOS and iOS show \"the server did not respond\")" },
+	[VD_FAIL_PEERS_FULL] = { { .count = 1000, .origin = "10-gateway.yaml:3" },
+		"the gateway has as many peers as it may (1000), or its memory is short; raise gateway.max_peers"
+		" (10-gateway.yaml:3) (Windows shows error 789 or 809; macOS and iOS show \"the server did not"
+		" respond\")" },
+	[VD_FAIL_NO_ESP_PROPOSAL] = { { .offered = "des-sha1", .configured = "connection staff allows aes256-sha1",
+		.difference = "the cipher", .remedy = "update the client" },
+		"no common proposal: client offered des-sha1 for ESP; connection staff allows aes256-sha1; update"
+		" the client (Windows shows error 789; macOS and iOS show \"negotiation failed\")" },
+	[VD_FAIL_SELECTORS] = { { .offered = "192.168.0.5 udp/1701 to 192.0.2.1 port 0 of protocol 6",
+		.difference = "the selector of our side is not UDP" },
+		"selectors refused: client asked for 192.168.0.5 udp/1701 to 192.0.2.1 port 0 of protocol 6; only"
+		" UDP with port 1701 on the gateway's side is served; make it an L2TP/IPsec connection (transport"
+		" mode, UDP port 1701) on the client (Windows shows error 789; macOS and iOS show \"negotiation"
+		" failed\")" },
+	[VD_FAIL_NO_QUICK_MODE] = { { 0 },
+		"phase 1 is up, and the client never began quick mode; see the client's log: it may not like the"
+		" gateway's identity, which is its address (Windows shows error 789 or 792; macOS and iOS show"
+		" \"negotiation failed\")" },
+	[VD_FAIL_NO_QUICK_3] = { { 0 },
+		"the client never sent message 3 of quick mode: our message 2 or its answer was lost; see whether"
+		" UDP of 400 octets and more reaches the client unfragmented (Windows shows error 789 or 792;"
+		" macOS and iOS show \"the server did not respond\")" },
+	[VD_FAIL_CONNECTION_GONE] = { { 0 },
+		"connection staff is no longer configured; put it back, or end the client's old connection"
+		" (Windows shows error 789; macOS and iOS show \"negotiation failed\")" },
+	[VD_FAIL_RESOURCES] = { { .difference = "no channel can be had, or no memory for it" },
+		"no channel can be had, or no memory for it; see the gateway's log and viaductctl counters"
+		" (Windows shows error 789; macOS and iOS show \"negotiation failed\")" },
+	[VD_FAIL_NO_IPSEC] = { { 0 },
+		"L2TP without IPsec was ignored: the client did not use IPsec, or its policy was lost; on Windows"
+		" the connection's type must be L2TP/IPsec, the service IKEEXT must run, and the registry must"
+		" not have ProhibitIpSec=1 under RasMan\\Parameters; on Linux IPsec must be switched on in the"
+		" connection's IPsec settings (Windows shows error 809)" },
+	[VD_FAIL_L2TP_SILENT] = { { .count = 30 },
+		"IPsec is up, and no L2TP came in 30 s; see whether ESP (IP protocol 50; with NAT, UDP port 4500)"
+		" reaches the gateway (Windows shows error 809 or 800; macOS and iOS show \"the server did not"
+		" respond\")" },
+	[VD_FAIL_SCCRP_LOST] = { { .count = 30 },
+		"the client asked for an L2TP tunnel, and never acknowledged our answer (SCCRP) in 30 s; packets"
+		" to the client are lost on the way, or its own SA is gone: see whether ESP reaches it (Windows"
+		" shows error 809 or 800; macOS and iOS show \"the server did not respond\")" },
+	[VD_FAIL_NO_SCCCN] = { { .count = 30 },
+		"the client's L2TP tunnel did not come up in 30 s; see the client's L2TP log (Windows shows error"
+		" 809 or 800; macOS and iOS show \"the server did not respond\")" },
+	[VD_FAIL_NO_ICCN] = { { .count = 30 },
+		"the client's L2TP call did not come up in 30 s; see the client's L2TP log (Windows shows error"
+		" 809 or 800; macOS and iOS show \"the server did not respond\")" },
+	[VD_FAIL_TUNNEL_SECRET_NONE] = { { 0 },
+		"the client demands L2TP tunnel authentication, and l2tp.secret is not set; clear the \"L2TP"
+		" secret\" on the client, or set l2tp.secret to the same value" },
+	[VD_FAIL_TUNNEL_SECRET_WRONG] = { { .origin = "30-staff.yaml:4" },
+		"L2TP tunnel authentication failed: l2tp.secret (30-staff.yaml:4) is not the client's; make both"
+		" the same, or remove both" },
+	[VD_FAIL_LIMIT] = { { .count = 4, .offered = "L2TP tunnels", .configured = "l2tp.tunnels",
+		.origin = "10-gateway.yaml:3" },
+		"the client asked for more than 4 L2TP tunnels; raise l2tp.tunnels (10-gateway.yaml:3), if that"
+		" was meant" },
+	[VD_FAIL_LCP_SILENT] = { { 0 },
+		"the client never sent a PPP frame: its data messages do not reach us, or its PPP did not start;"
+		" see the client's PPP log (Windows shows error 718 or 721; macOS and iOS show \"the server did"
+		" not respond\")" },
+	[VD_FAIL_LCP_UNACKED] = { { 0 },
+		"LCP did not complete: the client did not acknowledge our Configure-Requests; see whether packets"
+		" to the client arrive, and the client's PPP log (Windows shows error 718 or 721; macOS and iOS"
+		" show \"the server did not respond\")" },
+	[VD_FAIL_PPP_DIVERGES] = { { .offered = "the client refuses our LCP", .count = 10 },
+		"the client refuses our LCP proposals 10 times in a row and does not converge; look at the"
+		" options in the client's PPP log (Windows shows error 732)" },
+	[VD_FAIL_AUTH_METHOD] = { { .offered = "pap", .configured = "mschapv2", .origin = "30-staff.yaml:4" },
+		"no common authentication method: client wants pap; connection staff allows mschapv2; allow"
+		" mschapv2 in the client's connection, or name a further method in ppp.auth (30-staff.yaml:4)"
+		" (Windows shows error 734 or 691; macOS and iOS show \"user authentication failed\")" },
+	[VD_FAIL_AUTH_REJECTED] = { { .offered = "mschapv2" },
+		"the client agreed to mschapv2, and then rejected its protocol; see the client's PPP log (Windows"
+		" shows error 720; macOS and iOS show \"user authentication failed\")" },
+	[VD_FAIL_AUTH_SILENT] = { { .offered = "mschapv2" },
+		"the client never answered our mschapv2 challenge; the user may not have typed a password in"
+		" time; else see whether packets to the client arrive (Windows shows error 718; macOS and iOS"
+		" show \"user authentication failed\")" },
+	[VD_FAIL_PPP_TIMEOUT] = { { .count = 60, .offered = "opened", .configured = "req-sent" },
+		"PPP was not up in 60 s: LCP is opened, IPCP is req-sent; see the client's PPP log (Windows shows"
+		" error 718; macOS and iOS show \"the server did not respond\")" },
+	[VD_FAIL_IPCP_REJECTED] = { { 0 },
+		"the client rejects IPCP: IPv4 is switched off in its connection; switch it on there: this"
+		" gateway carries IPv4 (Windows shows error 720)" },
+	[VD_FAIL_IPCP_UNACKED] = { { 0 },
+		"the client did not complete IPCP; IPv4 may be switched off in its connection: switch it on there"
+		" (Windows shows error 720)" },
+	[VD_FAIL_GAVE_UP] = { { .difference = "error 732 on the client: its options do not converge with ours",
+		.client = "Windows shows error 732" },
+		"the client gave up: error 732 on the client: its options do not converge with ours (Windows"
+		" shows error 732)" },
+	[VD_FAIL_UNKNOWN_USER] = { { .configured = "users/office", .origin = "users.yaml" },
+		"unknown user: users/office (users.yaml) has no user alice; add the user there, or correct the"
+		" name on the client (Windows shows error 691; macOS and iOS show \"user authentication failed\")" },
+	[VD_FAIL_PASSWORD] = { { .configured = "users/office", .origin = "users.yaml:2" },
+		"wrong password: users/office knows user alice (users.yaml:2) with another password; type it anew"
+		" on the client, or change it there (Windows shows error 691; macOS and iOS show \"user"
+		" authentication failed\")" },
+	[VD_FAIL_DISABLED] = { { .configured = "users/office", .origin = "users.yaml:2" },
+		"user alice is disabled in users/office (users.yaml:2); remove 'disabled' there (Windows shows"
+		" error 691; macOS and iOS show \"user authentication failed\")" },
+	[VD_FAIL_REFUSED] = { { .configured = "radius/nps1", .difference = "outside of office hours" },
+		"user alice was refused by radius/nps1: outside of office hours; the log of that provider may say"
+		" more (Windows shows error 691; macOS and iOS show \"user authentication failed\")" },
+	[VD_FAIL_UNAVAILABLE] = { { .configured = "radius/nps1", .difference = "no answer in 5 s" },
+		"nobody could say whether user alice may come in: radius/nps1: no answer in 5 s; see whether that"
+		" provider works (Windows shows error 649; macOS and iOS show \"user authentication failed\")" },
+	[VD_FAIL_NO_PROVIDER] = { { .difference = "no provider of realm office takes mschapv2" },
+		"no provider of realm office takes mschapv2 (Windows shows error 691; macOS and iOS show \"user"
+		" authentication failed\")" },
+	[VD_FAIL_SECOND_LOGIN] = { { .difference = "alice is logged in as s-3 from 203.0.113.5",
+		.origin = "30-staff.yaml:4" },
+		"a second login is refused: alice is logged in as s-3 from 203.0.113.5; end that session"
+		" (viaductctl session kill), or write 'second_login: replace' in connection staff"
+		" (30-staff.yaml:4) (Windows shows error 629 or 734; macOS and iOS show \"the server ended the"
+		" connection\")" },
+	[VD_FAIL_NOT_ADMITTED] = { { .difference = "outside of office hours" },
+		"user alice is not admitted: outside of office hours (Windows shows error 629 or 734; macOS and"
+		" iOS show \"the server ended the connection\")" },
+	[VD_FAIL_POOL_FULL] = { { .difference = "pool office is exhausted: 9 of its 9 addresses are in use",
+		.origin = "20-pools.yaml:2" },
+		"pool office is exhausted: 9 of its 9 addresses are in use; enlarge its range (20-pools.yaml:2)"
+		" (Windows shows error 734 or 738; macOS and iOS show \"the server ended the connection\")" },
+	[VD_FAIL_ADDRESS_HELD] = { { .difference = "10.8.0.11 is held by s-3 (bob)" },
+		"the address of user alice is taken: 10.8.0.11 is held by s-3 (bob); end the session that has it,"
+		" or give one of both users another address (Windows shows error 734 or 738; macOS and iOS show"
+		" \"the server ended the connection\")" },
+	[VD_FAIL_NO_ADDRESS] = { { .difference = "10.9.0.1 is not of pool office", .origin = "users.yaml:2" },
+		"no address for user alice: 10.9.0.1 is not of pool office (users.yaml:2) (Windows shows error"
+		" 734 or 738; macOS and iOS show \"the server ended the connection\")" },
+	[VD_FAIL_ESTABLISH] = { { .difference = "the route of 10.8.0.11 is in use" },
+		"the session of user alice cannot be brought up: the route of 10.8.0.11 is in use; see the"
+		" gateway's log (Windows shows error 629 or 734; macOS and iOS show \"the server ended the"
+		" connection\")" },
+};
+
+static void start(void)
+{
+	fake_init(1);
+	ck_assert_int_eq(vd_objects_init(), 0);
+	ck_assert_int_eq(vd_sessions_init(), 0);
+	fake_watch(&vd_topic_setup_failed);
+}
+
+static void stop(void)
+{
+	fake_drain();
+	vd_sessions_fini();
+	vd_objects_fini();
+	fake_fini();
+}
+
+static struct vd_setup_failed reported(struct vd_report report)
+{
+	struct vd_sa at = { .ip = vd_ip4(0xcb007105), .port = 500 };
+
+	report.remote = &at;
+	report.answered = true;
+	report.connection = "staff";
+	report.user = "alice";
+	vd_report_failure(&report);
+	fake_drain();
+	return *(const struct vd_setup_failed *)fake_last(&vd_topic_setup_failed);
+}
+
+START_TEST(test_said)
+{
+	struct vd_report report = said[_i].report;
+
+	report.kind = (enum vd_failure)_i;
+	ck_assert_ptr_nonnull(said[_i].text);
+	start();
+	struct vd_setup_failed e = reported(report);
+	ck_assert_str_eq(e.text, said[_i].text);
+	ck_assert_int_eq(e.kind, _i);
+	ck_assert(e.stage[0] && e.difference[0]);
+	ck_assert_str_eq(e.connection, "staff");
+	ck_assert_str_eq(e.user, "alice");
+	stop();
+}
+END_TEST
+
+/* What kind of client it is decides what its user sees; one that we dialled is a gateway, and its client is us. */
+START_TEST(test_for_whom)
+{
+	static const struct {
+		const char *profile, *text;
+		bool dialled;
+	} v[] = {
+		{ "windows", "wrong PSK: the client's pre-shared key is none of the 3 tried; compare it with l2tp.psk of staff, "
+			"or type it anew on the client (Windows shows error 789 or 787)", false },
+		{ "apple", "wrong PSK: the client's pre-shared key is none of the 3 tried; compare it with l2tp.psk of staff, "
+			"or type it anew on the client (macOS and iOS show \"the shared secret is incorrect\")", false },
+		{ "strongswan", "wrong PSK: the client's pre-shared key is none of the 3 tried; compare it with l2tp.psk of staff, "
+			"or type it anew on the client", false },
+		{ "", "wrong PSK: the gateway's pre-shared key is none of the 3 tried; compare l2tp.psk of staff with the "
+			"gateway's", true },
+	};
+
+	start();
+	struct vd_setup_failed e = reported((struct vd_report){ .kind = VD_FAIL_PSK, .count = 3,
+		.profile = v[_i].profile, .configured = "l2tp.psk of staff", .dialled = v[_i].dialled });
+	ck_assert_str_eq(e.text, v[_i].text);
+	ck_assert_int_eq(e.trust, v[_i].dialled ? VD_TRUST_KEY : VD_TRUST_ADDRESS);
+	stop();
+}
+END_TEST
+
+int main(void)
+{
+	Suite *s = suite_create("report");
+	TCase *t = tcase_create("report");
+
+	tcase_add_loop_test(t, test_said, 0, VD_FAILURES);
+	tcase_add_loop_test(t, test_for_whom, 0, 4);
+	suite_add_tcase(s, t);
+	SRunner *r = srunner_create(s);
+	srunner_run_all(r, CK_NORMAL);
+	int failed = srunner_ntests_failed(r);
+	srunner_free(r);
+	return failed ? 1 : 0;
+}
