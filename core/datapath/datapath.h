@@ -27,8 +27,9 @@ int vd_datapath_counted(uint64_t session, struct vd_session_counters *ret_counte
 
 /* ---- without threads and sockets ---- */
 /* Commands run at once; done functions and punts come through the FIFO. Two listening addresses exist: endpoint 1 is
- * 192.0.2.1, endpoint 2 is 2001:db8::1. */
+ * 192.0.2.1, or another one, endpoint 2 is 2001:db8::1. */
 int vd_datapath_start_inline(unsigned workers);
+int vd_datapath_start_inline_at(unsigned workers, const struct vd_ip *v4);
 
 enum vd_datapath_way { VD_SENT_UDP, VD_SENT_RAW, VD_SENT_IKE, VD_SENT_TUN };
 struct vd_datapath_sent {

@@ -7,6 +7,13 @@
 
 int vd_datapath_start_inline(unsigned workers)
 {
+	struct vd_ip ip;
+	vd_ip_parse("192.0.2.1", &ip);
+	return vd_datapath_start_inline_at(workers, &ip);
+}
+
+int vd_datapath_start_inline_at(unsigned workers, const struct vd_ip *v4)
+{
 	struct vd_datapath *dp = dp_instance;
 	if (!dp || dp->started || !workers || workers > VD_MAX_WORKERS)
 		return -EINVAL;
@@ -16,7 +23,7 @@ int vd_datapath_start_inline(unsigned workers)
 	if (rc)
 		return rc;
 	dp->n_ep = 2;
-	vd_ip_parse("192.0.2.1", &dp->ep[0].local.ip);
+	dp->ep[0].local.ip = *v4;
 	vd_ip_parse("2001:db8::1", &dp->ep[1].local.ip);
 	dp->ep[0].local.port = dp->ep[1].local.port = dp->natt_port;
 	for (unsigned i = 0; i < workers; i++) {

@@ -32,7 +32,7 @@ static const struct vd_plugin *const plugins[] = { &esp_userspace_LTX_vd_plugin,
 #define WORKERS 2
 
 static char folder[64];
-static const char *yaml_now;
+static const char *yaml_now, *address_now;
 
 /* ---- priv/1: everything works, nothing happens ---- */
 struct later {
@@ -88,7 +88,22 @@ static int priv_sysctl(void *self, const char *name, const char *value,
 	return later((struct later){ .done = done, .arg = arg });
 }
 
-static const struct vd_priv_1 priv = { .open_tun = priv_tun, .address = priv_net, .route = priv_net, .sysctl = priv_sysctl };
+static int priv_route_from(void *self, const char *dev, const struct vd_prefix *dst, const struct vd_ip *source,
+	void (*done)(void *arg, const struct vd_error *err), void *arg)
+{
+	(void)self, (void)dev, (void)dst, (void)source;
+	return later((struct later){ .done = done, .arg = arg });
+}
+
+static int priv_pin(void *self, bool add, const struct vd_ip *host, void (*done)(void *arg, const struct vd_error *err),
+	void *arg)
+{
+	(void)self, (void)add, (void)host;
+	return later((struct later){ .done = done, .arg = arg });
+}
+
+static const struct vd_priv_1 priv = { .open_tun = priv_tun, .address = priv_net, .route = priv_net, .sysctl = priv_sysctl,
+	.route_from = priv_route_from, .pin = priv_pin };
 
 /* ---- life ---- */
 static void bring_up(uint64_t seed)
@@ -114,14 +129,16 @@ static void bring_up(uint64_t seed)
 		hosts[i] = vd_plugin_preload(plugins[i], &err);
 		ck_assert_msg(hosts[i] && vd_host_init(hosts[i], &err) == 0, "%s: %s", plugins[i]->name, err.text);
 	}
-	ck_assert_int_eq(vd_datapath_start_inline(WORKERS), 0);
+	struct vd_ip here;
+	ck_assert(vd_ip_parse(address_now, &here));
+	ck_assert_int_eq(vd_datapath_start_inline_at(WORKERS, &here), 0);
 	vd_datapath_capture(wire_sent, NULL);
 	for (size_t i = 0; i < N_PLUGINS; i++)
 		ck_assert_msg(vd_host_start(hosts[i], &err) == 0, "%s: %s", plugins[i]->name, err.text);
 	fake_drain();
 }
 
-static void take_down(bool farewell)
+static void take_down(bool farewell, void (*then)(void))
 {
 	for (size_t i = N_PLUGINS; farewell && i-- > 0;) {
 		vd_host_stop(vd_plugin_find(plugins[i]->name));
@@ -134,6 +151,8 @@ static void take_down(bool farewell)
 	for (size_t i = N_PLUGINS; i-- > 0;)
 		vd_host_fini(vd_plugin_find(plugins[i]->name));
 	fake_drain();
+	if (then)
+		then();
 	vd_datapath_fini();
 	vd_sessions_fini();
 	vd_objects_fini();
@@ -168,19 +187,30 @@ static void users_write(void)
 
 void gateway_start(const char *yaml)
 {
+	gateway_start_at(yaml, "192.0.2.1");
+}
+
+void gateway_start_at(const char *yaml, const char *address)
+{
 	setenv("SCENARIO_PSK_STAFF", GATEWAY_PSK_STAFF, 1);
 	setenv("SCENARIO_PSK_DEVICES", GATEWAY_PSK_DEVICES, 1);
 	users_write();
 	yaml_now = yaml;
+	address_now = address;
 	wire_init();
 	bring_up(7);
 }
 
 void gateway_stop(void)
 {
+	gateway_stop_with(NULL);
+}
+
+void gateway_stop_with(void (*then)(void))
+{
 	char path[128];
 
-	take_down(true);
+	take_down(true, then);
 	snprintf(path, sizeof(path), "%s/users.yaml", folder);
 	unlink(path);
 	rmdir(folder);
@@ -200,7 +230,7 @@ int gateway_reborn(struct vd_error *why)
 	if (res == -EAGAIN)
 		return res;
 	ck_assert_msg(res == 0, "%s", why->text);
-	take_down(false);
+	take_down(false, NULL);
 	bring_up(++seed);
 	vd_rd_init(&r, a, wa.len);
 	ck_assert_msg(vd_state_import(&r, VD_IMPORT_SAME, &err) == 0, "%s", err.text);

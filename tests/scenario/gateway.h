@@ -21,8 +21,12 @@
 #define GATEWAY_DEFAULT GATEWAY_YAML("10.8.0.10-10.8.0.20", "")
 
 void gateway_start(const char *yaml);
+/* The same, listening there: it may be one that dials. */
+void gateway_start_at(const char *yaml, const char *address);
 /* Orderly: everybody is told; nothing may be left. */
 void gateway_stop(void);
+/* The same; then is called when the plugins are gone. */
+void gateway_stop_with(void (*then)(void));
 /* Not a word: the state is exported, everything freed and made anew, the state imported and exported again, which must
  * give the same octets. What is watched stays watched, from 0. -EAGAIN (and nothing happened, why says who) when a layer
  * refuses to be exported in this moment. */

@@ -91,6 +91,9 @@ void robot_echo(struct robot *r);
 void robot_ping(struct robot *r, const uint8_t *source, uint16_t seq);
 /* What comes from the network toward an address: an ICMP echo reply. */
 void robot_pong(const uint8_t to[4], uint16_t seq);
+/* An ICMP echo packet of ROBOT_ICMP_LEN octets. */
+#define ROBOT_ICMP_LEN 60u
+void robot_icmp(uint8_t *p, uint8_t type, uint16_t seq, const uint8_t *src, const uint8_t *dst);
 /* True when it is an ICMP packet of that type and number from source to destination with right checksums. */
 bool robot_is_icmp(const uint8_t *p, size_t len, uint8_t type, uint16_t seq, const uint8_t src[4], const uint8_t dst[4]);
 void robot_term(struct robot *r);

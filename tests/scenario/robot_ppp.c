@@ -214,21 +214,20 @@ static void seal(uint8_t *p, uint8_t *at, size_t len)
 	at[1] = (uint8_t)s;
 }
 
-#define ICMP_LEN 60u
-static void icmp(uint8_t *p, uint8_t type, uint16_t seq, const uint8_t *src, const uint8_t *dst)
+void robot_icmp(uint8_t *p, uint8_t type, uint16_t seq, const uint8_t *src, const uint8_t *dst)
 {
-	memset(p, 0x5a, ICMP_LEN);
-	memcpy(p, (uint8_t[]){ 0x45, 0, 0, ICMP_LEN, 0, 1, 0, 0, 64, 1, 0, 0 }, 12);
+	memset(p, 0x5a, ROBOT_ICMP_LEN);
+	memcpy(p, (uint8_t[]){ 0x45, 0, 0, ROBOT_ICMP_LEN, 0, 1, 0, 0, 64, 1, 0, 0 }, 12);
 	memcpy(p + 12, src, 4);
 	memcpy(p + 16, dst, 4);
 	seal(p, p + 10, 20);
 	memcpy(p + 20, (uint8_t[]){ type, 0, 0, 0, 0x12, 0x34, (uint8_t)(seq >> 8), (uint8_t)seq }, 8);
-	seal(p + 20, p + 22, ICMP_LEN - 20);
+	seal(p + 20, p + 22, ROBOT_ICMP_LEN - 20);
 }
 
 bool robot_is_icmp(const uint8_t *p, size_t len, uint8_t type, uint16_t seq, const uint8_t src[4], const uint8_t dst[4])
 {
-	return len == ICMP_LEN && sum(p, 20) == 0xffff && sum(p + 20, len - 20) == 0xffff && p[20] == type &&
+	return len == ROBOT_ICMP_LEN && sum(p, 20) == 0xffff && sum(p + 20, len - 20) == 0xffff && p[20] == type &&
 		p[26] == seq >> 8 && p[27] == (seq & 255) && memcmp(p + 12, src, 4) == 0 && memcmp(p + 16, dst, 4) == 0;
 }
 
@@ -236,16 +235,16 @@ static const uint8_t far[4] = { 192, 0, 2, 77 };
 
 void robot_ping(struct robot *r, const uint8_t *source, uint16_t seq)
 {
-	uint8_t p[ICMP_LEN];
+	uint8_t p[ROBOT_ICMP_LEN];
 
-	icmp(p, 8, seq, source ? source : r->address, far);
+	robot_icmp(p, 8, seq, source ? source : r->address, far);
 	send_frame(r, IP, p, sizeof(p));
 }
 
 void robot_pong(const uint8_t to[4], uint16_t seq)
 {
-	uint8_t p[ICMP_LEN];
+	uint8_t p[ROBOT_ICMP_LEN];
 
-	icmp(p, 0, seq, far, to);
+	robot_icmp(p, 0, seq, far, to);
 	vd_datapath_inject_tun(to[3] % 2, NULL, p, sizeof(p));
 }

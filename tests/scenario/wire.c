@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "tests/lib/fake.h"
+#include "tests/scenario/far.h"
 #include "tests/scenario/robot.h"
 
 #define TICK_MS 100
@@ -86,6 +87,10 @@ static void deliver(const struct datagram *d)
 			d->len, 0);
 		return;
 	}
+	if (far_is_at(&d->path.remote)) {
+		far_receive(&d->path, d->p, d->len);
+		return;
+	}
 	for (unsigned i = 0; i < wire.n_robots; i++)
 		if (robot_is_at(wire.robots[i], &d->path.remote)) {
 			robot_receive(wire.robots[i], d->kind == VD_SENT_IKE, &d->path, d->p, d->len);
@@ -145,6 +150,7 @@ void wire_wait(uint64_t ms)
 		wire_pump();
 		for (unsigned i = 0; i < wire.n_robots; i++)
 			robot_time(wire.robots[i], step);
+		far_time(step);
 		wire_pump();
 		ms -= step;
 	}

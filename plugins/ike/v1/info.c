@@ -125,7 +125,8 @@ static void r_u_there(
 	ike_v1_info_notify(sa, path, IKE_PROTO_ISAKMP, IKE_N_R_U_THERE_ACK, spi, spi_len, data, sizeof(data));
 }
 
-static void notify_take(struct ike_v1_sa *sa, const struct vd_path *path, const struct ike_payload *p)
+/* Returns an error that the other side told, or 0. */
+static uint16_t notify_take(struct ike_v1_sa *sa, const struct vd_path *path, const struct ike_payload *p)
 {
 	struct vd_rd r;
 
@@ -137,7 +138,7 @@ static void notify_take(struct ike_v1_sa *sa, const struct vd_path *path, const 
 	const uint8_t *spi = vd_rd_take(&r, spi_len);
 	if (!vd_rd_ok(&r)) {
 		vd_count("ike_v1.drop.notify", 1);
-		return;
+		return 0;
 	}
 	switch (type) {
 	case IKE_N_R_U_THERE:
@@ -154,9 +155,9 @@ static void notify_take(struct ike_v1_sa *sa, const struct vd_path *path, const 
 	default:
 		vd_note('p', sa->peer->id, "the other side sent notification %u%s%s", type, ike_v1_notify_name(type) ? ", " : "",
 			ike_v1_notify_name(type) ? ike_v1_notify_name(type) : "");
-		if (type < IKE_N_CONNECTED && sa->peer->dial != NULL) /* below it are errors */
-			ike_v1_quick_refused(sa, type);
+		return type < IKE_N_CONNECTED ? type : 0; /* below it are errors */
 	}
+	return 0;
 }
 
 static struct ike_v1_child *child_of(struct ike_v1_peer *peer, uint32_t spi)
@@ -216,6 +217,7 @@ void ike_v1_info_input(struct ike_v1_sa *sa, const struct vd_path *path, const s
 	struct ike_chain chain;
 	const char *why;
 	bool self = false;
+	uint16_t refused = 0, type;
 
 	if (sa->state != IKE_V1_UP || !(h->flags & IKE_F_ENCRYPTED)) {
 		vd_count("ike_v1.drop.info_plain", 1);
@@ -234,8 +236,8 @@ void ike_v1_info_input(struct ike_v1_sa *sa, const struct vd_path *path, const s
 	 * forgotten. */
 	sa->heard = vd_now();
 	for (unsigned i = 1; i < chain.n; i++) {
-		if (chain.v[i].type == IKE_P_NOTIFY)
-			notify_take(sa, path, &chain.v[i]);
+		if (chain.v[i].type == IKE_P_NOTIFY && (type = notify_take(sa, path, &chain.v[i])) != 0)
+			refused = type;
 		else if (chain.v[i].type == IKE_P_DELETE)
 			self |= delete_take(sa, &chain.v[i]);
 	}
@@ -245,5 +247,7 @@ void ike_v1_info_input(struct ike_v1_sa *sa, const struct vd_path *path, const s
 		ike_v1_sa_free(sa, peer->dial != NULL ? "the gateway deleted its IKE SA" : "deleted by the client");
 	} else if (peer->dial != NULL) {
 		ike_v1_dial_wake(peer->dial);
+		if (refused != 0) /* may be the end of the peer */
+			ike_v1_quick_refused(sa, refused);
 	}
 }
