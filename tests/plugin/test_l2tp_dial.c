@@ -54,13 +54,27 @@ static struct {
 } t;
 
 /* ---- the channel: what one side sends the other hears ---- */
+static uint32_t mangled, dice; /* one datagram of the gateway in so many */
+static uint32_t roll(void)
+{
+	dice = dice * 1664525 + 1013904223;
+	return dice >> 8;
+}
+
 static void put(unsigned to, const uint8_t *p, size_t len)
 {
 	ck_assert_uint_lt(t.n, QUEUE);
 	ck_assert_uint_le(len, sizeof(t.q[0].p));
 	t.q[t.n].to = to;
-	t.q[t.n].len = len;
-	memcpy(t.q[t.n++].p, p, len);
+	memcpy(t.q[t.n].p, p, len);
+	if (mangled && to == DIAL && len > 8 && roll() % mangled == 0)
+		for (unsigned n = 1 + roll() % 3; n; n--) {
+			if (roll() % 3)
+				t.q[t.n].p[8 + roll() % (len - 8)] ^= (uint8_t)(1u << roll() % 8);
+			else
+				len = 9 + roll() % (len - 8);
+		}
+	t.q[t.n++].len = len;
 }
 
 static void chan_send(struct vd_worker *w, struct vd_chan *chan, struct vd_vec *vec)
@@ -781,6 +795,29 @@ START_TEST(without_ike)
 }
 END_TEST
 
+/* Whatever comes, it comes up or ends with a reason; and what it had is free again. */
+START_TEST(mangled_gateway)
+{
+	for (unsigned round = 0; round < 30; round++) {
+		dice = (uint32_t)_i * 1000 + round;
+		begin();
+		mangled = 1 + round % 6;
+		for (unsigned i = 0; i < 1200 && !t.ended && !t.ups; i++) {
+			pump();
+			fake_advance(100);
+		}
+		ck_assert(t.ended || t.ups);
+		mangled = 0;
+		if (!t.ended) {
+			t.connect->down(t.connect->self, t.dial, "taken down");
+			ends(30);
+		}
+		ck_assert_str_ne(t.reason, "");
+		end();
+	}
+}
+END_TEST
+
 /* The daemon ends while it dials or is up. */
 START_TEST(the_end)
 {
@@ -820,6 +857,7 @@ int main(void)
 	tcase_add_test(tc, takes_no_calls);
 	tcase_add_test(tc, does_not_travel);
 	tcase_add_test(tc, without_ike);
+	tcase_add_loop_test(tc, mangled_gateway, 0, 4);
 	tcase_add_loop_test(tc, the_end, 0, 3);
 	suite_add_tcase(s, tc);
 	srunner_run_all(r, CK_ENV);

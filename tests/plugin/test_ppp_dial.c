@@ -59,10 +59,40 @@ static struct side *side_of(uint64_t session)
 	return NULL;
 }
 
+/* What a gateway sends is taken for what it is, or dropped; mangled: one frame in so many, and how it goes on. */
+static uint32_t mangled, dice;
+static uint32_t roll(void)
+{
+	dice = dice * 1664525 + 1013904223;
+	return dice >> 8;
+}
+
+static size_t mangle(uint8_t *p, size_t len)
+{
+	for (unsigned n = 1 + roll() % 4; n; n--)
+		switch (roll() % 4) {
+		case 0:
+			p[roll() % len] ^= (uint8_t)(1u << roll() % 8);
+			break;
+		case 1:
+			p[roll() % len] = (uint8_t)roll();
+			break;
+		case 2:
+			len = 1 + roll() % len;
+			break;
+		default:
+			for (unsigned k = roll() % 40; k; k--)
+				p[len++] = (uint8_t)roll();
+		}
+	return len;
+}
+
 static void hear(struct side *s, const uint8_t *p, size_t len)
 {
 	ck_assert_uint_lt(s->n, QUEUE);
 	memcpy(s->q[(s->first + s->n) % QUEUE].p, p, len);
+	if (mangled && s == &t.side[DIAL] && len && roll() % mangled == 0)
+		len = mangle(s->q[(s->first + s->n) % QUEUE].p, len);
 	s->q[(s->first + s->n++) % QUEUE].len = len;
 }
 
@@ -769,6 +799,28 @@ START_TEST(no_address_from_another_gateway)
 }
 END_TEST
 
+/* Whatever comes, it comes up with an address or ends with a reason, and in time. */
+START_TEST(mangled_gateway)
+{
+	for (unsigned round = 0; round < 40; round++) {
+		dice = (uint32_t)_i * 1000 + round;
+		mangled = 1 + round % 5;
+		begin();
+		for (unsigned i = 0; i < 700 && !t.side[DIAL].closed && !is_up(DIAL); i++) {
+			pump();
+			fake_advance(100);
+		}
+		ck_assert(t.side[DIAL].closed || is_up(DIAL));
+		if (t.side[DIAL].closed)
+			ck_assert_str_ne(t.side[DIAL].reason, "");
+		else
+			ck_assert_uint_ne(vd_ip_u32(&vd_session_find(t.side[DIAL].id)->lease4.address), 0);
+		mangled = 0;
+		end();
+	}
+}
+END_TEST
+
 START_TEST(does_not_travel)
 {
 	static uint8_t room[65536];
@@ -812,6 +864,7 @@ int main(void)
 	tcase_add_test(tc, pap_is_not_spoken);
 	tcase_add_test(tc, no_authentication_is_not_accepted);
 	tcase_add_test(tc, no_address_from_another_gateway);
+	tcase_add_loop_test(tc, mangled_gateway, 0, 5);
 	tcase_add_test(tc, does_not_travel);
 	suite_add_tcase(s, tc);
 	srunner_run_all(r, CK_ENV);
