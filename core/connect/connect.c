@@ -135,15 +135,13 @@ static void tell(struct dial *d, const struct vd_error *err)
 
 static void dial_free(struct dial *d)
 {
+	struct vd_error err;
+
 	vd_link_del(&d->all);
 	vd_timer_stop(&d->timer);
 	vd_lookup_cancel(d->lookup);
-	while (!vd_link_empty(&d->waiters)) {
-		struct waiter *w = VD_CONTAINER_OF(d->waiters.next, struct waiter, all);
-
-		vd_link_del(&w->all);
-		free(w);
-	}
+	vd_error_set(&err, -ECANCELED, "the gateway stops");
+	tell(d, &err); /* whoever still waits: his request is to be freed */
 	free(d);
 }
 

@@ -96,7 +96,8 @@ struct vd_setup_failed {
 	uint8_t kind;           /* enum vd_failure */
 	uint8_t trust;          /* enum vd_trust: how far the source had proved itself */
 	bool dialled;           /* we called */
-	char stage[32];         /* "phase1", "quick mode", "l2tp", "lcp", "auth", "admit", "address", "ipcp", "establish" */
+	char stage[32];         /* "phase1", "quick mode", "l2tp", "lcp", "auth", "admit", "address", "ipcp", "establish",
+	                           "dial" */
 	struct vd_sa remote;    /* family 0: not known */
 	char user[VD_USER_MAX], connection[VD_NAME_MAX];
 	char offered[384];      /* by the peer */

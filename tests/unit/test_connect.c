@@ -335,6 +335,18 @@ START_TEST(impatience)
 }
 END_TEST
 
+/* The daemon ends before anything else has: whoever waits hears so. */
+START_TEST(stopped_while_it_dials)
+{
+	begin(OFFICE);
+	t.hangs = true;
+	ask_up();
+	end();
+	ck_assert_uint_eq(t.answers, 1);
+	ck_assert(t.failed);
+}
+END_TEST
+
 START_TEST(taken_down_while_it_dials)
 {
 	struct vd_error err = { 0 };
@@ -503,6 +515,7 @@ int main(void)
 	tcase_add_test(c, says_goodbye);
 	tcase_add_test(c, impatience);
 	tcase_add_test(c, taken_down_while_it_dials);
+	tcase_add_test(c, stopped_while_it_dials);
 	tcase_add_test(c, names);
 	tcase_add_loop_test(c, cannot_be_dialled, 0, 5);
 	tcase_add_test(c, the_plugin_refuses);
