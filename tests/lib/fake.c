@@ -42,30 +42,56 @@ static void fake_random(void *out, size_t len)
 }
 
 struct vd_io {
+	struct vd_io *next;
 	int fd;
+	unsigned events;
+	void (*fn)(void *arg, unsigned events);
+	void *arg;
 };
+static struct vd_io *ios;
 
 static struct vd_io *fake_io_new(int fd, unsigned events, void (*fn)(void *arg, unsigned events), void *arg)
 {
 	struct vd_io *io = calloc(1, sizeof(*io));
 
-	(void)events;
-	(void)fn;
-	(void)arg;
-	if (io)
-		io->fd = fd;
+	if (!io)
+		return NULL;
+	*io = (struct vd_io){ .next = ios, .fd = fd, .events = events, .fn = fn, .arg = arg };
+	ios = io;
 	return io;
 }
 
 static void fake_io_events(struct vd_io *io, unsigned events)
 {
-	(void)io;
-	(void)events;
+	io->events = events;
 }
 
 static void fake_io_free(struct vd_io *io)
 {
+	struct vd_io **at = &ios;
+
+	while (*at != io)
+		at = &(*at)->next;
+	*at = io->next;
 	free(io);
+}
+
+bool fake_io(int fd, unsigned events)
+{
+	struct vd_io *io = ios;
+
+	while (io && io->fd != fd)
+		io = io->next;
+	if (!io || !(io->events & events))
+		return false;
+	io->fn(io->arg, io->events & events);
+	vd_fifo_drain();
+	return true;
+}
+
+int fake_io_last(void)
+{
+	return ios ? ios->fd : -1;
 }
 
 static const struct vd_loop_ops fake_ops = {

@@ -19,6 +19,13 @@ uint64_t fake_next(void);
 /* Parses YAML text with the schemas of the core and of these plugins (NULL-terminated) and puts it in force. Fails the
  * test with the error text when it is wrong. Relative !file paths are resolved against dir (NULL: the current folder). */
 void fake_conf(const char *yaml, const struct vd_plugin *const *plugins, const char *dir);
+/* Nothing is ever ready by itself: says that fd is, drains, and returns whether anybody waited for that. */
+bool fake_io(int fd, unsigned events);
+/* The descriptor that was watched last, of those that still are; -1: none. */
+int fake_io_last(void);
+/* From now on what fake_conf parsed is kept, and installed again when it gets the same text (the same pointer): for who
+ * begins anew thousands of times with the same plugins. */
+void fake_conf_keep(void);
 /* Drops the configuration; before fake_fini, when fake_conf was used. */
 void fake_conf_fini(void);
 /* Provides a service from a test double. */

@@ -103,11 +103,15 @@ static void crypt_(const struct client *c, int enc, uint8_t *iv, uint8_t *p, siz
 	memcpy(iv, enc ? p + n - c->block : next, c->block);
 }
 
+void (*client_plain)(const struct msg *m);
+
 static void encrypt(const struct client *c, uint8_t *iv, struct msg *m)
 {
 	while ((m->len - 28) % c->block != 0)
 		put8(m, 0);
 	finish(m);
+	if (client_plain)
+		client_plain(m);
 	m->p[19] |= 1;
 	crypt_(c, 1, iv, m->p + 28, m->len - 28);
 }
@@ -313,10 +317,8 @@ bool client_mm4(struct client *c, const struct msg *m)
 void client_mm5(struct client *c, struct msg *m)
 {
 	uint8_t hash[64], note[12] = { 0, 0, 0, 1, 1, 0, 0x60, 0x02 };
-	struct part parts[] = { { c->gxi, c->g_len }, { c->gxr, c->g_len }, { c->ic, 8 }, { c->rc, 8 },
-		{ c->sa, c->sa_len }, { c->id, c->id_len } };
 
-	hmac(c, c->skeyid, c->hash_len, parts, 6, hash);
+	client_hash_i(c, c->id, c->id_len, hash);
 	header(c, m, 5, 2, 0, 0);
 	payload(m, 8, c->id, c->id_len);
 	payload(m, c->initial_contact ? 11 : 0, hash, c->hash_len);
@@ -470,6 +472,38 @@ bool client_qm2(struct client *c, const struct msg *in, size_t keymat_len)
 	keymat(c, c->spi_r, gxy, ke != NULL ? c->g_len : 0, c->keymat_in, keymat_len);
 	keymat(c, c->spi_i, gxy, ke != NULL ? c->g_len : 0, c->keymat_out, keymat_len);
 	return true;
+}
+
+void client_main_with(struct client *c, uint8_t next, const void *body, size_t len, struct msg *m)
+{
+	header(c, m, next, 2, 0, 0);
+	put(m, body, len);
+	memcpy(c->last, c->iv, 16);
+	encrypt(c, c->last, m);
+}
+
+void client_hash_i(const struct client *c, const void *id, size_t len, uint8_t *ret_hash)
+{
+	struct part parts[] = { { c->gxi, c->g_len }, { c->gxr, c->g_len }, { c->ic, 8 }, { c->rc, 8 },
+		{ c->sa, c->sa_len }, { id, len } };
+
+	hmac(c, c->skeyid, c->hash_len, parts, 6, ret_hash);
+}
+
+void client_sealed_with(struct client *c, uint8_t exchange, uint32_t mid, bool hashed, uint8_t next, const void *body,
+	size_t len, struct msg *m)
+{
+	static const uint8_t none[64];
+
+	header(c, m, hashed ? 8 : next, exchange, 0, mid);
+	if (hashed)
+		payload(m, next, none, c->hash_len);
+	put(m, body, len);
+	if (hashed)
+		hash1(c, mid, "", 0, m);
+	c->mid = mid;
+	mid_iv(c, mid, c->qiv);
+	encrypt(c, c->qiv, m);
 }
 
 void client_qm3(struct client *c, struct msg *m)

@@ -52,6 +52,15 @@ void client_qm1(struct client *c, uint32_t mid, unsigned encap, unsigned esp, un
 bool client_qm2(struct client *c, const struct msg *m, size_t keymat_len);
 void client_qm3(struct client *c, struct msg *m);
 void client_info(struct client *c, uint32_t mid, uint8_t type, const void *body, size_t len, struct msg *m);
+/* Told of every message before it is encrypted; NULL: nobody. */
+extern void (*client_plain)(const struct msg *m);
+/* With these payloads, the first of that type: message 5; one of an exchange after phase 1, behind the right HASH(1) when
+ * hashed. body and what is added to it must fit. */
+void client_main_with(struct client *c, uint8_t next, const void *body, size_t len, struct msg *m);
+void client_sealed_with(struct client *c, uint8_t exchange, uint32_t mid, bool hashed, uint8_t next, const void *body,
+	size_t len, struct msg *m);
+/* HASH_I over this identification payload's body. */
+void client_hash_i(const struct client *c, const void *id, size_t len, uint8_t *ret_hash);
 /* Opens an informational message; returns its second payload's body, or NULL. */
 const uint8_t *client_info_open(struct client *c, struct msg *m, uint8_t *ret_type, size_t *ret_len);
 

@@ -280,15 +280,20 @@ void world_stop(void)
 	fake_fini();
 }
 
+void world_datagram(const struct vd_path *path, const uint8_t *p, size_t len)
+{
+	ike_fn(ike_arg, path, p, len);
+	if (!world.hold_drain)
+		fake_drain();
+}
+
 void world_input(const struct client *c, const struct msg *m)
 {
 	uint8_t *copy = malloc(m->len > 0 ? m->len : 1); /* exact, so that the sanitizer sees a read behind it */
 
 	memcpy(copy, m->p, m->len);
-	ike_fn(ike_arg, &c->path, copy, m->len);
+	world_datagram(&c->path, copy, m->len);
 	free(copy);
-	if (!world.hold_drain)
-		fake_drain();
 }
 
 struct msg *world_reply(unsigned since)

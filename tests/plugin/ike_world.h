@@ -37,6 +37,8 @@ extern struct world world;
 
 void world_start(const char *yaml);
 void world_stop(void);
+/* Octets from anybody. */
+void world_datagram(const struct vd_path *path, const uint8_t *p, size_t len);
 /* A message from the client, then everything that follows from it. */
 void world_input(const struct client *c, const struct msg *m);
 /* The last message sent since the count, or NULL. */

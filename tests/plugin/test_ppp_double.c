@@ -15,6 +15,7 @@
 #include "tests/lib/fake.h"
 
 struct double_state d;
+bool double_dials;
 
 static const uint8_t vector_response[24] = { 0x82, 0x30, 0x9e, 0xcd, 0x8d, 0x70, 0x8b, 0x5e, 0xa0, 0x8f, 0xaa, 0x39,
 	0x81, 0xcd, 0x83, 0x54, 0x42, 0x33, 0x11, 0x4a, 0x3d, 0x85, 0xd6, 0xdf };
@@ -63,7 +64,7 @@ static const struct vd_session_owner owner = { owner_closed };
 
 void double_begin(void)
 {
-	struct vd_link_params params = { .overhead = 16, .connection = "staff" };
+	struct vd_link_params params = { .overhead = 16, .connection = "staff", .dial = double_dials };
 
 	d.service = vd_service_find("link/1", NULL);
 	ck_assert_ptr_nonnull(d.service);
@@ -227,6 +228,7 @@ void double_start(uint16_t mtu)
 	ck_assert_int_eq(vd_provide(NULL, "authenticate", "users", on_auth, on_cancel, NULL), 0);
 	ck_assert_int_eq(vd_provide(NULL, "lease_address", "pool", on_address, on_cancel, NULL), 0);
 	ck_assert_int_eq(vd_provide(NULL, "route_add", "tun", on_route, NULL, NULL), 0);
+	ck_assert_int_eq(vd_provide(NULL, "dialled_routes", "tun", on_route, NULL, NULL), 0);
 	fake_service("datapath/1", NULL, &datapath);
 	peer = vd_peer_new(1, &local, &remote);
 	ck_assert_ptr_nonnull(peer);

@@ -32,6 +32,7 @@ struct double_state {
 };
 extern struct double_state d;
 extern const struct vd_link_lower double_lower;
+extern bool double_dials; /* links that begin are of the side that dials */
 
 /* After fake_init and fake_conf: objects, sessions, providers, services, one channel and one session for "staff". */
 void double_start(uint16_t mtu);

@@ -193,6 +193,17 @@ static int dp_drops(void *self, void (*done)(void *arg, const uint64_t *counts),
 	return 0;
 }
 
+static int dp_info(void *self, void (*done)(void *arg, const struct vd_datapath_info *info), void *arg)
+{
+	struct vd_datapath_info info = { .workers = 2, .drops = { [1] = { [VD_DROP_REPLAY] = 3 } } };
+
+	(void)self;
+	for (unsigned i = 0; i < VD_CAP_MAX; i++)
+		info.caps[i] = (struct vd_datapath_cap){ .name = "a piece", .why = "", .without = "" };
+	done(arg, &info);
+	return 0;
+}
+
 static unsigned dp_workers(void *self)
 {
 	(void)self;
@@ -201,7 +212,7 @@ static unsigned dp_workers(void *self)
 
 static const struct vd_datapath_1 datapath = {
 	.workers = dp_workers, .session_add = dp_session_add, .session_del = dp_session_del,
-	.session_counters = dp_counters, .fib_add = dp_fib_add, .fib_del = dp_fib_del, .drops = dp_drops,
+	.session_counters = dp_counters, .fib_add = dp_fib_add, .fib_del = dp_fib_del, .drops = dp_drops, .info = dp_info,
 };
 
 static void esp_close(void *self, uint64_t chan, const char *reason)

@@ -1,0 +1,273 @@
+/* IKEv1 behind decryption: the payloads are the input's, the HASH and the encryption are made right for them. Two IKE SAs
+ * are there from the start: one waits for message 5, one is up. */
+#include <check.h>
+#include <stdlib.h>
+#include <string.h>
+#include <viaduct/state.h>
+
+#include "core/state.h"
+#include "tests/fuzz/fuzz.h"
+#include "tests/fuzz/ike.h"
+
+/* The octets: type of the first payload (u8), then payloads. For message 5 all of them; else those behind the HASH. */
+enum { OP_MAIN, OP_QUICK, OP_INFO, OP_QUICK_3 };
+#define OP_KIND 3u
+#define OP_PLAIN 4u   /* the HASH is the input's business, too */
+#define OP_AGAIN 8u   /* with the message id used last */
+#define OP_BLOCKS 16u /* not whole blocks */
+
+static struct {
+	uint8_t state[1 << 16];
+	size_t len;
+	struct client waiting, up;
+} start;
+
+/* From message 1 to 4, or to 6. */
+static void handshake(struct client *c, unsigned port, bool whole)
+{
+	struct msg m;
+	unsigned n = world.n_sent;
+
+	client_init(c, "tills and routers", 7, 128, 2, 2);
+	c->path.remote.port = (uint16_t)port;
+	client_mm1(c, &m);
+	world_input(c, &m);
+	ck_assert(client_mm2(c, world_reply(n)));
+	client_mm3(c, &m);
+	world_input(c, &m);
+	ck_assert(client_mm4(c, world_reply(n + 1)));
+	if (!whole)
+		return;
+	client_mm5(c, &m);
+	world_input(c, &m);
+	ck_assert(client_mm6(c, world_reply(n + 2)));
+}
+
+static void prepare(void)
+{
+	struct vd_error err = { 0 };
+	struct vd_wr w;
+
+	fuzz_begin();
+	world_start(FUZZ_IKE_YAML);
+	handshake(&start.up, 500, true);
+	handshake(&start.waiting, 501, false);
+	vd_wr_init(&w, start.state, sizeof(start.state));
+	ck_assert_msg(vd_state_export(&w, &err) == 0, "%s", err.text);
+	start.len = w.len;
+	world_stop();
+}
+
+static void begin(struct client *up, struct client *waiting)
+{
+	struct vd_error err = { 0 };
+	struct vd_rd r;
+
+	if (!start.len)
+		prepare();
+	fuzz_begin();
+	world_start(FUZZ_IKE_YAML);
+	vd_rd_init(&r, start.state, start.len);
+	ck_assert_msg(vd_state_import(&r, VD_IMPORT_SAME, &err) == 0, "%s", err.text);
+	*up = start.up;
+	*waiting = start.waiting;
+	up->x = BN_dup(start.up.x);
+	waiting->x = BN_dup(start.waiting.x);
+}
+
+static void end(struct client *up, struct client *waiting)
+{
+	client_free(up);
+	client_free(waiting);
+	world_stop();
+}
+
+/* The body of the first payload of this type in a chain, or NULL. */
+static uint8_t *payload(uint8_t at_type, uint8_t *p, size_t len, uint8_t type, size_t *ret_len)
+{
+	for (size_t at = 0; at_type != 0 && at + 4 <= len;) {
+		size_t n = (size_t)p[at + 2] << 8 | p[at + 3];
+
+		if (n < 4 || at + n > len)
+			return NULL;
+		if (at_type == type) {
+			*ret_len = n - 4;
+			return p + at + 4;
+		}
+		at_type = p[at];
+		at += n;
+	}
+	return NULL;
+}
+
+static void message_5(struct client *c, uint8_t next, uint8_t *p, size_t len, bool plain, struct msg *m)
+{
+	size_t n, hn;
+	const uint8_t *id = payload(next, p, len, 5, &n);
+	uint8_t *hash = payload(next, p, len, 8, &hn);
+
+	if (!plain && id && hash && hn == c->hash_len)
+		client_hash_i(c, id, n, hash);
+	client_main_with(c, next, p, len, m);
+}
+
+static void send(struct client *c, struct msg *m, uint8_t op)
+{
+	unsigned n = world.n_sent;
+
+	if (op & OP_BLOCKS)
+		m->len -= 3;
+	world_input(c, m);
+	/* Its answer to a quick mode is what message 3 is made from. */
+	if ((op & OP_KIND) == OP_QUICK && world_reply(n))
+		client_qm2(c, world_reply(n), 36);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	struct fuzz_record r = { 0 };
+	struct client up, waiting;
+	struct vd_rd rd;
+	struct msg m;
+	uint32_t mid = 0x1000;
+
+	begin(&up, &waiting);
+	vd_rd_init(&rd, data, size);
+	for (unsigned i = 0; i < FUZZ_RECORDS && fuzz_next(&rd, &r); i++) {
+		if (r.op == FUZZ_TIME) {
+			fake_advance(fuzz_ms(&r));
+			continue;
+		}
+		if (r.len < 1 || r.len > 3900)
+			continue;
+		unsigned kind = r.op & OP_KIND;
+		uint8_t *p = r.p + 1;
+		size_t len = r.len - 1, n;
+
+		mid += !(r.op & OP_AGAIN);
+		if (kind == OP_MAIN) {
+			message_5(&waiting, r.p[0], p, len, r.op & OP_PLAIN, &m);
+			send(&waiting, &m, r.op);
+		} else if (kind == OP_QUICK_3 && !(r.op & OP_PLAIN)) {
+			client_qm3(&up, &m);
+			send(&up, &m, r.op);
+		} else {
+			const uint8_t *nonce = payload(r.p[0], p, len, 10, &n);
+
+			if (nonce && n == sizeof(up.qni))
+				memcpy(up.qni, nonce, n);
+			client_sealed_with(&up, kind == OP_INFO ? 5 : 32, mid, !(r.op & OP_PLAIN), r.p[0], p, len, &m);
+			send(&up, &m, r.op);
+		}
+	}
+	fuzz_end(&r);
+	end(&up, &waiting);
+	return 0;
+}
+
+/* ---- seeds: what the tests' client says, before it is encrypted ---- */
+static uint8_t seed_op;
+
+static void keep(const struct msg *m)
+{
+	uint8_t body[sizeof(m->p)];
+	size_t at = 28;
+
+	if (seed_op == OP_QUICK_3) {
+		fuzz_put(seed_op, "", 1);
+		return;
+	}
+	body[0] = m->p[16];
+	if (seed_op != OP_MAIN) { /* its HASH is made anew */
+		body[0] = m->p[28];
+		at += (size_t)m->p[30] << 8 | m->p[31];
+	}
+	memcpy(body + 1, m->p + at, m->len - at);
+	fuzz_put(seed_op, body, m->len - at + 1);
+}
+
+static void quick_mode(const char *name, uint32_t mid, unsigned encap, unsigned esp, unsigned bits, unsigned auth,
+	unsigned group, bool deletes)
+{
+	struct client up, waiting;
+	struct msg m;
+
+	begin(&up, &waiting);
+	client_plain = keep;
+	unsigned n = world.n_sent;
+	seed_op = OP_QUICK;
+	client_qm1(&up, mid, encap, esp, bits, auth, group, 1701, &m);
+	world_input(&up, &m);
+	ck_assert(client_qm2(&up, world_reply(n), 36));
+	seed_op = OP_QUICK_3;
+	client_qm3(&up, &m);
+	world_input(&up, &m);
+	seed_op = OP_INFO;
+	if (deletes) {
+		uint8_t esp_delete[12] = { 0, 0, 0, 1, 3, 4, 0, 1, (uint8_t)(up.spi_i >> 24), (uint8_t)(up.spi_i >> 16),
+			(uint8_t)(up.spi_i >> 8), (uint8_t)up.spi_i };
+		uint8_t ike_delete[24] = { 0, 0, 0, 1, 1, 16, 0, 1 };
+
+		client_info(&up, mid + 1, 12, esp_delete, sizeof(esp_delete), &m);
+		world_input(&up, &m);
+		memcpy(ike_delete + 8, up.ic, 8);
+		memcpy(ike_delete + 16, up.rc, 8);
+		client_info(&up, mid + 2, 12, ike_delete, sizeof(ike_delete), &m);
+		world_input(&up, &m);
+	}
+	client_plain = NULL;
+	fuzz_put_done(name);
+	end(&up, &waiting);
+}
+
+static void message_5_seed(const char *name, bool contact)
+{
+	struct client up, waiting;
+	struct msg m;
+
+	begin(&up, &waiting);
+	client_plain = keep;
+	seed_op = OP_MAIN;
+	waiting.initial_contact = contact;
+	unsigned n = world.n_sent;
+	client_mm5(&waiting, &m);
+	world_input(&waiting, &m);
+	ck_assert(client_mm6(&waiting, world_reply(n)));
+	client_plain = NULL;
+	fuzz_put_done(name);
+	end(&up, &waiting);
+}
+
+static void dpd(void)
+{
+	uint8_t body[28] = { 0, 0, 0, 1, 1, 16, 36136 >> 8, 36136 & 255 };
+	struct client up, waiting;
+	struct msg m;
+
+	begin(&up, &waiting);
+	client_plain = keep;
+	seed_op = OP_INFO;
+	memcpy(body + 8, up.ic, 8);
+	memcpy(body + 16, up.rc, 8);
+	for (uint8_t i = 1; i < 3; i++) {
+		body[27] = i;
+		client_info(&up, i, 11, body, sizeof(body), &m);
+		world_input(&up, &m);
+	}
+	body[6] = 0x60, body[7] = 2; /* INITIAL-CONTACT */
+	client_info(&up, 3, 11, body, 24, &m);
+	world_input(&up, &m);
+	client_plain = NULL;
+	fuzz_put_done("notify");
+	end(&up, &waiting);
+}
+
+void fuzz_seeds(void)
+{
+	message_5_seed("message-5", false);
+	message_5_seed("message-5-contact", true);
+	quick_mode("quick-aes-deleted", 0x77, 2, 12, 128, 2, 0, true);
+	quick_mode("quick-3des", 0x78, 2, 3, 0, 2, 0, false);
+	quick_mode("quick-pfs", 0x79, 2, 12, 128, 2, 2, false);
+	dpd();
+}

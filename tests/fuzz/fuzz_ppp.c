@@ -1,0 +1,172 @@
+/* PPP: LCP, MS-CHAPv2 and IPCP, as the gateway and as the one who dials it; frames come from below as they are punted. */
+#include "tests/plugin/test_ppp_client.h"
+
+#include "tests/fuzz/fuzz.h"
+
+#define OP_HEADER 1u /* address and control in front */
+#define OP_ID 2u     /* the identifier is that of what we said last in this protocol */
+#define OP_LENGTH 4u /* the packet's length is right */
+#define OP_ECHO 8u   /* the octets of what we said last in this protocol, with this code */
+#define OP_UNAVAILABLE 16u /* nobody can say who it is, or there is no address */
+#define OP_DIAL 64u  /* in the first record: we dial */
+
+#define YAML \
+	"gateway: { name: vpn.example.com }\n" \
+	"realms: { corp: { authenticate: [users/local] } }\n" \
+	"users: { local: {} }\n" \
+	"pools: { staff: {} }\n" \
+	"connections: { staff: { realm: corp, pool: staff, peer: 192.0.2.1, user: till-01, " \
+	"password: !env VD_TEST_PPP_PASSWORD } }\n"
+
+static void begin(bool dials)
+{
+	fuzz_begin();
+	setenv("VD_TEST_PPP_PASSWORD", "correct horse", 1);
+	double_dials = dials;
+	setup_with(YAML, 1416);
+}
+
+static void end(void)
+{
+	fake_advance(60000);
+	teardown();
+}
+
+static struct frame *said(const uint8_t *protocol)
+{
+	for (unsigned i = d.n_out; i-- > 0;)
+		if (d.out[i].len >= 8 && d.out[i].p[2] == protocol[0] && d.out[i].p[3] == protocol[1])
+			return &d.out[i];
+	return NULL;
+}
+
+static void frame(const struct fuzz_record *r)
+{
+	uint8_t room[1500] = { 0xff, 0x03 }, *exact;
+	size_t n = r->op & OP_HEADER ? 2 : 0, at = n, len = r->len;
+	const struct frame *ours = len >= 4 ? said(r->p) : NULL;
+
+	if (len > sizeof(room) - 2)
+		return;
+	memcpy(room + n, r->p, len);
+	n += len;
+	if (r->op & OP_ECHO && len >= 3 && ours) {
+		memcpy(room + at + 2, ours->p + 4, ours->len - 4 < 1400 ? ours->len - 4 : 1400);
+		room[at + 2] = r->p[2];
+		n = at + 2 + (ours->len - 4 < 1400 ? ours->len - 4 : 1400);
+	}
+	if (r->op & OP_ID && ours && n >= at + 4)
+		room[at + 3] = ours->p[5];
+	if (r->op & OP_LENGTH && n >= at + 6) {
+		room[at + 4] = (uint8_t)((n - at - 2) >> 8);
+		room[at + 5] = (uint8_t)(n - at - 2);
+	}
+	exact = malloc(n ? n : 1);
+	memcpy(exact, room, n);
+	if (d.punt && vd_session_find(SESSION))
+		in_raw(exact, n);
+	free(exact);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	struct fuzz_record r = { 0 };
+	struct vd_rd rd;
+
+	begin(size > 0 && data[0] != FUZZ_TIME && data[0] & OP_DIAL);
+	vd_rd_init(&rd, data, size);
+	for (unsigned i = 0; i < FUZZ_RECORDS && fuzz_next(&rd, &r); i++) {
+		if (r.op == FUZZ_TIME) {
+			fake_advance(fuzz_ms(&r));
+			continue;
+		}
+		d.unavailable = d.no_address = r.op & OP_UNAVAILABLE;
+		frame(&r);
+		if (d.n_out > 128) { /* room for what follows; the last ones stay known */
+			memmove(d.out, d.out + 64, sizeof(d.out[0]) * (d.n_out - 64));
+			d.n_out -= 64;
+		}
+	}
+	fuzz_end(&r);
+	end();
+	return 0;
+}
+
+/* ---- seeds ---- */
+#define OPS (OP_HEADER | OP_LENGTH)
+
+static void say(uint8_t op, const char *hex)
+{
+	uint8_t p[1500];
+	struct fuzz_record r = { .op = op, .p = p };
+	int len = vd_unhex(hex, p, sizeof(p));
+
+	ck_assert_int_gt(len, 0);
+	r.len = (size_t)len;
+	fuzz_put(op, p, r.len);
+	frame(&r);
+}
+
+static void log_in(const char *name, bool refused)
+{
+	begin(false);
+	say(OPS, "c0210101000e0104057805061122334407020802");
+	say(OPS | OP_ECHO, "c0210200");
+	say(OPS | OP_ID, "c2230200000031" PEER "0000000000000000" NT "0055736572");
+	if (refused) {
+		say(OPS | OP_ECHO, "c0210600");
+		fuzz_put(FUZZ_TIME, "\x03\xff", 2);
+		fuzz_put_done(name);
+		end();
+		return;
+	}
+	say(OPS, "8021010100160306000000008106000000008306000000000206002d0f01");
+	say(OPS, "80210102001603060a08001781060a01003583060a010036");
+	say(OPS | OP_ECHO, "80210200");
+	say(OPS, "80fd0101000a1206010000e0"); /* CCP: rejected */
+	say(OPS, "8057010100040000");         /* IPV6CP */
+	say(OPS, "c02109070008112233440000");
+	fuzz_put(FUZZ_TIME, "\x03\xff", 2);
+	say(OPS | OP_ECHO, "c0210a00");
+	say(OPS, "c02108080008aabb00000000");
+	say(OPS, "c0210509000400000000");
+	fuzz_put_done(name);
+	end();
+}
+
+static void negotiate(void)
+{
+	begin(false);
+	say(OPS, "c0210101000e0104010005061122334407020802110405dc13090300c0ffee1234");
+	say(OPS | OP_ECHO, "c0210400");
+	say(OPS | OP_ECHO, "c0210300");
+	say(OPS | OP_ECHO, "c0210200");
+	say(OPS, "c0210701000400000000");
+	fuzz_put(FUZZ_TIME, "\x00\x64", 2);
+	fuzz_put_done("negotiate");
+	end();
+}
+
+static void dialled(void)
+{
+	begin(true);
+	say(OPS | OP_DIAL, "c0210101000e010405780305c223810506aabbccdd");
+	say(OPS | OP_DIAL | OP_ECHO, "c0210200");
+	say(OPS, "c22301070015105b5d7c7d7b3f2f3e3c2c602132262628677731");
+	say(OPS | OP_ID, "c2230400000045353d3639312052");
+	say(OPS | OP_ID, "c2230300000053533d3430374135353839313135464430443632303946353130464539433034353636393332434441353620");
+	say(OPS, "80210101000a03060a080001");
+	say(OPS | OP_ID, "80210300000003060a08001781060a010035");
+	say(OPS | OP_ECHO, "80210200");
+	fuzz_put(FUZZ_TIME, "\x01\xff", 2);
+	fuzz_put_done("dialled");
+	end();
+}
+
+void fuzz_seeds(void)
+{
+	log_in("login", false);
+	log_in("refused", true);
+	negotiate();
+	dialled();
+}
