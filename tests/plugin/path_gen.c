@@ -72,8 +72,7 @@ void gen_flow(uint64_t *s, struct gen_flow *f, const uint8_t *v4, const uint8_t 
 	f->ttl = 64;
 }
 
-/* Sums of the IP header and of what is in it. partial: only the pseudo header's. */
-static void seal(uint8_t *p, size_t len, size_t l4, bool partial)
+void gen_seal(uint8_t *p, size_t len, size_t l4, bool partial)
 {
 	bool v6 = p[0] >> 4 == 6;
 	uint8_t protocol = p[v6 ? 6 : 9];
@@ -206,7 +205,7 @@ size_t gen_packet(uint64_t *s, struct gen_flow *f, bool up, uint8_t *p)
 		length(p, len - (pay ? 1 : 0));
 	if (odd == 38)
 		length(p, len + 5);
-	seal(p, odd == 37 && pay ? len - 1 : len, l4, false);
+	gen_seal(p, odd == 37 && pay ? len - 1 : len, l4, false);
 	if (odd == 40 || odd == 41)
 		p[len - 1] ^= 0x20; /* somewhere behind its checksum */
 	if (odd == 42 && !f->v6)
@@ -241,7 +240,7 @@ size_t gen_super(uint64_t *s, struct gen_flow *f, uint8_t *p, uint8_t vnet[10])
 	length(p, head + pay);
 	if (f->udp)
 		put(p + l4 + 4, (uint32_t)(head + pay - l4));
-	seal(p, head + pay, l4, true);
+	gen_seal(p, head + pay, l4, true);
 	memset(vnet, 0, 10);
 	vnet[0] = 1;
 	vnet[1] = (uint8_t)((f->udp ? 5 : f->v6 ? 4 : 1) | (!f->udp && (flags & CWR) ? 0x80 : 0));
@@ -283,7 +282,7 @@ void gen_cut(const uint8_t *p, size_t len, const uint8_t *vnet, size_t mtu,
 			put32(q + l4 + 4, get32(p + l4 + 4) + (uint32_t)at);
 			q[l4 + 13] = (uint8_t)(p[l4 + 13] & ~((at + part < pay ? FIN | PSH : 0) | (i ? CWR : 0)));
 		}
-		seal(q, head + part, l4, false);
+		gen_seal(q, head + part, l4, false);
 		fn(arg, q, head + part);
 	}
 }

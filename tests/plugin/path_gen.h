@@ -26,6 +26,9 @@ struct gen_flow {
 void gen_flow(uint64_t *state, struct gen_flow *f, const uint8_t *v4, const uint8_t *v6);
 /* The next packet of a flow, mostly in sequence, now and then something else. up: from the client. Returns its length. */
 size_t gen_packet(uint64_t *state, struct gen_flow *f, bool up, uint8_t *p);
+/* Puts in the sums of the IP header and of the TCP or UDP header at l4, which must be whole. partial: there, only that of
+ * the pseudo header. */
+void gen_seal(uint8_t *p, size_t len, size_t l4, bool partial);
 /* A super-packet toward the client and its virtio header, NEEDS_CSUM. */
 size_t gen_super(uint64_t *state, struct gen_flow *f, uint8_t *p, uint8_t vnet[10]);
 

@@ -1,0 +1,308 @@
+/* Behind ESP: what an authenticated client puts into its SAs, through the stages of ESP, L2TP and PPP to the TUN device,
+ * and packets from there to the client. The encryption is made right for the input's octets. */
+#include <check.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "core/datapath/datapath.h"
+#include "core/session/object.h"
+#include "plugins/esp/userspace/esp.h"
+#include "plugins/l2tp/l2tp_stage.h"
+#include "plugins/ppp/link/ppp_stage.h"
+#include "tests/fuzz/fuzz.h"
+#include "tests/lib/fake.h"
+#include "tests/plugin/path_gen.h"
+
+VD_API extern const struct vd_plugin esp_userspace_LTX_vd_plugin;
+
+#define OP_SECOND 1u  /* the other client: AES-CBC and SHA2-256 instead of AES-GCM */
+#define OP_WRAP 2u    /* the octets are an inner packet: UDP, L2TP and PPP are put in front */
+#define OP_TRAILER 4u /* padding and next header are put behind */
+#define OP_SUMS 8u    /* the inner packet's checksums are right */
+#define OP_MORE 16u   /* comes in one vector with the next */
+#define OP_TUN 32u    /* from TUN to the client instead: virtio header, packet */
+#define OP_WIRE 64u   /* the octets are what is on the wire, undecrypted */
+
+#define CLIENTS 2u
+#define MTU 1300u
+static const struct vd_datapath_1 *dp;
+static const struct vd_esp_1 *esp;
+static struct client {
+	struct vd_path path;
+	struct l2tp_in l2tp;
+	uint64_t chan, session;
+	uint32_t in, seq;
+	struct esp_crypt seal;
+	uint8_t v4[4], v6[16];
+} cl[CLIENTS];
+
+static void soft(void *arg, uint64_t chan, uint32_t spi) { (void)arg, (void)chan, (void)spi; }
+static void moved(void *arg, uint64_t chan, const struct vd_path *p) { (void)arg, (void)chan, (void)p; }
+static const struct vd_esp_events events = { soft, soft, soft, moved };
+static void on_punt(void *arg, uint64_t id, const uint8_t *p, size_t len) { (void)arg, (void)id, (void)p, (void)len; }
+static void on_ike(void *arg, const struct vd_path *path, const uint8_t *p, size_t len)
+{
+	(void)arg, (void)path, (void)p, (void)len;
+}
+
+/* What reaches the TUN device is IP with the source of one of the sessions, whatever was put in. */
+static void on_sent(void *arg, const struct vd_datapath_sent *sent)
+{
+	bool known = false;
+
+	(void)arg;
+	if (sent->way != VD_SENT_TUN)
+		return;
+	ck_assert_uint_ge(sent->len, 20);
+	for (unsigned i = 0; i < CLIENTS; i++)
+		known |= sent->p[0] >> 4 == 4 ? memcmp(sent->p + 12, cl[i].v4, 4) == 0
+			: sent->p[0] >> 4 == 6 && sent->len >= 40 && memcmp(sent->p + 8, cl[i].v6, 8) == 0;
+	ck_assert(known);
+}
+
+static struct vd_esp_sa sa_of(unsigned i, uint32_t spi)
+{
+	struct vd_esp_sa sa = { .chan = cl[i].chan, .spi = spi, .key_bits = 256 };
+	uint8_t k[64];
+
+	for (size_t n = 0; n < sizeof(k); n++)
+		k[n] = (uint8_t)(i * 64 + n);
+	sa.keymat = vd_secret_new(k, i & 1 ? 64 : 36);
+	sa.encr = i & 1 ? VD_ENCR_AES_CBC : VD_ENCR_AES_GCM_16;
+	sa.integ = i & 1 ? VD_INTEG_SHA2_256_128 : VD_INTEG_NONE;
+	return sa;
+}
+
+static void client_up(unsigned i)
+{
+	struct client *c = &cl[i];
+	struct esp_suite s;
+
+	c->path = (struct vd_path){ .endpoint = 1, .natt = true, .local = { .ip = vd_ip4(0xc0000201), .port = 4500 } };
+	c->path.remote = (struct vd_sa){ .ip = vd_ip4(0xc6336401), .port = (uint16_t)(20000 + i) };
+	struct vd_peer *p = vd_peer_new(1, &c->path.local, &c->path.remote);
+	ck_assert_int_eq(esp->chan_new(esp->self, p->id, VD_ESP_TRANSPORT, &c->path, "l2tp", &events, NULL, &c->chan), 0);
+	ck_assert_int_eq(esp->alloc_spi(esp->self, c->chan, &c->in), 0);
+	struct vd_esp_sa in = sa_of(i, c->in), out = sa_of(i, 0x1000 + i);
+	ck_assert_int_eq(esp->install_in(esp->self, &in, NULL, NULL), 0);
+	ck_assert_int_eq(esp->install_out(esp->self, &out, NULL, NULL), 0);
+	ck_assert_int_eq(esp_suite(in.encr, 256, in.integ, &s), 0);
+	ck_assert_int_eq(esp_crypt_init(&c->seal, &s, in.keymat, false), 0);
+	vd_secret_free(in.keymat);
+	vd_secret_free(out.keymat);
+	fake_drain();
+	c->session = 1000 + i;
+	c->l2tp.chan = (struct vd_chan){ .id = c->chan, .peer = p->id, .home = p->home };
+	memcpy(c->v4, (uint8_t[]){ 10, 8, 0, (uint8_t)(10 + i) }, 4);
+	memcpy(c->v6, (uint8_t[]){ 0x20, 1, 0xd, 0xb8, 0, (uint8_t)i }, 6);
+	struct vd_link_desc link = { c->chan, 7u << 16 | 9, c->session, &ppp_stage, NULL };
+	struct vd_wsess_desc d = { .session = c->session, .chan = c->chan, .mtu = MTU };
+	struct vd_prefix p4 = { .ip.family = AF_INET, .len = 32 }, p6 = { .ip.family = AF_INET6, .len = 64 };
+	memcpy(p4.ip.a, c->v4, 4);
+	memcpy(p6.ip.a, c->v6, 8);
+	d.source[0] = p4;
+	d.source[1] = p6;
+	d.v4 = (struct vd_hdr){ .len = 18, .udp_len = 4, .l2tp_len = 10, .l2tp_from = 8 };
+	memcpy(d.v4.bytes, "\x06\xa5\x06\xa5\0\0\0\0\x40\x02\0\0\0\1\0\1\0\x21", 18);
+	d.v6 = d.v4;
+	d.v6.bytes[17] = 0x57;
+	ck_assert_int_eq(dp->chan_attach(dp->self, c->chan, &l2tp_in, &c->l2tp, on_punt, NULL), 0);
+	ck_assert_int_eq(dp->session_punt(dp->self, c->session, on_punt, NULL), 0);
+	ck_assert_int_eq(dp->link_add(dp->self, &link, NULL, NULL), 0);
+	ck_assert_int_eq(dp->session_add(dp->self, &d, NULL, NULL), 0);
+	ck_assert_int_eq(dp->fib_add(dp->self, &p4, c->session, NULL, NULL), 0);
+	ck_assert_int_eq(dp->fib_add(dp->self, &p6, c->session, NULL, NULL), 0);
+	fake_drain();
+}
+
+static void begin(void)
+{
+	fuzz_begin();
+	memset(cl, 0, sizeof(cl));
+	fake_init(3);
+	ck_assert_int_eq(vd_objects_init(), 0);
+	ck_assert_int_eq(vd_datapath_init(), 0);
+	fake_plugin_start(&esp_userspace_LTX_vd_plugin);
+	ck_assert_int_eq(vd_datapath_start_inline(2), 0);
+	vd_datapath_capture(on_sent, NULL);
+	dp = vd_service_find("datapath/1", NULL);
+	esp = vd_service_find("esp/1", NULL);
+	dp->ike_input(dp->self, on_ike, NULL);
+	for (unsigned i = 0; i < CLIENTS; i++)
+		client_up(i);
+}
+
+static void end(void)
+{
+	vd_datapath_gather(false);
+	vd_datapath_turn();
+	fake_drain();
+	ck_assert_uint_eq(vd_datapath_buffers(), 0);
+	vd_datapath_stop();
+	fake_plugin_stop(&esp_userspace_LTX_vd_plugin);
+	fake_drain();
+	vd_datapath_fini();
+	vd_objects_fini();
+	fake_fini();
+	for (unsigned i = 0; i < CLIENTS; i++)
+		esp_crypt_fini(&cl[i].seal);
+}
+
+/* The checksums of an inner packet, as far as it is one. */
+static void sums(uint8_t *p, size_t len)
+{
+	bool v6 = len >= 40 && p[0] >> 4 == 6;
+	size_t l4 = v6 ? 40 : len >= 20 && p[0] >> 4 == 4 ? (size_t)(p[0] & 15) * 4 : 0;
+
+	if (l4 < 20 || l4 > len)
+		return;
+	if (v6) {
+		p[4] = (uint8_t)((len - 40) >> 8);
+		p[5] = (uint8_t)(len - 40);
+	} else {
+		p[2] = (uint8_t)(len >> 8);
+		p[3] = (uint8_t)len;
+	}
+	uint8_t protocol = p[v6 ? 6 : 9];
+	if ((protocol != 6 && protocol != 17) || l4 + (protocol == 6 ? 18 : 8) <= len)
+		gen_seal(p, len, l4, false);
+}
+
+static void up(struct client *c, const struct fuzz_record *r)
+{
+	uint8_t out[2200], *q = out + 8 + c->seal.suite.iv;
+	size_t n = 0, align = c->seal.suite.align;
+
+	if (r->op & OP_WIRE) {
+		vd_datapath_inject(r->op & OP_SECOND, &c->path, r->p, r->len, 0);
+		return;
+	}
+	if (r->len > 1600)
+		return;
+	c->seq++;
+	for (unsigned i = 0; i < 4; i++) {
+		out[i] = (uint8_t)(c->in >> (24 - 8 * i));
+		out[4 + i] = (uint8_t)(c->seq >> (24 - 8 * i));
+	}
+	if (r->op & OP_SUMS)
+		sums(r->p, r->len);
+	if (r->op & OP_WRAP) {
+		bool v6 = r->len > 0 && r->p[0] >> 4 == 6;
+
+		memcpy(q, "\x06\xa5\x06\xa5\0\0\0\0\0\2\0\7\0\x09\0\x21", 16);
+		q[4] = (uint8_t)((r->len + 16) >> 8);
+		q[5] = (uint8_t)(r->len + 16);
+		q[15] = v6 ? 0x57 : 0x21;
+		n = 16;
+	}
+	memcpy(q + n, r->p, r->len);
+	n += r->len;
+	if (r->op & OP_TRAILER) {
+		size_t pad = (align - (n + 2) % align) % align;
+
+		for (size_t i = 1; i <= pad; i++)
+			q[n++] = (uint8_t)i;
+		q[n++] = (uint8_t)pad;
+		q[n++] = 17;
+	}
+	n -= n % align;
+	if (n && esp_seal(&c->seal, out, n, 0))
+		vd_datapath_inject(r->op & OP_SECOND, &c->path, out, 8u + c->seal.suite.iv + n + c->seal.suite.icv, 0);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	struct fuzz_record r = { 0 };
+	struct vd_rd rd;
+
+	begin();
+	vd_rd_init(&rd, data, size);
+	for (unsigned i = 0; i < FUZZ_RECORDS && fuzz_next(&rd, &r); i++) {
+		struct client *c = &cl[r.op & OP_SECOND];
+
+		if (r.op == FUZZ_TIME) {
+			fake_advance(fuzz_ms(&r));
+			continue;
+		}
+		vd_datapath_gather(true);
+		if (!(r.op & OP_TUN)) {
+			up(c, &r);
+		} else if (r.len >= 10) {
+			if (r.op & OP_SUMS)
+				sums(r.p + 10, r.len - 10);
+			vd_datapath_inject_tun(r.op & OP_SECOND, r.p, r.p + 10, r.len - 10);
+		}
+		if (r.op & OP_MORE)
+			continue;
+		vd_datapath_gather(false);
+		vd_datapath_turn();
+		fake_drain();
+	}
+	fuzz_end(&r);
+	end();
+	return 0;
+}
+
+/* ---- seeds: flows of every kind ---- */
+#define OPS (OP_WRAP | OP_TRAILER)
+
+static void flows(const char *name, bool v6, bool udp, unsigned client)
+{
+	static const uint8_t a4[4] = { 10, 8, 0, 10 }, b4[4] = { 10, 8, 0, 11 };
+	uint8_t a6[16] = { 0x20, 1, 0xd, 0xb8, 0, (uint8_t)client }, p[GEN_ROOM + 100];
+	struct gen_flow f;
+	uint64_t s = 5;
+
+	do
+		gen_flow(&s, &f, client ? b4 : a4, a6);
+	while (f.v6 != v6 || f.udp != udp);
+	for (unsigned i = 0; i < 8; i++) {
+		f.size = 100;
+		fuzz_put((uint8_t)(OPS | OP_SUMS | (i < 7 ? OP_MORE : 0) | client), p, gen_packet(&s, &f, true, p));
+	}
+	fuzz_put_done(name);
+}
+
+static void down(const char *name, bool v6, bool udp)
+{
+	static const uint8_t a4[4] = { 10, 8, 0, 10 };
+	uint8_t a6[16] = { 0x20, 1, 0xd, 0xb8 };
+	static uint8_t p[GEN_BIG + 10];
+	struct gen_flow f;
+	uint64_t s = 6;
+	size_t n;
+
+	do
+		gen_flow(&s, &f, a4, a6);
+	while (f.v6 != v6 || f.udp != udp);
+	for (unsigned i = 0; i < 3; i++) {
+		do
+			n = gen_super(&s, &f, p + 10, p);
+		while (n > 3000);
+		fuzz_put(OP_TUN, p, n + 10);
+	}
+	memset(p, 0, 10);
+	n = gen_packet(&s, &f, false, p + 10);
+	fuzz_put(OP_TUN | OP_SUMS, p, n + 10);
+	fuzz_put_done(name);
+}
+
+void fuzz_seeds(void)
+{
+	static const char control[] = "\x06\xa5\x06\xa5\0\x14\0\0\xc8\2\0\x0c\0\7\0\0\0\1\0\1";
+	static const char lcp[] = "\x06\xa5\x06\xa5\0\x18\0\0\x40\2\0\x10\0\7\0\x09\xff\3\xc0\x21\x09\1\0\4";
+
+	flows("tcp4", false, false, 0);
+	flows("tcp6", true, false, 1);
+	flows("udp4", false, true, 1);
+	flows("udp6", true, true, 0);
+	down("tun-tcp4", false, false);
+	down("tun-tcp6", true, false);
+	down("tun-udp4", false, true);
+	fuzz_put(OP_TRAILER, control, sizeof(control) - 1);
+	fuzz_put(OP_TRAILER | OP_SECOND, lcp, sizeof(lcp) - 1);
+	fuzz_put(OP_WIRE, "\0\0\0\0not IKE, but so it seems", 28);
+	fuzz_put(OP_WIRE | OP_SECOND, "\xff", 1);
+	fuzz_put(OP_WIRE, "\0\0\1\0\0\0\0\1aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", 40);
+	fuzz_put_done("control");
+}
