@@ -82,29 +82,11 @@ static void end(struct client *up, struct client *waiting)
 	world_stop();
 }
 
-/* The body of the first payload of this type in a chain, or NULL. */
-static uint8_t *payload(uint8_t at_type, uint8_t *p, size_t len, uint8_t type, size_t *ret_len)
-{
-	for (size_t at = 0; at_type != 0 && at + 4 <= len;) {
-		size_t n = (size_t)p[at + 2] << 8 | p[at + 3];
-
-		if (n < 4 || at + n > len)
-			return NULL;
-		if (at_type == type) {
-			*ret_len = n - 4;
-			return p + at + 4;
-		}
-		at_type = p[at];
-		at += n;
-	}
-	return NULL;
-}
-
 static void message_5(struct client *c, uint8_t next, uint8_t *p, size_t len, bool plain, struct msg *m)
 {
 	size_t n, hn;
-	const uint8_t *id = payload(next, p, len, 5, &n);
-	uint8_t *hash = payload(next, p, len, 8, &hn);
+	const uint8_t *id = fuzz_payload(next, p, len, 5, &n);
+	uint8_t *hash = fuzz_payload(next, p, len, 8, &hn);
 
 	if (!plain && id && hash && hn == c->hash_len)
 		client_hash_i(c, id, n, hash);
@@ -152,7 +134,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 			client_qm3(&up, &m);
 			send(&up, &m, r.op);
 		} else {
-			const uint8_t *nonce = payload(r.p[0], p, len, 10, &n);
+			const uint8_t *nonce = fuzz_payload(r.p[0], p, len, 10, &n);
 
 			if (nonce && n == sizeof(up.qni))
 				memcpy(up.qni, nonce, n);
