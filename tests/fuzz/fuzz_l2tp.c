@@ -22,6 +22,7 @@ static void begin(void)
 	fuzz_begin();
 	w_begin("{realms: {corp: {authenticate: [users/local]}}, users: {local: {}}, pools: {staff: {}}, "
 		"connections: {staff: {realm: corp, pool: staff}}}");
+	w_.many = true;
 	w_.connection = "staff";
 	w_.chan = c_.chan = w_channel(4600, true);
 }
