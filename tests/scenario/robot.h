@@ -47,7 +47,8 @@ struct robot {
 	uint32_t mids;
 	struct robot_sa in[4], out; /* in: newest first */
 	uint32_t deleted_out;  /* the gateway's Deletes */
-	/* L2TP */
+	/* L2TP; raw, when set, gets what comes instead, and nothing is said by itself */
+	void (*raw)(struct robot *r, const uint8_t *p, size_t len);
 	uint16_t tid, sid, peer_tid, peer_sid, ns, nr, acked;
 	struct robot_packet sent[8]; /* by Ns modulo 8, from the L2TP header on */
 	bool cdn, stopccn;     /* heard */

@@ -90,7 +90,7 @@ static void say(struct robot *r, unsigned type)
 
 void robot_l2tp_start(struct robot *r)
 {
-	if (r->ns == 0)
+	if (r->ns == 0 && !r->raw)
 		say(r, SCCRQ);
 }
 
@@ -198,6 +198,10 @@ void robot_l2tp_input(struct robot *r, const uint8_t *p, size_t len)
 	size_t at = 2;
 
 	ck_assert_uint_ge(len, 6);
+	if (r->raw) {
+		r->raw(r, p, len);
+		return;
+	}
 	if (p[0] & 0x80) {
 		control(r, p, len);
 		return;
