@@ -1,40 +1,21 @@
 /* Every datagram of every conversation, of the client and of the gateway, lost once and delivered twice, in turn; and a
  * gateway that is made anew from its exported state after every datagram. */
 #include <check.h>
-#include <errno.h>
 #include <limits.h>
 #include <stdio.h>
-#include <sys/mman.h>
+#include <string.h>
 #include <viaduct/session.h>
 
 #include "core/session/session.h"
 #include "tests/scenario/gateway.h"
 #include "tests/scenario/steps.h"
+#include "tests/scenario/table.h"
 #include "tests/scenario/talks.h"
 
 #define MIN_VARIANTS 150
 
 /* Each conversation runs in a process of its own. */
-static struct row {
-	unsigned up, down, lost, doubled, births, minutes;
-} *rows;
-
-static unsigned births;
-
-static void reborn(void)
-{
-	struct vd_error why = { 0 };
-	int res = gateway_reborn(&why);
-
-	/* A moment in which a layer cannot be exported: it is over when its next timer has fired, or its next datagram came. */
-	if (res == -EAGAIN) {
-		fake_advance(1);
-		res = gateway_reborn(&why);
-	}
-	ck_assert_msg(res == 0 || res == -EAGAIN, "%s", why.text);
-	births += res == 0;
-}
-
+static struct row *rows;
 static bool nothing_due(void)
 {
 	return fake_next() == UINT64_MAX;
@@ -89,7 +70,7 @@ static void run(const struct talk *talk, enum wire_way way, unsigned victim, enu
 		steps_ping(&r);
 	}
 	wire_fate(way, victim, fate);
-	wire.delivered = born ? reborn : NULL;
+	wire.delivered = born ? table_reborn : NULL;
 	up = talk->run(&r, what);
 	wire.delivered = NULL;
 	ck_assert_msg(fate == WIRE_DELIVER || victim < wire.count[way], "%s: there was none", what);
@@ -129,10 +110,11 @@ START_TEST(test_loss)
 
 	run(talk, WIRE_UP, UINT_MAX, WIRE_DELIVER, false, row);
 	ck_assert_uint_gt(row->up, 0);
-	births = 0;
+	strcpy(row->name, talk->name);
+	table_births = 0;
 	run(talk, WIRE_UP, UINT_MAX, WIRE_DELIVER, true, row);
-	row->births = births;
-	ck_assert_uint_gt(births, 0);
+	row->births = table_births;
+	ck_assert_uint_gt(table_births, 0);
 	for (enum wire_way way = WIRE_UP; way <= WIRE_DOWN; way++)
 		for (unsigned victim = 0; victim < (way == WIRE_UP ? row->up : row->down); victim++) {
 			run(talk, way, victim, WIRE_LOSE, false, row);
@@ -143,29 +125,13 @@ START_TEST(test_loss)
 }
 END_TEST
 
-static unsigned table(void)
-{
-	unsigned variants = 0;
-
-	printf("%-34s %8s %8s %6s %8s %10s %13s\n", "conversation", "client's", "gateway's", "lost", "repeated", "made anew",
-		"all gone, min");
-	for (unsigned i = 0; i < n_talks; i++) {
-		const struct row *r = &rows[i];
-
-		printf("%-34s %8u %9u %6u %8u %10u %13u\n", talks[i].name, r->up, r->down, r->lost, r->doubled, r->births, r->minutes);
-		variants += r->lost + r->doubled;
-	}
-	printf("%u variants with a message lost or repeated\n", variants);
-	return variants;
-}
-
 int main(void)
 {
 	Suite *s = suite_create("scenario_loss");
 	TCase *t = tcase_create("loss");
 
-	rows = mmap(NULL, n_talks * sizeof(*rows), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	if (rows == MAP_FAILED)
+	rows = table_new(n_talks);
+	if (!rows)
 		return 1;
 	tcase_set_timeout(t, 600);
 	tcase_add_loop_test(t, test_loss, 0, (int)n_talks);
@@ -174,5 +140,5 @@ int main(void)
 	srunner_run_all(r, CK_NORMAL);
 	int failed = srunner_ntests_failed(r);
 	srunner_free(r);
-	return table() < MIN_VARIANTS || failed ? 1 : 0;
+	return table_print(rows, n_talks) < MIN_VARIANTS || failed ? 1 : 0;
 }
