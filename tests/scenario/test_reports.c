@@ -315,6 +315,10 @@ static const struct {
 		VD_FAIL_SCCRP_LOST, "l2tp" },
 	{ has_call, "the client's L2TP call did not come up in 30 s; see the client's L2TP log (Windows shows error 809 or 800)",
 		VD_FAIL_NO_ICCN, "l2tp" },
+	{ has_call, "the client never sent a PPP frame: its data messages do not reach us, or its PPP did not start; see the "
+		"client's PPP log (Windows shows error 718 or 721)", VD_FAIL_LCP_SILENT, "lcp", 1 },
+	{ has_call, "LCP did not complete: the client did not acknowledge our Configure-Requests; see whether packets to the "
+		"client arrive, and the client's PPP log (Windows shows error 718 or 721)", VD_FAIL_LCP_UNACKED, "lcp", 2 },
 	{ challenged, "the client never answered our mschapv2 challenge; the user may not have typed a password in time; else see "
 		"whether packets to the client arrive (Windows shows error 718)", VD_FAIL_AUTH_SILENT, "auth" },
 	{ authenticated, "the client did not complete IPCP; IPv4 may be switched off in its connection: switch it on there "
