@@ -10,6 +10,7 @@
 #include "core/log.h"
 #include "core/loop.h"
 #include "viaduct/object.h"
+#include "viaduct/topics.h"
 
 #define LINE_MAX_OCTETS 1024
 #define MAX_AREAS 32
@@ -27,6 +28,8 @@ static struct {
 static size_t n_areas;
 static void (*sink_fn)(void *arg, enum vd_log_level level, const char *line);
 static void *sink_arg;
+static const char *(*user_fn)(uint64_t session);
+static pthread_t control;
 
 void vd_log_set_level(enum vd_log_level level)
 {
@@ -133,27 +136,46 @@ static void to_stderr(enum vd_log_level level, const char *line)
 		return;
 }
 
-static void log_v(enum vd_log_level level, const char *area, const struct vd_ids *ids, const char *fmt, va_list ap)
-{
-	char line[LINE_MAX_OCTETS], buf[VD_ID_BUF];
-	size_t n = vd_format(line, sizeof(line), "%s", area);
-	int m;
+/* What is known of a record besides its words. */
+struct about {
+	enum vd_log_level level;
+	const char *area, *code, *user;
+	const struct vd_ids *ids;
+};
 
-	if (ids && ids->peer)
+static void log_v(const struct about *a, const char *fmt, va_list ap)
+{
+	char line[LINE_MAX_OCTETS], buf[VD_ID_BUF], user[VD_USER_MAX];
+	const struct vd_ids none = { 0 }, *ids = a->ids ? a->ids : &none;
+	struct vd_log_record record = { .level = a->level, .area = a->area, .ids = *ids, .code = a->code ? a->code : "" };
+	size_t n = vd_format(line, sizeof(line), "%s", a->area);
+	const char *whose = a->user;
+	struct timespec ts;
+
+	if (ids->peer)
 		n += vd_format(line + n, sizeof(line) - n, " %s", vd_id_format('p', ids->peer, buf));
-	if (ids && ids->chan)
+	if (ids->chan)
 		n += vd_format(line + n, sizeof(line) - n, " %s", vd_id_format('c', ids->chan, buf));
-	if (ids && ids->session)
+	if (ids->session)
 		n += vd_format(line + n, sizeof(line) - n, " %s", vd_id_format('s', ids->session, buf));
 	n += vd_format(line + n, sizeof(line) - n, ": ");
-	m = vsnprintf(line + n, sizeof(line) - n, fmt, ap);
-	if (m < 0)
+	if (vsnprintf(line + n, sizeof(line) - n, fmt, ap) < 0)
 		return;
 	make_printable(line);
+	if (!whose && user_fn && ids->session && pthread_equal(pthread_self(), control))
+		whose = user_fn(ids->session);
+	vd_strcpy(user, sizeof(user), whose ? whose : "");
+	make_printable(user);
+	clock_gettime(CLOCK_REALTIME, &ts);
+	record.time = (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
+	record.user = user;
+	record.text = line + n;
+	if (vd_log_sinks_take(&record))
+		return;
 	if (sink_fn)
-		sink_fn(sink_arg, level, line);
+		sink_fn(sink_arg, a->level, line);
 	else
-		to_stderr(level, line);
+		to_stderr(a->level, line);
 }
 
 void vd_log(enum vd_log_level level, const char *area, const struct vd_ids *ids, const char *fmt, ...)
@@ -163,31 +185,55 @@ void vd_log(enum vd_log_level level, const char *area, const struct vd_ids *ids,
 	if (!vd_log_enabled(level, area))
 		return;
 	va_start(ap, fmt);
-	log_v(level, area, ids, fmt, ap);
+	log_v(&(struct about){ .level = level, .area = area, .ids = ids }, fmt, ap);
 	va_end(ap);
 }
 
-void vd_log_limited(struct vd_log_limit *limit, enum vd_log_level level, const char *area, const struct vd_ids *ids,
-	const char *fmt, ...)
+/* May this record be written? Says before the first one of an interval how many of the last were not. */
+static bool limit_pass(struct vd_log_limit *limit, enum vd_log_level level, const char *area)
 {
 	uint64_t now = vd_now();
-	va_list ap;
 
-	if (!vd_log_enabled(level, area))
-		return;
 	if (limit->count == 0 || now - limit->since >= limit->interval_ms) {
 		if (limit->suppressed)
 			vd_log(level, area, NULL, "%llu similar records left out", (unsigned long long)limit->suppressed);
 		limit->since = now;
 		limit->count = limit->suppressed = 0;
 	}
-	if (limit->count++ >= limit->burst) {
-		limit->suppressed++;
+	if (limit->count++ < limit->burst)
+		return true;
+	limit->suppressed++;
+	return false;
+}
+
+void vd_log_limited(struct vd_log_limit *limit, enum vd_log_level level, const char *area, const struct vd_ids *ids,
+	const char *fmt, ...)
+{
+	va_list ap;
+
+	if (!vd_log_enabled(level, area) || !limit_pass(limit, level, area))
 		return;
-	}
 	va_start(ap, fmt);
-	log_v(level, area, ids, fmt, ap);
+	log_v(&(struct about){ .level = level, .area = area, .ids = ids }, fmt, ap);
 	va_end(ap);
+}
+
+void vd_log_coded(struct vd_log_limit *limit, enum vd_log_level level, const char *area, const struct vd_ids *ids,
+	const char *code, const char *user, const char *fmt, ...)
+{
+	va_list ap;
+
+	if (!vd_log_enabled(level, area) || (limit && !limit_pass(limit, level, area)))
+		return;
+	va_start(ap, fmt);
+	log_v(&(struct about){ .level = level, .area = area, .ids = ids, .code = code, .user = user }, fmt, ap);
+	va_end(ap);
+}
+
+void vd_log_on_user(const char *(*fn)(uint64_t session))
+{
+	user_fn = fn;
+	control = pthread_self();
 }
 
 /* Counters: a hash table of names, which are literals; plugins that stay loaded keep them valid. */

@@ -215,6 +215,18 @@ static bool written_below(const struct vd_conf *conf, const char *section, const
 	return false;
 }
 
+/* "log.file.path": is log.file written? */
+static bool part_written(const struct vd_conf *conf, const char *path)
+{
+	size_t first = strcspn(path, ".");
+	char part[2 * VD_NAME_MAX];
+	const struct vd_conf_node *node;
+
+	vd_format(part, sizeof(part), "%.*s", (int)(first + 1 + strcspn(path + first + 1, ".")), path);
+	node = vd_conf_at(conf, NULL, part);
+	return node && vd_conf_written(node);
+}
+
 static const char *wanted_by_section(const struct vd_conf *conf, const struct vd_plugin *p)
 {
 	for (const struct vd_opt *o = p->schema; o && o->path; o++) {
@@ -230,6 +242,8 @@ static const char *wanted_by_section(const struct vd_conf *conf, const struct vd
 				return "its section is written";
 		} else if (dot && dot[1] == '*' && dot[2] == '.' && written_below(conf, section, dot + 3)) {
 			return "a connection uses its options";
+		} else if (dot && dot[1] != '*' && part_written(conf, o->path)) {
+			return "its section is written";
 		}
 	}
 	return NULL;

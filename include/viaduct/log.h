@@ -32,6 +32,27 @@ struct vd_log_limit {
 VD_API void vd_log_limited(struct vd_log_limit *limit, enum vd_log_level level, const char *area,
 	const struct vd_ids *ids, const char *fmt, ...) VD_PRINTF(5, 6);
 
+/* "error", "warning", ... Any thread. */
+VD_API const char *vd_log_level_name(enum vd_log_level level);
+
+/* ---- sinks: where records go besides standard error ---- */
+/* Texts are one printable line, valid during the call, and never NULL: "" when there is nothing to say. */
+struct vd_log_record {
+	uint64_t time; /* wall clock, ms since 1970 */
+	enum vd_log_level level;
+	const char *area;
+	struct vd_ids ids;
+	const char *user; /* whose session it is, when that is known */
+	const char *code; /* what happened, for programs: "session-up", "pool-full"; most records have none */
+	const char *text; /* the message alone */
+};
+#define VD_LOG_INSTEAD 1u /* what this sink takes is not written to standard error */
+/* From now on fn gets each record that the levels let through, on whatever thread logs: it must not block and must not log.
+ * It returns whether it took the record. -ENOSPC: there are 8 already. Control thread. */
+VD_API int vd_log_sink_add(bool (*fn)(void *arg, const struct vd_log_record *record), void *arg, unsigned flags);
+/* When it returns, fn is not being called and will not be. Harmless when it is not there. */
+VD_API void vd_log_sink_remove(bool (*fn)(void *arg, const struct vd_log_record *record), void *arg);
+
 /* A named counter of one plugin or module ("ike_v1.drop.bad_cookie"), shown by the control socket and metrics.
  * Registered on first use and kept for the life of the process; name must be a literal. Control thread. */
 VD_API void vd_count(const char *name, uint64_t add);

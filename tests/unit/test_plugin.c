@@ -118,10 +118,13 @@ VD_PLUGIN(c_tun, .provides = tun_provides);
 VD_PLUGIN(c_circle, .provides = tun_provides, .needs = circle_needs);
 VD_PLUGIN(c_pool, .schema = pool_schema);
 VD_PLUGIN(c_nat, .schema = nat_schema);
+static const struct vd_opt sink_schema[] = { { "log.sink", VD_T_MAP, 0, NULL, NULL, "x" },
+	{ "log.sink.path", VD_T_STRING, 0, "here", NULL, "x" }, { NULL } };
+VD_PLUGIN(c_sink, .schema = sink_schema);
 
 static const struct vd_plugin *const choice[] = { &c_l2tp_LTX_vd_plugin, &c_ike_LTX_vd_plugin, &c_esp_a_LTX_vd_plugin,
 	&c_esp_b_LTX_vd_plugin, &c_link_LTX_vd_plugin, &c_tun_LTX_vd_plugin, &c_circle_LTX_vd_plugin, &c_pool_LTX_vd_plugin,
-	&c_nat_LTX_vd_plugin, NULL };
+	&c_nat_LTX_vd_plugin, &c_sink_LTX_vd_plugin, NULL };
 
 /* The chosen, in the order of starting. */
 static const char *chosen(const char *yaml)
@@ -163,6 +166,10 @@ START_TEST(chosen_by_need_in_order_of_need)
 	/* a section of its own, an option below a connection, and the switch */
 	ck_assert_str_eq(chosen("pool2: { a: {} }\nplugins: { c_circle: off }"), "pool");
 	ck_assert_str_eq(chosen("connections: { x: { accept: [], egress: masquerade } }\nplugins: { c_circle: off }"), "nat");
+	/* a part of a section of the core */
+	ck_assert_str_eq(chosen("log: { level: info }\nplugins: { c_circle: off }"), "");
+	ck_assert_str_eq(chosen("log: { sink: {} }\nplugins: { c_circle: off }"), "sink");
+	ck_assert_str_eq(chosen("log: { sink: { path: z } }\nplugins: { c_circle: off }"), "sink");
 	ck_assert_str_eq(chosen("plugins: { c_tun: on, c_circle: off }"), "tun");
 	ck_assert_str_eq(chosen("pool2: { a: {} }\nplugins: { c_pool: off }"), "");
 }

@@ -513,6 +513,58 @@ static void on_line(void *arg, enum vd_log_level level, const char *line)
 	}
 }
 
+static char taken[2048];
+static bool takes = true;
+
+static bool on_record(void *arg, const struct vd_log_record *r)
+{
+	size_t len = strlen(taken);
+
+	ck_assert_ptr_eq(arg, taken);
+	ck_assert_uint_gt(r->time, 1600000000000u);
+	vd_format(taken + len, sizeof(taken) - len, "%s|%s|%s|%s|%s|%s\n", vd_log_level_name(r->level), r->area, r->ids.session ? "s" : "-",
+		r->user, r->code, r->text);
+	return takes;
+}
+
+/* Sinks get what a line is made of, and the user of a session even from who did not know him. */
+START_TEST(records_for_sinks)
+{
+	uint64_t s;
+
+	ck_assert_int_eq(vd_lifelog_init(), 0);
+	vd_log_set_level(VD_LOG_NOTICE);
+	vd_log_sink(on_line, NULL);
+	ck_assert_int_eq(vd_log_sink_add(on_record, taken, VD_LOG_INSTEAD), 0);
+	n_lines = 0;
+	s = fx_up("staff", "alice");
+	ck_assert_msg(!strncmp(taken, "notice|life|s|alice|session-up|up: user alice has ", 50), "%s", taken);
+	taken[0] = '\0';
+	vd_log(VD_LOG_WARNING, "ppp", &(struct vd_ids){ .session = s }, "odd\001 %d", 7);
+	vd_log(VD_LOG_WARNING, "ppp", &(struct vd_ids){ .session = s + 100 }, "nobody's");
+	vd_log(VD_LOG_DEBUG, "ppp", NULL, "not at this level");
+	ck_assert_str_eq(taken, "warning|ppp|s|alice||odd. 7\nwarning|ppp|s|||nobody's\n");
+	ck_assert_uint_eq(n_lines, 0); /* taken instead */
+	takes = false;
+	fx.auth = FX_REJECT;
+	taken[0] = '\0';
+	fx_auth(fx_new("staff"), "mallory");
+	fake_drain();
+	ck_assert_msg(!strncmp(taken, "notice|life|s|mallory|user-refused|auth failed, mallory at ", 58), "%s", taken);
+	ck_assert_uint_eq(n_lines, 1); /* not taken */
+	takes = true;
+	for (unsigned i = 1; i < 8; i++)
+		ck_assert_int_eq(vd_log_sink_add(on_record, taken, 0), 0);
+	ck_assert_int_eq(vd_log_sink_add(on_record, taken, 0), -ENOSPC);
+	for (unsigned i = 0; i < 9; i++)
+		vd_log_sink_remove(on_record, taken);
+	taken[0] = '\0';
+	vd_log(VD_LOG_WARNING, "ppp", NULL, "to nobody");
+	ck_assert_str_eq(taken, "");
+	vd_log_sink(NULL, NULL);
+}
+END_TEST
+
 /* At the default level: a session that comes and goes leaves a line for each, a refused login exactly one. */
 START_TEST(life_in_the_log)
 {
@@ -584,6 +636,7 @@ int main(void)
 	tcase_add_test(t, idle_timeout);
 	tcase_add_test(t, stuck_between_steps);
 	tcase_add_test(t, life_in_the_log);
+	tcase_add_test(t, records_for_sinks);
 	tcase_add_test(t, wrong_order);
 	suite_add_tcase(s, t);
 	r = srunner_create(s);
