@@ -92,8 +92,8 @@ static void fill(const struct dial *d, struct vd_dial_status *s)
 {
 	const struct vd_session *session = d->session ? vd_session_find(d->session) : NULL;
 
-	*s = (struct vd_dial_status){ .state = d->state, .since = d->since, .session = d->session, .gateway = d->gateway,
-		.failures = d->failures };
+	*s = (struct vd_dial_status){ .state = d->state, .since = d->since, .session = d->session,
+		.gateway = d->gateway, .failures = d->failures };
 	vd_strcpy(s->name, sizeof(s->name), d->name);
 	vd_strcpy(s->reason, sizeof(s->reason), d->reason);
 	if (session)
@@ -151,8 +151,8 @@ static void report(const struct dial *d)
 	struct vd_sa gateway = d->gateway;
 	char at[128];
 
-	vd_report_failure(&(struct vd_report){ .kind = VD_FAIL_OTHER, .stage = "dial", .connection = d->name, .dialled = true,
-		.remote = gateway.ip.family ? &gateway : NULL, .difference = d->reason,
+	vd_report_failure(&(struct vd_report){ .kind = VD_FAIL_OTHER, .stage = "dial", .connection = d->name,
+		.dialled = true, .remote = gateway.ip.family ? &gateway : NULL, .difference = d->reason,
 		.origin = vd_conf_origin(conf_of(d), at, sizeof(at)) });
 }
 
@@ -185,8 +185,8 @@ static void ended(struct dial *d, const char *reason)
 
 		enter(d, VD_DIAL_WAITING);
 		vd_timer_start(&d->timer, ms);
-		vd_log(VD_LOG_NOTICE, "connect", NULL, "connection %s: %s; the next attempt is in %llu.%llu s", d->name, d->reason,
-			(unsigned long long)(ms / 1000), (unsigned long long)(ms % 1000 / 100));
+		vd_log(VD_LOG_NOTICE, "connect", NULL, "connection %s: %s; the next attempt is in %llu.%llu s", d->name,
+			d->reason, (unsigned long long)(ms / 1000), (unsigned long long)(ms % 1000 / 100));
 	} else {
 		enter(d, VD_DIAL_DOWN);
 		vd_log(VD_LOG_NOTICE, "connect", NULL, "connection %s is down: %s", d->name, d->reason);
@@ -231,8 +231,8 @@ static void on_ended(void *arg, uint64_t id, const char *reason)
 }
 static const struct vd_connect_events events = { on_up, on_ended };
 
-/* IKEv1 knows a caller by address and identity: the second one would take the first one's place at the gateway, the first
- * would dial again and take the second's, and so on. */
+/* IKEv1 knows a caller by address and identity: the second one would take the first one's place at the gateway, the
+ * first would dial again and take the second's, and so on. */
 static const struct dial *in_the_way(const struct dial *d, const struct vd_path *path)
 {
 	for (const struct dial *o = next_of(NULL); o; o = next_of(o))
@@ -245,7 +245,8 @@ static const struct dial *in_the_way(const struct dial *d, const struct vd_path 
 static void found(void *arg, const struct vd_ip *ip, const struct vd_error *failed)
 {
 	struct dial *d = arg;
-	const struct vd_conf_node *node = conf_of(d), *words = node ? vd_conf_at(vd_conf_current(), node, "connect") : NULL;
+	const struct vd_conf_node *node = conf_of(d);
+	const struct vd_conf_node *words = node ? vd_conf_at(vd_conf_current(), node, "connect") : NULL;
 	const char *word = vd_conf_str(vd_conf_nth(words, 0)), *local = option(d, "local");
 	const struct dial *other = NULL;
 	struct vd_path path;
@@ -265,8 +266,8 @@ static void found(void *arg, const struct vd_ip *ip, const struct vd_error *fail
 	else
 		res = vd_dial_path(local, ip, &path, &err);
 	if (res == 0 && (other = in_the_way(d, &path)))
-		res = vd_error_set(&err, -EADDRINUSE, "connection %s has this gateway from this address already: give one of both "
-			"another `local`", other->name);
+		res = vd_error_set(&err, -EADDRINUSE, "connection %s has this gateway from this address already: "
+			"give one of both another `local`", other->name);
 	if (res == 0)
 		d->from = path.local.ip;
 	if (res == 0)

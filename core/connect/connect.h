@@ -1,8 +1,9 @@
-/* Connections that we dial ("connect:" in the configuration): when, how often again, and how they stand. Control thread.
+/* Connections that we dial ("connect:" in the configuration): when, how often again, and how they stand. Control
+ * thread.
  *
  *   down -> dialling -> up            up() or start: boot
  *              |         |
- *              +-> waiting <-+        another attempt follows: 1 s, 2, 4, ... 60 s, each a quarter more or less by chance
+ *              +-> waiting <-+        another attempt: after 1 s, 2, 4, ... 60 s, a quarter more or less by chance
  *   any -> ending -> down             down(), or the first attempt of a manual one failed
  */
 #ifndef CORE_CONNECT_H
@@ -27,18 +28,19 @@ struct vd_dial_status {
 	char reason[VD_ID_TEXT]; /* why the last one failed or ended; "" */
 };
 
-/* Takes over the configuration in force: new connections are known, those with `start: boot` are dialled, those that are
- * gone from it end. At the start, when the data path can send, and after a reload. -ENOMEM. */
+/* Takes over the configuration in force: new connections are known, those with `start: boot` are dialled, those that
+ * are gone from it end. At the start, when the data path can send, and after a reload. -ENOMEM. */
 int vd_connect_start(void);
 /* The daemon ends: every connection says goodbye, and none is dialled any more. */
 void vd_connect_stop(void);
 /* Frees everything; after the last plugin's fini. */
 void vd_connect_fini(void);
 
-/* Dials now; a connection that is up stays so. done (may be NULL) is called once, later: up with err NULL, or not. -ENOENT
- * for a name that is no connection which we dial, with err. */
-int vd_connect_up(const char *name, void (*done)(void *arg, const struct vd_dial_status *status, const struct vd_error *err),
-	void *arg, struct vd_error *err);
+/* Dials now; a connection that is up stays so. done (may be NULL) is called once, later: up with err NULL, or not.
+ * -ENOENT for a name that is no connection which we dial, with err. */
+int vd_connect_up(const char *name,
+	void (*done)(void *arg, const struct vd_dial_status *status, const struct vd_error *err), void *arg,
+	struct vd_error *err);
 /* Ends it for good; done when nothing of it is left. */
 int vd_connect_down(const char *name, const char *reason,
 	void (*done)(void *arg, const struct vd_dial_status *status, const struct vd_error *err), void *arg,
@@ -48,8 +50,8 @@ bool vd_connect_status(const char *name, struct vd_dial_status *ret_status);
 
 /* ---- lookup.c: where to dial to, and from where ---- */
 struct vd_lookup;
-/* Finds the address of a name, on a thread of its own; done is called once, later, with family 0 and err when there is none.
- * NULL when out of memory. */
+/* Finds the address of a name, on a thread of its own; done is called once, later, with family 0 and err when there is
+ * none. NULL when out of memory. */
 struct vd_lookup *vd_lookup_new(const char *name,
 	void (*done)(void *arg, const struct vd_ip *ip, const struct vd_error *err), void *arg);
 /* Before done was called: it is not called any more. NULL is accepted. */

@@ -23,7 +23,7 @@ struct vd_lookup {
 	char name[256];
 	struct vd_ip ip;
 	int code; /* of getaddrinfo */
-	void (*done)(void *arg, const struct vd_ip *ip, const struct vd_error *err); /* NULL: nobody wants to know any more */
+	void (*done)(void *arg, const struct vd_ip *ip, const struct vd_error *err); /* NULL: nobody wants to know */
 	void *arg;
 };
 static struct vd_lane *lane; /* made for the first name that is no address */
@@ -145,13 +145,15 @@ int vd_dial_path(const char *local, const struct vd_ip *remote, struct vd_path *
 	char text[VD_IP_TEXT];
 
 	if (local && !vd_ip_parse(local, &want) && !address_of(local, remote->family, &want))
-		return vd_error_set(err, -EADDRNOTAVAIL, "local: %s is neither an address nor an interface that has one", local);
+		return vd_error_set(err, -EADDRNOTAVAIL, "local: %s is neither an address nor an interface that has one",
+			local);
 	/* The order is that of the data path's endpoints. One that is written wins over a wildcard. */
 	for (size_t i = 0; i < vd_conf_count(list); i++) {
 		const struct vd_ip *ip = vd_conf_ip(vd_conf_nth(list, i));
 		bool any = vd_ip_is_any(ip);
 
-		if (ip->family != remote->family || (want.family && !any && !vd_ip_equal(ip, &want)) || (path.endpoint && any))
+		if (ip->family != remote->family || (want.family && !any && !vd_ip_equal(ip, &want)) ||
+			(path.endpoint && any))
 			continue;
 		path.endpoint = i + 1;
 		path.local.ip = any ? want : *ip;

@@ -19,9 +19,11 @@ static json_t *status_json(const struct vd_dial_status *s)
 	if (s->state == VD_DIAL_UP)
 		vd_format(text, sizeof(text), "up, %s", address);
 	else if (s->state == VD_DIAL_WAITING)
-		vd_format(text, sizeof(text), "waiting %llu s: %s", (unsigned long long)((s->next_ms + 999) / 1000), s->reason);
+		vd_format(text, sizeof(text), "waiting %llu s: %s", (unsigned long long)((s->next_ms + 999) / 1000),
+			s->reason);
 	else
-		vd_format(text, sizeof(text), "%s%s%s", vd_dial_state_name(s->state), s->reason[0] ? ": " : "", s->reason);
+		vd_format(text, sizeof(text), "%s%s%s", vd_dial_state_name(s->state), s->reason[0] ? ": " : "",
+			s->reason);
 	return json_pack("{s:s,s:s,s:I,s:s,s:s,s:s,s:I,s:i,s:s,s:s}", "connection", s->name, "state",
 		vd_dial_state_name(s->state), "since_s", (json_int_t)((vd_now() - s->since) / 1000), "session",
 		s->session ? vd_id_format('s', s->session, session) : "", "address", address, "gateway", gateway, "next_ms",

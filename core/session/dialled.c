@@ -19,7 +19,8 @@ static const struct vd_conf_node *connection(const struct vd_session_rec *rec)
 /* The connection's routes; `all` is two halves, which win against the default route and leave it in place. */
 static int routes_of(struct vd_session_rec *rec)
 {
-	const struct vd_conf_node *node = connection(rec), *list = node ? vd_conf_at(rec->pub.conf, node, "routes") : NULL;
+	const struct vd_conf_node *node = connection(rec);
+	const struct vd_conf_node *list = node ? vd_conf_at(rec->pub.conf, node, "routes") : NULL;
 	struct vd_prefix *out = rec->pub.granted.routes_behind;
 	char text[VD_IP_TEXT];
 	size_t n = 0;

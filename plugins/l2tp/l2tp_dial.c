@@ -1,6 +1,6 @@
-/* L2TP: the side that dials (RFC 2661 sections 6.1 to 6.8, as LAC and client in one): service connect/1 "l2tp". A dial is a
- * protected channel from ike.connect/1, one tunnel, one call, one session; whatever ends one of them ends the dial, from the
- * session down. */
+/* L2TP: the side that dials (RFC 2661 sections 6.1 to 6.8, as LAC and client in one): service connect/1 "l2tp". A dial
+ * is a protected channel from ike.connect/1, one tunnel, one call, one session; whatever ends one of them ends the dial,
+ * from the session down. */
 #include "l2tp.h"
 
 #include <errno.h>
@@ -199,7 +199,8 @@ void l2tp_dial_sccrp(struct l2tp_tunnel *t, const struct l2tp_msg *m)
 	if (asked && (!secret || l2tp_response(L2TP_SCCCN, secret, m->challenge, m->challenge_len, md) < 0)) {
 		l2tp_setup_failed(chan, 0, (struct vd_report){ .kind = VD_FAIL_TUNNEL_SECRET_NONE,
 			.remedy = "set l2tp.secret of the connection to the gateway's" });
-		l2tp_tunnel_close(t, L2TP_STOP_AUTH, 0, "the gateway demands tunnel authentication, and l2tp.secret is not set");
+		l2tp_tunnel_close(t, L2TP_STOP_AUTH, 0,
+			"the gateway demands tunnel authentication, and l2tp.secret is not set");
 		return;
 	}
 	if (m->window)
@@ -215,8 +216,8 @@ void l2tp_dial_sccrp(struct l2tp_tunnel *t, const struct l2tp_msg *m)
 	vd_wipe(md, sizeof(md));
 	l2tp_queue(t, &w);
 	vd_timer_start(&t->hello, l2tp_knob(chan, "hello"));
-	vd_log(VD_LOG_INFO, "l2tp", &ids, "tunnel %u (gateway's %u) is up: host \"%s\", vendor \"%s\"", t->local, t->remote,
-		t->host, t->vendor);
+	vd_log(VD_LOG_INFO, "l2tp", &ids, "tunnel %u (gateway's %u) is up: host \"%s\", vendor \"%s\"", t->local,
+		t->remote, t->host, t->vendor);
 	vd_note('c', chan->id, "L2TP tunnel %u is up", t->local);
 	begin_call(t);
 }
@@ -239,7 +240,8 @@ void l2tp_dial_icrp(struct l2tp_call *c, const struct l2tp_msg *m)
 	uint8_t room[64];
 	struct vd_wr w;
 	if (c->state != L2TP_CALL_ASK || !L2TP_SEEN(m, L2TP_A_SESSION_ID) || !m->session_id) {
-		l2tp_call_end(c, L2TP_CDN_ERROR, L2TP_E_VALUE, "the gateway's ICRP is out of sequence or has no session id");
+		l2tp_call_end(c, L2TP_CDN_ERROR, L2TP_E_VALUE,
+			"the gateway's ICRP is out of sequence or has no session id");
 		return;
 	}
 	c->remote = m->session_id;

@@ -56,8 +56,8 @@ static void reject(struct client *c, enum vd_failure kind, const char *why, cons
 	c->state = REJECTED;
 	vd_timer_stop(&c->timer);
 	vd_report_failure(&(struct vd_report){ .kind = kind, .stage = "auth", .session = c->session,
-		.connection = c->connection, .user = c->user, .dialled = true, .configured = "the gateway", .difference = why,
-		.remedy = remedy, .origin = at });
+		.connection = c->connection, .user = c->user, .dialled = true, .configured = "the gateway",
+		.difference = why, .remedy = remedy, .origin = at });
 	c->host->rejected(c->host_arg, why);
 }
 
@@ -83,7 +83,8 @@ static int answer(struct client *c)
 	vd_random(peer_challenge, sizeof(peer_challenge));
 	r = vd_mschapv2_response(c->challenge, peer_challenge, c->user, c->nt_hash, response);
 	if (r == 0)
-		r = vd_mschapv2_authenticator(c->nt_hash, response, c->challenge, peer_challenge, c->user, c->authenticator);
+		r = vd_mschapv2_authenticator(c->nt_hash, response, c->challenge, peer_challenge, c->user,
+			c->authenticator);
 	if (r < 0)
 		return r;
 	vd_wr_init(&w, c->packet, sizeof(c->packet));
@@ -123,7 +124,7 @@ static void challenged(struct client *c, uint8_t id, struct vd_rd *body)
 	if (c->tries < RESPONSE_TRIES)
 		send_response(c);
 	if (c->state == ACCEPTED)
-		vd_timer_stop(&c->timer); /* asked once more while we are in: it repeats its question, not we our answer */
+		vd_timer_stop(&c->timer); /* asked once more while we are in: it repeats, not we */
 }
 
 static void succeeded(struct client *c, struct vd_rd *body)
@@ -191,8 +192,8 @@ static void failed(struct client *c, struct vd_rd *body)
 		code = (unsigned)strtoul(at + 2, NULL, 10);
 	says = strstr(text, " M=");
 	if (code)
-		vd_format(why, sizeof(why), "%s (%u)%s%.40s%s", words_of(code), code, says && says[3] ? "; it says \"" : "",
-			says ? says + 3 : "", says && says[3] ? "\"" : "");
+		vd_format(why, sizeof(why), "%s (%u)%s%.40s%s", words_of(code), code,
+			says && says[3] ? "; it says \"" : "", says ? says + 3 : "", says && says[3] ? "\"" : "");
 	else
 		vd_format(why, sizeof(why), "refused%s%.60s", text[0] ? ": " : "", text);
 	reject(c, VD_FAIL_REFUSED, why, code == 649 ? "see the gateway's log" :
