@@ -25,7 +25,7 @@ static const struct vd_conf_node *connection_opt(const struct vd_session_rec *re
 static void report(const struct vd_session_rec *rec, enum vd_failure kind, const struct vd_error *why, const char *who)
 {
 	vd_report_failure(&(struct vd_report){ .kind = kind, .session = rec->pub.id, .configured = who,
-		.difference = why->text, .origin = why->origin });
+		.difference = why->text, .origin = why->origin, .dialled = rec->pub.dialled });
 }
 
 /* What the codes of answers mean stands with each request in topics.h. */

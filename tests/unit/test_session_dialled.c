@@ -81,6 +81,7 @@ static void setup(void)
 		NULL);
 	fake_watch(&vd_topic_session_up);
 	fake_watch(&vd_topic_session_gone);
+	fake_watch(&vd_topic_setup_failed);
 	ck_assert_int_eq(vd_objects_init(), 0);
 	ck_assert_int_eq(vd_sessions_init(), 0);
 	ck_assert_int_eq(vd_datapath_init(), 0);
@@ -189,6 +190,12 @@ START_TEST(the_host_refuses)
 	ck_assert(!up[0]);
 	ck_assert_str_eq(failed[0].text, "our address and routes: there is another route to 10.40.0.0/16 already");
 	ck_assert_int_eq(holder(), -1);
+	/* It is our own host that failed, and who reads this is no client. */
+	const struct vd_setup_failed *e = fake_last(&vd_topic_setup_failed);
+	ck_assert_ptr_nonnull(e);
+	ck_assert(e->dialled);
+	ck_assert_str_eq(e->stage, "establish");
+	ck_assert_str_eq(e->client, "");
 }
 END_TEST
 
