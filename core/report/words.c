@@ -88,27 +88,29 @@
 	\
 	K(LCP_SILENT, "lcp-silent", "lcp", \
 		"the {peer} never sent a PPP frame: its data messages do not reach us, or its PPP did not start", \
-		"LCP Configure-Request did not come", "see the client's PPP log", NULL, "error 718 or 721", \
+		"LCP Configure-Request did not come", "see the client's PPP log", "see the gateway's PPP log", "error 718 or 721", \
 		"the server did not respond") \
 	K(LCP_UNACKED, "lcp-unacked", "lcp", "LCP did not complete: the {peer} did not acknowledge our Configure-Requests", \
 		"our Configure-Request is not acknowledged", \
-		"see whether packets to the client arrive, and the client's PPP log", NULL, "error 718 or 721", \
+		"see whether packets to the client arrive, and the client's PPP log", "see the gateway's PPP log", \
+		"error 718 or 721", \
 		"the server did not respond") \
 	K(PPP_DIVERGES, "ppp-diverges", "lcp", "{offered} proposals {count} times in a row and does not converge", \
-		"the options of both sides", "look at the options in the client's PPP log", NULL, "error 732", NULL) \
+		"the options of both sides", "look at the options in the client's PPP log", "look at the options in the gateway's PPP log", \
+		"error 732", NULL) \
 	K(AUTH_METHOD, "auth-method", "lcp", \
 		"no common authentication method: {peer} wants {offered}; connection {connection} allows {configured}", \
 		"the authentication method", "allow {configured} in the client's connection, or name a further method in ppp.auth{at}", \
-		NULL, "error 734 or 691", "user authentication failed") \
+		"allow {configured} on the gateway", "error 734 or 691", "user authentication failed") \
 	K(AUTH_REJECTED, "auth-rejected", "auth", "the {peer} agreed to {offered}, and then rejected its protocol", \
-		"the authentication method", "see the client's PPP log", NULL, "error 720", "user authentication failed") \
+		"the authentication method", "see the client's PPP log", "see the gateway's PPP log", "error 720", "user authentication failed") \
 	K(AUTH_SILENT, "auth-silent", "auth", "the {peer} never answered our {offered} challenge", "the answer did not come", \
 		"the user may not have typed a password in time; else see whether packets to the client arrive", NULL, \
 		"error 718", "user authentication failed") \
 	K(PPP_TIMEOUT, "ppp-timeout", "ipcp", "PPP was not up in {count} s: LCP is {offered}, IPCP is {configured}", \
-		"PPP did not come up", "see the client's PPP log", NULL, "error 718", "the server did not respond") \
+		"PPP did not come up", "see the client's PPP log", "see the gateway's PPP log", "error 718", "the server did not respond") \
 	K(IPCP_REJECTED, "ipcp-rejected", "ipcp", "the {peer} rejects IPCP: IPv4 is switched off in its connection", "IPv4", \
-		"switch it on there: this gateway carries IPv4", NULL, "error 720", NULL) \
+		"switch it on there: this gateway carries IPv4", "switch it on there: PPP here carries IPv4", "error 720", NULL) \
 	K(IPCP_UNACKED, "ipcp-unacked", "ipcp", "the {peer} did not complete IPCP", "IPCP did not complete", \
 		"IPv4 may be switched off in its connection: switch it on there", NULL, "error 720", NULL) \
 	K(GAVE_UP, "gave-up", "ppp", "the {peer} gave up: {difference}", NULL, "", NULL, NULL, NULL) \

@@ -241,6 +241,23 @@ START_TEST(test_said)
 }
 END_TEST
 
+/* Of what a dialled link can report nothing sends the reader to a client: that is he. */
+START_TEST(dialled_has_no_client)
+{
+	static const enum vd_failure kinds[] = { VD_FAIL_LCP_SILENT, VD_FAIL_LCP_UNACKED, VD_FAIL_PPP_DIVERGES,
+		VD_FAIL_AUTH_METHOD, VD_FAIL_AUTH_REJECTED, VD_FAIL_PPP_TIMEOUT, VD_FAIL_IPCP_REJECTED, VD_FAIL_GAVE_UP,
+		VD_FAIL_RESOURCES, VD_FAIL_ESTABLISH };
+
+	start();
+	struct vd_setup_failed e = reported((struct vd_report){ .kind = kinds[_i], .dialled = true, .offered = "pap",
+		.configured = "mschapv2", .difference = "it is so", .count = 3 });
+	ck_assert_msg(!strstr(e.text, "client"), "%s", e.text);
+	ck_assert_str_eq(e.client, "");
+	ck_assert(e.dialled);
+	stop();
+}
+END_TEST
+
 /* What kind of client it is decides what its user sees; one that we dialled is a gateway, and its client is us. */
 START_TEST(test_for_whom)
 {
@@ -273,6 +290,7 @@ int main(void)
 	TCase *t = tcase_create("report");
 
 	tcase_add_loop_test(t, test_said, 0, VD_FAILURES);
+	tcase_add_loop_test(t, dialled_has_no_client, 0, 10);
 	tcase_add_loop_test(t, test_for_whom, 0, 4);
 	suite_add_tcase(s, t);
 	SRunner *r = srunner_create(s);
