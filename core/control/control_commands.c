@@ -157,28 +157,27 @@ static void status(struct vd_call *call, json_t *args)
 		(int)started, "configuration", vd_control_dir()));
 }
 
-static void session_list(struct vd_call *call, json_t *args)
-{
-	json_t *list = json_array();
-
-	(void)args;
-	for (struct vd_session *s = vd_session_after(NULL); s; s = vd_session_after(s))
-		json_array_append_new(list, session_json(s));
-	vd_call_reply(call, list);
-}
-
-/* Fresh counters of one session are fetched from its worker before the reply. */
+/* Fresh counters are fetched from the workers before the reply: of the sessions meant, or of all. */
+#define FRESH_MAX 512u /* beyond it the last known ones will do: a worker takes commands between packets */
 struct show {
 	struct vd_call *call;
+	bool all;
 	char what[VD_USER_MAX];
+	unsigned waiting;
 };
 
-static void show_now(struct show *show)
+static struct vd_session *shown(const struct show *show, struct vd_session *after)
 {
-	json_t *list = json_array();
+	return show->all ? vd_session_after(after) : meant(show->what, after);
+}
 
-	for (struct vd_session *s = NULL; (s = meant(show->what, s));)
-		json_array_append_new(list, chain_json(s));
+static void show_answer(struct show *show)
+{
+	if (--show->waiting > 0)
+		return;
+	json_t *list = json_array();
+	for (struct vd_session *s = NULL; (s = shown(show, s));)
+		json_array_append_new(list, show->all ? session_json(s) : chain_json(s));
 	vd_call_reply(show->call, list);
 	free(show);
 }
@@ -189,26 +188,40 @@ static void show_counted(void *arg, uint64_t session, const struct vd_session_co
 
 	if (rec && counters && rec->pub.state == VD_S_UP)
 		vd_session_count_in(rec, counters);
-	show_now(arg);
+	show_answer(arg);
 }
 
-static void session_show(struct vd_call *call, json_t *args)
+static void show_begin(struct vd_call *call, const char *what)
 {
 	const struct vd_datapath_1 *dp = vd_service_find("datapath/1", NULL);
-	const char *what = which(call, args);
-	struct vd_session *s = what ? meant(what, NULL) : NULL;
-	struct show *show = s ? calloc(1, sizeof(*show)) : NULL;
+	struct show *show = calloc(1, sizeof(*show));
 
-	if (!s)
-		return;
 	if (!show) {
 		vd_call_fail(call, "out of memory");
 		return;
 	}
 	show->call = call;
-	vd_strcpy(show->what, sizeof(show->what), what);
-	if (!dp || s->state != VD_S_UP || dp->session_counters(dp->self, s->id, show_counted, show) < 0)
-		show_now(show);
+	show->all = !what;
+	vd_strcpy(show->what, sizeof(show->what), what ? what : "");
+	show->waiting = 1; /* ours, so that it lives while we ask */
+	for (struct vd_session *s = NULL; dp && (s = shown(show, s)) && show->waiting <= FRESH_MAX;)
+		if (s->state == VD_S_UP && dp->session_counters(dp->self, s->id, show_counted, show) == 0)
+			show->waiting++;
+	show_answer(show);
+}
+
+static void session_list(struct vd_call *call, json_t *args)
+{
+	(void)args;
+	show_begin(call, NULL);
+}
+
+static void session_show(struct vd_call *call, json_t *args)
+{
+	const char *what = which(call, args);
+
+	if (what)
+		show_begin(call, what);
 }
 
 static void session_kill(struct vd_call *call, json_t *args)
