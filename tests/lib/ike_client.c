@@ -178,6 +178,25 @@ void client_mm1_sa(struct client *c, const uint8_t *sa, size_t len, const uint8_
 	finish(m);
 }
 
+static void transform1(const struct client *c, struct msg *sa)
+{
+	unsigned t = 8 + 4 * (c->enc == 5 ? 5u : 6u) + 8;
+
+	put32(sa, 1), put32(sa, 1);
+	put8(sa, 0), put8(sa, 0), put16(sa, 8 + t);
+	put8(sa, 1), put8(sa, 1), put8(sa, 0), put8(sa, 1);
+	put8(sa, 0), put8(sa, 0), put16(sa, t);
+	put8(sa, 1), put8(sa, 1), put16(sa, 0);
+	put16(sa, 0x8001), put16(sa, c->enc);
+	if (c->enc != 5)
+		put16(sa, 0x800e), put16(sa, c->enc_bits);
+	put16(sa, 0x8002), put16(sa, c->hash);
+	put16(sa, 0x8004), put16(sa, c->group);
+	put16(sa, 0x8003), put16(sa, 1);
+	put16(sa, 0x800b), put16(sa, 1);
+	put16(sa, 0x000c), put16(sa, 4), put32(sa, 28800);
+}
+
 void client_mm1(struct client *c, struct msg *m)
 {
 	static const uint8_t rfc3947[16] = "\x4a\x13\x1c\x81\x07\x03\x58\x45\x5c\x57\x28\xf2\x0e\x95\x45\x2f";
@@ -185,31 +204,8 @@ void client_mm1(struct client *c, struct msg *m)
 	const uint8_t *vids[] = { rfc3947, windows };
 	size_t lens[] = { 16, 20 };
 	struct msg sa = { .len = 0 };
-	unsigned t = 8 + 4 * (c->enc == 5 ? 5u : 6u) + 8;
 
-	put32(&sa, 1);
-	put32(&sa, 1);
-	put8(&sa, 0);
-	put8(&sa, 0);
-	put16(&sa, 8 + t);
-	put8(&sa, 1);
-	put8(&sa, 1);
-	put8(&sa, 0);
-	put8(&sa, 1);
-	put8(&sa, 0);
-	put8(&sa, 0);
-	put16(&sa, t);
-	put8(&sa, 1);
-	put8(&sa, 1);
-	put16(&sa, 0);
-	put16(&sa, 0x8001), put16(&sa, c->enc);
-	if (c->enc != 5)
-		put16(&sa, 0x800e), put16(&sa, c->enc_bits);
-	put16(&sa, 0x8002), put16(&sa, c->hash);
-	put16(&sa, 0x8004), put16(&sa, c->group);
-	put16(&sa, 0x8003), put16(&sa, 1);
-	put16(&sa, 0x800b), put16(&sa, 1);
-	put16(&sa, 0x000c), put16(&sa, 4), put32(&sa, 28800);
+	transform1(c, &sa);
 	client_mm1_sa(c, sa.p, sa.len, vids, lens, c->windows ? 2 : 1, m);
 }
 
@@ -277,19 +273,12 @@ static void shared(struct client *c, const uint8_t *peer, uint8_t *out)
 	BN_CTX_free(ctx);
 }
 
-bool client_mm4(struct client *c, const struct msg *m)
+static void derive(struct client *c)
 {
-	size_t n, nn;
-	const uint8_t *ke = find(m, 4, 0, &n), *nr = find(m, 10, 0, &nn);
 	uint8_t z = 0, one = 1, two = 2, hash[64];
+	size_t n = c->g_len;
 
-	if (ke == NULL || nr == NULL || n != c->g_len || nn > sizeof(c->nr))
-		return false;
-	memcpy(c->gxr, ke, n);
-	memcpy(c->nr, nr, nn);
-	c->nr_len = nn;
-	shared(c, ke, c->gxy);
-	struct part non[] = { { c->ni, sizeof(c->ni) }, { c->nr, nn } };
+	struct part non[] = { { c->ni, sizeof(c->ni) }, { c->nr, c->nr_len } };
 	hmac(c, (const uint8_t *)c->psk, strlen(c->psk), non, 2, c->skeyid);
 	struct part pd[] = { { c->gxy, n }, { c->ic, 8 }, { c->rc, 8 }, { &z, 1 } };
 	hmac(c, c->skeyid, c->hash_len, pd, 4, c->d);
@@ -311,6 +300,20 @@ bool client_mm4(struct client *c, const struct msg *m)
 	struct part pi[] = { { c->gxi, n }, { c->gxr, n } };
 	digest(c, pi, 2, hash);
 	memcpy(c->iv, hash, c->block);
+}
+
+bool client_mm4(struct client *c, const struct msg *m)
+{
+	size_t n, nn;
+	const uint8_t *ke = find(m, 4, 0, &n), *nr = find(m, 10, 0, &nn);
+
+	if (ke == NULL || nr == NULL || n != c->g_len || nn > sizeof(c->nr))
+		return false;
+	memcpy(c->gxr, ke, n);
+	memcpy(c->nr, nr, nn);
+	c->nr_len = nn;
+	shared(c, ke, c->gxy);
+	derive(c);
 	return true;
 }
 
@@ -546,4 +549,162 @@ const uint8_t *client_info_open(struct client *c, struct msg *m, uint8_t *ret_ty
 		return NULL;
 	*ret_type = m->p[28];
 	return find(m, *ret_type, 0, ret_len);
+}
+
+/* ---- the other role ---- */
+bool gateway_mm2(struct client *c, const struct msg *in, struct msg *m)
+{
+	static const uint8_t rfc3947[16] = "\x4a\x13\x1c\x81\x07\x03\x58\x45\x5c\x57\x28\xf2\x0e\x95\x45\x2f";
+	static const uint8_t dpd[16] = "\xaf\xca\xd7\x13\x68\xa1\xf1\xc9\x6b\x86\x96\xfc\x77\x57\x01\x00";
+	struct msg sa = { .len = 0 };
+	size_t n;
+	const uint8_t *body = in->len > 28 && in->p[18] == 2 ? find(in, 1, 0, &n) : NULL;
+
+	if (body == NULL || n > sizeof(c->sa))
+		return false;
+	memcpy(c->ic, in->p, 8);
+	RAND_bytes(c->rc, 8);
+	memcpy(c->sa, body, n);
+	c->sa_len = n;
+	transform1(c, &sa);
+	header(c, m, 1, 2, 0, 0);
+	payload(m, 13, sa.p, sa.len);
+	payload(m, 13, rfc3947, 16);
+	payload(m, 0, dpd, 16);
+	finish(m);
+	return true;
+}
+
+bool gateway_mm4(struct client *c, const struct msg *in, struct msg *m)
+{
+	size_t n, nn;
+	const uint8_t *ke = find(in, 4, 0, &n), *ni = find(in, 10, 0, &nn);
+	struct msg own;
+	uint8_t h[64], theirs[512];
+
+	if (ke == NULL || ni == NULL || n != c->g_len || nn != sizeof(c->ni))
+		return false;
+	memcpy(theirs, ke, n);
+	memcpy(c->ni, ni, nn);
+	client_mm3(c, &own); /* an exponent, and our public value in gxi */
+	memcpy(c->gxr, c->gxi, n);
+	memcpy(c->gxi, theirs, n);
+	RAND_bytes(c->nr, 32);
+	c->nr_len = 32;
+	shared(c, theirs, c->gxy);
+	derive(c);
+	header(c, m, 4, 2, 0, 0);
+	payload(m, 10, c->gxr, n);
+	payload(m, 20, c->nr, 32);
+	natd(c, &c->path.local, c->bad_natd_us, h);
+	payload(m, 20, h, c->hash_len);
+	natd(c, &c->path.remote, c->bad_natd_peer, h);
+	payload(m, 0, h, c->hash_len);
+	finish(m);
+	return true;
+}
+
+bool gateway_mm6(struct client *c, const struct msg *in, struct msg *m)
+{
+	struct msg five = *in;
+	uint8_t hash[64];
+	size_t n, hn;
+
+	memcpy(c->last, c->iv, 16);
+	if (five.len < 60 || (five.len - 28) % c->block != 0 || !(five.p[19] & 1))
+		return false;
+	crypt_(c, 0, c->last, five.p + 28, five.len - 28);
+	const uint8_t *id = find(&five, 5, 0, &n), *h = find(&five, 8, 0, &hn);
+	if (id == NULL || h == NULL || hn != c->hash_len || n > sizeof(c->said))
+		return false;
+	struct part pi[] = { { c->gxi, c->g_len }, { c->gxr, c->g_len }, { c->ic, 8 }, { c->rc, 8 }, { c->sa, c->sa_len },
+		{ id, n } };
+	hmac(c, c->skeyid, c->hash_len, pi, 6, hash);
+	if (memcmp(hash, h, hn) != 0)
+		return false;
+	memcpy(c->said, id, n);
+	c->said_len = n;
+	struct part pr[] = { { c->gxr, c->g_len }, { c->gxi, c->g_len }, { c->rc, 8 }, { c->ic, 8 }, { c->sa, c->sa_len },
+		{ c->id, c->id_len } };
+	hmac(c, c->skeyid, c->hash_len, pr, 6, hash);
+	header(c, m, 5, 2, 0, 0);
+	payload(m, 8, c->id, c->id_len);
+	payload(m, 0, hash, c->hash_len);
+	encrypt(c, c->last, m);
+	return true;
+}
+
+bool gateway_qm2(struct client *c, const struct msg *in, unsigned encap, size_t keymat_len, struct msg *m)
+{
+	static const uint8_t none[64];
+	struct msg one = *in, sa = { .len = 0 };
+	uint8_t hash[64];
+	size_t sn, nn, hn, in1, in2, end = 28;
+
+	if (one.len < 60 || one.p[18] != 32 || (one.len - 28) % c->block != 0)
+		return false;
+	c->mid = (uint32_t)one.p[20] << 24 | (uint32_t)one.p[21] << 16 | (uint32_t)one.p[22] << 8 | one.p[23];
+	mid_iv(c, c->mid, c->qiv);
+	crypt_(c, 0, c->qiv, one.p + 28, one.len - 28);
+	const uint8_t *h = find(&one, 8, 0, &hn), *offer = find(&one, 1, 0, &sn), *ni = find(&one, 10, 0, &nn);
+	const uint8_t *id1 = find(&one, 5, 0, &in1), *id2 = find(&one, 5, 1, &in2);
+	if (h == NULL || offer == NULL || ni == NULL || id1 == NULL || id2 == NULL || hn != c->hash_len || sn < 20 ||
+		nn != sizeof(c->qni))
+		return false;
+	for (uint8_t type = one.p[16]; type != 0;) {
+		type = one.p[end];
+		end += (size_t)one.p[end + 2] << 8 | one.p[end + 3];
+	}
+	uint8_t b[4] = { (uint8_t)(c->mid >> 24), (uint8_t)(c->mid >> 16), (uint8_t)(c->mid >> 8), (uint8_t)c->mid };
+	size_t from = 32 + c->hash_len;
+	struct part parts[] = { { b, 4 }, { one.p + from, end - from } };
+	hmac(c, c->a, c->hash_len, parts, 2, hash);
+	if (memcmp(hash, h, hn) != 0)
+		return false;
+	memcpy(c->qni, ni, nn);
+	RAND_bytes(c->qnr, 32);
+	c->qnr_len = 32;
+	c->spi_i = (uint32_t)offer[16] << 24 | (uint32_t)offer[17] << 16 | (uint32_t)offer[18] << 8 | offer[19];
+	do
+		RAND_bytes((uint8_t *)&c->spi_r, 4);
+	while (c->spi_r < 256);
+	keymat(c, c->spi_i, (const uint8_t *)"", 0, c->keymat_in, keymat_len);
+	keymat(c, c->spi_r, (const uint8_t *)"", 0, c->keymat_out, keymat_len);
+	put32(&sa, 1), put32(&sa, 1);
+	put8(&sa, 0), put8(&sa, 0), put16(&sa, 12 + 28);
+	put8(&sa, 1), put8(&sa, 3), put8(&sa, 4), put8(&sa, 1);
+	put32(&sa, c->spi_r);
+	put8(&sa, 0), put8(&sa, 0), put16(&sa, 28);
+	put8(&sa, 1), put8(&sa, 12), put16(&sa, 0);
+	put16(&sa, 0x8001), put16(&sa, 1);
+	put16(&sa, 0x8002), put16(&sa, 3600);
+	put16(&sa, 0x8004), put16(&sa, encap);
+	put16(&sa, 0x8005), put16(&sa, 2);
+	put16(&sa, 0x8006), put16(&sa, 256);
+	header(c, m, 8, 32, 0, c->mid);
+	payload(m, 1, none, c->hash_len);
+	payload(m, 10, sa.p, sa.len);
+	payload(m, 5, c->qnr, 32);
+	payload(m, 5, id1, in1);
+	payload(m, 0, id2, in2);
+	hash1(c, c->mid, c->qni, sizeof(c->qni), m);
+	encrypt(c, c->qiv, m);
+	return true;
+}
+
+bool gateway_qm3(struct client *c, const struct msg *in)
+{
+	struct msg want;
+
+	client_qm3(c, &want);
+	return want.len == in->len && memcmp(want.p, in->p, in->len) == 0;
+}
+
+void gateway_plain(const struct client *c, unsigned type, struct msg *m)
+{
+	uint8_t note[8] = { 0, 0, 0, 1, 1, 0, (uint8_t)(type >> 8), (uint8_t)type };
+
+	header(c, m, 11, 5, 0, 0x12345678);
+	payload(m, 0, note, 8);
+	finish(m);
 }

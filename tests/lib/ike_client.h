@@ -20,6 +20,8 @@ struct client {
 	uint8_t skeyid[64], d[64], a[64], e[64], key[32], iv[16], last[16];
 	uint8_t id[64];
 	size_t id_len;
+	uint8_t said[64]; /* a gateway's: the identity that it was told */
+	size_t said_len;
 	bool initial_contact, bad_natd_us, bad_natd_peer, windows; /* windows: it says that it is one */
 	/* quick mode */
 	uint16_t port_r; /* the gateway's in its selector; 0: 1701 */
@@ -61,6 +63,15 @@ void client_sealed_with(struct client *c, uint8_t exchange, uint32_t mid, bool h
 	size_t len, struct msg *m);
 /* HASH_I over this identification payload's body. */
 void client_hash_i(const struct client *c, const void *id, size_t len, uint8_t *ret_hash);
+/* The other role, as a gateway that is dialled: c->path.remote is its address, c->id its identity. Message 1, 3 or 5 in, the
+ * answer out; false when it is not right. encap: what is answered in quick mode. */
+bool gateway_mm2(struct client *c, const struct msg *in, struct msg *m);
+bool gateway_mm4(struct client *c, const struct msg *in, struct msg *m);
+bool gateway_mm6(struct client *c, const struct msg *in, struct msg *m);
+bool gateway_qm2(struct client *c, const struct msg *in, unsigned encap, size_t keymat_len, struct msg *m);
+bool gateway_qm3(struct client *c, const struct msg *in);
+/* A notification in the clear, as from anybody who saw the cookies. */
+void gateway_plain(const struct client *c, unsigned type, struct msg *m);
 /* Opens an informational message; returns its second payload's body, or NULL. */
 const uint8_t *client_info_open(struct client *c, struct msg *m, uint8_t *ret_type, size_t *ret_len);
 

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <openssl/x509.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/socket.h>
 #include <viaduct/bytes.h>
 
@@ -89,4 +90,28 @@ int ike_ident_parse(const uint8_t *body, size_t len, struct ike_ident *ret_ident
 	if (rc == 0 || rc == -EPROTONOSUPPORT)
 		*ret_ident = id;
 	return rc;
+}
+
+void ike_out_ident(struct ike_out *out, const char *text)
+{
+	struct vd_ip ip;
+
+	if (vd_ip_parse(text, &ip)) {
+		ike_out_address(out, IKE_P_ID, &ip);
+		return;
+	}
+	ike_out_begin(out, IKE_P_ID);
+	vd_wr_u8(&out->w, strchr(text, '@') != NULL ? IKE_ID_USER_FQDN : IKE_ID_FQDN);
+	vd_wr_zero(&out->w, 3); /* any protocol and port */
+	vd_wr_put(&out->w, text, strlen(text));
+	ike_out_end(out);
+}
+
+bool ike_ident_is(const struct ike_ident *ident, const char *text)
+{
+	struct vd_ip want, got;
+
+	if (vd_ip_parse(text, &want))
+		return vd_ip_parse(ident->text, &got) && vd_ip_equal(&want, &got);
+	return strcasecmp(ident->text, text) == 0;
 }

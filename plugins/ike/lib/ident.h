@@ -4,6 +4,8 @@
 
 #include <viaduct/topics.h>
 
+#include "isakmp.h"
+
 enum ike_id_type {
 	IKE_ID_IPV4_ADDR = 1, IKE_ID_FQDN = 2, IKE_ID_USER_FQDN = 3, IKE_ID_IPV4_SUBNET = 4, IKE_ID_IPV6_ADDR = 5,
 	IKE_ID_IPV6_SUBNET = 6, IKE_ID_DER_ASN1_DN = 9, IKE_ID_KEY_ID = 11,
@@ -18,5 +20,10 @@ struct ike_ident {
 /* body: type, protocol, port, data. -EBADMSG when the data does not fit the type, -EPROTONOSUPPORT for other types
  * (text then is the type's number). Any thread. */
 int ike_ident_parse(const uint8_t *body, size_t len, struct ike_ident *ret_ident);
+
+/* An ID payload for what a configuration says: an address, a name with an @ (ID_USER_FQDN), or another name (ID_FQDN). */
+void ike_out_ident(struct ike_out *out, const char *text);
+/* Whether this is who a configuration expects: names without regard to case. */
+bool ike_ident_is(const struct ike_ident *ident, const char *text);
 
 #endif

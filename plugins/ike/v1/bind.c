@@ -13,7 +13,7 @@ struct ike_v1_trial {
 		struct ike_v1_trial *trial;
 		char connection[VD_NAME_MAX];
 		struct vd_secret *skeyid;
-	} keys[IKE_V1_PSKS_MAX];
+	} keys[IKE_V1_POSSIBLE_MAX];
 	struct vd_path path;
 	size_t len;
 	uint8_t message[IKE_MESSAGE_MAX];
@@ -82,7 +82,7 @@ static bool trial_one(const struct ike_v1_sa *sa, const struct ike_v1_trial *t, 
 
 static void wrong_psk(struct ike_v1_sa *sa, unsigned tried)
 {
-	char where[384];
+	char where[384] = "";
 	size_t len = 0;
 
 	vd_count("ike_v1.failed.psk", 1);
@@ -90,6 +90,11 @@ static void wrong_psk(struct ike_v1_sa *sa, unsigned tried)
 	if (sa->failed_reported)
 		return;
 	sa->failed_reported = true;
+	if (sa->v->n_candidates == 0) {
+		const struct ike_v1_peer *dialled = ike_v1_peer_dialled(sa->v, &sa->path.remote);
+
+		vd_format(where, sizeof(where), "l2tp.psk of %s, which dials", dialled != NULL ? dialled->connection : "a connection");
+	}
 	for (unsigned i = 0; i < sa->v->n_candidates; i++)
 		len += vd_format(where + len, sizeof(where) - len, "%s%s (%s)", len > 0 ? " and of " : "l2tp.psk of ",
 			sa->v->candidates[i].connection, sa->v->candidates[i].psk_origin);
@@ -101,12 +106,21 @@ static void wrong_psk(struct ike_v1_sa *sa, unsigned tried)
 	ike_v1_info_plain(sa->v, &sa->path, sa->icookie, sa->rcookie, IKE_N_PAYLOAD_MALFORMED);
 }
 
-static const struct ike_v1_candidate *candidate_find(const struct ike_v1 *v, const char *connection)
+unsigned ike_v1_possible(const struct ike_v1 *v, const struct vd_sa *remote,
+	struct ike_v1_possible list[IKE_V1_POSSIBLE_MAX])
 {
-	for (unsigned i = 0; i < v->n_candidates; i++)
-		if (strcmp(v->candidates[i].connection, connection) == 0)
-			return &v->candidates[i];
-	return NULL;
+	const struct ike_v1_peer *dialled = ike_v1_peer_dialled(v, remote);
+	unsigned n = 0;
+
+	for (; n < v->n_candidates; n++) {
+		const struct ike_v1_candidate *c = &v->candidates[n];
+
+		list[n] = (struct ike_v1_possible){ .connection = c->connection, .key = c->key, .policy = &c->policy };
+	}
+	if (dialled != NULL) /* last: where the gateway is our client with the same key as well, its logins come first */
+		list[n++] = (struct ike_v1_possible){ .connection = dialled->connection, .key = dialled->dial->key,
+			.policy = &dialled->dial->policy, .dialled = true };
+	return n;
 }
 
 /* The living peer that this phase 1 continues, or NULL: same endpoint, identity and connection, heard lately. */
@@ -117,7 +131,7 @@ static struct ike_v1_peer *peer_to_join(struct ike_v1_sa *sa, const char *connec
 	/* Only for the very same (address, port) and identity: a private address is an identity that many have. */
 	for (; fresh && peer != NULL; peer = ike_v1_peer_find(sa->v, &sa->path.remote, connection, identity)) {
 		vd_count("ike_v1.initial_contact", 1);
-		ike_v1_peer_end(peer, "the client started anew", false);
+		ike_v1_peer_end(peer, peer->dial != NULL ? "the gateway started anew" : "the client started anew", false);
 	}
 	if (peer == NULL)
 		return NULL;
@@ -130,7 +144,7 @@ static struct ike_v1_peer *peer_to_join(struct ike_v1_sa *sa, const char *connec
 		return NULL;
 	}
 	vd_count("ike_v1.reattached", 1);
-	vd_note('p', peer->id, "rekeyed by the client: a new IKE SA from the same endpoint with the same identity");
+	vd_note('p', peer->id, "rekeyed by the other side: a new IKE SA from the same endpoint with the same identity");
 	return peer;
 }
 
@@ -228,15 +242,19 @@ static int mm6_build(struct ike_v1_sa *sa, uint8_t *iv, uint8_t *room, size_t si
 static void bound(struct ike_v1_sa *sa, const struct ike_v1_trial *t, unsigned match, struct trial_result *r)
 {
 	const char *connection = t->keys[match].connection;
-	const struct ike_v1_candidate *c = candidate_find(sa->v, connection);
+	struct ike_v1_possible list[IKE_V1_POSSIBLE_MAX], *c = NULL;
+	unsigned n_list = ike_v1_possible(sa->v, &t->path.remote, list);
 	uint8_t room[512], digest[32];
 	struct ike_ident id;
 	size_t n;
 
+	for (unsigned i = 0; i < n_list && c == NULL; i++)
+		if (strcmp(list[i].connection, connection) == 0)
+			c = &list[i];
 	sa->keys = r->keys;
 	sa->path = t->path;
 	sa->state = IKE_V1_WAIT_MM5;
-	if (c == NULL || !ike_policy_allows(&c->policy, &sa->suite)) {
+	if (c == NULL || !ike_policy_allows(c->policy, &sa->suite)) {
 		vd_count("ike_v1.failed.suite_after_binding", 1);
 		struct ike_offers offers, chosen = { 0 };
 		struct ike_suite got;
@@ -267,6 +285,12 @@ static void bound(struct ike_v1_sa *sa, const struct ike_v1_trial *t, unsigned m
 	}
 	memcpy(sa->last_block, r->iv, sa->keys.block);
 	struct ike_v1_peer *peer = peer_to_join(sa, connection, id.text, r->initial_contact);
+	if (peer == NULL && c->dialled) { /* a gateway may renew what we dialled, and no more */
+		vd_count("ike_v1.refused.dialled", 1);
+		ike_v1_info_plain(sa->v, &sa->path, sa->icookie, sa->rcookie, IKE_N_INVALID_ID_INFORMATION);
+		ike_v1_sa_free(sa, "it continues nothing that we dialled");
+		return;
+	}
 	if (peer == NULL)
 		peer = peer_make(sa, connection, id.text);
 	if (peer == NULL) {
@@ -280,20 +304,22 @@ static void bound(struct ike_v1_sa *sa, const struct ike_v1_trial *t, unsigned m
 	}
 	ike_v1_sa_up(sa, peer, id.text);
 	ike_v1_send(sa->v, &sa->path, room, (size_t)len);
+	if (peer->dial != NULL)
+		ike_v1_dial_phase1_up(peer->dial, sa);
 }
 
 static void trial_finish(struct ike_v1_trial *t)
 {
 	struct ike_v1_sa *sa = t->sa;
 	struct trial_result result = { 0 }, r;
-	unsigned tried = 0, match = IKE_V1_PSKS_MAX;
+	unsigned tried = 0, match = IKE_V1_POSSIBLE_MAX;
 
 	sa->trial = NULL;
 	for (unsigned i = 0; i < t->n; i++) {
 		tried += t->keys[i].skeyid != NULL;
 		if (!trial_one(sa, t, i, &r))
 			continue;
-		if (match == IKE_V1_PSKS_MAX) {
+		if (match == IKE_V1_POSSIBLE_MAX) {
 			match = i;
 			result = r;
 		} else {
@@ -301,7 +327,7 @@ static void trial_finish(struct ike_v1_trial *t)
 		}
 		vd_wipe(&r.keys, sizeof(r.keys));
 	}
-	if (match == IKE_V1_PSKS_MAX)
+	if (match == IKE_V1_POSSIBLE_MAX)
 		wrong_psk(sa, tried);
 	else
 		bound(sa, t, match, &result);
@@ -327,9 +353,11 @@ void ike_v1_mm5(struct ike_v1_sa *sa, const struct vd_path *path, const uint8_t 
 {
 	struct ike_v1 *v = sa->v;
 	uint8_t nonces[2 * IKE_V1_NONCE_MAX];
+	struct ike_v1_possible list[IKE_V1_POSSIBLE_MAX];
+	unsigned n = ike_v1_possible(v, &path->remote, list);
 	struct ike_v1_trial *t;
 
-	if (len > IKE_MESSAGE_MAX || v->n_candidates == 0) {
+	if (len > IKE_MESSAGE_MAX || n == 0) {
 		vd_count("ike_v1.drop.mm5", 1);
 		return;
 	}
@@ -350,12 +378,12 @@ void ike_v1_mm5(struct ike_v1_sa *sa, const struct vd_path *path, const uint8_t 
 	sa->trial = t;
 	sa->state = IKE_V1_TRIAL;
 	t->waiting = 1; /* ours, so that it lives while we ask */
-	for (unsigned i = 0; i < v->n_candidates; i++) {
+	for (unsigned i = 0; i < n; i++) {
 		struct trial_key *key = &t->keys[t->n];
 
 		key->trial = t;
-		vd_strcpy(key->connection, sizeof(key->connection), v->candidates[i].connection);
-		if (v->keys->psk_prf(v->keys->self, v->candidates[i].key, ike_hash_md(sa->suite.hash), nonces,
+		vd_strcpy(key->connection, sizeof(key->connection), list[i].connection);
+		if (v->keys->psk_prf(v->keys->self, list[i].key, ike_hash_md(sa->suite.hash), nonces,
 			(size_t)sa->ni.len + sa->nr.len, trial_key_done, key) < 0)
 			continue;
 		t->n++;

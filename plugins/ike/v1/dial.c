@@ -130,8 +130,8 @@ void ike_v1_dial_wake(struct ike_v1_dial *dial)
 
 	if (peer->sas == NULL && dial->phase1 == NULL && dial->phase1_at > now + IKE_V1_RETRY_MS)
 		dial->phase1_at = now;
-	if (peer->sas != NULL && peer->children == NULL && dial->up_told && !quick_waits(peer) &&
-		dial->quick_at > now + IKE_V1_RETRY_MS)
+	if (peer->sas != NULL && !quick_waits(peer) &&
+		(dial->quick_at == UINT64_MAX || (peer->children == NULL && dial->up_told && dial->quick_at > now + IKE_V1_RETRY_MS)))
 		dial->quick_at = now;
 	watch(dial);
 }
@@ -143,7 +143,9 @@ void ike_v1_dial_phase1_up(struct ike_v1_dial *dial, const struct ike_v1_sa *sa)
 	dial->failures = 0;
 	dial->dpd_tries = 0;
 	dial->phase1_at = renewal(vd_timer_left(&sa->life));
-	if (peer->children == NULL && !quick_waits(peer) && ike_v1_quick_dial(peer->sas) < 0) {
+	/* One that was due while there was no IKE SA, or went with the last one, is begun now. */
+	bool due = peer->children == NULL || dial->quick_at == UINT64_MAX;
+	if (due && !quick_waits(peer) && ike_v1_quick_dial(peer->sas) < 0) {
 		ike_v1_peer_end(peer, "quick mode cannot be begun: no channel, or no memory for it", true);
 		return;
 	}
@@ -208,6 +210,10 @@ static int dial_configure(struct ike_v1_dial *dial, const char *name, struct vd_
 	if (dial->key == 0)
 		return vd_error_set(err, -ENOKEY, "connections.%s dials l2tp and has no l2tp.psk", name);
 	dial->udp = strcmp(vd_conf_str(vd_conf_at(conf, c, "l2tp.encap")), "udp") == 0;
+	const char *id = vd_conf_str(vd_conf_at(conf, c, "l2tp.id"));
+	const char *peer_id = vd_conf_str(vd_conf_at(conf, c, "l2tp.peer_id"));
+	vd_strcpy(dial->own_id, sizeof(dial->own_id), id != NULL ? id : "");
+	vd_strcpy(dial->gateway_id, sizeof(dial->gateway_id), peer_id != NULL ? peer_id : "");
 	const char *crypto = vd_conf_str(vd_conf_at(conf, c, "crypto"));
 	int rc = ike_policy_load(conf, crypto != NULL ? crypto : "compatible", &dial->policy, err);
 	return rc < 0 ? vd_error_prefix(err, "connections.%s: ", name) : 0;

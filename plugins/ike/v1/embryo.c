@@ -75,18 +75,19 @@ void ike_v1_embryo_sweep_fired(struct vd_timer *t)
 }
 
 /* The offer that most connections allow; among equals the gateway's order of preference, connections in order. */
-static int choose(const struct ike_v1 *v, const struct ike_offers *offers)
+static int choose(const struct ike_v1 *v, const struct vd_sa *remote, const struct ike_offers *offers)
 {
-	unsigned best_count = 0;
+	struct ike_v1_possible list[IKE_V1_POSSIBLE_MAX];
+	unsigned best_count = 0, n = ike_v1_possible(v, remote, list);
 	int best = -1;
 
-	for (unsigned c = 0; c < v->n_candidates; c++)
-		for (unsigned s = 0; s < v->candidates[c].policy.n_ike; s++) {
-			const struct ike_suite *want = &v->candidates[c].policy.ike[s];
+	for (unsigned c = 0; c < n; c++)
+		for (unsigned s = 0; s < list[c].policy->n_ike; s++) {
+			const struct ike_suite *want = &list[c].policy->ike[s];
 			unsigned count = 0;
 
-			for (unsigned k = 0; k < v->n_candidates; k++)
-				count += ike_policy_allows(&v->candidates[k].policy, want);
+			for (unsigned k = 0; k < n; k++)
+				count += ike_policy_allows(list[k].policy, want);
 			if (count <= best_count)
 				continue;
 			for (unsigned i = 0; i < offers->n; i++) {
@@ -170,7 +171,7 @@ void ike_v1_mm1(struct ike_v1 *v, const struct vd_path *path, const struct ike_h
 	for (unsigned i = 0; i < chain.n; i++)
 		if (chain.v[i].type == IKE_P_VENDOR)
 			vendors |= ike_vendor_flag(chain.v[i].p, chain.v[i].len);
-	int offer = choose(v, &offers);
+	int offer = choose(v, &path->remote, &offers);
 	if (offer < 0) {
 		no_proposal(v, path, h, &offers, vendors);
 		return;

@@ -127,6 +127,14 @@ int ike_v1_phase1_dial(struct ike_v1_dial *dial, const struct vd_path *path)
 	return 0;
 }
 
+/* An answer that fits came: what was told in the clear before it was not true, or is not any more. */
+static void hint_forget(struct ike_v1_sa *sa)
+{
+	if (sa->hint != 0)
+		vd_timer_start(&sa->life, sa->v->opt.half_open_ms);
+	sa->hint = 0;
+}
+
 /* ---- message 2: a suite; then an exponent of ours, and message 3 ---- */
 static void own_done(struct ike_v1_dh *dh, int result)
 {
@@ -184,6 +192,7 @@ static void mm2_take(struct ike_v1_sa *sa, const struct ike_header *h, const str
 		sa->natt = IKE_V1_NATT_RFC;
 	else if (sa->vendors & IKE_V_NATT_02N)
 		sa->natt = IKE_V1_NATT_DRAFT;
+	hint_forget(sa);
 	ike_v1_sa_answered(sa, h->rcookie);
 	ike_v1_buf_free(&sa->sent);
 	vd_timer_stop(&sa->resend);
@@ -206,7 +215,10 @@ static void mm5_send(struct ike_v1_sa *sa)
 	}
 	header_of(sa, &h);
 	ike_out_init(&out, room, sizeof(room), &h);
-	ike_out_address(&out, IKE_P_ID, &sa->path.local.ip);
+	if (sa->dial->own_id[0] != '\0')
+		ike_out_ident(&out, sa->dial->own_id);
+	else
+		ike_out_address(&out, IKE_P_ID, &sa->path.local.ip);
 	size_t id_at = IKE_HEADER_LEN + 4, id_len = out.w.len - id_at;
 	int rc = ike_v1_hash_main(&sa->keys, sa->gxi.p, sa->gxr.p, sa->gxi.len, sa->icookie, sa->rcookie, sa->sa_body.p,
 		sa->sa_body.len, room + id_at, id_len, hash);
@@ -288,6 +300,7 @@ static void mm4_take(struct ike_v1_sa *sa, const struct ike_chain *chain)
 		ike_v1_phase1_failed(sa, "out of memory");
 		return;
 	}
+	hint_forget(sa);
 	sa->vendors |= vendors_of(chain);
 	ike_v1_natd_in(sa, chain);
 	sa->natted_us |= sa->dial->udp && sa->natt != IKE_V1_NATT_NONE;
@@ -302,6 +315,18 @@ static void mm4_take(struct ike_v1_sa *sa, const struct ike_chain *chain)
 }
 
 /* ---- message 6: the gateway proves that it has the same key ---- */
+static void identity_refused(struct ike_v1_sa *sa, const struct ike_ident *id)
+{
+	char why[160];
+
+	vd_format(why, sizeof(why), "the gateway says it is %.60s, and l2tp.peer_id of the connection is %.60s", id->text,
+		sa->dial->gateway_id);
+	sa->state = IKE_V1_UP; /* both have the keys: it is told, and does not wait for more */
+	ike_v1_info_notify(sa, &sa->path, IKE_PROTO_ISAKMP, IKE_N_INVALID_ID_INFORMATION, NULL, 0, NULL, 0);
+	ike_v1_info_delete_ike(sa);
+	ike_v1_phase1_failed(sa, why);
+}
+
 static void mm6_take(struct ike_v1_sa *sa, const uint8_t *p, size_t len)
 {
 	uint8_t message[IKE_MESSAGE_MAX], iv[IKE_BLOCK_MAX], hash[IKE_HASH_MAX];
@@ -330,6 +355,10 @@ static void mm6_take(struct ike_v1_sa *sa, const uint8_t *p, size_t len)
 		return;
 	}
 	memcpy(sa->last_block, iv, sizeof(sa->last_block));
+	if (dial->gateway_id[0] != '\0' && !ike_ident_is(&id, dial->gateway_id)) {
+		identity_refused(sa, &id);
+		return;
+	}
 	bool first = dial->peer->identity[0] == '\0';
 	if (first)
 		ike_v1_peer_announce(dial->peer, sa, id.text);

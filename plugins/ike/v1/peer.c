@@ -6,14 +6,19 @@
 #include <sys/socket.h>
 
 /* Keyed, since endpoints are the clients' choice. */
-static struct ike_v1_peer **endpoint_bucket(struct ike_v1 *v, const struct vd_sa *sa)
+static size_t endpoint_hash(const struct ike_v1 *v, const struct vd_sa *sa)
 {
 	uint64_t h = v->secret;
 
 	for (size_t i = 0; i < (sa->ip.family == AF_INET6 ? 16u : 4u); i++)
 		h = (h ^ sa->ip.a[i]) * 0x9e3779b97f4a7c15u;
 	h = (h ^ sa->port) * 0x9e3779b97f4a7c15u;
-	return &v->by_endpoint[(h ^ h >> 29) % IKE_V1_BUCKETS];
+	return (h ^ h >> 29) % IKE_V1_BUCKETS;
+}
+
+static struct ike_v1_peer **endpoint_bucket(struct ike_v1 *v, const struct vd_sa *sa)
+{
+	return &v->by_endpoint[endpoint_hash(v, sa)];
 }
 
 /* Ids are ours and count up, so their low bits are even. */
@@ -74,6 +79,17 @@ struct ike_v1_peer *ike_v1_peer_find(struct ike_v1 *v, const struct vd_sa *remot
 		if (!p->closing && vd_sa_equal(&p->path.remote, remote) && strcmp(p->connection, connection) == 0 &&
 			strcmp(p->identity, identity) == 0)
 			return p;
+	return NULL;
+}
+
+struct ike_v1_peer *ike_v1_peer_dialled(const struct ike_v1 *v, const struct vd_sa *remote)
+{
+	struct vd_sa at[] = { *remote, { .ip = remote->ip, .port = 4500 } };
+
+	for (unsigned i = 0; i < 2; i++)
+		for (struct ike_v1_peer *p = v->by_endpoint[endpoint_hash(v, &at[i])]; p != NULL; p = p->endpoint_next)
+			if (!p->closing && p->dial != NULL && p->sas != NULL && vd_sa_equal(&p->path.remote, &at[i]))
+				return p;
 	return NULL;
 }
 
@@ -203,12 +219,14 @@ void ike_v1_peer_join(struct ike_v1_peer *peer, struct ike_v1_sa *sa)
 
 void ike_v1_peer_check(struct ike_v1_peer *peer, const char *why)
 {
-	if (peer->sas != NULL || peer->closing)
+	if (peer->closing)
 		return;
-	if (peer->dial != NULL && peer->children != NULL) {
-		ike_v1_dial_wake(peer->dial);
+	if (peer->dial != NULL && (peer->sas != NULL || peer->children != NULL)) {
+		ike_v1_dial_wake(peer->dial); /* a quick mode of ours may have gone with it */
 		return;
 	}
+	if (peer->sas != NULL)
+		return;
 	if (peer->children == NULL) {
 		no_quick_mode(peer);
 		ike_v1_peer_end(peer, why, false);

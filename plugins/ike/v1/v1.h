@@ -229,6 +229,7 @@ struct ike_v1_dial {
 	void *arg;
 	uint64_t peer_id, key;
 	struct ike_policy policy;
+	char own_id[VD_ID_TEXT], gateway_id[VD_ID_TEXT]; /* as configured; empty: our address; anybody who has the key */
 	char upper[16];
 	struct ike_v1_sa *phase1; /* one that is under way */
 	bool udp;                 /* ESP in UDP, NAT or not */
@@ -275,6 +276,16 @@ void ike_v1_embryo_sweep_fired(struct vd_timer *t);
 struct ike_v1_embryo *ike_v1_embryo_place(struct ike_v1 *v, const uint8_t *icookie);
 
 /* ---- main_mode.c, bind.c ---- */
+/* What may answer a phase 1 that comes from there: connections that accept, and behind them one that we dialled to there. */
+struct ike_v1_possible {
+	const char *connection;
+	uint64_t key;
+	const struct ike_policy *policy;
+	bool dialled;
+};
+#define IKE_V1_POSSIBLE_MAX (IKE_V1_CANDIDATES_MAX + 1u)
+unsigned ike_v1_possible(const struct ike_v1 *v, const struct vd_sa *remote,
+	struct ike_v1_possible list[IKE_V1_POSSIBLE_MAX]);
 void ike_v1_mm3(struct ike_v1 *v, struct ike_v1_embryo *embryo, const struct vd_path *path, const struct ike_header *h,
 	const uint8_t *p, size_t len);
 void ike_v1_main_input(struct ike_v1_sa *sa, const struct vd_path *path, const struct ike_header *h, const uint8_t *p,
@@ -343,6 +354,8 @@ unsigned ike_v1_allows(const struct ike_v1 *v, const char *connection, struct ik
 /* ---- peer.c ---- */
 struct ike_v1_peer *ike_v1_peer_find(struct ike_v1 *v, const struct vd_sa *remote, const char *connection,
 	const char *identity);
+/* One that we dialled and that is up, at this address and port, or at port 4500 of it. */
+struct ike_v1_peer *ike_v1_peer_dialled(const struct ike_v1 *v, const struct vd_sa *remote);
 struct ike_v1_peer *ike_v1_peer_by_id(struct ike_v1 *v, uint64_t id);
 struct ike_v1_peer *ike_v1_peer_by_chan(struct ike_v1 *v, uint64_t chan);
 struct ike_v1_peer *ike_v1_peer_add(struct ike_v1 *v, uint64_t id, const struct vd_path *path);
