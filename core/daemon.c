@@ -27,6 +27,7 @@
 #include "core/loop.h"
 #include "core/session/object.h"
 #include "core/plugin.h"
+#include "core/reload.h"
 #include "core/system/priv.h"
 #include "core/session/session.h"
 #include "core/state.h"
@@ -143,34 +144,18 @@ static int load_configuration(void)
 		return EXIT_FAILED;
 	}
 	r = vd_conf_load_dir(d.conf_dir, schemas, n, words, &conf, &errs);
-	vd_conf_errors_print(&errs, stderr);
 	if (r < 0 && errs.n_errors == 0)
 		fprintf(stderr, "viaductd: cannot load %s: %s\n", d.conf_dir, strerror(-r));
-	if (d.check && r == 0)
-		d.status = errs.n ? 1 : 0;
+	vd_conf_install(conf);
+	if (r == 0 && d.check) {
+		vd_reload_ask(NULL, &errs);
+		d.status = errs.n_errors ? EXIT_USAGE : errs.n ? EXIT_FAILED : 0;
+	}
+	vd_conf_errors_print(&errs, stderr);
 	vd_conf_errors_free(&errs);
 	free(schemas);
 	free(words);
-	if (r < 0)
-		return EXIT_USAGE;
-	vd_conf_install(conf);
-	return 0;
-}
-
-static void apply_log_levels(void)
-{
-	const struct vd_conf_node *areas = vd_conf_at(vd_conf_current(), NULL, "log.areas");
-	enum vd_log_level level;
-
-	vd_log_clear_areas();
-	if (vd_log_level_parse(vd_conf_str(vd_conf_at(vd_conf_current(), NULL, "log.level")), &level) == 0)
-		vd_log_set_level(d.verbose ? VD_LOG_DEBUG : level);
-	for (size_t i = 0; !d.verbose && i < vd_conf_count(areas); i++) {
-		const struct vd_conf_node *node = vd_conf_nth(areas, i);
-
-		if (vd_log_level_parse(vd_conf_str(node), &level) == 0)
-			vd_log_set_area(vd_conf_name(node), level);
-	}
+	return r < 0 ? EXIT_USAGE : 0;
 }
 
 static int make_dir(const char *path, mode_t mode, struct vd_error *err)
@@ -225,7 +210,7 @@ static void on_end(int signo)
 static void on_hangup(int signo)
 {
 	(void)signo;
-	vd_log(VD_LOG_NOTICE, "daemon", NULL, "SIGHUP is ignored; restart to use another configuration");
+	vd_reload_logged(d.conf_dir);
 }
 
 /* A plugin that cannot do its work: the daemon ends rather than serve half. */
@@ -301,7 +286,7 @@ static int start_all(struct vd_error *err)
 	if (vd_loop_ev_signal(SIGTERM, on_end) < 0 || vd_loop_ev_signal(SIGINT, on_end) < 0 ||
 		vd_loop_ev_signal(SIGHUP, on_hangup) < 0)
 		return vd_error_set(err, -ENOMEM, "cannot watch signals");
-	if ((r = vd_plugins_choose(err)) < 0 || (r = vd_plugins_init(err)) < 0)
+	if ((r = vd_plugins_choose(vd_conf_current(), err)) < 0 || (r = vd_plugins_init(err)) < 0)
 		return r;
 	if ((r = vd_priv_drop(user, err)) < 0)
 		return r;
@@ -366,7 +351,7 @@ int vd_daemon_main(int argc, char **argv)
 	r = load_configuration();
 	if (r != 0 || d.check)
 		return r ? r : d.status;
-	apply_log_levels();
+	vd_reload_log_levels(d.verbose);
 	if (start_all(&err) < 0) {
 		vd_log(VD_LOG_ERROR, "daemon", NULL, "%s", err.text);
 		d.status = EXIT_FAILED;
@@ -375,6 +360,7 @@ int vd_daemon_main(int argc, char **argv)
 	}
 	if (d.begun)
 		stop_all();
+	vd_reload_fini();
 	vd_conf_install(NULL);
 	vd_plugins_forget();
 	vd_counters_reset();

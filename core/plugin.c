@@ -7,6 +7,7 @@
 #include <viaduct/conf.h>
 #include <viaduct/topics.h>
 
+#include "core/conf/conf.h"
 #include "core/plugin.h"
 
 #define MAX_PLUGINS 128
@@ -317,9 +318,8 @@ static int place(const struct vd_conf *conf, struct vd_host *h, unsigned *order,
 	return 0;
 }
 
-int vd_plugins_choose(struct vd_error *err)
+int vd_plugins_choose(const struct vd_conf *conf, struct vd_error *err)
 {
-	const struct vd_conf *conf = vd_conf_current();
 	unsigned marks[MAX_PLUGINS] = { 0 }, order = 0;
 	int r;
 
@@ -380,6 +380,61 @@ int vd_plugins_start(struct vd_error *err)
 			return r;
 	}
 	return 0;
+}
+
+static bool has_option(const struct vd_opt *o, const char *path)
+{
+	for (; o && o->path; o++)
+		if (strcmp(o->path, path) == 0)
+			return true;
+	return false;
+}
+
+bool vd_plugins_serve(const char *path)
+{
+	if (has_option(vd_conf_core_schema, path))
+		return true;
+	for (struct vd_host *h = hosts; h; h = h->next)
+		if (h->order && has_option(h->plugin->schema, path))
+			return true;
+	return false;
+}
+
+int vd_plugins_differ(const struct vd_conf *conf, void (*fn)(void *arg, const struct vd_host *host, const char *why),
+	void *arg, struct vd_error *err)
+{
+	struct {
+		unsigned order;
+		const char *why;
+	} now[MAX_PLUGINS], then[MAX_PLUGINS];
+	size_t i = 0;
+	int r;
+
+	for (struct vd_host *h = hosts; h; h = h->next, i++)
+		now[i].order = h->order, now[i].why = h->why;
+	r = vd_plugins_choose(conf, err);
+	i = 0;
+	for (struct vd_host *h = hosts; h; h = h->next, i++) {
+		then[i].order = h->order, then[i].why = h->why;
+		h->order = now[i].order, h->why = now[i].why;
+	}
+	i = 0;
+	for (struct vd_host *h = hosts; h && r == 0; h = h->next, i++)
+		if (!now[i].order != !then[i].order)
+			fn(arg, h, then[i].order ? then[i].why : NULL);
+	return r;
+}
+
+void vd_plugins_check(struct vd_plan *plan, void (*refuse)(void *arg, const struct vd_host *host, const struct vd_error *err),
+	void *arg)
+{
+	for (struct vd_host *h = hosts; h; h = h->next) {
+		struct vd_error err = { 0 };
+
+		if (h->plugin->check && !switched(vd_conf_current(), h->plugin->name, "off") &&
+			h->plugin->check(h->state == VD_HOST_STARTED ? h->self : NULL, plan, &err) < 0)
+			refuse(arg, h, &err);
+	}
 }
 
 void vd_plugins_reload(void)

@@ -41,11 +41,20 @@ struct vd_host *vd_plugin_find(const char *name);
  * NULL-terminated, and freed by the caller; what they point to lives as long as the plugins. */
 const struct vd_opt **vd_plugins_schemas(size_t *ret_n);
 const char **vd_plugins_accept_words(void);
-/* Chooses those that the current configuration needs and sorts them by needs. */
-int vd_plugins_choose(struct vd_error *err);
+/* Chooses those that conf needs and sorts them by needs. */
+int vd_plugins_choose(const struct vd_conf *conf, struct vd_error *err);
 /* init of all chosen in order; on failure what was initialised is finished. */
 int vd_plugins_init(struct vd_error *err);
 int vd_plugins_start(struct vd_error *err);
+/* Says of each plugin that would (not) be chosen with conf, other than today, why it would (NULL: not). Nothing changes.
+ * A negative errno with err when plugins that conf needs are missing. */
+int vd_plugins_differ(const struct vd_conf *conf, void (*fn)(void *arg, const struct vd_host *host, const char *why),
+	void *arg, struct vd_error *err);
+/* Does the core, or a plugin that was chosen, have an option of this path? */
+bool vd_plugins_serve(const char *path);
+/* Asks all plugins that are not switched off whether the current configuration is good for them. */
+void vd_plugins_check(struct vd_plan *plan, void (*refuse)(void *arg, const struct vd_host *host, const struct vd_error *err),
+	void *arg);
 void vd_plugins_reload(void);
 /* In reverse order. */
 void vd_plugins_stop(void);

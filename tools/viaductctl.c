@@ -29,6 +29,8 @@
 static struct {
 	const char *socket;
 	bool json, color;
+	bool plan, defaults, origin;
+	const char *uses;
 } opt = { .socket = VD_RUNSTATEDIR "/control.sock" };
 
 static int fail(int status, const char *fmt, ...)
@@ -373,24 +375,56 @@ static int show_plugin(const json_t *r)
 	return 0;
 }
 
-static int show_check(const json_t *r)
+/* 0: nothing was found, 1: something, which is told. */
+static int put_findings(const json_t *r)
 {
+	const json_t *list = json_object_get(r, "findings");
 	size_t i;
 	json_t *f;
 
-	json_array_foreach(json_object_get(r, "findings"), i, f) {
-		const char *level = json_string_value(json_object_get(f, "level"));
+	json_array_foreach(list, i, f) {
+		json_int_t line = json_integer_value(json_object_get(f, "line"));
 
-		printf("%s:%d:%d: %s%s%s: ", json_string_value(json_object_get(f, "file")),
-			(int)json_integer_value(json_object_get(f, "line")),
-			(int)json_integer_value(json_object_get(f, "column")), color(RED), level ? level : "", color(PLAIN));
-		put_clean(json_string_value(json_object_get(f, "text")), 0);
+		put_clean(word(f, "file"), 0);
+		if (line)
+			printf(":%d:%d", (int)line, (int)json_integer_value(json_object_get(f, "column")));
+		printf(": %s%s%s: ", color(RED), word(f, "level"), color(PLAIN));
+		put_clean(word(f, "text"), 0);
 		putchar('\n');
 	}
+	return json_array_size(list) ? EXIT_FAILURE : EXIT_SUCCESS;
+}
+
+static int show_check(const json_t *r)
+{
+	int status = put_findings(r);
+
 	if (!json_is_true(json_object_get(r, "good")))
 		return EXIT_FAILURE;
-	printf("%s%s is good%s\n", color(GREEN), json_string_value(json_object_get(r, "configuration")), color(PLAIN));
-	return 0;
+	printf("%s%s is good%s\n", color(GREEN), word(r, "configuration"), color(PLAIN));
+	return status;
+}
+
+/* Warnings are told and no failure: what was asked for has been done. */
+static int show_reload(const json_t *r)
+{
+	static const struct column columns[] = { { "OBJECT", "object" }, { "KEY", "key" }, { "OLD", "old" }, { "NEW", "new" },
+		{ "EFFECT", "effect" }, { "NOTE", "note" }, { "FROM", "from" }, { NULL } };
+	bool done = json_is_true(json_object_get(r, "done"));
+	json_int_t more = json_integer_value(json_object_get(r, "more"));
+
+	put_findings(r);
+	if (!json_is_true(json_object_get(r, "good"))) {
+		fflush(stdout);
+		fail(0, "%s has errors; the configuration in force is the one before", word(r, "configuration"));
+		return EXIT_FAILURE;
+	}
+	table(json_object_get(r, "changes"), columns, "nothing changes");
+	if (more)
+		printf("... and %lld more\n", (long long)more);
+	printf("%s%s %s%s\n", color(GREEN), word(r, "configuration"), done ? "is in force" : "would be put in force by: viaductctl reload",
+		color(PLAIN));
+	return EXIT_SUCCESS;
 }
 
 static int show_realm(const json_t *r)
@@ -467,6 +501,7 @@ static const struct command {
 	{ "plugin", "check", NULL, "file", NULL, "whether viaductd would load this file, and why not; needs no daemon" },
 	{ "realm", "test", "realm.test", "realm", show_realm, "would the user get in? his password is read from standard input" },
 	{ "config", "check", "config.check", NULL, show_check, "reads the files again and reports every finding" },
+	{ "reload", NULL, "reload", NULL, show_reload, "reads the files again and puts them in force; --plan only tells what changes" },
 	{ "config", "show", "config.show", NULL, show_text, "the configuration in force, without secrets" },
 	{ "datapath", NULL, "datapath", NULL, show_datapath, "what the data path can on this host, does and drops" },
 	{ "counters", NULL, "counters", NULL, show_counters, "all counters that are not zero" },
@@ -488,7 +523,8 @@ static void help(FILE *out)
 			"[TOPIC...]");
 		fprintf(out, "  %-24s%s\n", text, commands[i].doc);
 	}
-	fputs("\n  --json         replies as JSON, as the daemon gave them\n"
+	fputs("\n  reload --plan; config show --origin, --defaults, --uses SECTION/NAME\n"
+	      "\n  --json         replies as JSON, as the daemon gave them\n"
 	      "  --socket PATH  the daemon's control socket (" VD_RUNSTATEDIR "/control.sock)\n"
 	      "  --version, --help\n", out);
 }
@@ -585,6 +621,29 @@ static int tail(FILE *f, char **line, size_t *size)
 	return fail(EXIT_FAILURE, "viaductd closed the connection");
 }
 
+static void add_options(const struct command *c, json_t *args)
+{
+	if (!strcmp(c->wire, "reload")) {
+		json_object_set_new(args, "plan", json_boolean(opt.plan));
+	} else if (!strcmp(c->wire, "config.show")) {
+		json_object_set_new(args, "origins", json_boolean(opt.origin));
+		json_object_set_new(args, "defaults", json_boolean(opt.defaults));
+		if (opt.uses)
+			json_object_set_new(args, "uses", json_string(opt.uses));
+	}
+}
+
+/* An option that means nothing to this command is a mistake. */
+static const char *idle_option(const struct command *c)
+{
+	const char *wire = c->wire ? c->wire : "";
+	bool show = !strcmp(wire, "config.show");
+
+	if (opt.plan && strcmp(wire, "reload"))
+		return "--plan";
+	return show ? NULL : opt.origin ? "--origin" : opt.defaults ? "--defaults" : opt.uses ? "--uses" : NULL;
+}
+
 static int run(const struct command *c, char **args, int n)
 {
 	json_t *request = json_pack("{s:i,s:s,s:{}}", "id", 1, "command", c->wire, "args"), *reply;
@@ -615,6 +674,7 @@ static int run(const struct command *c, char **args, int n)
 			return status;
 		}
 	}
+	add_options(c, wire_args);
 	text = json_dumps(request, JSON_COMPACT);
 	json_decref(request);
 	f = text ? dial() : NULL;
@@ -658,6 +718,14 @@ int main(int argc, char **argv)
 			opt.socket = argv[++i];
 		} else if (!strncmp(argv[i], "--socket=", 9)) {
 			opt.socket = argv[i] + 9;
+		} else if (!strcmp(argv[i], "--plan")) {
+			opt.plan = true;
+		} else if (!strcmp(argv[i], "--origin")) {
+			opt.origin = true;
+		} else if (!strcmp(argv[i], "--defaults")) {
+			opt.defaults = true;
+		} else if (!strcmp(argv[i], "--uses") && i + 1 < argc) {
+			opt.uses = argv[++i];
 		} else if (!strcmp(argv[i], "--help")) {
 			help(stdout);
 			return 0;
@@ -666,7 +734,8 @@ int main(int argc, char **argv)
 			return 0;
 		} else if (argv[i][0] == '-' && argv[i][1]) {
 			return fail(EXIT_USAGE, "%s %s; see viaductctl --help", argv[i],
-				strcmp(argv[i], "--socket") ? "is no option" : "needs a path");
+				!strcmp(argv[i], "--socket") ? "needs a path" : !strcmp(argv[i], "--uses") ? "needs a name such as pools/staff" :
+				"is no option");
 		} else if (n < (int)(sizeof(words) / sizeof(words[0]))) {
 			words[n++] = argv[i];
 		}
@@ -692,6 +761,9 @@ int main(int argc, char **argv)
 				!strcmp(c->arg, "realm") ? "a realm and a user" : !strcmp(c->arg, "file") ? "the file of a plugin" : "a plugin's name");
 		if (!any && n > used + wants)
 			return fail(EXIT_USAGE, "unexpected argument %s; see viaductctl --help", words[used + wants]);
+		if (idle_option(c))
+			return fail(EXIT_USAGE, "%s does not go with %s%s%s; see viaductctl --help", idle_option(c), c->group,
+				c->verb ? " " : "", c->verb ? c->verb : "");
 		return c->wire ? run(c, words + used, n - used) : vd_plugin_probe(words[used], opt.json);
 	}
 	if (group_known)

@@ -50,6 +50,43 @@ int vd_conf_check(const char *dir, const struct vd_opt *const *schemas, size_t n
 	struct vd_conf_errors *errs);
 /* Makes conf the current one and takes over the caller's reference; the old one loses its. NULL: none. */
 void vd_conf_install(struct vd_conf *conf);
+/* Makes conf the current one for a while and returns the one before; no reference changes hands. */
+struct vd_conf *vd_conf_swap(struct vd_conf *conf);
+
+enum vd_plan_effect {
+	VD_PLAN_LIVE,    /* at once */
+	VD_PLAN_NEW,     /* for sessions that begin afterwards */
+	VD_PLAN_RESTART, /* not before a restart */
+};
+const char *vd_plan_effect_name(enum vd_plan_effect effect);
+
+struct vd_plan_row {
+	char *object, *key; /* "pools.staff" and "range"; key "": the object itself */
+	char *old, *next;   /* as in YAML; "-": not there; next is "added" or "removed" for something whole */
+	char *note;         /* "" when there is nothing to add */
+	char origin[128];   /* of the new value, or of the old one when it is gone */
+	enum vd_plan_effect effect;
+	bool whole; /* an object, not a value */
+};
+
+/* Zeroed memory is an empty plan. */
+struct vd_plan {
+	struct vd_plan_row *v;
+	size_t n, size;
+	size_t more; /* changes that are not listed: beyond 2,000, or without memory */
+	bool no_memory; /* it is not complete */
+};
+/* Appends a row; effect VD_PLAN_RESTART rows are never left out. note may be NULL. */
+void vd_plan_add(struct vd_plan *plan, enum vd_plan_effect effect, const char *object, const char *key, const char *old,
+	const char *next, const char *note);
+/* All differences between two whole configurations. served (may be NULL) says of an option's path whether a running
+ * plugin, or the core, has it: what belongs to others waits for a restart. */
+void vd_plan_make(struct vd_plan *plan, const struct vd_conf *old, const struct vd_conf *next,
+	bool (*served)(const char *path));
+void vd_plan_free(struct vd_plan *plan);
+/* Puts the values of old into next wherever plan says that only a restart changes them, so that next is what the running
+ * process does. next must not be in use yet. 0 or -ENOMEM, and next is then good for nothing. */
+int vd_conf_keep(struct vd_conf *next, const struct vd_conf *old, const struct vd_plan *plan);
 
 #define VD_CONF_JSON 1u     /* one JSON object instead of YAML */
 #define VD_CONF_ORIGINS 2u  /* where each value comes from */

@@ -76,21 +76,6 @@ static int take_over(struct vd_conf *conf, struct vd_conf_node *node, const stru
 	return err;
 }
 
-static int remove_child(struct vd_conf *conf, struct vd_conf_node *node, const struct vd_conf_node *child)
-{
-	struct vd_conf_node **items = node->items;
-	uint32_t i, n = node->n;
-	int err = 0;
-
-	node->items = NULL;
-	node->index = NULL;
-	node->n = node->size = node->index_size = 0;
-	for (i = 0; i < n && !err; i++)
-		if (items[i] != child)
-			err = conf_node_add(conf, node, items[i]);
-	return err;
-}
-
 static void guess_names(struct conf_guess *g, const struct vd_conf_node *map)
 {
 	uint32_t i;
@@ -129,7 +114,7 @@ static int extend(struct check *c, const struct vd_conf_node *section, struct vd
 			return err;
 	}
 	object->extended = EXTEND_DONE;
-	return remove_child(c->conf, object, conf_node_find(object, "extends"));
+	return conf_node_remove(c->conf, object, conf_node_find(object, "extends"));
 }
 
 static int extend_all(struct check *c)

@@ -6,7 +6,7 @@
 #include <jansson.h>
 #include <string.h>
 
-static bool is_secret(const struct vd_conf_node *v)
+bool conf_is_secret(const struct vd_conf_node *v)
 {
 	return v->opt && (v->opt->type == VD_T_SECRET || v->opt->type == VD_T_KEY);
 }
@@ -14,7 +14,7 @@ static bool is_secret(const struct vd_conf_node *v)
 /* "" or the tag that stands before the value. */
 static const char *tag(const struct vd_conf_node *v)
 {
-	if (!is_secret(v))
+	if (!conf_is_secret(v))
 		return "";
 	return v->style == CONF_TAG_ENV ? "!env " : v->style == CONF_TAG_FILE ? "!file " : "(secret)";
 }
@@ -22,7 +22,7 @@ static const char *tag(const struct vd_conf_node *v)
 /* Plain when every reader would read it back as the same text. */
 static void put_scalar(FILE *out, const struct vd_conf_node *v)
 {
-	const char *p, *t = is_secret(v) && !*tag(v) ? "" : v->text ? v->text : "";
+	const char *p, *t = conf_is_secret(v) && !*tag(v) ? "" : v->text ? v->text : "";
 	bool plain = *t && (isalnum((unsigned char)*t) || *t == '.') && strlen(t) < 200;
 
 	for (p = t; *p && plain; p++)
@@ -100,7 +100,7 @@ static json_t *json_scalar(const struct vd_conf_node *v)
 {
 	enum vd_opt_type type = v->opt ? v->opt->type : VD_T_STRING;
 
-	if (is_secret(v))
+	if (conf_is_secret(v))
 		return json_sprintf("%s%s", tag(v), v->style == CONF_TAG_FILE || v->style == CONF_TAG_ENV ? v->text : "");
 	if (type == VD_T_BOOL)
 		return json_boolean(v->number);

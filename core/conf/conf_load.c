@@ -24,6 +24,14 @@ void vd_conf_install(struct vd_conf *conf)
 	vd_conf_unref(old);
 }
 
+struct vd_conf *vd_conf_swap(struct vd_conf *conf)
+{
+	struct vd_conf *old = current;
+
+	current = conf;
+	return old;
+}
+
 /* The whole file in memory of its own. Negative errno. */
 static int read_file(const char *path, char **ret_text, size_t *ret_len)
 {

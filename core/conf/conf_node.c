@@ -178,6 +178,21 @@ int conf_node_add(struct vd_conf *conf, struct vd_conf_node *node, struct vd_con
 	return 0;
 }
 
+int conf_node_remove(struct vd_conf *conf, struct vd_conf_node *node, const struct vd_conf_node *child)
+{
+	struct vd_conf_node **items = node->items;
+	uint32_t i, n = node->n;
+	int err = 0;
+
+	node->items = NULL;
+	node->index = NULL;
+	node->n = node->size = node->index_size = 0;
+	for (i = 0; i < n && !err; i++)
+		if (items[i] != child)
+			err = conf_node_add(conf, node, items[i]);
+	return err;
+}
+
 struct vd_conf_node *conf_node_find(const struct vd_conf_node *node, const char *name)
 {
 	uint32_t i;

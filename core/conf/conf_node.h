@@ -73,10 +73,13 @@ struct vd_conf *conf_new(void);
 struct vd_conf_node *conf_node_new(struct vd_conf *conf, enum conf_kind kind, const struct conf_file *file);
 /* Appends child to a map or list. 0 or -ENOMEM. */
 int conf_node_add(struct vd_conf *conf, struct vd_conf_node *node, struct vd_conf_node *child);
+/* Takes child out of a map, when it is there. 0 or -ENOMEM. */
+int conf_node_remove(struct vd_conf *conf, struct vd_conf_node *node, const struct vd_conf_node *child);
 struct vd_conf_node *conf_node_find(const struct vd_conf_node *node, const char *name);
 /* Schema below s for this name: the exact one, else "*", else NULL. s may be NULL. */
 const struct conf_schema *conf_schema_find(const struct conf_schema *s, const char *name);
 bool conf_schema_is_map(const struct conf_schema *s);
+bool conf_is_secret(const struct vd_conf_node *node);
 
 /* Builds conf->schema from tables. Contradictions between tables and wrong defaults go to errs. 0 or -ENOMEM. */
 int conf_schema_build(struct vd_conf *conf, const struct vd_opt *const *tables, size_t n, struct vd_conf_errors *errs);

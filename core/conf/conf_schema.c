@@ -40,7 +40,7 @@ const struct vd_opt vd_conf_core_schema[] = {
 	{ "connections.*.user", VD_T_STRING, 0, NULL, "255", "Who we are at the gateway that we connect to." },
 	{ "connections.*.password", VD_T_SECRET, 0, NULL, NULL, "The password of that user." },
 	{ "plugins", VD_T_MAP, 0, NULL, NULL, "Plugins that are loaded in any case, or never." },
-	{ "plugins.*", VD_T_WORD, 0, NULL, "on|off", "off: never loaded; on: loaded although nothing names it." },
+	{ "plugins.*", VD_T_WORD, VD_OPT_RESTART, NULL, "on|off", "off: never loaded; on: loaded although nothing names it." },
 	{ "log.level", VD_T_WORD, VD_OPT_LIVE, "notice", LEVELS, "How much is logged." },
 	{ "log.areas", VD_T_MAP, 0, NULL, NULL, "Other levels for single areas." },
 	{ "log.areas.*", VD_T_WORD, VD_OPT_LIVE, NULL, LEVELS, "The level of this area: ike, l2tp, ppp, ..." },

@@ -331,6 +331,8 @@ const struct vd_command vd_commands[] = {
 	{ "plugin.info", "plugin", "one plugin with its options", vd_command_plugin },
 	{ "realm.test", "realm, user, password", "asks the providers of a realm as if somebody logged in", vd_command_realm },
 	{ "config.check", "", "reads the configuration again and reports every finding", vd_command_check },
+	{ "reload", "plan", "reads the configuration again and puts it in force; plan: only tells what that would change",
+		vd_command_reload },
 	{ "config.show", "defaults, origins", "the configuration in force, without secrets", vd_command_show },
 	{ "datapath", "", "what the data path can on this host, does and drops", datapath },
 	{ "counters", "", "all counters, and why packets were dropped", counters },

@@ -12,6 +12,7 @@ json_t *vd_control_dialled(const char *connection);
 void vd_command_plugins(struct vd_call *call, json_t *args);
 void vd_command_plugin(struct vd_call *call, json_t *args);
 void vd_command_check(struct vd_call *call, json_t *args);
+void vd_command_reload(struct vd_call *call, json_t *args);
 void vd_command_show(struct vd_call *call, json_t *args);
 void vd_command_why(struct vd_call *call, json_t *args);
 void vd_command_realm(struct vd_call *call, json_t *args);

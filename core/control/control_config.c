@@ -124,29 +124,6 @@ void vd_command_plugin(struct vd_call *call, json_t *args)
 	vd_call_reply(call, out);
 }
 
-void vd_command_check(struct vd_call *call, json_t *args)
-{
-	size_t n = 0;
-	const struct vd_opt **schemas = vd_plugins_schemas(&n);
-	const char **words = vd_plugins_accept_words();
-	struct vd_conf_errors errs = { 0 };
-	json_t *list = json_array();
-	int res = schemas && words ? vd_conf_check(vd_control_dir(), schemas, n, words, &errs) : -ENOMEM;
-
-	(void)args;
-	for (size_t i = 0; i < errs.n; i++)
-		json_array_append_new(list, json_pack("{s:s,s:i,s:i,s:s,s:s}", "file", or_empty(errs.v[i].file), "line",
-			(int)errs.v[i].line, "column", (int)errs.v[i].column, "level",
-			errs.v[i].warning ? "warning" : "error", "text", errs.v[i].text));
-	if (res < 0 && !errs.n_errors)
-		json_array_append_new(list, json_pack("{s:s,s:i,s:i,s:s,s:s}", "file", vd_control_dir(), "line", 0, "column",
-			0, "level", "error", "text", strerror(-res)));
-	vd_conf_errors_free(&errs);
-	free(schemas);
-	free(words);
-	vd_call_reply(call, json_pack("{s:b,s:s,s:o}", "good", res == 0, "configuration", vd_control_dir(), "findings", list));
-}
-
 void vd_command_show(struct vd_call *call, json_t *args)
 {
 	unsigned flags = (json_is_true(json_object_get(args, "defaults")) ? VD_CONF_DEFAULTS : 0) |

@@ -36,6 +36,7 @@ enum vd_opt_type {
 #define VD_OPT_LIST 2u     /* a sequence; a single value is a list of one */
 #define VD_OPT_LIVE 4u     /* a reload may change it without touching sessions */
 #define VD_OPT_KNOB 8u     /* looked up connection first, then section, then default: see vd_conf_knob */
+#define VD_OPT_RESTART 16u /* only a restart changes it, although it stands in a map of names */
 
 struct vd_opt {
 	const char *path; /* "pools.*.range", "connections.*.l2tp.psk", "l2tp.hello"; NULL ends the table */
@@ -91,6 +92,15 @@ VD_API void vd_error_at(struct vd_error *err, const struct vd_conf_node *node);
  * a configuration of its own, to be unref'd. */
 VD_API int vd_conf_load_file(const char *path, const struct vd_opt *schema, const struct vd_conf **ret_conf,
 	size_t *n_errors, struct vd_error *err);
+
+/* What a reload would change, for a person: filled by the core and by the check hooks of plugins (plugin.h). */
+struct vd_plan;
+/* The differences between two configurations of one and the same table (vd_conf_load_file), as changes of this object:
+ * "users.office", whose keys are then "alice.password". Secrets are shown as "(changed)" only. plan may be NULL. */
+VD_API void vd_plan_compare(struct vd_plan *plan, const char *object, const struct vd_conf *old,
+	const struct vd_conf *next);
+/* Adds a remark to what the plan says of an object; without an effect when it says nothing. plan may be NULL. */
+VD_API void vd_plan_note(struct vd_plan *plan, const char *object, const char *fmt, ...) VD_PRINTF(3, 4);
 
 #ifdef __cplusplus
 }

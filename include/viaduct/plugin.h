@@ -39,12 +39,17 @@ struct vd_plugin {
 	int (*init)(struct vd_host *host, void **ret_self, struct vd_error *err);
 	/* After everybody's init; privileges are already dropped. Opens what it needs through priv/1. */
 	int (*start)(void *self, struct vd_error *err);
-	/* vd_conf_current() is the new one. Must not fail for what the schema accepted. */
+	/* vd_conf_current() is the new one, and check accepted it. Must not fail. */
 	void (*reload)(void *self);
 	/* No new work; ends what it holds in an orderly way. */
 	void (*stop)(void *self);
 	/* Frees everything, so that init may be called again. Worker threads are gone. */
 	void (*fini)(void *self);
+	/* Could this plugin work with vd_conf_current(), which is for this call the one to be judged? Changes nothing and
+	 * posts nothing. self is NULL when the plugin is not running (viaductd --check). plan (may be NULL) may be told what
+	 * else would change, such as what stands in files of the plugin's own. A negative errno with err keeps the old
+	 * configuration in force; err->origin, where known, says at which line. */
+	int (*check)(void *self, struct vd_plan *plan, struct vd_error *err);
 };
 
 #define VD_PLUGIN(name_, ...)                                                                               \

@@ -13,8 +13,10 @@
 #include <viaduct/state.h>
 
 #include "core/bus.h"
+#include "core/connect/connect.h"
 #include "core/session/object.h"
 #include "core/plugin.h"
+#include "core/reload.h"
 #include "core/session/session.h"
 #include "core/system/keys.h"
 #include "core/system/work.h"
@@ -105,6 +107,8 @@ static int priv_pin(void *self, bool add, const struct vd_ip *host, void (*done)
 static const struct vd_priv_1 priv = { .open_tun = priv_tun, .address = priv_net, .route = priv_net, .sysctl = priv_sysctl,
 	.route_from = priv_route_from, .pin = priv_pin };
 
+static const struct { void *self; } guard; /* nobody calls it */
+
 /* ---- life ---- */
 static void bring_up(uint64_t seed)
 {
@@ -118,6 +122,7 @@ static void bring_up(uint64_t seed)
 	ck_assert_int_eq(vd_sessions_init(), 0);
 	ck_assert_int_eq(vd_keys_init(), 0);
 	fake_service("priv/1", NULL, &priv);
+	fake_service("l2tp_guard/1", NULL, &guard);
 	ck_assert_int_eq(vd_datapath_init(), 0);
 	static const struct vd_topic *const watched[] = { &vd_topic_peer_up, &vd_topic_peer_down, &vd_topic_chan_up,
 		&vd_topic_chan_down, &vd_topic_l2tp_tunnel_up, &vd_topic_session_new, &vd_topic_session_up,
@@ -135,6 +140,7 @@ static void bring_up(uint64_t seed)
 	vd_datapath_capture(wire_sent, NULL);
 	for (size_t i = 0; i < N_PLUGINS; i++)
 		ck_assert_msg(vd_host_start(hosts[i], &err) == 0, "%s: %s", plugins[i]->name, err.text);
+	ck_assert_msg(vd_plugins_choose(vd_conf_current(), &err) == 0, "%s", err.text); /* what a reload compares with */
 	fake_drain();
 }
 
@@ -153,6 +159,8 @@ static void take_down(bool farewell, void (*then)(void))
 	fake_drain();
 	if (then)
 		then();
+	vd_connect_fini();
+	vd_reload_fini();
 	vd_datapath_fini();
 	vd_sessions_fini();
 	vd_objects_fini();
@@ -201,6 +209,11 @@ void gateway_start_at(const char *yaml, const char *address)
 	bring_up(7);
 }
 
+const char *gateway_folder(void)
+{
+	return folder;
+}
+
 void gateway_stop(void)
 {
 	gateway_stop_with(NULL);
@@ -211,9 +224,8 @@ void gateway_stop_with(void (*then)(void))
 	char path[128];
 
 	take_down(true, then);
-	snprintf(path, sizeof(path), "%s/users.yaml", folder);
-	unlink(path);
-	rmdir(folder);
+	snprintf(path, sizeof(path), "rm -rf %s", folder);
+	ck_assert_int_eq(system(path), 0);
 }
 
 int gateway_reborn(struct vd_error *why)

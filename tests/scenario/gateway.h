@@ -23,6 +23,8 @@
 void gateway_start(const char *yaml);
 /* The same, listening there: it may be one that dials. */
 void gateway_start_at(const char *yaml, const char *address);
+/* Where users.yaml is; what a test puts there goes with the gateway. */
+const char *gateway_folder(void);
 /* Orderly: everybody is told; nothing may be left. */
 void gateway_stop(void);
 /* The same; then is called when the plugins are gone. */

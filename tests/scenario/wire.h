@@ -9,7 +9,7 @@ enum wire_way { WIRE_UP, WIRE_DOWN }; /* to the gateway, to a client */
 enum wire_fate { WIRE_DELIVER, WIRE_LOSE, WIRE_TWICE };
 
 struct wire {
-	struct robot *robots[8];
+	struct robot *robots[64];
 	unsigned n_robots;
 	unsigned count[2]; /* datagrams since wire_init or wire_fate */
 	enum wire_fate fate; /* of datagram number victim on that way */

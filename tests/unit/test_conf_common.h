@@ -70,7 +70,7 @@ static void put(const char *name, const char *text, mode_t mode)
 	ck_assert_int_eq(chmod(path, mode), 0);
 }
 
-static void put_folder(const char *name)
+__attribute__((unused)) static void put_folder(const char *name)
 {
 	char path[256];
 

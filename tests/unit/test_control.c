@@ -11,7 +11,10 @@
 #include <unistd.h>
 
 #include "core/control/control.h"
+#include "core/conf/conf.h"
+#include "core/log.h"
 #include "core/loop.h"
+#include "core/reload.h"
 #include "core/report/report.h"
 #include "tests/unit/session_fixture.h"
 
@@ -543,6 +546,65 @@ START_TEST(logins_are_tried)
 }
 END_TEST
 
+static void put_file(const char *text)
+{
+	char name[128];
+	FILE *f;
+
+	vd_format(name, sizeof(name), "%s/viaduct.yaml", dir);
+	f = fopen(name, "w");
+	ck_assert_ptr_nonnull(f);
+	fputs(text, f);
+	fclose(f);
+}
+
+START_TEST(reloading)
+{
+	const struct vd_conf *before = vd_conf_current();
+	char name[128], text[512];
+
+	put_file("log: { level: debug }\nplugins: { net_nat: off }\nlgo: {}\n");
+	ck_assert_int_eq(ctl("reload --plan"), 1);
+	vd_format(text, sizeof(text), "%s/viaduct.yaml:3:1: error: no plugin knows the section `lgo`; did you mean `log`?\n"
+		"viaductctl: %s has errors; the configuration in force is the one before\n", dir, dir);
+	ck_assert_str_eq(printed, text);
+	ck_assert_int_eq(ctl("reload"), 1);
+	ck_assert_str_eq(printed, text);
+	ck_assert_int_eq(ctl("config check"), 1);
+	ck_assert_ptr_eq(vd_conf_current(), before);
+	put_file("log: { level: debug }\nplugins: { net_nat: off }\n");
+	ck_assert_int_eq(ctl("config check"), 0);
+	ck_assert_int_eq(ctl("reload --plan"), 0);
+	ck_assert_ptr_nonnull(strstr(printed, "\nplugins              net_nat       -       off      needs a restart  -     viaduct.yaml:2\n"));
+	ck_assert_ptr_nonnull(strstr(printed, "\nlog                  level         notice  debug    live             -     viaduct.yaml:1\n"));
+	vd_format(text, sizeof(text), "\n%s would be put in force by: viaductctl reload\n", dir);
+	ck_assert_ptr_nonnull(strstr(printed, text));
+	ck_assert_ptr_eq(vd_conf_current(), before);
+	ck_assert_int_eq(ctl("--json reload --plan"), 0);
+	ck_assert_ptr_nonnull(strstr(printed, "\"effect\": \"needs a restart\""));
+	ck_assert_int_eq(ctl("reload"), 0);
+	vd_format(text, sizeof(text), "\n%s is in force\n", dir);
+	ck_assert_ptr_nonnull(strstr(printed, text));
+	ck_assert_ptr_ne(vd_conf_current(), before);
+	/* What waits for a restart is told again. */
+	ck_assert_int_eq(ctl("reload"), 0);
+	ck_assert_ptr_nonnull(strstr(printed, "\nplugins  net_nat  -    off  needs a restart  -     viaduct.yaml:2\n"));
+	ck_assert_ptr_null(strstr(printed, "level"));
+	/* A warning is no failure of a reload, but a check tells it by its status. */
+	put_file("connections: { idle: { realm: local } }\nrealms: { local: { authenticate: [] } }\n");
+	ck_assert_int_eq(ctl("config check"), 1);
+	ck_assert_ptr_nonnull(strstr(printed, "warning: connections.idle neither accepts nor connects: nobody can use it\n"));
+	ck_assert_ptr_nonnull(strstr(printed, " is good\n"));
+	ck_assert_int_eq(ctl("reload"), 0);
+	ck_assert_int_eq(ctl("status --plan"), 2);
+	ck_assert_str_eq(printed, "viaductctl: --plan does not go with status; see viaductctl --help\n");
+	vd_format(name, sizeof(name), "%s/viaduct.yaml", dir);
+	ck_assert_int_eq(unlink(name), 0);
+	vd_reload_fini();
+	vd_log_set_level(VD_LOG_NOTICE);
+}
+END_TEST
+
 START_TEST(steering_the_terminal)
 {
 	fx_up("staff", "al\033[31mice");
@@ -592,6 +654,7 @@ int main(void)
 	tcase_add_test(t, socket_in_use_or_left);
 	tcase_add_test(t, tables);
 	tcase_add_test(t, logins_are_tried);
+	tcase_add_test(t, reloading);
 	tcase_add_test(t, steering_the_terminal);
 	tcase_add_test(t, usage);
 	suite_add_tcase(s, t);

@@ -136,7 +136,7 @@ static const char *chosen(const char *yaml)
 	for (size_t i = 0; choice[i]; i++)
 		ck_assert_ptr_nonnull(vd_plugin_preload(choice[i], &err));
 	out[0] = '\0';
-	if (vd_plugins_choose(&err) < 0) {
+	if (vd_plugins_choose(vd_conf_current(), &err) < 0) {
 		vd_strcpy(out, sizeof(out), err.text);
 	} else {
 		for (unsigned n = 1;; n++) {

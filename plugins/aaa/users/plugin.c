@@ -184,6 +184,37 @@ static void reload(void *self)
 	announce(self);
 }
 
+/* The files as they would be read, and what that changes for whom. */
+static int check(void *arg, struct vd_plan *plan, struct vd_error *err)
+{
+	const struct vd_conf *conf = vd_conf_current();
+	const struct vd_conf_node *section = vd_conf_at(conf, NULL, "users"), *node;
+	struct users *self = arg;
+	struct users_file fresh, *old;
+	char object[VD_NAME_MAX + 8];
+	size_t i;
+	int ret;
+
+	for (i = 0; i < vd_conf_count(section); i++) {
+		node = vd_conf_nth(section, i);
+		memset(&fresh, 0, sizeof(fresh));
+		vd_strcpy(fresh.name, sizeof(fresh.name), vd_conf_name(node));
+		vd_strcpy(fresh.path, sizeof(fresh.path), vd_conf_str(vd_conf_at(conf, node, "file")));
+		ret = users_file_load(&fresh, err);
+		if (ret) {
+			vd_error_prefix(err, "users.%s.file: ", fresh.name);
+			vd_error_at(err, vd_conf_at(conf, node, "file"));
+			return ret;
+		}
+		old = self ? find(self, fresh.name) : NULL;
+		vd_format(object, sizeof(object), "users.%s", fresh.name);
+		if (old && old->conf)
+			vd_plan_compare(plan, object, old->conf, fresh.conf);
+		users_file_clear(&fresh);
+	}
+	return 0;
+}
+
 static void fini(void *arg)
 {
 	struct users *self = arg;
@@ -196,4 +227,4 @@ static void fini(void *arg)
 static const char *const provides[] = { "authenticate/users", NULL };
 
 VD_PLUGIN(aaa_users, .version = "1.0", .license = "MIT", .summary = "accounts in YAML files", .provides = provides,
-	.schema = schema, .init = init, .start = start, .reload = reload, .fini = fini);
+	.schema = schema, .init = init, .start = start, .reload = reload, .check = check, .fini = fini);

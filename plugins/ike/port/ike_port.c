@@ -151,23 +151,28 @@ static void port_options(struct ike_port *port)
 	port->half_open_busy = port->half_open_max / 4;
 }
 
+/* The sets of algorithms, also those that nobody names. */
+static int port_check(void *self, struct vd_plan *plan, struct vd_error *err)
+{
+	const struct vd_conf_node *sets = vd_conf_at(vd_conf_current(), NULL, "crypto");
+	struct ike_policy *policy = malloc(sizeof(*policy));
+	int rc = policy != NULL ? 0 : vd_error_set(err, -ENOMEM, "out of memory");
+
+	(void)self;
+	(void)plan;
+	for (size_t i = 0; i < vd_conf_count(sets) && rc >= 0; i++)
+		rc = ike_policy_load(vd_conf_current(), vd_conf_name(vd_conf_nth(sets, i)), policy, err);
+	free(policy);
+	return rc < 0 ? rc : 0;
+}
+
 static int port_init(struct vd_host *host, void **ret_self, struct vd_error *err)
 {
 	const struct vd_datapath_1 *datapath = vd_service_find("datapath/1", NULL);
-	const struct vd_conf_node *sets = vd_conf_at(vd_conf_current(), NULL, "crypto");
-	struct ike_policy *policy = malloc(sizeof(*policy));
+	int rc = port_check(NULL, NULL, err);
 
-	if (policy == NULL)
-		return vd_error_set(err, -ENOMEM, "out of memory");
-	for (size_t i = 0; i < vd_conf_count(sets); i++) {
-		int rc = ike_policy_load(vd_conf_current(), vd_conf_name(vd_conf_nth(sets, i)), policy, err);
-
-		if (rc < 0) {
-			free(policy);
-			return rc;
-		}
-	}
-	free(policy);
+	if (rc < 0)
+		return rc;
 	if (datapath == NULL)
 		return vd_error_set(err, -ENOENT, "service datapath/1 is not there");
 	struct ike_port *port = calloc(1, sizeof(*port));
@@ -179,7 +184,7 @@ static int port_init(struct vd_host *host, void **ret_self, struct vd_error *err
 	port->service = (struct vd_ike_port_1){ .self = port, .version = port_version, .send = port_send,
 		.half_open_take = port_half_open_take, .half_open_give = port_half_open_give };
 	port_options(port);
-	int rc = datapath->ike_input(datapath->self, port_input, port);
+	rc = datapath->ike_input(datapath->self, port_input, port);
 	if (rc == 0)
 		rc = vd_service_provide(host, "ike.port/1", NULL, &port->service);
 	if (rc < 0) {
@@ -225,5 +230,5 @@ static const char *const port_provides[] = { "ike.port/1", NULL };
 static const char *const port_needs[] = { "datapath/1", NULL };
 
 VD_PLUGIN(ike_port, .version = "1.0", .license = "MIT", .summary = "UDP ports 500 and 4500 for all IKE versions",
-	.provides = port_provides, .needs = port_needs, .schema = port_schema, .init = port_init, .reload = port_reload,
+	.provides = port_provides, .needs = port_needs, .schema = port_schema, .init = port_init, .reload = port_reload, .check = port_check,
 	.fini = port_fini);

@@ -243,6 +243,18 @@ static void v1_reload(void *self)
 	v->n_candidates = n;
 }
 
+static int v1_check(void *self, struct vd_plan *plan, struct vd_error *err)
+{
+	struct ike_v1_candidate *list = calloc(IKE_V1_CANDIDATES_MAX, sizeof(*list));
+	unsigned n;
+	int rc = list != NULL ? candidates_load(list, &n, err) : vd_error_set(err, -ENOMEM, "out of memory");
+
+	(void)self;
+	(void)plan;
+	free(list);
+	return rc;
+}
+
 static void half_open_free(struct ike_v1 *v)
 {
 	struct ike_v1_sa *next;
@@ -314,4 +326,4 @@ static const char *const v1_needs[] = { "esp/1", "ike.port/1", "keys/1", "datapa
 
 VD_PLUGIN(ike_v1, .version = "1.0", .license = "MIT",
 	.summary = "IKEv1 with pre-shared keys for L2TP over IPsec, answering and dialling", .provides = v1_provides,
-	.needs = v1_needs, .schema = v1_schema, .init = v1_init, .reload = v1_reload, .stop = v1_stop, .fini = v1_fini);
+	.needs = v1_needs, .schema = v1_schema, .init = v1_init, .reload = v1_reload, .check = v1_check, .stop = v1_stop, .fini = v1_fini);

@@ -428,6 +428,32 @@ static void reload(void *arg)
 			vd_log(VD_LOG_ERROR, "pool", NULL, "out of memory while reading pool %s again", v[k].name);
 }
 
+/* Who has an address that its pool would not have any more keeps it; the plan says how many those are. */
+static int check(void *arg, struct vd_plan *plan, struct vd_error *err)
+{
+	struct pools *self = arg, next = { 0 };
+	char object[VD_NAME_MAX + 8];
+	const struct lease *l;
+	size_t i, n;
+	int ret = read_all(&next.v, &next.n, err);
+
+	if (ret)
+		return ret;
+	for (i = 0; self && i < self->n; i++) {
+		const struct pool *pool = pools_find(&next, self->v[i].name);
+
+		n = 0;
+		for (l = self->book.active.head; l; l = l->next)
+			n += !strcmp(l->pool, self->v[i].name) && (!pool || !pool_has(pool, &l->address));
+		vd_format(object, sizeof(object), "pools.%s", self->v[i].name);
+		if (n)
+			vd_plan_note(plan, object, "%zu session%s an address that is not in it any more", n,
+				n > 1 ? "s keep" : " keeps");
+	}
+	drop(next.v, next.n);
+	return 0;
+}
+
 static void stop(void *arg)
 {
 	struct pools *self = arg;
@@ -451,4 +477,4 @@ static void fini(void *arg)
 static const char *const provides[] = { "lease_address/pool", NULL };
 
 VD_PLUGIN(pool_local, .version = "1.0", .license = "MIT", .summary = "pools of addresses, kept in a file",
-	.provides = provides, .schema = schema, .init = init, .start = start, .reload = reload, .stop = stop, .fini = fini);
+	.provides = provides, .schema = schema, .init = init, .start = start, .reload = reload, .check = check, .stop = stop, .fini = fini);
