@@ -95,8 +95,8 @@ static const struct {
 		"pools.p||there -> removed|live|t.yaml:4\n"
 		"pools.q||- -> added|live|t.yaml:5\n" },
 	/* Maps within objects, and values taken over. */
-	{ "connections: { b: { connect: [ikev2], networks: { one: { local: 10.0.0.0/8 } } } }\n",
-		"connections: { b: { connect: [ikev2], networks: { two: { local: 10.0.0.0/8 } } } }\n",
+	{ "connections: { b: { connect: [ikev2], peer: x, networks: { one: { local: 10.0.0.0/8 } } } }\n",
+		"connections: { b: { connect: [ikev2], peer: x, networks: { two: { local: 10.0.0.0/8 } } } }\n",
 		"connections.b|networks.one|there -> removed|live|t.yaml:1\nconnections.b|networks.two|- -> added|live|t.yaml:1\n" },
 	{ "pools: { p: { range: 10.0.0.0/24, dns: 10.0.0.1 }, q: { extends: p, range: 10.1.0.0/24 } }\n",
 		"pools: { p: { range: 10.0.0.0/24, dns: 10.0.0.2 }, q: { extends: p, range: 10.1.0.0/24 } }\n",
