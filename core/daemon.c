@@ -36,6 +36,7 @@
 #define EXIT_FAILED 1
 #define EXIT_USAGE 2
 #define MAX_LISTEN 16
+#define NO_LISTEN "gateway.listen is empty: write our addresses there, so that clients reach us"
 #define GOODBYE_MS 3000 /* how long farewells may take at the end */
 #define POOL_THREADS 2
 
@@ -149,6 +150,8 @@ static int load_configuration(void)
 	vd_conf_install(conf);
 	if (r == 0 && d.check) {
 		vd_reload_ask(NULL, &errs);
+		if (!vd_conf_count(vd_conf_at(conf, NULL, "gateway.listen")))
+			vd_conf_errors_add(&errs, false, d.conf_dir, 0, 0, NO_LISTEN);
 		d.status = errs.n_errors ? EXIT_USAGE : errs.n ? EXIT_FAILED : 0;
 	}
 	vd_conf_errors_print(&errs, stderr);
@@ -245,7 +248,7 @@ static int start_datapath(struct vd_error *err)
 	for (size_t i = 0; i < vd_conf_count(list) && n < MAX_LISTEN; i++)
 		listen[n++] = *vd_conf_ip(vd_conf_nth(list, i));
 	if (n == 0)
-		return vd_error_set(err, -EINVAL, "gateway.listen is empty: write our addresses there, so that clients reach us");
+		return vd_error_set(err, -EINVAL, NO_LISTEN);
 	r = vd_datapath_start((unsigned)vd_conf_uint(vd_conf_at(conf, NULL, "gateway.workers")), listen, n, on_datapath,
 		NULL);
 	return r < 0 ? vd_error_set(err, r, "the data path cannot start: %s", strerror(-r)) : 0;

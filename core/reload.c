@@ -71,6 +71,13 @@ static void refuse(void *arg, const struct vd_host *host, const struct vd_error 
 
 void vd_reload_ask(struct vd_plan *plan, struct vd_conf_errors *errs)
 {
+	const struct vd_conf_node *names = vd_conf_at(vd_conf_current(), NULL, "plugins");
+	char at[128];
+
+	for (size_t i = 0; i < vd_conf_count(names); i++)
+		if (!vd_plugin_find(vd_conf_name(vd_conf_nth(names, i))))
+			vd_conf_errors_add(errs, true, vd_conf_origin(vd_conf_nth(names, i), at, sizeof(at)), 0, 0,
+				"no plugin %s is installed; viaductctl plugin list shows all", vd_conf_name(vd_conf_nth(names, i)));
 	vd_plugins_check(plan, refuse, errs);
 }
 

@@ -53,6 +53,10 @@ void vd_conf_install(struct vd_conf *conf);
 /* Makes conf the current one for a while and returns the one before; no reference changes hands. */
 struct vd_conf *vd_conf_swap(struct vd_conf *conf);
 
+/* Writes a line "connections.staff.pool  # 30-staff.yaml:9" for each value that names this object, "pools/staff". Their
+ * number, -EINVAL for what is no such name, -ENOENT when there is no such object, -EIO. */
+int vd_conf_uses(const struct vd_conf *conf, const char *name, FILE *out);
+
 enum vd_plan_effect {
 	VD_PLAN_LIVE,    /* at once */
 	VD_PLAN_NEW,     /* for sessions that begin afterwards */

@@ -180,6 +180,8 @@ static const char *sections_of(const struct check *c, const struct vd_opt *opt)
 	const char *const *w;
 	char *out;
 
+	if (strchr(opt->arg, ':'))
+		return conf_strndup(c->conf, opt->arg, strcspn(opt->arg, ":"));
 	if (!c->words || strncmp(opt->path, "realms.*.", 9))
 		return opt->arg;
 	for (w = c->words; *w; w++)
@@ -207,12 +209,18 @@ static const char *sections_of(const struct check *c, const struct vd_opt *opt)
 static void check_ref(struct check *c, const struct vd_conf_node *v, const char *path)
 {
 	const char *p, *sections = sections_of(c, v->opt), *slash = strchr(v->text, '/'), *name = v->text;
-	bool many = strchr(sections, '|') != NULL, known = false;
+	const char *colon = strchr(v->opt->arg, ':'); /* words behind it may stand there as well */
+	bool many = sections && strchr(sections, '|'), known = false;
 	struct conf_guess guess = { .wrong = v->text };
 	char section[CONF_NAME_MAX + 1], hint[256], *full;
 	const struct vd_conf_node *map;
 	uint32_t i;
 
+	if (!sections || (colon && conf_word_of(colon + 1, v->text)))
+		return;
+	for (p = colon ? colon + 1 : ""; *p; p += strcspn(p, "|"), p += *p == '|')
+		if ((full = conf_strndup(c->conf, p, strcspn(p, "|"))))
+			conf_guess_try(&guess, full);
 	for (p = sections; *p; p += strcspn(p, "|"), p += *p == '|') {
 		vd_format(section, sizeof(section), "%.*s", (int)strcspn(p, "|"), p);
 		map = conf_node_find(c->conf->root, section);
@@ -354,7 +362,7 @@ static bool takes_word(const struct vd_conf_node *connection, const char *word)
 /* What a responder can tell clients apart by, besides the key. */
 static bool differs(const struct vd_conf_node *a, const struct vd_conf_node *b)
 {
-	static const char *const marks[] = { "peer", "from", "local", "listen", "id", "peer_id", "auth", "certificate" };
+	static const char *const marks[] = { "id", "peer_id", "auth", "certificate" };
 	size_t i;
 
 	for (i = 0; i < VD_ARRAY_SIZE(marks); i++) {

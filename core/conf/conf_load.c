@@ -138,6 +138,8 @@ static int finish(struct vd_conf *conf, int err, size_t before, const char *cons
 		err = conf_check_all(conf, words, errs);
 	if (!err && errs->n_errors > before)
 		err = -EINVAL;
+	if (!err && !conf->free_names)
+		conf_lint(conf, words, errs);
 	if (err == -ENOMEM)
 		vd_conf_errors_add(errs, false, NULL, 0, 0, "out of memory");
 	if (err)

@@ -35,6 +35,7 @@ struct vd_conf_node {
 	const char *name; /* "" for list items */
 	enum conf_kind kind;
 	enum conf_style style;
+	bool named; /* somebody refers to it; known after conf_lint */
 	bool name_quoted, checked, is_default; /* checked: a node taken over by extends is looked at once */
 	const char *text; /* scalar; a PATH is replaced by its absolute form when checked */
 	const struct conf_file *file;
@@ -96,8 +97,14 @@ int conf_merge(struct vd_conf *conf, struct vd_conf_node *doc, struct vd_conf_er
 int conf_check_all(struct vd_conf *conf, const char *const *words, struct vd_conf_errors *errs);
 /* Takes a scalar's text apart by its option's type. path names it in errors. False when an error was added. */
 bool conf_value(struct vd_conf *conf, struct vd_conf_node *node, const char *path, struct vd_conf_errors *errs);
+/* Is text one of "a|b|c"? */
+bool conf_word_of(const char *words, const char *text);
 /* A whole list or a scalar. */
 bool conf_values(struct vd_conf *conf, struct vd_conf_node *node, const char *path, struct vd_conf_errors *errs);
+
+/* Warnings about a configuration without errors: what nobody uses, what is probably meant otherwise. words: as for
+ * conf_check_all. */
+void conf_lint(const struct vd_conf *conf, const char *const *words, struct vd_conf_errors *errs);
 
 /* An error at a value, or at the key it belongs to. */
 void conf_bad(struct vd_conf_errors *errs, const struct vd_conf_node *node, const char *fmt, ...) VD_PRINTF(3, 4);

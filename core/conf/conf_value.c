@@ -138,7 +138,7 @@ static bool number(struct vd_conf_node *v, const char *path, const char *what, c
 	return true;
 }
 
-static bool word_of(const char *words, const char *text)
+bool conf_word_of(const char *words, const char *text)
 {
 	size_t n = strlen(text);
 
@@ -154,9 +154,9 @@ static bool bad_word(struct vd_conf *conf, const struct vd_conf_node *v, const c
 	const char *p;
 	char hint[256], *word;
 
-	if (word_of(v->opt->arg, "off") && (!strcasecmp(v->text, "no") || !strcasecmp(v->text, "false")))
+	if (conf_word_of(v->opt->arg, "off") && (!strcasecmp(v->text, "no") || !strcasecmp(v->text, "false")))
 		guess.wrong = "off";
-	if (word_of(v->opt->arg, "on") && (!strcasecmp(v->text, "yes") || !strcasecmp(v->text, "true")))
+	if (conf_word_of(v->opt->arg, "on") && (!strcasecmp(v->text, "yes") || !strcasecmp(v->text, "true")))
 		guess.wrong = "on";
 	for (p = v->opt->arg; p && *p; p += strcspn(p, "|"), p += *p == '|') {
 		word = conf_strndup(conf, p, strcspn(p, "|"));
@@ -335,7 +335,7 @@ static bool address(struct vd_conf_node *v, const char *path, struct vd_conf_err
 			conf_bad(errs, v, "%s: `%s` is no IPv4 or IPv6 address", path, t);
 		return false;
 	case VD_T_PREFIX:
-		if (word_of(v->opt->arg, t)) {
+		if (conf_word_of(v->opt->arg, t)) {
 			v->prefix.ip.family = 0;
 			return true;
 		}
@@ -411,7 +411,7 @@ bool conf_value(struct vd_conf *conf, struct vd_conf_node *v, const char *path, 
 		conf_bad(errs, v, "%s: `%s` is no name; names are a-z, 0-9 and -", path, v->text);
 		return false;
 	case VD_T_WORD:
-		return word_of(v->opt->arg, v->text) || bad_word(conf, v, path, errs);
+		return conf_word_of(v->opt->arg, v->text) || bad_word(conf, v, path, errs);
 	case VD_T_REF: /* whether it is there is seen when everything has been read */
 		return string(v, path, errs);
 	case VD_T_ADDR:

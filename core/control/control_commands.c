@@ -333,7 +333,7 @@ const struct vd_command vd_commands[] = {
 	{ "config.check", "", "reads the configuration again and reports every finding", vd_command_check },
 	{ "reload", "plan", "reads the configuration again and puts it in force; plan: only tells what that would change",
 		vd_command_reload },
-	{ "config.show", "defaults, origins", "the configuration in force, without secrets", vd_command_show },
+	{ "config.show", "defaults, origins, uses", "the configuration in force, without secrets", vd_command_show },
 	{ "datapath", "", "what the data path can on this host, does and drops", datapath },
 	{ "counters", "", "all counters, and why packets were dropped", counters },
 	{ "bus.tail", "topics", "a stream of everything on the bus", bus_tail },

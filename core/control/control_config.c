@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 
 #include "core/conf/conf.h"
 #include "core/control/control_commands.h"
@@ -25,21 +26,79 @@ static json_t *joined(const struct vd_conf_node *node)
 	return json_string(text);
 }
 
+/* "psk 1 of 2": the keys are tried in this order, at each login. */
+static void known_by(const struct vd_conf *conf, const struct vd_conf_node *c, const char *word, char *out, size_t size)
+{
+	const struct vd_conf_node *all = vd_conf_at(conf, NULL, "connections"), *mine = vd_conf_knob(conf, vd_conf_name(c), word, "psk");
+	const char *auth = vd_conf_str(vd_conf_knob(conf, vd_conf_name(c), word, "auth"));
+	unsigned n = 0, at = 0;
+
+	vd_format(out, size, "%s", or_empty(auth));
+	if (!mine || !vd_conf_key(mine) || (auth && strcmp(auth, "psk")))
+		return;
+	for (size_t i = 0; i < vd_conf_count(all); i++) {
+		const struct vd_conf_node *other = vd_conf_nth(all, i), *accept = vd_conf_at(conf, other, "accept");
+
+		for (size_t k = 0; k < vd_conf_count(accept); k++)
+			if (!strcmp(or_empty(vd_conf_str(vd_conf_nth(accept, k))), word) &&
+				vd_conf_key(vd_conf_knob(conf, vd_conf_name(other), word, "psk")))
+				n++, at = other == c ? n : at;
+	}
+	vd_format(out, size, "psk %u of %u", at, n);
+}
+
+/* "staff (1009)": how many IPv4 addresses its ranges have. */
+static void addresses(const struct vd_conf *conf, const char *pool, char *out, size_t size)
+{
+	const struct vd_conf_node *pools = vd_conf_at(conf, NULL, "pools"), *p = pool && pools ? vd_conf_child(pools, pool) : NULL;
+	const struct vd_conf_node *ranges = p ? vd_conf_at(conf, p, "range") : NULL;
+	struct vd_ip first, last;
+	uint64_t n = 0;
+
+	for (size_t i = 0; i < vd_conf_count(ranges); i++)
+		if (vd_conf_range(vd_conf_nth(ranges, i), &first, &last) && first.family == AF_INET)
+			n += (uint64_t)vd_ip_u32(&last) - vd_ip_u32(&first) + 1;
+	if (n)
+		vd_format(out, size, "%s (%llu)", pool, (unsigned long long)n);
+	else
+		vd_format(out, size, "%s", or_empty(pool));
+}
+
+static void routes(const struct vd_conf *conf, const struct vd_conf_node *c, char *out, size_t size)
+{
+	const struct vd_conf_node *list = vd_conf_at(conf, c, "routes");
+	const char *egress = vd_conf_str(vd_conf_at(conf, c, "egress")), *first = vd_conf_str(vd_conf_nth(list, 0));
+	size_t n = vd_conf_count(list), len = 0;
+
+	if (first && !strcmp(first, "all"))
+		len = vd_format(out, size, "all");
+	else if (n)
+		len = vd_format(out, size, "%zu network%s", n, n > 1 ? "s" : "");
+	else
+		out[0] = '\0';
+	if (egress && !strcmp(egress, "masquerade"))
+		vd_format(out + len, size - len, "%smasq.", len ? ", " : "");
+}
+
 static json_t *connection_json(const struct vd_conf *conf, const struct vd_conf_node *c, const char *accept, bool dialled)
 {
-	const struct vd_conf_node *protocol = vd_conf_child(c, accept), *realms = vd_conf_at(conf, NULL, "realms");
+	const struct vd_conf_node *realms = vd_conf_at(conf, NULL, "realms");
 	const char *realm = vd_conf_str(vd_conf_at(conf, c, "realm"));
 	const struct vd_conf_node *users = realm && realms ? vd_conf_child(realms, realm) : NULL;
-	const char *crypto = vd_conf_str(vd_conf_child(c, "crypto"));
-	char origin[160], word[80];
+	const char *crypto = vd_conf_str(vd_conf_at(conf, c, "crypto"));
+	char origin[160], word[80], known[300], from[128], to[64];
 	json_t *out;
 
 	vd_format(word, sizeof(word), "%s%s", dialled ? "-> " : "", accept);
-	out = json_pack("{s:s,s:s,s:s,s:s,s:s,s:o,s:s,s:o,s:s,s:s}", "name", vd_conf_name(c), "accepts", word,
-		"known_by", dialled ? or_empty(vd_conf_str(vd_conf_at(conf, c, "peer"))) : protocol ? or_empty(vd_conf_str(vd_conf_child(protocol, "auth"))) : "", "crypto",
-		crypto ? crypto : "compatible", "realm", or_empty(realm), "users_from",
-		joined(users ? vd_conf_at(conf, users, "authenticate") : NULL), "addresses",
-		or_empty(vd_conf_str(vd_conf_at(conf, c, "pool"))), "routes", joined(vd_conf_at(conf, c, "routes")),
+	if (dialled)
+		vd_format(known, sizeof(known), "%s", or_empty(vd_conf_str(vd_conf_at(conf, c, "peer"))));
+	else
+		known_by(conf, c, accept, known, sizeof(known));
+	addresses(conf, vd_conf_str(vd_conf_at(conf, c, "pool")), from, sizeof(from));
+	routes(conf, c, to, sizeof(to));
+	out = json_pack("{s:s,s:s,s:s,s:s,s:s,s:o,s:s,s:s,s:s,s:s}", "name", vd_conf_name(c), "accepts", word, "known_by", known,
+		"crypto", crypto ? crypto : "compatible", "realm", or_empty(realm), "users_from",
+		joined(users ? vd_conf_at(conf, users, "authenticate") : NULL), "addresses", from, "routes", to,
 		"second_login", or_empty(vd_conf_str(vd_conf_at(conf, c, "second_login"))), "from",
 		vd_conf_origin(c, origin, sizeof(origin)));
 	if (dialled && out)
@@ -124,20 +183,52 @@ void vd_command_plugin(struct vd_call *call, json_t *args)
 	vd_call_reply(call, out);
 }
 
-void vd_command_show(struct vd_call *call, json_t *args)
+/* What an stdio writer wrote, as the reply. */
+static void reply_text(struct vd_call *call, int res, char *text, size_t len)
 {
-	unsigned flags = (json_is_true(json_object_get(args, "defaults")) ? VD_CONF_DEFAULTS : 0) |
-		(json_is_true(json_object_get(args, "origins")) ? VD_CONF_ORIGINS : 0);
-	char *text = NULL;
-	size_t len = 0;
-	FILE *out = open_memstream(&text, &len);
-	int res = out ? vd_conf_dump(vd_conf_current(), flags, out) : -ENOMEM;
-
-	if (out && fclose(out) != 0 && res == 0)
-		res = -ENOMEM;
 	if (res < 0)
 		vd_call_fail(call, "the configuration cannot be shown: %s", strerror(-res));
 	else
 		vd_call_reply(call, json_pack("{s:s%}", "text", text, len));
 	free(text);
+}
+
+static void show_uses(struct vd_call *call, const char *name)
+{
+	char *text = NULL;
+	size_t len = 0;
+	FILE *out = open_memstream(&text, &len);
+	int res = out ? vd_conf_uses(vd_conf_current(), name, out) : -ENOMEM;
+
+	if (res == 0)
+		fprintf(out, "nothing names %.64s\n", name);
+	if (out && fclose(out) != 0)
+		res = -ENOMEM;
+	if (res == -EINVAL || res == -ENOENT) {
+		free(text);
+		vd_call_fail(call, "there is no object %.64s; write SECTION/NAME, as in pools/staff", name);
+		return;
+	}
+	reply_text(call, res, text, len);
+}
+
+void vd_command_show(struct vd_call *call, json_t *args)
+{
+	unsigned flags = (json_is_true(json_object_get(args, "defaults")) ? VD_CONF_DEFAULTS : 0) |
+		(json_is_true(json_object_get(args, "origins")) ? VD_CONF_ORIGINS : 0);
+	const char *uses = json_string_value(json_object_get(args, "uses"));
+	char *text = NULL;
+	size_t len = 0;
+	FILE *out;
+	int res;
+
+	if (uses) {
+		show_uses(call, uses);
+		return;
+	}
+	out = open_memstream(&text, &len);
+	res = out ? vd_conf_dump(vd_conf_current(), flags, out) : -ENOMEM;
+	if (out && fclose(out) != 0 && res == 0)
+		res = -ENOMEM;
+	reply_text(call, res, text, len);
 }

@@ -23,7 +23,8 @@ enum vd_opt_type {
 	VD_T_STRING,   /* any text; arg: largest length as a number, default 255 */
 	VD_T_NAME,     /* [a-z0-9-]+ */
 	VD_T_WORD,     /* one of arg "psk|cert" */
-	VD_T_REF,      /* name of an object: arg is the section, "pools"; several "users|radius": written users/devices */
+	VD_T_REF,      /* name of an object: arg is the section, "pools"; several "users|radius": written users/devices; words
+			* that may stand in the place of a name "crypto:modern|legacy" */
 	VD_T_ADDR,     /* IPv4 or IPv6 address */
 	VD_T_PREFIX,   /* 10.0.0.0/8; an alternative word may be allowed: arg "all" */
 	VD_T_RANGE,    /* 10.8.0.10-10.8.3.250, or a prefix */

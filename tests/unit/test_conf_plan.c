@@ -26,7 +26,7 @@ static struct vd_conf *parse(const char *yaml)
 
 	vd_conf_parse_text(yaml, "t.yaml", folder, other_schemas, 1, &conf, &errs);
 	text = findings(&errs);
-	ck_assert_str_eq(text, "");
+	ck_assert_msg(errs.n_errors == 0, "%s", text); /* fragments are full of what nobody uses */
 	free(text);
 	vd_conf_errors_free(&errs);
 	return conf;

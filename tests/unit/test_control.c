@@ -546,6 +546,61 @@ START_TEST(logins_are_tried)
 }
 END_TEST
 
+/* As in the example of the documentation. */
+START_TEST(connections_shown)
+{
+	static const struct vd_opt schema[] = { { "users.*.file", VD_T_PATH, 0, NULL, NULL, "" },
+		{ "radius.*.address", VD_T_ADDR, 0, NULL, NULL, "" }, { "pools.*.range", VD_T_RANGE, VD_OPT_LIST, NULL, NULL, "" },
+		{ "connections.*.crypto", VD_T_REF, 0, "compatible", "crypto:modern|compatible|legacy", "" },
+		{ "connections.*.egress", VD_T_WORD, 0, "none", "none|masquerade", "" },
+		{ "connections.*.l2tp.auth", VD_T_WORD, 0, "psk", "psk", "" },
+		{ "connections.*.l2tp.psk", VD_T_KEY, 0, NULL, NULL, "" }, { "connections.*.ikev2.auth", VD_T_WORD, 0, NULL, "eap|psk", "" },
+		{ "crypto.*.ike", VD_T_STRING, 0, NULL, NULL, "" }, { NULL } };
+	static const struct vd_opt *const schemas[] = { schema };
+	static const char text[] = "radius: { nps1: { address: 10.1.0.21 }, nps2: { address: 10.1.0.22 } }\n"
+		"users: { devices: { file: devices.yaml } }\n"
+		"realms: { corp: { authenticate: [radius/nps1, radius/nps2] }, devices: { authenticate: users/devices } }\n"
+		"pools: { staff: { range: 10.8.0.10-10.8.3.250 }, devices: { range: 10.9.0.2-10.9.0.250 } }\n"
+		"connections:\n"
+		"  staff: { accept: [ikev2, l2tp], realm: corp, pool: staff, routes: [10.1.0.0/16, 10.2.0.0/16],\n"
+		"    ikev2: { auth: eap }, l2tp: { psk: !env VD_TEST_PSK_A } }\n"
+		"  devices: { accept: l2tp, realm: devices, pool: devices, routes: all, egress: masquerade, crypto: legacy,\n"
+		"    l2tp: { psk: !env VD_TEST_PSK_B } }\n"
+		"  berlin: { connect: [l2tp], peer: berlin.example.com, crypto: modern, routes: 10.40.0.0/16 }\n";
+	struct vd_conf_errors errs = { 0 };
+	struct vd_conf *conf = NULL, *old;
+
+	setenv("VD_TEST_PSK_A", "one key for the staff", 1);
+	setenv("VD_TEST_PSK_B", "another for devices", 1);
+	ck_assert_int_eq(vd_conf_parse_text(text, "30-staff.yaml", NULL, schemas, 1, &conf, &errs), 0);
+	vd_conf_errors_free(&errs);
+	old = vd_conf_swap(conf);
+	ck_assert_int_eq(ctl("connection list"), 0);
+	ck_assert_str_eq(printed,
+		"NAME     ACCEPTS  KNOWN BY            CRYPTO      USERS FROM                ADDRESSES      ROUTES      STATE  FROM\n"
+		"staff    ikev2    eap                 compatible  radius/nps1, radius/nps2  staff (1009)   2 networks  -      30-staff.yaml:6\n"
+		"staff    l2tp     psk 1 of 2          compatible  radius/nps1, radius/nps2  staff (1009)   2 networks  -      30-staff.yaml:6\n"
+		"devices  l2tp     psk 2 of 2          legacy      users/devices             devices (249)  all, masq.  -      30-staff.yaml:8\n"
+		"berlin   -> l2tp  berlin.example.com  modern      -                         -              1 network   -      30-staff.yaml:10\n");
+	ck_assert_int_eq(ctl("config show --uses pool/staff"), 0);
+	ck_assert_str_eq(printed, "connections.staff.pool  # 30-staff.yaml:6\n");
+	ck_assert_int_eq(ctl("config show --uses connections/staff"), 0);
+	ck_assert_str_eq(printed, "nothing names connections/staff\n");
+	ck_assert_int_eq(ctl("config show --uses pools/stuff"), 1);
+	ck_assert_str_eq(printed, "viaductctl: there is no object pools/stuff; write SECTION/NAME, as in pools/staff\n");
+	ck_assert_int_eq(ctl("config show --uses"), 2);
+	ck_assert_str_eq(printed, "viaductctl: --uses needs a name such as pools/staff; see viaductctl --help\n");
+	ck_assert_int_eq(ctl("config show --origin"), 0);
+	ck_assert_ptr_nonnull(strstr(printed, "\n    egress: masquerade  # 30-staff.yaml:8\n"));
+	ck_assert_ptr_null(strstr(printed, "second_login"));
+	ck_assert_int_eq(ctl("config show --defaults --origin"), 0);
+	ck_assert_ptr_nonnull(strstr(printed, "\n    second_login: replace  # default\n"));
+	ck_assert_ptr_null(strstr(printed, "another for"));
+	ck_assert_ptr_eq(vd_conf_swap(old), conf);
+	vd_conf_unref(conf);
+}
+END_TEST
+
 static void put_file(const char *text)
 {
 	char name[128];
@@ -572,8 +627,12 @@ START_TEST(reloading)
 	ck_assert_str_eq(printed, text);
 	ck_assert_int_eq(ctl("config check"), 1);
 	ck_assert_ptr_eq(vd_conf_current(), before);
-	put_file("log: { level: debug }\nplugins: { net_nat: off }\n");
+	put_file("log: { level: debug }\n");
 	ck_assert_int_eq(ctl("config check"), 0);
+	put_file("log: { level: debug }\nplugins: { net_nat: off }\n");
+	ck_assert_int_eq(ctl("config check"), 1);
+	ck_assert_ptr_eq(strstr(printed, "viaduct.yaml:2: warning: no plugin net_nat is installed; viaductctl plugin list shows all\n"),
+		printed);
 	ck_assert_int_eq(ctl("reload --plan"), 0);
 	ck_assert_ptr_nonnull(strstr(printed, "\nplugins              net_nat       -       off      needs a restart  -     viaduct.yaml:2\n"));
 	ck_assert_ptr_nonnull(strstr(printed, "\nlog                  level         notice  debug    live             -     viaduct.yaml:1\n"));
@@ -654,6 +713,7 @@ int main(void)
 	tcase_add_test(t, socket_in_use_or_left);
 	tcase_add_test(t, tables);
 	tcase_add_test(t, logins_are_tried);
+	tcase_add_test(t, connections_shown);
 	tcase_add_test(t, reloading);
 	tcase_add_test(t, steering_the_terminal);
 	tcase_add_test(t, usage);

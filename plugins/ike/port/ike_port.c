@@ -217,7 +217,7 @@ static const struct vd_opt port_schema[] = {
 		"Suites for IKE in order of preference, as aes256-sha256-modp2048." },
 	{ "crypto.*.esp", VD_T_STRING, VD_OPT_LIST, NULL, "47",
 		"Suites for ESP in order of preference, as aes256-sha256 or aes256gcm16." },
-	{ "connections.*.crypto", VD_T_NAME, 0, "compatible", NULL,
+	{ "connections.*.crypto", VD_T_REF, 0, "compatible", "crypto:modern|compatible|legacy",
 		"Algorithms allowed: modern, compatible, legacy, or a set of your own under crypto." },
 	{ "ike_port", VD_T_MAP, 0, NULL, NULL, "The ports that all IKE versions share." },
 	{ "ike_port.half_open", VD_T_UINT, VD_OPT_LIVE, "2000", "16..1000000",
