@@ -292,8 +292,8 @@ static int place(const struct vd_conf *conf, struct vd_host *h, unsigned *order,
 		struct vd_host *found = NULL;
 		int r;
 
-		if (vd_service_find(need, NULL))
-			continue; /* the core's own */
+		if (vd_service_is_core(need))
+			continue;
 		/* One that is wanted anyway goes first; else the first by name that is not switched off. */
 		for (struct vd_host *x = hosts; x; x = x->next) {
 			if (!provides(x, need) || switched(conf, x->plugin->name, "off"))

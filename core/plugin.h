@@ -70,6 +70,8 @@ void vd_plugins_forget(void);
 int vd_on_host_fini(void (*fn)(struct vd_host *host));
 /* Who hears vd_host_failed. */
 void vd_on_failed(void (*fn)(struct vd_host *host, const struct vd_error *err));
+/* Is there such a service, and is it the core's own? */
+bool vd_service_is_core(const char *name);
 void vd_services_fini(void);
 
 #endif

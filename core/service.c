@@ -39,6 +39,14 @@ const void *vd_service_find(const char *name, const char *variant)
 	return NULL;
 }
 
+bool vd_service_is_core(const char *name)
+{
+	for (struct service *s = services; s; s = s->next)
+		if (strcmp(s->name, name) == 0)
+			return s->host == NULL;
+	return false;
+}
+
 int vd_service_provide(struct vd_host *host, const char *name, const char *variant, const void *table)
 {
 	struct service *s, **at;

@@ -9,6 +9,7 @@
 #include <viaduct/session.h>
 
 #include "core/log.h"
+#include "core/plugin.h"
 #include "core/reload.h"
 #include "core/session/session.h"
 #include "tests/scenario/gateway.h"
@@ -175,6 +176,7 @@ static void fifty(void)
 	put("viaduct.yaml", OLD);
 	reload(false, NULL);
 	reload(true, "");
+	ck_assert_uint_ne(vd_plugin_find("esp_userspace")->order, 0); /* it is needed, also when it runs already */
 	for (unsigned i = 0; i < N; i++) {
 		robot_init(&robots[i], i, names[i], passwords[i], false);
 		steps_login(&robots[i], GATEWAY_PSK_STAFF, 0);

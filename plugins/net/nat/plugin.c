@@ -19,6 +19,7 @@
 struct nat_pool {
 	struct nat_pool *next;
 	struct vd_pool_up facts;
+	bool masqueraded;
 };
 
 struct nat {
@@ -42,21 +43,26 @@ static void run(struct nat *n, const char *commands)
 		vd_log(VD_LOG_ERROR, "net_nat", NULL, "cannot change nftables: %s", strerror(-ret));
 }
 
-/* Does a connection with "egress: masquerade" give addresses of this pool? */
-static bool masqueraded(const char *pool)
+/* Does a connection with "egress: masquerade" give addresses of this pool? What no connection gives any more is as it was:
+ * there may be sessions that have such an address. */
+static bool masqueraded(const struct nat_pool *pool)
 {
 	const struct vd_conf *conf = vd_conf_current();
 	const struct vd_conf_node *connections = vd_conf_at(conf, NULL, "connections");
+	bool named = false;
 
 	for (size_t i = 0; i < vd_conf_count(connections); i++) {
 		const struct vd_conf_node *connection = vd_conf_nth(connections, i);
 		const char *egress = vd_conf_str(vd_conf_at(conf, connection, "egress"));
 		const char *its = vd_conf_str(vd_conf_at(conf, connection, "pool"));
 
-		if (egress && its && strcmp(egress, "masquerade") == 0 && strcmp(its, pool) == 0)
+		if (!its || strcmp(its, pool->facts.pool) != 0)
+			continue;
+		if (egress && strcmp(egress, "masquerade") == 0)
 			return true;
+		named = true;
 	}
-	return false;
+	return !named && pool->masqueraded;
 }
 
 static size_t add(char *out, size_t size, size_t len, const struct vd_pool_up *pool, const char *field,
@@ -116,8 +122,9 @@ static void apply(struct nat *n)
 	len = add_device(text, size, len);
 	for (const struct nat_pool *p = n->pools; p; p = p->next) /* between clients nothing is translated */
 		len = add(text, size, len, &p->facts, "daddr", "return");
-	for (const struct nat_pool *p = n->pools; p; p = p->next) {
-		if (!masqueraded(p->facts.pool))
+	for (struct nat_pool *p = n->pools; p; p = p->next) {
+		p->masqueraded = masqueraded(p);
+		if (!p->masqueraded)
 			continue;
 		len = add(text, size, len, &p->facts, "saddr", "masquerade");
 		any = true;
@@ -155,7 +162,8 @@ static void on_pool_down(void *arg, const void *event)
 	for (struct nat_pool **at = &n->pools; *at; at = &(*at)->next) {
 		struct nat_pool *p = *at;
 
-		if (strcmp(p->facts.pool, down->pool) != 0 || !vd_ip_equal(&p->facts.first, &down->first))
+		if (strcmp(p->facts.pool, down->pool) != 0 || !vd_ip_equal(&p->facts.first, &down->first) ||
+			!vd_ip_equal(&p->facts.last, &down->last) || !vd_ip_equal(&p->facts.gateway, &down->gateway))
 			continue;
 		*at = p->next;
 		free(p);

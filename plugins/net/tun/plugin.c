@@ -54,6 +54,21 @@ void tun_ask(int ret, const char *what)
 		vd_log(VD_LOG_ERROR, "net_tun", NULL, "cannot %s: %s", what, strerror(-ret));
 }
 
+/* Does another pool need this route as well? */
+static bool route_shared(const struct tun *t, const struct vd_pool_up *but, const struct vd_prefix *prefix)
+{
+	struct vd_prefix cover[TUN_COVER_MAX];
+
+	for (const struct tun_pool *p = t->pools; p; p = p->next) {
+		size_t n = &p->facts != but ? tun_cover(&p->facts.first, &p->facts.last, cover) : 0;
+
+		for (size_t i = 0; i < n; i++)
+			if (cover[i].len == prefix->len && vd_ip_equal(&cover[i].ip, &prefix->ip))
+				return true;
+	}
+	return false;
+}
+
 static void pool_apply(struct tun *t, const struct vd_pool_up *pool, bool add)
 {
 	struct vd_prefix cover[TUN_COVER_MAX], gateway = tun_host(&pool->gateway);
@@ -71,7 +86,8 @@ static void pool_apply(struct tun *t, const struct vd_pool_up *pool, bool add)
 	if (pool->gateway.family && (add || !shared))
 		tun_ask(t->priv->address(t->priv->self, add, t->dev, &gateway, tun_done, t), "set an address");
 	for (size_t i = 0; i < n; i++)
-		tun_ask(t->priv->route(t->priv->self, add, t->dev, &cover[i], tun_done, t), "set a route");
+		if (add || !route_shared(t, pool, &cover[i]))
+			tun_ask(t->priv->route(t->priv->self, add, t->dev, &cover[i], tun_done, t), "set a route");
 }
 
 static void on_pool_up(void *arg, const void *event)
@@ -97,7 +113,8 @@ static void on_pool_down(void *arg, const void *event)
 	for (struct tun_pool **at = &t->pools; *at; at = &(*at)->next) {
 		struct tun_pool *p = *at;
 
-		if (strcmp(p->facts.pool, down->pool) != 0 || !vd_ip_equal(&p->facts.first, &down->first))
+		if (strcmp(p->facts.pool, down->pool) != 0 || !vd_ip_equal(&p->facts.first, &down->first) ||
+			!vd_ip_equal(&p->facts.last, &down->last) || !vd_ip_equal(&p->facts.gateway, &down->gateway))
 			continue;
 		pool_apply(t, &p->facts, false);
 		*at = p->next;

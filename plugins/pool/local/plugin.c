@@ -33,25 +33,6 @@ struct pool *pools_find(const struct pools *self, const char *name)
 	return NULL;
 }
 
-static void post(const struct pool *pool, bool up)
-{
-	struct vd_pool_up event = { 0 };
-	struct vd_pool_down down = { 0 };
-	unsigned i;
-	int err;
-
-	vd_strcpy(event.pool, sizeof(event.pool), pool->name);
-	vd_strcpy(down.pool, sizeof(down.pool), pool->name);
-	for (i = 0; i < pool->n_ranges; i++) {
-		event.first = down.first = pool->ranges[i].first;
-		event.last = down.last = pool->ranges[i].last;
-		event.gateway = down.gateway = *pool_gateway(pool, event.first.family);
-		err = up ? vd_event_post(&vd_topic_pool_up, &event) : vd_event_post(&vd_topic_pool_down, &down);
-		if (err)
-			vd_log(VD_LOG_ERROR, "pool", NULL, "cannot tell the others of pool %s: %s", pool->name, strerror(-err));
-	}
-}
-
 static void drop(struct pool *v, size_t n)
 {
 	size_t i;
@@ -300,6 +281,7 @@ static void session_gone(void *arg, const void *event)
 		pools_unmark(self, &ip);
 		vd_count("pool_local.freed", 1);
 	}
+	pools_told_release(self, false);
 }
 
 static void address_reserved(void *arg, const void *event)
@@ -367,11 +349,10 @@ static int init(struct vd_host *host, void **ret_self, struct vd_error *err)
 static int start(void *arg, struct vd_error *err)
 {
 	struct pools *self = arg;
-	size_t i;
 	int ret = vd_state_dir() ? writer_open(self, vd_state_dir(), err) : 0;
 
-	for (i = 0; i < self->n && !ret; i++)
-		post(&self->v[i], true);
+	if (!ret)
+		pools_tell(self);
 	return ret;
 }
 
@@ -404,20 +385,9 @@ static void reload(void *arg)
 		vd_log(VD_LOG_ERROR, "pool", NULL, "the pools stay as they were: %s", err.text);
 		return;
 	}
-	for (i = 0; i < self->n; i++) {
-		old = &self->v[i];
-		for (k = 0; k < n && strcmp(v[k].name, old->name); k++)
-			;
-		if (k == n || !pool_same(&v[k], old))
-			post(old, false);
-	}
 	for (k = 0; k < n; k++) {
 		old = pools_find(self, v[k].name);
-		if (!old || !pool_same(&v[k], old)) {
-			post(&v[k], true);
-			continue;
-		}
-		for (i = 0; i < v[k].n_ranges; i++)
+		for (i = 0; old && i < v[k].n_ranges && pool_same(&v[k], old); i++)
 			v[k].ranges[i].cursor = old->ranges[i].cursor;
 	}
 	drop(self->v, self->n);
@@ -426,6 +396,7 @@ static void reload(void *arg)
 	for (k = 0; k < n; k++)
 		if (mark_all(self, &v[k]))
 			vd_log(VD_LOG_ERROR, "pool", NULL, "out of memory while reading pool %s again", v[k].name);
+	pools_tell(self);
 }
 
 /* Who has an address that its pool would not have any more keeps it; the plan says how many those are. */
@@ -456,11 +427,7 @@ static int check(void *arg, struct vd_plan *plan, struct vd_error *err)
 
 static void stop(void *arg)
 {
-	struct pools *self = arg;
-	size_t i;
-
-	for (i = 0; i < self->n; i++)
-		post(&self->v[i], false);
+	pools_told_release(arg, true);
 }
 
 static void fini(void *arg)
@@ -471,6 +438,7 @@ static void fini(void *arg)
 	drop(self->v, self->n);
 	book_clear(&self->book);
 	reserve_clear(&self->reserve);
+	pools_told_forget(self);
 	free(self);
 }
 

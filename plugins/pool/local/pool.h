@@ -138,8 +138,15 @@ struct pools {
 	size_t n;
 	struct book book;
 	struct reserve reserve;
+	struct pool_told *told;
+	size_t n_idle;         /* of these: not in the configuration any more */
 	struct writer *writer; /* NULL: nothing is kept in a file, and every answer is given at once */
 };
+/* Tells the others of the pools as they are now: what is new, and what is gone and nobody has an address of. */
+void pools_tell(struct pools *self);
+/* A lease ended, or (all) the plugin stops: what was told for its sake alone is taken back. */
+void pools_told_release(struct pools *self, bool all);
+void pools_told_forget(struct pools *self);
 struct pool *pools_find(const struct pools *self, const char *name);
 /* Whatever the ranges say: an address that belongs to nobody any more may be leased again. */
 void pools_unmark(struct pools *self, const struct vd_ip *ip);
