@@ -8,7 +8,7 @@
 
 #define ROWS_MAX 1000
 #define PATH_MAX_ 127
-#define ALL_FLAGS (VD_OPT_REQUIRED | VD_OPT_LIST | VD_OPT_LIVE | VD_OPT_KNOB)
+#define ALL_FLAGS (VD_OPT_REQUIRED | VD_OPT_LIST | VD_OPT_LIVE | VD_OPT_KNOB | VD_OPT_RESTART)
 
 /* "pools.*.range": names of a-z, 0-9, - and _, or *, with dots between them. */
 static bool path_good(const char *path)

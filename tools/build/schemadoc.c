@@ -403,6 +403,18 @@ static void open_maps(const char *path, char *opened, size_t size)
 	}
 }
 
+/* Something beside it must be given, and has no default. */
+static bool stands_with_required(const struct vd_opt *o)
+{
+	size_t len = (size_t)(last_name(o->path) - o->path);
+
+	for (size_t i = 0; i < n_all; i++)
+		if (all[i]->flags & VD_OPT_REQUIRED && !all[i]->def && !strncmp(all[i]->path, o->path, len) &&
+			last_name(all[i]->path) == all[i]->path + len)
+			return true;
+	return false;
+}
+
 static void sample(void)
 {
 	static char opened[65536];
@@ -419,7 +431,7 @@ static void sample(void)
 		/* Objects have to be whole: what they need is shown in the other samples. */
 		if (o->type == VD_T_MAP)
 			continue;
-		if (strchr(o->path, '*') || !o->def) {
+		if (strchr(o->path, '*') || !o->def || stands_with_required(o)) {
 			out = open_memstream(&type, &size);
 			if (!out)
 				exit(1);
