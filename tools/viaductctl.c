@@ -704,6 +704,18 @@ static int run(const struct command *c, char **args, int n)
 	return status;
 }
 
+/* What stands for an argument in a usage error. */
+static const char *wanted(const char *arg)
+{
+	static const char *const words[][2] = { { "session", "s-42 or a user name" }, { "realm", "a realm and a user" },
+		{ "file", "the file of a plugin" }, { "connection", "the name of a connection" }, { "plugin", "a plugin's name" } };
+
+	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++)
+		if (!strcmp(words[i][0], arg))
+			return words[i][1];
+	return arg;
+}
+
 int main(int argc, char **argv)
 {
 	char *words[64];
@@ -756,9 +768,7 @@ int main(int argc, char **argv)
 		if (c->verb && (n < 2 || strcmp(c->verb, words[1])))
 			continue;
 		if (c->arg && !any && strcmp(c->arg, "about") && n < used + wants)
-			return fail(EXIT_USAGE, "%s %s needs %s; see viaductctl --help", c->group, c->verb,
-				!strcmp(c->arg, "session") ? "s-42 or a user name" :
-				!strcmp(c->arg, "realm") ? "a realm and a user" : !strcmp(c->arg, "file") ? "the file of a plugin" : "a plugin's name");
+			return fail(EXIT_USAGE, "%s %s needs %s; see viaductctl --help", c->group, c->verb, wanted(c->arg));
 		if (!any && n > used + wants)
 			return fail(EXIT_USAGE, "unexpected argument %s; see viaductctl --help", words[used + wants]);
 		if (idle_option(c))

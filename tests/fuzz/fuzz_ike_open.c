@@ -84,7 +84,7 @@ static void end(struct client *up, struct client *waiting)
 
 static void message_5(struct client *c, uint8_t next, uint8_t *p, size_t len, bool plain, struct msg *m)
 {
-	size_t n, hn;
+	size_t n = 0, hn = 0;
 	const uint8_t *id = fuzz_payload(next, p, len, 5, &n);
 	uint8_t *hash = fuzz_payload(next, p, len, 8, &hn);
 

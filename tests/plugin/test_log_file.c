@@ -222,7 +222,7 @@ static int slow_write(void *arg, const char *data, size_t len)
 	(void)data;
 	(void)len;
 	pthread_mutex_lock(&gate);
-	written++;
+	__atomic_fetch_add(&written, 1, __ATOMIC_RELEASE);
 	pthread_mutex_unlock(&gate);
 	return 0;
 }

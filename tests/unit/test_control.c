@@ -590,6 +590,16 @@ START_TEST(connections_shown)
 	ck_assert_str_eq(printed, "viaductctl: there is no object pools/stuff; write SECTION/NAME, as in pools/staff\n");
 	ck_assert_int_eq(ctl("config show --uses"), 2);
 	ck_assert_str_eq(printed, "viaductctl: --uses needs a name such as pools/staff; see viaductctl --help\n");
+	static const char *const short_of[][2] = { { "connection up", "the name of a connection" },
+		{ "session show", "s-42 or a user name" }, { "plugin info", "a plugin's name" },
+		{ "plugin check", "the file of a plugin" }, { "realm test", "a realm and a user" } };
+	for (size_t i = 0; i < VD_ARRAY_SIZE(short_of); i++) {
+		char want[128];
+
+		ck_assert_int_eq(ctl(short_of[i][0]), 2);
+		snprintf(want, sizeof(want), "viaductctl: %s needs %s; see viaductctl --help\n", short_of[i][0], short_of[i][1]);
+		ck_assert_str_eq(printed, want);
+	}
 	ck_assert_int_eq(ctl("config show --origin"), 0);
 	ck_assert_ptr_nonnull(strstr(printed, "\n    egress: masquerade  # 30-staff.yaml:8\n"));
 	ck_assert_ptr_null(strstr(printed, "second_login"));
