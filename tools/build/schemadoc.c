@@ -187,7 +187,7 @@ static void man(void)
 	size_t size;
 
 	puts(".\\\" Made from the schemas of the core and the plugins when the tree was built.\n"
-	     ".TH VIADUCT.YAML 5 \"\" \"Viaduct " VD_VERSION "\" \"File formats\"\n.SH NAME\nviaduct.yaml \\- configuration of the VPN gateway viaductd\n"
+	     ".TH VIADUCT.YAML 5 \"\" \"Viaduct " VD_VERSION "\" \"File formats\"\n.ad l\n.nh\n.SH NAME\nviaduct.yaml \\- configuration of the VPN gateway viaductd\n"
 	     ".SH SYNOPSIS\n.I " VD_SYSCONFDIR "/viaduct.yaml\n.br\n.IR " VD_SYSCONFDIR "/conf.d/ * .yaml\n.SH DESCRIPTION\n"
 	     "A configuration is a set of named objects in sections.\n.I viaduct.yaml\nis read first, then the files in\n.I conf.d\n"
 	     "in the order of their names; each may add objects to any section, and an object stands in one file only.\n"
