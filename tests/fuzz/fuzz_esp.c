@@ -5,15 +5,10 @@
 #include <sys/socket.h>
 
 #include "core/datapath/datapath.h"
-#include "core/session/object.h"
-#include "plugins/esp/userspace/esp.h"
-#include "plugins/l2tp/l2tp_stage.h"
-#include "plugins/ppp/link/ppp_stage.h"
 #include "tests/fuzz/fuzz.h"
 #include "tests/lib/fake.h"
 #include "tests/plugin/path_gen.h"
-
-VD_API extern const struct vd_plugin esp_userspace_LTX_vd_plugin;
+#include "tests/plugin/path_world.h"
 
 #define OP_SECOND 1u  /* the other client: AES-CBC and SHA2-256 instead of AES-GCM */
 #define OP_WRAP 2u    /* the octets are an inner packet: UDP, L2TP and PPP are put in front */
@@ -23,22 +18,6 @@ VD_API extern const struct vd_plugin esp_userspace_LTX_vd_plugin;
 #define OP_TUN 32u    /* from TUN to the client instead: virtio header, packet */
 #define OP_WIRE 64u   /* the octets are what is on the wire, undecrypted */
 
-#define CLIENTS 2u
-#define MTU 1300u
-static const struct vd_datapath_1 *dp;
-static const struct vd_esp_1 *esp;
-static struct client {
-	struct vd_path path;
-	struct l2tp_in l2tp;
-	uint64_t chan, session;
-	uint32_t in, seq;
-	struct esp_crypt seal;
-	uint8_t v4[4], v6[16];
-} cl[CLIENTS];
-
-static void soft(void *arg, uint64_t chan, uint32_t spi) { (void)arg, (void)chan, (void)spi; }
-static void moved(void *arg, uint64_t chan, const struct vd_path *p) { (void)arg, (void)chan, (void)p; }
-static const struct vd_esp_events events = { soft, soft, soft, moved };
 static void on_punt(void *arg, uint64_t id, const uint8_t *p, size_t len) { (void)arg, (void)id, (void)p, (void)len; }
 static void on_ike(void *arg, const struct vd_path *path, const uint8_t *p, size_t len)
 {
@@ -54,98 +33,25 @@ static void on_sent(void *arg, const struct vd_datapath_sent *sent)
 	if (sent->way != VD_SENT_TUN)
 		return;
 	ck_assert_uint_ge(sent->len, 20);
-	for (unsigned i = 0; i < CLIENTS; i++)
-		known |= sent->p[0] >> 4 == 4 ? memcmp(sent->p + 12, cl[i].v4, 4) == 0
-			: sent->p[0] >> 4 == 6 && sent->len >= 40 && memcmp(sent->p + 8, cl[i].v6, 8) == 0;
+	for (unsigned i = 0; i < PATH_CLIENTS; i++)
+		known |= sent->p[0] >> 4 == 4 ? memcmp(sent->p + 12, path_world.cl[i].v4, 4) == 0
+			: sent->p[0] >> 4 == 6 && sent->len >= 40 && memcmp(sent->p + 8, path_world.cl[i].v6, 8) == 0;
 	ck_assert(known);
-}
-
-static struct vd_esp_sa sa_of(unsigned i, uint32_t spi)
-{
-	struct vd_esp_sa sa = { .chan = cl[i].chan, .spi = spi, .key_bits = 256 };
-	uint8_t k[64];
-
-	for (size_t n = 0; n < sizeof(k); n++)
-		k[n] = (uint8_t)(i * 64 + n);
-	sa.keymat = vd_secret_new(k, i & 1 ? 64 : 36);
-	sa.encr = i & 1 ? VD_ENCR_AES_CBC : VD_ENCR_AES_GCM_16;
-	sa.integ = i & 1 ? VD_INTEG_SHA2_256_128 : VD_INTEG_NONE;
-	return sa;
-}
-
-static void client_up(unsigned i)
-{
-	struct client *c = &cl[i];
-	struct esp_suite s;
-
-	c->path = (struct vd_path){ .endpoint = 1, .natt = true, .local = { .ip = vd_ip4(0xc0000201), .port = 4500 } };
-	c->path.remote = (struct vd_sa){ .ip = vd_ip4(0xc6336401), .port = (uint16_t)(20000 + i) };
-	struct vd_peer *p = vd_peer_new(1, &c->path.local, &c->path.remote);
-	ck_assert_int_eq(esp->chan_new(esp->self, p->id, VD_ESP_TRANSPORT, &c->path, "l2tp", &events, NULL, &c->chan), 0);
-	ck_assert_int_eq(esp->alloc_spi(esp->self, c->chan, &c->in), 0);
-	struct vd_esp_sa in = sa_of(i, c->in), out = sa_of(i, 0x1000 + i);
-	ck_assert_int_eq(esp->install_in(esp->self, &in, NULL, NULL), 0);
-	ck_assert_int_eq(esp->install_out(esp->self, &out, NULL, NULL), 0);
-	ck_assert_int_eq(esp_suite(in.encr, 256, in.integ, &s), 0);
-	ck_assert_int_eq(esp_crypt_init(&c->seal, &s, in.keymat, false), 0);
-	vd_secret_free(in.keymat);
-	vd_secret_free(out.keymat);
-	fake_drain();
-	c->session = 1000 + i;
-	c->l2tp.chan = (struct vd_chan){ .id = c->chan, .peer = p->id, .home = p->home };
-	memcpy(c->v4, (uint8_t[]){ 10, 8, 0, (uint8_t)(10 + i) }, 4);
-	memcpy(c->v6, (uint8_t[]){ 0x20, 1, 0xd, 0xb8, 0, (uint8_t)i }, 6);
-	struct vd_link_desc link = { c->chan, 7u << 16 | 9, c->session, &ppp_stage, NULL };
-	struct vd_wsess_desc d = { .session = c->session, .chan = c->chan, .mtu = MTU };
-	struct vd_prefix p4 = { .ip.family = AF_INET, .len = 32 }, p6 = { .ip.family = AF_INET6, .len = 64 };
-	memcpy(p4.ip.a, c->v4, 4);
-	memcpy(p6.ip.a, c->v6, 8);
-	d.source[0] = p4;
-	d.source[1] = p6;
-	d.v4 = (struct vd_hdr){ .len = 18, .udp_len = 4, .l2tp_len = 10, .l2tp_from = 8 };
-	memcpy(d.v4.bytes, "\x06\xa5\x06\xa5\0\0\0\0\x40\x02\0\0\0\1\0\1\0\x21", 18);
-	d.v6 = d.v4;
-	d.v6.bytes[17] = 0x57;
-	ck_assert_int_eq(dp->chan_attach(dp->self, c->chan, &l2tp_in, &c->l2tp, on_punt, NULL), 0);
-	ck_assert_int_eq(dp->session_punt(dp->self, c->session, on_punt, NULL), 0);
-	ck_assert_int_eq(dp->link_add(dp->self, &link, NULL, NULL), 0);
-	ck_assert_int_eq(dp->session_add(dp->self, &d, NULL, NULL), 0);
-	ck_assert_int_eq(dp->fib_add(dp->self, &p4, c->session, NULL, NULL), 0);
-	ck_assert_int_eq(dp->fib_add(dp->self, &p6, c->session, NULL, NULL), 0);
-	fake_drain();
 }
 
 static void begin(void)
 {
 	fuzz_begin();
-	memset(cl, 0, sizeof(cl));
 	fake_init(3);
-	ck_assert_int_eq(vd_objects_init(), 0);
-	ck_assert_int_eq(vd_datapath_init(), 0);
-	fake_plugin_start(&esp_userspace_LTX_vd_plugin);
-	ck_assert_int_eq(vd_datapath_start_inline(2), 0);
-	vd_datapath_capture(on_sent, NULL);
-	dp = vd_service_find("datapath/1", NULL);
-	esp = vd_service_find("esp/1", NULL);
-	dp->ike_input(dp->self, on_ike, NULL);
-	for (unsigned i = 0; i < CLIENTS; i++)
-		client_up(i);
+	path_world_up(&(struct path_told){ on_sent, on_punt, on_ike });
 }
 
 static void end(void)
 {
 	vd_datapath_gather(false);
 	vd_datapath_turn();
-	fake_drain();
-	ck_assert_uint_eq(vd_datapath_buffers(), 0);
-	vd_datapath_stop();
-	fake_plugin_stop(&esp_userspace_LTX_vd_plugin);
-	fake_drain();
-	vd_datapath_fini();
-	vd_objects_fini();
+	path_world_down();
 	fake_fini();
-	for (unsigned i = 0; i < CLIENTS; i++)
-		esp_crypt_fini(&cl[i].seal);
 }
 
 /* The checksums of an inner packet, as far as it is one. */
@@ -168,7 +74,7 @@ static void sums(uint8_t *p, size_t len)
 		gen_seal(p, len, l4, false);
 }
 
-static void up(struct client *c, const struct fuzz_record *r)
+static void up(struct path_client *c, const struct fuzz_record *r)
 {
 	uint8_t out[2200], *q = out + 8 + c->seal.suite.iv;
 	size_t n = 0, align = c->seal.suite.align;
@@ -218,7 +124,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	begin();
 	vd_rd_init(&rd, data, size);
 	for (unsigned i = 0; i < FUZZ_RECORDS && fuzz_next(&rd, &r); i++) {
-		struct client *c = &cl[r.op & OP_SECOND];
+		struct path_client *c = &path_world.cl[r.op & OP_SECOND];
 
 		if (r.op == FUZZ_TIME) {
 			fake_advance(fuzz_ms(&r));

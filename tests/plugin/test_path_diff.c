@@ -9,32 +9,14 @@
 #include <sys/socket.h>
 
 #include "core/datapath/datapath.h"
-#include "core/session/object.h"
-#include "plugins/esp/userspace/esp.h"
-#include "plugins/l2tp/l2tp_stage.h"
-#include "plugins/ppp/link/ppp_stage.h"
 #include "tests/lib/fake.h"
 #include "tests/plugin/path_gen.h"
+#include "tests/plugin/path_world.h"
 
-VD_API extern const struct vd_plugin esp_userspace_LTX_vd_plugin;
-
-#define CLIENTS 2u
-#define MTU 1300u
 #define MSGS 64u
 #define CHAINS 512u
 
-static const struct vd_datapath_1 *dp;
-static const struct vd_esp_1 *esp;
-static struct client {
-	struct vd_path path;
-	struct l2tp_in l2tp;
-	uint64_t chan, session;
-	uint32_t in;
-	struct esp_crypt seal;
-	uint32_t seq;
-	struct gen_flow flow[GEN_FLOWS];
-	uint8_t v4[4], v6[16];
-} cl[CLIENTS];
+static struct gen_flow flows[PATH_CLIENTS][GEN_FLOWS];
 
 /* What came out, in order within each flow or channel. */
 struct chain {
@@ -103,25 +85,6 @@ static void on_sent(void *arg, const struct vd_datapath_sent *sent)
 	}
 }
 
-static struct vd_secret *keys(unsigned n)
-{
-	uint8_t k[64];
-	for (size_t i = 0; i < sizeof(k); i++)
-		k[i] = (uint8_t)(n * 64 + i);
-	return vd_secret_new(k, n & 1 ? 64 : 36); /* AES-256-CBC and SHA2-256, or AES-256-GCM */
-}
-
-static struct vd_esp_sa sa_of(unsigned client, uint32_t spi)
-{
-	struct vd_esp_sa sa = { .chan = cl[client].chan, .spi = spi, .key_bits = 256, .keymat = keys(client) };
-	sa.encr = client & 1 ? VD_ENCR_AES_CBC : VD_ENCR_AES_GCM_16;
-	sa.integ = client & 1 ? VD_INTEG_SHA2_256_128 : VD_INTEG_NONE;
-	return sa;
-}
-
-static void soft(void *arg, uint64_t chan, uint32_t spi) { (void)arg, (void)chan, (void)spi; }
-static void moved(void *arg, uint64_t chan, const struct vd_path *p) { (void)arg, (void)chan, (void)p; }
-static const struct vd_esp_events events = { soft, soft, soft, moved };
 static void on_punt(void *arg, uint64_t id, const uint8_t *p, size_t len) { (void)arg; chain(id, p, len); }
 static void on_ike(void *arg, const struct vd_path *path, const uint8_t *p, size_t len)
 {
@@ -129,48 +92,7 @@ static void on_ike(void *arg, const struct vd_path *path, const uint8_t *p, size
 	chain(4500, p, len);
 }
 
-static void client_up(unsigned i)
-{
-	struct client *c = &cl[i];
-	c->path = (struct vd_path){ .endpoint = 1, .natt = true, .local = { .ip = vd_ip4(0xc0000201), .port = 4500 } };
-	c->path.remote = (struct vd_sa){ .ip = vd_ip4(0xc6336401), .port = (uint16_t)(20000 + i) };
-	struct vd_peer *p = vd_peer_new(1, &c->path.local, &c->path.remote);
-	ck_assert_int_eq(esp->chan_new(esp->self, p->id, VD_ESP_TRANSPORT, &c->path, "l2tp", &events, NULL, &c->chan), 0);
-	ck_assert_int_eq(esp->alloc_spi(esp->self, c->chan, &c->in), 0);
-	struct vd_esp_sa in = sa_of(i, c->in), out = sa_of(i, 0x1000 + i);
-	ck_assert_int_eq(esp->install_in(esp->self, &in, NULL, NULL), 0);
-	ck_assert_int_eq(esp->install_out(esp->self, &out, NULL, NULL), 0);
-	struct esp_suite s;
-	ck_assert_int_eq(esp_suite(in.encr, 256, in.integ, &s), 0);
-	ck_assert_int_eq(esp_crypt_init(&c->seal, &s, in.keymat, false), 0);
-	vd_secret_free(in.keymat);
-	vd_secret_free(out.keymat);
-	fake_drain();
-	c->session = 1000 + i;
-	c->l2tp.chan = (struct vd_chan){ .id = c->chan, .peer = p->id, .home = p->home };
-	memcpy(c->v4, (uint8_t[]){ 10, 8, 0, (uint8_t)(10 + i) }, 4);
-	memcpy(c->v6, (uint8_t[]){ 0x20, 1, 0xd, 0xb8, 0, (uint8_t)i }, 6);
-	struct vd_link_desc link = { c->chan, 7u << 16 | 9, c->session, &ppp_stage, NULL };
-	struct vd_wsess_desc d = { .session = c->session, .chan = c->chan, .mtu = MTU };
-	struct vd_prefix p4 = { .ip.family = AF_INET, .len = 32 }, p6 = { .ip.family = AF_INET6, .len = 64 };
-	memcpy(p4.ip.a, c->v4, 4);
-	memcpy(p6.ip.a, c->v6, 8);
-	d.source[0] = p4;
-	d.source[1] = p6;
-	d.v4 = (struct vd_hdr){ .len = 18, .udp_len = 4, .l2tp_len = 10, .l2tp_from = 8 };
-	memcpy(d.v4.bytes, "\x06\xa5\x06\xa5\0\0\0\0\x40\x02\0\0\0\1\0\1\0\x21", 18);
-	d.v6 = d.v4;
-	d.v6.bytes[17] = 0x57;
-	ck_assert_int_eq(dp->chan_attach(dp->self, c->chan, &l2tp_in, &c->l2tp, on_punt, NULL), 0);
-	ck_assert_int_eq(dp->session_punt(dp->self, c->session, on_punt, NULL), 0);
-	ck_assert_int_eq(dp->link_add(dp->self, &link, NULL, NULL), 0);
-	ck_assert_int_eq(dp->session_add(dp->self, &d, NULL, NULL), 0);
-	ck_assert_int_eq(dp->fib_add(dp->self, &p4, c->session, NULL, NULL), 0);
-	ck_assert_int_eq(dp->fib_add(dp->self, &p6, c->session, NULL, NULL), 0);
-	fake_drain();
-}
-
-static void world(bool batched)
+static void begin(bool batched)
 {
 	static const char *const pieces[] = { "GSO", "TSO", "USO", "COALESCE", "MB", "SENDMMSG", "RECVMMSG" };
 	for (size_t i = 0; i < VD_ARRAY_SIZE(pieces); i++) {
@@ -178,34 +100,11 @@ static void world(bool batched)
 		vd_format(name, sizeof(name), "VIADUCT_NO_%s", pieces[i]);
 		setenv(name, batched ? "0" : "1", 1);
 	}
-	memset(cl, 0, sizeof(cl));
 	memset(chains, 0, sizeof(chains));
 	supers = alone = batched_out = 0;
 	fake_init(3);
-	ck_assert_int_eq(vd_objects_init(), 0);
-	ck_assert_int_eq(vd_datapath_init(), 0);
-	fake_plugin_start(&esp_userspace_LTX_vd_plugin);
-	ck_assert_int_eq(vd_datapath_start_inline(2), 0);
-	vd_datapath_capture(on_sent, NULL);
-	dp = vd_service_find("datapath/1", NULL);
-	esp = vd_service_find("esp/1", NULL);
-	dp->ike_input(dp->self, on_ike, NULL);
-	for (unsigned i = 0; i < CLIENTS; i++)
-		client_up(i);
-}
-
-static void end(void)
-{
-	fake_drain();
-	ck_assert_uint_eq(vd_datapath_buffers(), 0);
-	vd_datapath_stop();
-	fake_plugin_stop(&esp_userspace_LTX_vd_plugin);
-	fake_drain();
-	vd_datapath_fini();
-	vd_objects_fini();
-	fake_fini();
-	for (unsigned i = 0; i < CLIENTS; i++)
-		esp_crypt_fini(&cl[i].seal);
+	path_world_up(&(struct path_told){ on_sent, on_punt, on_ike });
+	memset(flows, 0, sizeof(flows));
 }
 
 /* ---- from clients ---- */
@@ -215,7 +114,7 @@ static struct msg {
 } msgs[MSGS], old[8];
 
 /* ESP around UDP, L2TP, PPP and the packet. */
-static size_t wrap(uint64_t *s, struct client *c, const uint8_t *in, size_t len, uint8_t *out)
+static size_t wrap(uint64_t *s, struct path_client *c, const uint8_t *in, size_t len, uint8_t *out)
 {
 	size_t head = 8u + c->seal.suite.iv, t = 0;
 	uint8_t *q = out + head;
@@ -278,13 +177,13 @@ static void spoil(uint64_t *s, struct msg *m, unsigned i)
 static unsigned up(uint64_t *s, bool batched)
 {
 	static uint8_t gro[65536];
-	struct client *c = &cl[gen_random(s) % CLIENTS];
+	struct path_client *c = &path_world.cl[gen_random(s) % PATH_CLIENTS];
 	unsigned n = 1 + gen_random(s) % MSGS, worker = gen_random(s) & 1, k = 0;
-	struct gen_flow *f = &c->flow[0];
+	struct gen_flow *f = &flows[c - path_world.cl][0];
 	for (unsigned i = 0; i < n; i++) {
 		uint8_t in[GEN_ROOM + 100];
 		if (gen_one_in(s, 6))
-			f = &c->flow[gen_random(s) % GEN_FLOWS];
+			f = &flows[c - path_world.cl][gen_random(s) % GEN_FLOWS];
 		size_t len = gen_packet(s, f, true, in);
 		msgs[i].len = wrap(s, c, in, len, msgs[i].p);
 		spoil(s, &msgs[i], i);
@@ -322,15 +221,15 @@ static unsigned down(uint64_t *s, bool batched)
 {
 	static uint8_t p[GEN_BIG];
 	unsigned n = 1 + gen_random(s) % 4, worker = gen_random(s) & 1, count = 0;
-	struct client *c = &cl[gen_random(s) % CLIENTS];
+	struct path_client *c = &path_world.cl[gen_random(s) % PATH_CLIENTS];
 	/* A segmented packet that is sent one by one after a refusal is the same packet. */
 	vd_datapath_refuse(gen_one_in(s, 30) && batched ? EIO : 0);
 	vd_datapath_gather(batched);
 	for (unsigned i = 0; i < n; i++) {
 		uint8_t vnet[10] = { 0 };
 		if (gen_one_in(s, 8))
-			c = &cl[gen_random(s) % CLIENTS];
-		struct gen_flow f = c->flow[gen_random(s) % GEN_FLOWS];
+			c = &path_world.cl[gen_random(s) % PATH_CLIENTS];
+		struct gen_flow f = flows[c - path_world.cl][gen_random(s) % GEN_FLOWS];
 		bool nobody = gen_one_in(s, 30);
 		if (nobody)
 			f.local[f.v6 ? 6 : 0] ^= 0x40;
@@ -347,7 +246,7 @@ static unsigned down(uint64_t *s, bool batched)
 		if (batched)
 			vd_datapath_inject_tun(worker, vnet, p, len);
 		else /* what leads nowhere is not cut finer */
-			gen_cut(p, len, vnet, nobody ? 0 : MTU, down_one, &worker);
+			gen_cut(p, len, vnet, nobody ? 0 : PATH_MTU, down_one, &worker);
 	}
 	vd_datapath_gather(false);
 	return count;
@@ -364,15 +263,15 @@ static unsigned play(bool batched, unsigned packets, struct round *rounds, struc
 {
 	uint64_t s = 0x9e3779b97f4a7c15ull;
 	unsigned n = 0;
-	world(batched);
-	for (unsigned i = 0; i < CLIENTS; i++)
+	begin(batched);
+	for (unsigned i = 0; i < PATH_CLIENTS; i++)
 		for (unsigned f = 0; f < GEN_FLOWS; f++)
-			gen_flow(&s, &cl[i].flow[f], cl[i].v4, cl[i].v6);
+			gen_flow(&s, &flows[i][f], path_world.cl[i].v4, path_world.cl[i].v6);
 	memset(old, 0, sizeof(old));
 	for (unsigned done = 0; done < packets; n++) {
 		done += gen_one_in(&s, 3) ? down(&s, batched) : up(&s, batched);
 		if (gen_one_in(&s, 10))
-			gen_flow(&s, &cl[0].flow[gen_random(&s) % GEN_FLOWS], cl[0].v4, cl[0].v6);
+			gen_flow(&s, &flows[0][gen_random(&s) % GEN_FLOWS], path_world.cl[0].v4, path_world.cl[0].v6);
 		for (unsigned i = 0; i < 8; i++) /* a turn takes a part of what was handed over */
 			vd_datapath_turn();
 		fake_drain();
@@ -383,10 +282,11 @@ static unsigned play(bool batched, unsigned packets, struct round *rounds, struc
 		for (unsigned d = 0; d < VD_DROP_MAX; d++)
 			rounds[n].drops[d] = vd_datapath_drops(d);
 	}
-	for (unsigned i = 0; i < CLIENTS; i++)
-		ck_assert_int_eq(dp->session_counters(dp->self, cl[i].session, counted, &counters[i]), 0);
+	for (unsigned i = 0; i < PATH_CLIENTS; i++)
+		ck_assert_int_eq(path_world.dp->session_counters(path_world.dp->self, path_world.cl[i].session, counted, &counters[i]), 0);
 	fake_drain();
-	end();
+	path_world_down();
+	fake_fini();
 	return n;
 }
 
@@ -395,7 +295,7 @@ static unsigned packets = 20000;
 START_TEST(test_same)
 {
 	struct round *straight = calloc(packets + 1, sizeof(*straight)), *batched = calloc(packets + 1, sizeof(*batched));
-	struct vd_session_counters a[CLIENTS] = { 0 }, b[CLIENTS] = { 0 };
+	struct vd_session_counters a[PATH_CLIENTS] = { 0 }, b[PATH_CLIENTS] = { 0 };
 	ck_assert(straight && batched);
 	unsigned n = play(false, packets, straight, a);
 	ck_assert_uint_eq(supers + batched_out, 0);

@@ -220,12 +220,10 @@ void ike_v1_sa_up(struct ike_v1_sa *sa, struct ike_v1_peer *peer, const char *id
 /* IDir, HASH_R, encrypted with the chain of message 5. Updates iv to the last block. */
 static int mm6_build(struct ike_v1_sa *sa, uint8_t *iv, uint8_t *room, size_t size)
 {
-	struct ike_header h = { .exchange = IKE_X_MAIN };
+	struct ike_header h = ike_v1_header(sa, IKE_X_MAIN, 0);
 	uint8_t hash[IKE_HASH_MAX];
 	struct ike_out out;
 
-	memcpy(h.icookie, sa->icookie, IKE_COOKIE_LEN);
-	memcpy(h.rcookie, sa->rcookie, IKE_COOKIE_LEN);
 	ike_out_init(&out, room, size, &h);
 	ike_out_address(&out, IKE_P_ID, &sa->path.local.ip);
 	const uint8_t *id = room + IKE_HEADER_LEN + 4;

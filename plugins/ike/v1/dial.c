@@ -64,7 +64,7 @@ static void watch(struct ike_v1_dial *dial)
 static bool alive(struct ike_v1_dial *dial)
 {
 	struct ike_v1_sa *sa = dial->peer->sas;
-	uint8_t spi[2 * IKE_COOKIE_LEN], data[4];
+	uint8_t spi[IKE_V1_SPI_LEN], data[4];
 
 	if (sa == NULL || !(sa->vendors & IKE_V_DPD))
 		return true;
@@ -82,8 +82,7 @@ static bool alive(struct ike_v1_dial *dial)
 		dial->dpd_seq >>= 1; /* RFC 3706 section 6.2: far from running over */
 	}
 	uint32_t seq = ++dial->dpd_seq;
-	memcpy(spi, sa->icookie, IKE_COOKIE_LEN);
-	memcpy(spi + IKE_COOKIE_LEN, sa->rcookie, IKE_COOKIE_LEN);
+	ike_v1_spi(sa, spi);
 	memcpy(data, (uint8_t[]){ (uint8_t)(seq >> 24), (uint8_t)(seq >> 16), (uint8_t)(seq >> 8), (uint8_t)seq }, 4);
 	vd_count("ike_v1.dial.dpd", 1);
 	ike_v1_info_notify(sa, &sa->path, IKE_PROTO_ISAKMP, IKE_N_R_U_THERE, spi, sizeof(spi), data, sizeof(data));
@@ -189,22 +188,12 @@ void ike_v1_dial_quick_failed(struct ike_v1_dial *dial, const char *why)
 }
 
 /* ---- the service ---- */
-static bool dials_l2tp(const struct vd_conf *conf, const struct vd_conf_node *connection)
-{
-	const struct vd_conf_node *connect = vd_conf_at(conf, connection, "connect");
-
-	for (size_t i = 0; i < vd_conf_count(connect); i++)
-		if (strcmp(vd_conf_str(vd_conf_nth(connect, i)), "l2tp") == 0)
-			return true;
-	return false;
-}
-
 static int dial_configure(struct ike_v1_dial *dial, const char *name, struct vd_error *err)
 {
 	const struct vd_conf *conf = vd_conf_current();
 	const struct vd_conf_node *c = vd_conf_child(vd_conf_at(conf, NULL, "connections"), name);
 
-	if (c == NULL || !dials_l2tp(conf, c))
+	if (c == NULL || !ike_v1_speaks(conf, c, "connect"))
 		return vd_error_set(err, -ENOENT, "there is no connection %s with connect: [l2tp]", name);
 	dial->key = vd_conf_key(vd_conf_at(conf, c, "l2tp.psk"));
 	if (dial->key == 0)

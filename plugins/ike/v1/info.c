@@ -58,10 +58,9 @@ static void info_delete(struct ike_v1_sa *sa, uint8_t protocol, const uint8_t *s
 
 void ike_v1_info_delete_ike(struct ike_v1_sa *sa)
 {
-	uint8_t spi[2 * IKE_COOKIE_LEN];
+	uint8_t spi[IKE_V1_SPI_LEN];
 
-	memcpy(spi, sa->icookie, IKE_COOKIE_LEN);
-	memcpy(spi + IKE_COOKIE_LEN, sa->rcookie, IKE_COOKIE_LEN);
+	ike_v1_spi(sa, spi);
 	info_delete(sa, IKE_PROTO_ISAKMP, spi, sizeof(spi));
 }
 

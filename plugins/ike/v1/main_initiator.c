@@ -82,13 +82,6 @@ void ike_v1_phase1_resend(struct ike_v1_sa *sa)
 	vd_timer_start(&sa->resend, pause < IKE_V1_RESEND_MAX_MS ? pause : IKE_V1_RESEND_MAX_MS);
 }
 
-static void header_of(const struct ike_v1_sa *sa, struct ike_header *h)
-{
-	*h = (struct ike_header){ .exchange = IKE_X_MAIN };
-	memcpy(h->icookie, sa->icookie, IKE_COOKIE_LEN);
-	memcpy(h->rcookie, sa->rcookie, IKE_COOKIE_LEN);
-}
-
 int ike_v1_phase1_dial(struct ike_v1_dial *dial, const struct vd_path *path)
 {
 	static const uint8_t none[IKE_COOKIE_LEN];
@@ -104,7 +97,7 @@ int ike_v1_phase1_dial(struct ike_v1_dial *dial, const struct vd_path *path)
 	if (sa == NULL)
 		return -ENOMEM;
 	sa->path = *path;
-	header_of(sa, &h);
+	h = ike_v1_header(sa, IKE_X_MAIN, 0);
 	ike_out_init(&out, room, sizeof(room), &h);
 	size_t sa_at = out.w.len + 4;
 	ike_out_propose_phase1(&out, &dial->policy, (uint32_t)(v->opt.life_max_ms / 1000));
@@ -151,7 +144,7 @@ static void own_done(struct ike_v1_dh *dh, int result)
 	sa->dh_key = dh->key;
 	dh->key = NULL;
 	vd_random(nonce, sizeof(nonce));
-	header_of(sa, &h);
+	h = ike_v1_header(sa, IKE_X_MAIN, 0);
 	ike_out_init(&out, room, sizeof(room), &h);
 	ike_out_payload(&out, IKE_P_KE, dh->own, dh->len);
 	ike_out_payload(&out, IKE_P_NONCE, nonce, sizeof(nonce));
@@ -213,7 +206,7 @@ static void mm5_send(struct ike_v1_sa *sa)
 		sa->path.local.port = sa->path.remote.port = 4500;
 		sa->path.natt = true;
 	}
-	header_of(sa, &h);
+	h = ike_v1_header(sa, IKE_X_MAIN, 0);
 	ike_out_init(&out, room, sizeof(room), &h);
 	if (sa->dial->own_id[0] != '\0')
 		ike_out_ident(&out, sa->dial->own_id);
@@ -224,10 +217,9 @@ static void mm5_send(struct ike_v1_sa *sa)
 		sa->sa_body.len, room + id_at, id_len, hash);
 	ike_out_payload(&out, IKE_P_HASH, hash, sa->keys.hash_len);
 	if (sa->dial->peer->sas == NULL && sa->dial->peer->children == NULL) { /* nothing of before is alive here */
-		uint8_t spi[2 * IKE_COOKIE_LEN];
+		uint8_t spi[IKE_V1_SPI_LEN];
 
-		memcpy(spi, sa->icookie, IKE_COOKIE_LEN);
-		memcpy(spi + IKE_COOKIE_LEN, sa->rcookie, IKE_COOKIE_LEN);
+		ike_v1_spi(sa, spi);
 		ike_out_notify(&out, IKE_PROTO_ISAKMP, IKE_N_INITIAL_CONTACT, spi, sizeof(spi), NULL, 0);
 	}
 	if (rc == 0)

@@ -24,13 +24,11 @@ void ike_v1_natd_out(const struct ike_v1_sa *sa, struct ike_out *out)
 
 static void mm4_build(struct ike_v1_sa *sa, const struct ike_v1_dh *dh)
 {
-	struct ike_header h = { .exchange = IKE_X_MAIN };
+	struct ike_header h = ike_v1_header(sa, IKE_X_MAIN, 0);
 	uint8_t room[IKE_MESSAGE_MAX], nonce[IKE_V1_NONCE_OURS];
 	struct ike_out out;
 
 	vd_random(nonce, sizeof(nonce));
-	memcpy(h.icookie, sa->icookie, IKE_COOKIE_LEN);
-	memcpy(h.rcookie, sa->rcookie, IKE_COOKIE_LEN);
 	ike_out_init(&out, room, sizeof(room), &h);
 	ike_out_payload(&out, IKE_P_KE, dh->own, dh->len);
 	ike_out_payload(&out, IKE_P_NONCE, nonce, sizeof(nonce));

@@ -74,12 +74,12 @@ static void v1_input(void *arg, const struct vd_path *path, const uint8_t *p, si
 	}
 }
 
-static bool accepts_l2tp(const struct vd_conf *conf, const struct vd_conf_node *connection)
+bool ike_v1_speaks(const struct vd_conf *conf, const struct vd_conf_node *connection, const char *list)
 {
-	const struct vd_conf_node *accept = vd_conf_at(conf, connection, "accept");
+	const struct vd_conf_node *words = vd_conf_at(conf, connection, list);
 
-	for (size_t i = 0; i < vd_conf_count(accept); i++)
-		if (strcmp(vd_conf_str(vd_conf_nth(accept, i)), "l2tp") == 0)
+	for (size_t i = 0; i < vd_conf_count(words); i++)
+		if (strcmp(vd_conf_str(vd_conf_nth(words, i)), "l2tp") == 0)
 			return true;
 	return false;
 }
@@ -95,7 +95,7 @@ static int candidates_load(struct ike_v1_candidate *list, unsigned *ret_n, struc
 		uint64_t key = vd_conf_key(vd_conf_at(conf, c, "l2tp.psk"));
 		const char *name = vd_conf_name(c), *crypto = vd_conf_str(vd_conf_at(conf, c, "crypto"));
 
-		if (!accepts_l2tp(conf, c))
+		if (!ike_v1_speaks(conf, c, "accept"))
 			continue;
 		if (key == 0)
 			return vd_error_set(err, -EINVAL, "connections.%s accepts l2tp and has no l2tp.psk", name);

@@ -155,15 +155,13 @@ void ike_v1_quick_answer(struct ike_v1_quick *q, const struct ike_header *h, uin
 void ike_v1_qm3_send(struct ike_v1_quick *q)
 {
 	struct ike_v1_sa *sa = q->sa;
-	struct ike_header h = { .exchange = IKE_X_QUICK, .mid = q->mid };
+	struct ike_header h = ike_v1_header(sa, IKE_X_QUICK, q->mid);
 	uint8_t room[IKE_HEADER_LEN + 4 + IKE_HASH_MAX + IKE_BLOCK_MAX], hash[IKE_HASH_MAX];
 	uint8_t mid[4] = { (uint8_t)(q->mid >> 24), (uint8_t)(q->mid >> 16), (uint8_t)(q->mid >> 8), (uint8_t)q->mid };
 	static const uint8_t zero = 0;
 	struct vd_slice parts[] = { { &zero, 1 }, { mid, 4 }, { q->ni.p, q->ni.len }, { q->nr.p, q->nr.len } };
 	struct ike_out out;
 
-	memcpy(h.icookie, sa->icookie, IKE_COOKIE_LEN);
-	memcpy(h.rcookie, sa->rcookie, IKE_COOKIE_LEN);
 	int rc = ike_v1_hash_a(&sa->keys, parts, 4, hash);
 	ike_out_init(&out, room, sizeof(room), &h);
 	ike_out_payload(&out, IKE_P_HASH, hash, sa->keys.hash_len);

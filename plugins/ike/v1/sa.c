@@ -52,6 +52,21 @@ int ike_v1_send(struct ike_v1 *v, const struct vd_path *path, const uint8_t *p, 
 	return v->port->send(v->port->self, path, p, len);
 }
 
+struct ike_header ike_v1_header(const struct ike_v1_sa *sa, uint8_t exchange, uint32_t mid)
+{
+	struct ike_header h = { .exchange = exchange, .mid = mid };
+
+	memcpy(h.icookie, sa->icookie, IKE_COOKIE_LEN);
+	memcpy(h.rcookie, sa->rcookie, IKE_COOKIE_LEN);
+	return h;
+}
+
+void ike_v1_spi(const struct ike_v1_sa *sa, uint8_t ret_spi[IKE_V1_SPI_LEN])
+{
+	memcpy(ret_spi, sa->icookie, IKE_COOKIE_LEN);
+	memcpy(ret_spi + IKE_COOKIE_LEN, sa->rcookie, IKE_COOKIE_LEN);
+}
+
 static struct ike_v1_sa **bucket(struct ike_v1 *v, const uint8_t *rcookie)
 {
 	return &v->buckets[((uint32_t)rcookie[0] << 16 | (uint32_t)rcookie[1] << 8 | rcookie[2]) % IKE_V1_BUCKETS];

@@ -7,10 +7,8 @@
 void ike_v1_sealed_begin(const struct ike_v1_sa *sa, struct ike_v1_sealed *m, uint8_t exchange, uint32_t mid)
 {
 	static const uint8_t none[IKE_HASH_MAX];
-	struct ike_header h = { .exchange = exchange, .mid = mid };
+	struct ike_header h = ike_v1_header(sa, exchange, mid);
 
-	memcpy(h.icookie, sa->icookie, IKE_COOKIE_LEN);
-	memcpy(h.rcookie, sa->rcookie, IKE_COOKIE_LEN);
 	ike_out_init(&m->out, m->room, sizeof(m->room), &h);
 	ike_out_payload(&m->out, IKE_P_HASH, none, sa->keys.hash_len);
 }

@@ -266,6 +266,10 @@ struct ike_v1 {
 	bool stopped, silent; /* silent: a successor goes on with our SAs, so nobody is told to remove them */
 };
 
+/* ---- plugin.c ---- */
+/* Is l2tp among the protocols of this list of a connection: accept, or connect? */
+bool ike_v1_speaks(const struct vd_conf *conf, const struct vd_conf_node *connection, const char *list);
+
 /* ---- embryo.c ---- */
 void ike_v1_mm1(struct ike_v1 *v, const struct vd_path *path, const struct ike_header *h, const uint8_t *p, size_t len);
 struct ike_v1_embryo *ike_v1_embryo_find(struct ike_v1 *v, const uint8_t *icookie, const uint8_t *rcookie);
@@ -343,6 +347,11 @@ void ike_v1_sa_resend_start(struct ike_v1_sa *sa);
 /* True once per message id and SA. */
 bool ike_v1_mid_fresh(struct ike_v1_sa *sa, uint32_t mid);
 int ike_v1_send(struct ike_v1 *v, const struct vd_path *path, const uint8_t *p, size_t len);
+/* The header of a message on this SA. */
+struct ike_header ike_v1_header(const struct ike_v1_sa *sa, uint8_t exchange, uint32_t mid);
+/* The SPI of an IKE SA in notifications and Deletes: both cookies. */
+#define IKE_V1_SPI_LEN (2 * IKE_COOKIE_LEN)
+void ike_v1_spi(const struct ike_v1_sa *sa, uint8_t ret_spi[IKE_V1_SPI_LEN]);
 /* Reports a failure of this SA's client; the report's fields about who it is are filled in. */
 void ike_v1_failed(const struct ike_v1_sa *sa, struct vd_report report);
 /* The same with what a policy says to its offers. connection NULL: all candidates. */

@@ -1,5 +1,6 @@
 /* MS-CHAPv2 toward a gateway that we dialled (RFC 2759): challenge in, response out; then the gateway says no, in words
  * for our user, or proves that it knows the password as well. */
+#include "chap.h"
 #include "client.h"
 
 #include <viaduct/conf.h>
@@ -14,12 +15,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define CHAP 0xc223
 #define RESPONSE_MS 3000 /* Success may get lost, and only we can ask for it again (RFC 1994 section 4.2) */
 #define RESPONSE_TRIES 10
 #define AUTHENTICATOR 42 /* "S=" and 40 digits */
 
-enum { CODE_CHALLENGE = 1, CODE_RESPONSE, CODE_SUCCESS, CODE_FAILURE };
 enum state { WAITING, RESPONDED, ACCEPTED, REJECTED };
 
 struct client {
@@ -203,19 +202,12 @@ static void failed(struct client *c, struct vd_rd *body)
 static void client_input(void *self, void *state, const uint8_t *p, size_t len)
 {
 	struct client *c = state;
-	struct vd_rd r, body;
+	struct vd_rd body;
 	uint8_t code, id;
-	uint16_t total;
 
 	(void)self;
-	vd_rd_init(&r, p, len);
-	code = vd_rd_u8(&r);
-	id = vd_rd_u8(&r);
-	total = vd_rd_u16(&r);
-	if (!vd_rd_ok(&r) || total < 4 || !vd_rd_sub(&r, total - 4u, &body)) {
-		vd_count("ppp_auth_mschapv2.drop.length", 1);
+	if (!chap_parse(p, len, &code, &id, &body))
 		return;
-	}
 	if (c->state == REJECTED)
 		return;
 	if (code == CODE_CHALLENGE) {

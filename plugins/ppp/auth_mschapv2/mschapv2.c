@@ -2,6 +2,7 @@
  * provider's: it gets challenges and response, and says the authenticator of the Success packet.
  * Password change and retries (R=1) are not offered. */
 #include "../lib/map.h"
+#include "chap.h"
 #include "client.h"
 
 #include <viaduct/conf.h>
@@ -18,12 +19,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define CHAP 0xc223
 #define CHALLENGE_MS 3000
 #define CHALLENGE_TRIES 10
 #define RESPONSE_SIZE 49 /* 16 Peer-Challenge, 8 reserved, 24 NT-Response, 1 flags (RFC 2759 section 4) */
 
-enum { CODE_CHALLENGE = 1, CODE_RESPONSE, CODE_SUCCESS, CODE_FAILURE };
 enum state { CHALLENGED, BUSY, ACCEPTED, REJECTED, STATES };
 
 struct self {
@@ -215,19 +214,12 @@ static void response(struct mschapv2 *m, struct vd_rd *r)
 static void method_input(void *self, void *state, const uint8_t *p, size_t len)
 {
 	struct mschapv2 *m = state;
-	struct vd_rd r, body;
+	struct vd_rd body;
 	uint8_t code, id;
-	uint16_t total;
 
 	(void)self;
-	vd_rd_init(&r, p, len);
-	code = vd_rd_u8(&r);
-	id = vd_rd_u8(&r);
-	total = vd_rd_u16(&r);
-	if (!vd_rd_ok(&r) || total < 4 || !vd_rd_sub(&r, total - 4u, &body)) {
-		vd_count("ppp_auth_mschapv2.drop.length", 1);
+	if (!chap_parse(p, len, &code, &id, &body))
 		return;
-	}
 	if (code != CODE_RESPONSE) {
 		vd_count("ppp_auth_mschapv2.drop.code", 1);
 		return;
