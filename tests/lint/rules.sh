@@ -208,14 +208,15 @@ rule_filelines() {
 	done
 }
 
-# Nothing is left for later in code, and the project speaks of itself alone. The words are put together from pieces so
+# Nothing is left for later in code, and the project speaks of itself alone; what a build makes (distcheck's _build lies
+# inside the sources) holds the paths it was made for. The words are put together from pieces so
 # that this file does not hold them.
 rule_words() {
 	local later="TO""DO|FIX""ME|X""XX|not (yet )?imple""mented|\\bst""ub\\b"
 	local place="/wo""rk/|\\.libr""ary\\b|\\.\\./sha""red|DEVELO""PERS\\.md|COMP""ASS|/fa""rm/"
 	(cd "$1" && {
 		grep -rnIE "$later" --include='*.[ch]' --include='*.sh' --include='*.inc' core plugins include tools 2>/dev/null
-		find . \( -name .git -o -name 'build*' -o -name autom4te.cache -o -name m4 \) -prune -o -type f \
+		find . \( -name .git -o -name 'build*' -o -name _build -o -name autom4te.cache -o -name m4 \) -prune -o -type f \
 			\( -name '*.[ch]' -o -name '*.sh' -o -name '*.md' -o -name '*.inc' -o -name '*.ac' -o -name '*.am' -o -name '*.yaml' \
 			-o -name '*.py' -o -name README -o -path './tools/*' -o -path './tests/*' \) -print |
 			grep -vE '/(\.libs|\.deps)/|\.(l?o|la|log|trs|so)$' | xargs -r grep -nIE "$place"
@@ -225,7 +226,7 @@ rule_words() {
 # Every script parses, and shellcheck has nothing to say.
 rule_scripts() {
 	local f list=()
-	mapfile -t list < <(cd "$1" && find . \( -name .git -o -name 'build*' -o -name autom4te.cache -o -name .libs \) -prune -o -type f \
+	mapfile -t list < <(cd "$1" && find . \( -name .git -o -name 'build*' -o -name _build -o -name autom4te.cache -o -name .libs \) -prune -o -type f \
 		\( -path './tools/*' -o -path './tests/*' -o -path './.ci/*' \) -size -200k -print | while read -r f; do
 		case $f in *.sh) echo "$f" ;; *.[cho] | *.lo | *.la | *.inc | *.py | *.yaml) ;; *) head -c 20 "$f" | grep -qaE '^#!(/usr)?/bin/(env )?(ba)?sh' && echo "$f" ;; esac
 	done)

@@ -81,6 +81,7 @@ sample_filelines() {
 }
 sample_words() {
 	put "$2/core/a.c" '/* does what it says */' '/* workers/ and libraries are fine, a workdir too */'
+	put "$2/_build/sub/conf.d/all.yaml" "socket: /wo""rk/x/control.sock"
 	[ "$1" = clean ] || {
 		put "$2/core/b.c" "/* TO""DO: later */"
 		put "$2/tests/b.sh" "cd /wo""rk/somewhere"
