@@ -21,6 +21,7 @@
 #include "core/control/control.h"
 #include "core/datapath/datapath.h"
 #include "core/system/keys.h"
+#include "core/record/record.h"
 #include "core/report/report.h"
 #include "core/session/lifelog.h"
 #include "core/log.h"
@@ -41,8 +42,8 @@
 #define POOL_THREADS 2
 
 static struct {
-	const char *conf_dir, *state_dir, *run_dir, *plugin_dir;
-	bool check, verbose;
+	const char *conf_dir, *state_dir, *run_dir, *plugin_dir, *record;
+	bool check, names, verbose;
 	int lock, status;
 	bool begun; /* there is something that stop_all must undo */
 } d = { .conf_dir = VD_SYSCONFDIR, .state_dir = VD_STATEDIR, .run_dir = VD_RUNSTATEDIR, .plugin_dir = VD_PLUGINDIR,
@@ -55,6 +56,8 @@ static const char help[] =
 	"  --state DIR     what must survive a restart (" VD_STATEDIR ")\n"
 	"  --run DIR       control socket (" VD_RUNSTATEDIR ")\n"
 	"  --plugins DIR   where plugins are (" VD_PLUGINDIR ", or $VIADUCT_PLUGINDIR)\n"
+	"  --record FILE   write what happens into FILE, to be looked at and replayed; everything is slower\n"
+	"  --names         in the recording users keep their names\n"
 	"  --check         check the configuration and end: 0 good, 1 with warnings, 2 with errors\n"
 	"  --foreground    stay in the foreground (always so)\n"
 	"  --verbose       log everything\n"
@@ -77,10 +80,11 @@ static int usage(const char *fmt, ...)
 /* -1: go on; else the exit status. */
 static int parse_arguments(int argc, char **argv)
 {
-	enum { O_CONFIG = 1, O_STATE, O_RUN, O_PLUGINS, O_CHECK, O_FOREGROUND, O_VERBOSE, O_VERSION, O_HELP };
+	enum { O_CONFIG = 1, O_STATE, O_RUN, O_PLUGINS, O_RECORD, O_NAMES, O_CHECK, O_FOREGROUND, O_VERBOSE, O_VERSION, O_HELP };
 	static const struct option options[] = {
 		{ "config", required_argument, NULL, O_CONFIG }, { "state", required_argument, NULL, O_STATE },
 		{ "run", required_argument, NULL, O_RUN }, { "plugins", required_argument, NULL, O_PLUGINS },
+		{ "record", required_argument, NULL, O_RECORD }, { "names", no_argument, NULL, O_NAMES },
 		{ "check", no_argument, NULL, O_CHECK }, { "foreground", no_argument, NULL, O_FOREGROUND },
 		{ "verbose", no_argument, NULL, O_VERBOSE }, { "version", no_argument, NULL, O_VERSION },
 		{ "help", no_argument, NULL, O_HELP }, { NULL, 0, NULL, 0 },
@@ -96,6 +100,8 @@ static int parse_arguments(int argc, char **argv)
 		case O_STATE: d.state_dir = optarg; break;
 		case O_RUN: d.run_dir = optarg; break;
 		case O_PLUGINS: d.plugin_dir = optarg; break;
+		case O_RECORD: d.record = optarg; break;
+		case O_NAMES: d.names = true; break;
 		case O_CHECK: d.check = true; break;
 		case O_FOREGROUND: break;
 		case O_VERBOSE: d.verbose = true; break;
@@ -113,6 +119,8 @@ static int parse_arguments(int argc, char **argv)
 	}
 	if (optind < argc)
 		return usage("unexpected argument %s", argv[optind]);
+	if (d.names && !d.record)
+		return usage("--names belongs to --record");
 	return -1;
 }
 
@@ -120,6 +128,34 @@ static void on_refused(void *arg, const char *text)
 {
 	(void)arg;
 	vd_log(VD_LOG_ERROR, "plugins", NULL, "not loaded: %s", text);
+}
+
+/* What stands in the configuration for options is no name of a user, whatever users are called. */
+static void keep_words(const struct vd_opt *opt)
+{
+	for (; opt->path; opt++) {
+		char path[256], *word, *rest = path;
+
+		vd_strcpy(path, sizeof(path), opt->path);
+		while ((word = strsep(&rest, ".")))
+			vd_record_keep(word);
+		vd_strcpy(path, sizeof(path), opt->arg ? opt->arg : "");
+		for (rest = path; (word = strsep(&rest, "|"));)
+			vd_record_keep(word);
+	}
+}
+
+/* Whom we dial as. */
+static void record_dialled(const struct vd_conf *conf)
+{
+	const struct vd_conf_node *all = conf ? vd_conf_at(conf, NULL, "connections") : NULL;
+
+	for (size_t i = 0; i < vd_conf_count(all); i++) {
+		const char *user = vd_conf_str(vd_conf_at(conf, vd_conf_nth(all, i), "user"));
+
+		if (user)
+			vd_record_name(user);
+	}
 }
 
 /* 0, or an exit status. Findings go to standard error, all at once. */
@@ -144,10 +180,13 @@ static int load_configuration(void)
 		fputs("viaductd: out of memory\n", stderr);
 		return EXIT_FAILED;
 	}
+	for (size_t i = 0; i < n; i++)
+		keep_words(schemas[i]);
 	r = vd_conf_load_dir(d.conf_dir, schemas, n, words, &conf, &errs);
 	if (r < 0 && errs.n_errors == 0)
 		fprintf(stderr, "viaductd: cannot load %s: %s\n", d.conf_dir, strerror(-r));
 	vd_conf_install(conf);
+	record_dialled(conf);
 	if (r == 0 && d.check) {
 		vd_reload_ask(NULL, &errs);
 		if (!vd_conf_count(vd_conf_at(conf, NULL, "gateway.listen")))
@@ -207,12 +246,14 @@ static void notify(const char *state)
 static void on_end(int signo)
 {
 	vd_log(VD_LOG_NOTICE, "daemon", NULL, "%s: ending", strsignal(signo));
+	vd_record_close("the daemon ends");
 	vd_loop_ev_stop();
 }
 
 static void on_hangup(int signo)
 {
 	(void)signo;
+	vd_record_close("the configuration is loaded again");
 	vd_reload_logged(d.conf_dir);
 }
 
@@ -233,6 +274,8 @@ static void on_datapath(void *arg, const struct vd_error *err)
 	}
 	vd_log(VD_LOG_NOTICE, "daemon", NULL, "ready");
 	notify("READY=1");
+	vd_record_begin();
+	vd_record_start();
 	if (vd_connect_start() < 0)
 		vd_log(VD_LOG_ERROR, "daemon", NULL, "no memory for the connections that we dial");
 }
@@ -249,8 +292,8 @@ static int start_datapath(struct vd_error *err)
 		listen[n++] = *vd_conf_ip(vd_conf_nth(list, i));
 	if (n == 0)
 		return vd_error_set(err, -EINVAL, NO_LISTEN);
-	r = vd_datapath_start((unsigned)vd_conf_uint(vd_conf_at(conf, NULL, "gateway.workers")), listen, n, on_datapath,
-		NULL);
+	r = vd_datapath_start(vd_record_on() ? 1 : (unsigned)vd_conf_uint(vd_conf_at(conf, NULL, "gateway.workers")), listen, n,
+		on_datapath, NULL);
 	return r < 0 ? vd_error_set(err, r, "the data path cannot start: %s", strerror(-r)) : 0;
 }
 
@@ -293,7 +336,7 @@ static int start_all(struct vd_error *err)
 		return r;
 	if ((r = vd_priv_drop(user, err)) < 0)
 		return r;
-	if ((r = vd_work_start(POOL_THREADS)) < 0)
+	if ((r = vd_work_start(vd_record_on() ? 0 : POOL_THREADS)) < 0)
 		return vd_error_set(err, r, "cannot start threads: %s", strerror(-r));
 	if ((r = start_datapath(err)) < 0 || (r = vd_plugins_start(err)) < 0)
 		return r;
@@ -351,6 +394,15 @@ int vd_daemon_main(int argc, char **argv)
 		fputs("viaductd: cannot make an event loop\n", stderr);
 		return EXIT_FAILED;
 	}
+	if (d.record && !d.check && (r = vd_record_open(d.record, d.names, &err)) < 0) {
+		fprintf(stderr, "viaductd: %s\n", err.text);
+		return EXIT_USAGE;
+	}
+	if (d.record && !d.check) {
+		vd_loop_ev_alone();
+		vd_datapath_plain();
+		vd_record_conf(d.conf_dir);
+	}
 	r = load_configuration();
 	if (r != 0 || d.check)
 		return r ? r : d.status;
@@ -361,6 +413,7 @@ int vd_daemon_main(int argc, char **argv)
 	} else {
 		vd_loop_ev_run();
 	}
+	vd_record_close("the daemon ends");
 	if (d.begun)
 		stop_all();
 	vd_reload_fini();

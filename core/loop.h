@@ -12,13 +12,16 @@ struct vd_loop_ops {
 	struct vd_io *(*io_new)(int fd, unsigned events, void (*fn)(void *arg, unsigned events), void *arg);
 	void (*io_events)(struct vd_io *io, unsigned events);
 	void (*io_free)(struct vd_io *io);
-	bool fake; /* nothing runs unless told: no threads */
+	bool fake;  /* nothing runs unless told */
+	bool alone; /* there are no threads: what others would do is done here */
 };
 void vd_loop_use(const struct vd_loop_ops *ops);
 const struct vd_loop_ops *vd_loop_ops(void);
 
 /* The system's loop. */
 int vd_loop_ev_init(void);
+/* From now on there are no threads, and wall time goes as monotonic time does: for a recording. Before anything else. */
+void vd_loop_ev_alone(void);
 void vd_loop_ev_fini(void);
 /* Calls fn on a signal. */
 int vd_loop_ev_signal(int signo, void (*fn)(int signo));

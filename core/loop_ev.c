@@ -7,6 +7,7 @@
 #include <ev.h>
 
 #include "core/loop.h"
+#include "core/record/record.h"
 
 /* Longer waits are cut; the loop simply looks again. */
 #define MAX_WAIT_MS 60000
@@ -65,6 +66,7 @@ static void on_io(struct ev_loop *l, ev_io *watcher, int revents)
 	now_ms = read_clock(CLOCK_MONOTONIC);
 	io->fn(io->arg, (revents & EV_READ ? VD_IO_READ : 0) | (revents & EV_WRITE ? VD_IO_WRITE : 0));
 	vd_fifo_drain();
+	vd_record_turn();
 }
 
 static int ev_mask(unsigned events)
@@ -110,6 +112,29 @@ static const struct vd_loop_ops ev_ops = {
 	.io_events = ev_io_change,
 	.io_free = ev_io_destroy,
 };
+
+static uint64_t wall_began_ms;
+
+static uint64_t alone_wall_ms(void)
+{
+	return wall_began_ms + now_ms;
+}
+
+static const struct vd_loop_ops alone_ops = {
+	.now = ev_now_ms,
+	.wall = alone_wall_ms,
+	.random = ev_random,
+	.io_new = ev_io_create,
+	.io_events = ev_io_change,
+	.io_free = ev_io_destroy,
+	.alone = true,
+};
+
+void vd_loop_ev_alone(void)
+{
+	wall_began_ms = read_clock(CLOCK_REALTIME) - now_ms;
+	vd_loop_use(&alone_ops);
+}
 
 static void on_wake(struct ev_loop *l, ev_timer *t, int revents)
 {
@@ -187,8 +212,11 @@ void vd_loop_ev_once(uint64_t ms)
 	ev_run(ev, EVRUN_ONCE);
 	now_ms = read_clock(CLOCK_MONOTONIC);
 	/* Timers armed by timers wait for the next turn when they are due at once, so that descriptors are served. */
+	if (vd_timers_next() <= now_ms)
+		vd_record_timer();
 	for (size_t n = 0; n < 4096 && vd_timers_fire_one(now_ms); n++)
 		vd_fifo_drain();
+	vd_record_turn();
 }
 
 void vd_loop_ev_run(void)

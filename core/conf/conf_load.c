@@ -9,6 +9,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "core/record/record.h"
+
 static struct vd_conf *current;
 
 const struct vd_conf *vd_conf_current(void)
@@ -101,6 +103,7 @@ static int add_file(struct vd_conf *conf, const char *path, struct vd_conf_error
 	slash = strrchr(dir, '/');
 	if (slash)
 		slash[1] = '\0';
+	vd_record_file(path, text, len);
 	err = add_text(conf, path, slash ? dir : "", text, len, errs);
 	free(text);
 	return err;

@@ -11,6 +11,7 @@
 #include <viaduct/loop.h>
 #include <viaduct/object.h>
 #include <viaduct/plugin.h>
+#include <viaduct/record.h>
 #include <viaduct/report.h>
 #include <viaduct/session.h>
 
@@ -164,7 +165,7 @@ static uint64_t backoff(const struct dial *d)
 	for (unsigned i = 1; i < d->failures && ms < WAIT_MOST; i++)
 		ms *= 2;
 	ms = ms < WAIT_MOST ? ms : WAIT_MOST;
-	vd_random(&chance, sizeof(chance));
+	vd_random_seen("chance", &chance, sizeof(chance));
 	return ms * 3 / 4 + chance % (ms / 2 + 1);
 }
 

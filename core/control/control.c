@@ -17,6 +17,7 @@
 #include <viaduct/secret.h>
 
 #include "core/bus.h"
+#include "core/record/record.h"
 #include "core/session/object.h"
 
 #define LINE_MAX_ 65536
@@ -273,6 +274,7 @@ static void conn_read(struct conn *c)
 	}
 	c->in_len += (size_t)n;
 	while (!c->last && (end = memchr(start, '\n', c->in_len - (size_t)(start - c->in)))) {
+		vd_record_control(start, (size_t)(end - start));
 		conn_line(c, start, (size_t)(end - start));
 		vd_wipe(start, (size_t)(end - start)); /* it may have had a password */
 		start = end + 1;

@@ -4,6 +4,7 @@
 #include "core/crypto/dh_modp.h"
 
 #include <viaduct/crypto.h>
+#include <viaduct/record.h>
 #include <viaduct/loop.h>
 
 #include <errno.h>
@@ -168,6 +169,8 @@ int vd_dh_new(unsigned group, struct vd_dh **ret_dh)
 		exponent[0] |= 0x80; /* the full length always: the time of the power tells nothing */
 		ret = vd_dh_new_with(group, exponent, modp->exponent, ret_dh);
 		vd_wipe(exponent, sizeof(exponent));
+		if (ret == 0)
+			vd_observe("public value", (*ret_dh)->public_value, (*ret_dh)->public_len);
 		return ret;
 	}
 	dh = calloc(1, sizeof(*dh));
@@ -180,6 +183,7 @@ int vd_dh_new(unsigned group, struct vd_dh **ret_dh)
 		vd_dh_free(dh);
 		return ret;
 	}
+	vd_observe("public value", dh->public_value, dh->public_len);
 	*ret_dh = dh;
 	return 0;
 }

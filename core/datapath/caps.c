@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "core/datapath/caps.h"
+#include "core/datapath/datapath.h"
 
 #ifndef UDP_SEGMENT
 #define UDP_SEGMENT 103
@@ -45,6 +46,15 @@ bool dp_cap_switched_off(const char *name)
 	vd_format(variable, sizeof(variable), "VIADUCT_NO_%s", name);
 	const char *value = secure_getenv(variable);
 	return value && *value && strcmp(value, "0") != 0;
+}
+
+void vd_datapath_plain(void)
+{
+	char variable[48];
+	for (unsigned i = 0; i < VD_CAP_MAX; i++) {
+		vd_format(variable, sizeof(variable), "VIADUCT_NO_%s", rows[i].name);
+		setenv(variable, "1", 1);
+	}
 }
 
 void dp_cap_set(struct dp_caps *caps, enum vd_cap cap, bool on, const char *why)

@@ -11,6 +11,7 @@
 #include <viaduct/plugin.h>
 
 #include "core/datapath/dp.h"
+#include "core/loop.h"
 #include "core/session/session.h"
 
 struct vd_datapath *dp_instance;
@@ -231,6 +232,8 @@ int dp_threads_start(struct vd_datapath *dp, struct vd_error *err)
 {
 	sigset_t all, old;
 	int rc = 0;
+	if (dp->inline_mode)
+		return dp_alone_start(dp, err);
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &old); /* signals belong to the control thread */
 	for (unsigned i = 0; i < dp->n_workers && !rc; i++) {
@@ -254,6 +257,7 @@ int vd_datapath_start(unsigned workers, const struct vd_ip *listen, size_t n,
 	if (!dp || dp->started || workers > VD_MAX_WORKERS || !n || n > DP_ENDPOINTS)
 		return -EINVAL;
 	dp->started = true;
+	dp->inline_mode = vd_loop_ops()->alone;
 	dp_caps_probe(&dp->caps);
 	int rc = dp_workers_make(dp, workers);
 	if (!rc)
@@ -282,6 +286,10 @@ void vd_datapath_stop(void)
 		sched_yield();
 	}
 	threads_join(dp);
+	for (unsigned i = 0; i < dp->n_workers; i++) {
+		vd_io_free(dp->w[i]->io);
+		dp->w[i]->io = NULL;
+	}
 	dp_endpoints_close(dp);
 	vd_io_free(dp->wake_io);
 	dp->wake_io = NULL;

@@ -30,6 +30,11 @@ int vd_datapath_counted(uint64_t session, struct vd_session_counters *ret_counte
  * 192.0.2.1, or another one, endpoint 2 is 2001:db8::1. */
 int vd_datapath_start_inline(unsigned workers);
 int vd_datapath_start_inline_at(unsigned workers, const struct vd_ip *v4);
+/* The same, on these addresses. */
+int vd_datapath_start_inline_on(unsigned workers, const struct vd_ip *listen, size_t n);
+
+/* One packet at a time, as straight as can be: every capability of the kernel's stays unused. Before anything else. */
+void vd_datapath_plain(void);
 
 enum vd_datapath_way { VD_SENT_UDP, VD_SENT_RAW, VD_SENT_IKE, VD_SENT_TUN };
 struct vd_datapath_sent {
@@ -43,6 +48,8 @@ struct vd_datapath_sent {
 };
 /* Everything that would leave is shown to fn, during the call that made it leave. */
 void vd_datapath_capture(void (*fn)(void *arg, const struct vd_datapath_sent *sent), void *arg);
+/* What users say to each other is concealed from recordings. */
+void vd_datapath_conceal(void);
 /* As if every socket of the workers would block, while capturing. */
 void vd_datapath_full(bool on);
 /* As if they refused every UDP_SEGMENT batch with this error (EIO); 0: they take them. */

@@ -184,9 +184,13 @@ struct vd_worker {
 	_Atomic bool stop;
 	pthread_t thread;
 	bool running;
-	/* Inline mode: what would leave is given to this instead. */
+	struct vd_io *io; /* of epoll, when the control thread turns this worker */
+	/* Inline mode: what would leave is given to this instead; in a recording (alone.c) to both, and what came to these. */
 	void (*capture)(void *arg, const struct vd_datapath_sent *sent);
 	void *capture_arg;
+	bool tee, conceal;
+	void (*came)(int worker, const struct vd_path *path, const uint8_t *p, size_t len);
+	void (*came_tun)(unsigned worker, const uint8_t *p, size_t len);
 	bool full;  /* and as if its sockets would block */
 	int refuse; /* and as if they refused batches with this error */
 };
@@ -239,6 +243,10 @@ enum vd_drop dp_simple_out(const struct vd_wsess *s, const struct vd_chan *chan,
 void dp_put16(uint8_t *p, size_t len, size_t at, uint16_t v);
 /* Completes a partial checksum (virtio NEEDS_CSUM): start and offset as in the virtio header. */
 bool dp_csum_complete(struct vd_pkt *pkt, uint16_t start, uint16_t offset);
+
+/* ---- w_conceal.c ---- */
+/* In a recording: what users say to each other is their own. The payload of the inner packet, or all that is no such. */
+void dp_conceal(const struct vd_worker *w, const uint8_t *p, size_t len);
 
 /* ---- w_toobig.c ---- */
 /* The packet is larger than the session takes: emits fragments of it (IPv4 without DF), or drops it and answers with
@@ -318,6 +326,8 @@ struct msghdr;
 void dp_cmsg_read(struct msghdr *m, struct vd_ip *local, size_t *seg);
 
 /* ---- w_loop.c ---- */
+/* What a descriptor of the worker has. */
+void dp_worker_serve(struct vd_worker *w, const struct dp_src *src, uint32_t events);
 void *dp_worker_main(void *arg);
 /* Inbox and hand rings, and what they lead to. */
 void dp_worker_rings(struct vd_worker *w);
@@ -397,6 +407,7 @@ struct vd_datapath {
 	unsigned n_ep;
 	uint16_t ike_port, natt_port;
 	struct dp_open *open; /* start in progress */
+	bool tee; /* what is captured leaves all the same */
 	void (*capture)(void *arg, const struct vd_datapath_sent *sent);
 	void *capture_arg;
 	/* parking for state export */
@@ -437,5 +448,7 @@ int dp_ike_send(void *self, const struct vd_path *path, const void *p, size_t le
 int dp_workers_make(struct vd_datapath *dp, unsigned n);
 void dp_workers_free(struct vd_datapath *dp);
 int dp_threads_start(struct vd_datapath *dp, struct vd_error *err);
+/* The same without threads, in alone.c: the loop of the control thread turns the workers, a datagram or packet at a time. */
+int dp_alone_start(struct vd_datapath *dp, struct vd_error *err);
 
 #endif

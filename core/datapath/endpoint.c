@@ -15,6 +15,7 @@
 #include <viaduct/priv.h>
 
 #include "core/datapath/dp.h"
+#include "core/record/record.h"
 
 #ifndef UDP_GRO
 #define UDP_GRO 104
@@ -98,7 +99,7 @@ static void readable(struct dp_endpoint *ep, int fd, bool natt)
 {
 	static uint8_t data[DP_RECV]; /* control thread only */
 	struct vd_datapath *dp = dp_instance;
-	for (unsigned i = 0, messages = 0; i < DP_BATCH && messages < DP_RAW_TURN; i++) {
+	for (unsigned i = 0, messages = 0, most = dp->tee ? 1 : DP_BATCH; i < most && messages < DP_RAW_TURN; i++) {
 		_Alignas(struct cmsghdr) uint8_t control[128];
 		struct sockaddr_storage from;
 		struct iovec iov = { data, sizeof(data) };
@@ -116,6 +117,7 @@ static void readable(struct dp_endpoint *ep, int fd, bool natt)
 		if (!natt)
 			path.local.port = dp->ike_port;
 		dp_cmsg_read(&m, &path.local.ip, &seg);
+		vd_record_in(-1, &path, data, (size_t)n);
 		messages += dp_control_datagram(dp, &path, data, (size_t)n, seg);
 	}
 }
@@ -309,13 +311,14 @@ int dp_ike_send(void *self, const struct vd_path *path, const void *p, size_t le
 		return -EMSGSIZE;
 	memset(room, 0, marker);
 	memcpy(room + marker, p, len);
+	int rc = 0, fd = path->natt ? dp->ep[e].natt : dp->ep[e].ike;
 	if (dp->capture) {
 		struct vd_datapath_sent sent = { .way = VD_SENT_IKE, .path = *path, .p = room, .len = len + marker };
 		dp->capture(dp->capture_arg, &sent);
-		return 0;
 	}
-	int fd = path->natt ? dp->ep[e].natt : dp->ep[e].ike;
-	if (fd < 0)
-		return -EHOSTUNREACH;
-	return dp_sendto(fd, path, vd_ip_is_any(&dp->ep[e].local.ip), 0, room, len + marker);
+	if (!dp->capture || dp->tee)
+		rc = fd < 0 ? -EHOSTUNREACH : dp_sendto(fd, path, vd_ip_is_any(&dp->ep[e].local.ip), 0, room, len + marker);
+	uint8_t error = (uint8_t)-rc;
+	vd_observe("sent", &error, 1);
+	return -(int)error;
 }

@@ -14,23 +14,29 @@ int vd_datapath_start_inline(unsigned workers)
 
 int vd_datapath_start_inline_at(unsigned workers, const struct vd_ip *v4)
 {
+	struct vd_ip listen[2] = { *v4 };
+	vd_ip_parse("2001:db8::1", &listen[1]);
+	return vd_datapath_start_inline_on(workers, listen, 2);
+}
+
+int vd_datapath_start_inline_on(unsigned workers, const struct vd_ip *listen, size_t n)
+{
 	struct vd_datapath *dp = dp_instance;
-	if (!dp || dp->started || !workers || workers > VD_MAX_WORKERS)
+	if (!dp || dp->started || !workers || workers > VD_MAX_WORKERS || n > DP_ENDPOINTS)
 		return -EINVAL;
 	dp->started = dp->inline_mode = true;
 	dp_caps_inline(&dp->caps);
 	int rc = dp_workers_make(dp, workers);
 	if (rc)
 		return rc;
-	dp->n_ep = 2;
-	dp->ep[0].local.ip = *v4;
-	vd_ip_parse("2001:db8::1", &dp->ep[1].local.ip);
-	dp->ep[0].local.port = dp->ep[1].local.port = dp->natt_port;
-	for (unsigned i = 0; i < workers; i++) {
-		dp->w[i]->n_listen = 2;
-		dp->w[i]->listen[0] = dp->ep[0].local;
-		dp->w[i]->listen[1] = dp->ep[1].local;
+	dp->n_ep = (unsigned)n;
+	for (size_t e = 0; e < n; e++) {
+		dp->ep[e].local = (struct vd_sa){ .ip = listen[e], .port = dp->natt_port };
+		for (unsigned i = 0; i < workers; i++)
+			dp->w[i]->listen[e] = dp->ep[e].local;
 	}
+	for (unsigned i = 0; i < workers; i++)
+		dp->w[i]->n_listen = (unsigned)n;
 	return 0;
 }
 
@@ -43,6 +49,12 @@ void vd_datapath_capture(void (*fn)(void *arg, const struct vd_datapath_sent *se
 		dp->w[i]->capture = fn;
 		dp->w[i]->capture_arg = arg;
 	}
+}
+
+void vd_datapath_conceal(void)
+{
+	for (unsigned i = 0; i < dp_instance->n_workers; i++)
+		dp_instance->w[i]->conceal = true;
 }
 
 void vd_datapath_full(bool on)

@@ -153,6 +153,8 @@ void dp_in_raw(struct vd_worker *w, const struct vd_path *path, const uint8_t *p
 	}
 	size_t rest;
 	const uint8_t *esp = vd_rd_rest(&r, &rest);
+	if (w->came)
+		w->came((int)w->index, path, esp, rest);
 	dp_in_esp(w, path, esp, rest, own);
 }
 
@@ -172,6 +174,7 @@ void vd_inner_in(struct vd_worker *w, struct vd_vec *vec)
 	for (unsigned i = 0; i < vec->n; i++) {
 		struct vd_pkt *pkt = &vec->v[i];
 		struct vd_wsess *s = dp_sess(w, pkt->sess);
+		dp_conceal(w, pkt->p, pkt->len);
 		if (!s || !s->up) {
 			vd_pkt_drop(w, pkt, VD_DROP_NO_ROUTE);
 			continue;

@@ -108,7 +108,7 @@ static bool rings_empty(struct vd_worker *w)
 	return empty;
 }
 
-static void serve(struct vd_worker *w, const struct dp_src *src, uint32_t events)
+void dp_worker_serve(struct vd_worker *w, const struct dp_src *src, uint32_t events)
 {
 	uint64_t n;
 	if (!(events & ~(uint32_t)EPOLLOUT))
@@ -142,7 +142,7 @@ void *dp_worker_main(void *arg)
 		dp_send_held(w);
 		dp_worker_rings(w);
 		for (int i = 0; i < n; i++)
-			serve(w, ev[i].data.ptr, ev[i].events);
+			dp_worker_serve(w, ev[i].data.ptr, ev[i].events);
 		dp_worker_wake_others(w);
 	}
 	dp_worker_rings(w); /* commands that were sent before the stop are finished */

@@ -32,6 +32,7 @@ void dp_out_flush(struct vd_worker *w)
 
 void dp_out_emit(struct vd_worker *w, struct vd_wsess *s, struct vd_pkt *pkt, const struct dp_inner *in)
 {
+	dp_conceal(w, pkt->p, pkt->len);
 	struct dp_wchan *c = dp_wchan(w, s->d.chan);
 	uint32_t octets = pkt->len;
 	enum vd_drop why = c ? dp_simple_out(s, c->chan, pkt, in) : VD_DROP_NO_SA;

@@ -1,6 +1,8 @@
 /* Viaduct: a worker's buffers. They never leave their worker: what crosses to another thread is copied into a ring. */
 #include <string.h>
 
+#include <viaduct/record.h>
+
 #include "core/datapath/dp.h"
 
 static const char *const drop_names[VD_DROP_MAX] = {
@@ -70,6 +72,8 @@ void vd_pkt_free(struct vd_worker *w, struct vd_pkt *pkt)
 
 void vd_pkt_drop(struct vd_worker *w, struct vd_pkt *pkt, enum vd_drop why)
 {
+	if (w->conceal && pkt->p)
+		vd_conceal_at(pkt->p, pkt->len);
 	struct vd_wsess *s = dp_sess(w, pkt->sess);
 	w->drops[why]++;
 	if (s)

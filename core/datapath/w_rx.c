@@ -96,6 +96,8 @@ static void message(struct vd_worker *w, const struct dp_src *src, unsigned i)
 	if (len > DP_ROOM || (seg && seg < len))
 		own = NULL;
 	if (src->kind == DP_SRC_UDP) {
+		if (w->came)
+			w->came((int)w->index, &path, p, len);
 		dp_in_udp(w, &path, p, len, seg, own);
 	} else {
 		path.local.port = path.remote.port = 0;
@@ -105,7 +107,7 @@ static void message(struct vd_worker *w, const struct dp_src *src, unsigned i)
 
 void dp_rx_socket(struct vd_worker *w, const struct dp_src *src)
 {
-	for (unsigned total = 0; total < DP_BATCH;) {
+	for (unsigned total = 0, most = w->came ? 1 : DP_BATCH; total < most;) {
 		unsigned want = prepare(w, dp_can(w, VD_CAP_RECVMMSG) ? DP_BATCH - total : 1);
 		int n = 0;
 		if (want > 1) {

@@ -173,14 +173,17 @@ static int transmit(struct vd_worker *w, int fd, const struct vd_path *path, con
 {
 	struct dp_tx *tx = w->tx;
 	w->work[VD_WORK_SENDS]++;
-	if (w->capture)
+	if (w->capture && !w->tee)
 		return capture(w, path, pkts, tx->first[m], tx->n[m]);
 	if (fd < 0)
 		return -EHOSTUNREACH;
 	int rc = dp_can(w, VD_CAP_SENDMMSG)
 		? sendmmsg(fd, tx->msg + m, messages - m, MSG_DONTWAIT | MSG_NOSIGNAL)
 		: sendmsg(fd, &tx->msg[m].msg_hdr, MSG_DONTWAIT | MSG_NOSIGNAL) < 0 ? -1 : 1;
-	return rc < 0 ? -errno : rc;
+	rc = rc < 0 ? -errno : rc;
+	if (w->tee && rc != -EAGAIN)
+		capture(w, path, pkts, tx->first[m], tx->n[m]);
+	return rc;
 }
 
 static void settle(struct vd_worker *w, struct vd_pkt *pkts, unsigned n, bool sent)

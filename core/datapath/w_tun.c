@@ -33,7 +33,7 @@ void dp_rx_tun(struct vd_worker *w)
 {
 	bool header = dp_can(w, VD_CAP_VNET_HDR);
 	struct vd_pkt pkt = { 0 };
-	for (unsigned i = 0, supers = 0; i < DP_BATCH && supers < DP_SUPERS && !w->held.n; i++) {
+	for (unsigned i = 0, supers = 0, most = w->came_tun ? 1 : DP_BATCH; i < most && supers < DP_SUPERS && !w->held.n; i++) {
 		uint8_t vnet[DP_VNET] = { 0 };
 		if (!pkt.p && !vd_pkt_new(w, 0, &pkt))
 			break; /* it stays in the device's queue */
@@ -45,6 +45,10 @@ void dp_rx_tun(struct vd_worker *w)
 		size_t len = (size_t)n - skip;
 		w->work[VD_WORK_TUN_READS]++;
 		supers += vnet[1] != 0;
+		if (w->came_tun && len <= DP_ROOM) {
+			w->came_tun(w->index, pkt.p, len);
+			dp_conceal(w, pkt.p, len);
+		}
 		if (len > DP_ROOM) {
 			memcpy(w->big, pkt.p, DP_ROOM);
 			dp_out_tun(w, vnet, w->big, len, NULL);
@@ -72,7 +76,10 @@ void dp_tun_write(struct vd_worker *w, struct vd_pkt *pkt)
 	w->work[VD_WORK_TUN_WRITES]++;
 	if (w->capture) {
 		struct vd_datapath_sent sent = { .way = VD_SENT_TUN, .worker = w->index, .p = pkt->p, .len = pkt->len };
+		dp_conceal(w, pkt->p, pkt->len);
 		w->capture(w->capture_arg, &sent);
+	}
+	if (w->capture && !w->tee) {
 		vd_pkt_free(w, pkt);
 		return;
 	}

@@ -1,5 +1,5 @@
-/* Lanes: one thread each, for jobs that wait for a disk; completions come back through an eventfd. On a fake loop there is
- * no thread: a job runs when the FIFO drains. */
+/* Lanes: one thread each, for jobs that wait for a disk; completions come back through an eventfd. Where the loop is
+ * alone there is no thread: a job runs when the FIFO drains. */
 #include "core/loop.h"
 
 #include <viaduct/work.h>
@@ -164,7 +164,7 @@ struct vd_lane *vd_lane_new(const char *name)
 	lane->wake_fd = -1;
 	pthread_mutex_init(&lane->lock, NULL);
 	pthread_cond_init(&lane->more, NULL);
-	if (vd_loop_ops()->fake) {
+	if (vd_loop_ops()->alone) {
 		lane->next = threadless;
 		threadless = lane;
 	} else if (begin_thread(lane, name) < 0) {

@@ -16,6 +16,7 @@
 #include <viaduct/loop.h>
 #include <viaduct/object.h>
 #include <viaduct/plugin.h>
+#include <viaduct/record.h>
 #include <viaduct/report.h>
 #include <viaduct/session.h>
 

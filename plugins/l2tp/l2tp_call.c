@@ -51,7 +51,7 @@ struct l2tp_call *l2tp_call_new(struct l2tp_tunnel *t, uint16_t local)
 	if (!c)
 		return NULL;
 	while (!local || l2tp_call_find(t, local))
-		vd_random(&local, sizeof(local));
+		vd_random_seen("session id", &local, sizeof(local));
 	c->tunnel = t;
 	c->local = local;
 	vd_timer_init(&c->timer, on_timer);
@@ -82,7 +82,7 @@ static void send_cdn(struct l2tp_tunnel *t, uint16_t remote, uint16_t local, uin
 	struct vd_wr w;
 	/* 0 is no valid Assigned Session ID: a call that is refused gets one that nobody has. */
 	while (!local || (fresh && l2tp_call_find(t, local)))
-		vd_random(&local, sizeof(local));
+		vd_random_seen("session id", &local, sizeof(local));
 	vd_wr_init(&w, room, sizeof(room));
 	l2tp_begin_type(&w, t->remote, remote, L2TP_CDN);
 	l2tp_avp_result(&w, result, error, why);

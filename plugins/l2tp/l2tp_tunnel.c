@@ -36,7 +36,7 @@ struct l2tp_tunnel *l2tp_tunnel_new(struct l2tp_chan *chan, uint16_t local)
 	if (!t)
 		return NULL;
 	while (!local || l2tp_tunnel_find(chan, local))
-		vd_random(&local, sizeof(local));
+		vd_random_seen("tunnel id", &local, sizeof(local));
 	t->chan = chan;
 	t->local = local;
 	t->tx_end = &t->tx;
@@ -192,7 +192,7 @@ static void refuse(struct l2tp_chan *chan, const struct datagram *d, const struc
 	vd_count("l2tp.refused_tunnel", 1);
 	dropped(chan, why);
 	while (!none || l2tp_tunnel_find(chan, none))
-		vd_random(&none, sizeof(none));
+		vd_random_seen("tunnel id", &none, sizeof(none));
 	vd_wr_init(&w, room, sizeof(room));
 	l2tp_begin(&w, m->tunnel_id, 0, 0, (uint16_t)(m->h.ns + 1));
 	l2tp_avp_u16(&w, L2TP_A_MESSAGE_TYPE, L2TP_STOPCCN);
@@ -217,7 +217,7 @@ static void send_sccrp(struct l2tp_tunnel *t, const struct l2tp_msg *m, const st
 	l2tp_avp_u16(&w, L2TP_A_TUNNEL_ID, t->local);
 	l2tp_avp_u16(&w, L2TP_A_WINDOW, t->own_window);
 	if (secret) {
-		vd_random(t->challenge, sizeof(t->challenge));
+		vd_random_seen("challenge", t->challenge, sizeof(t->challenge));
 		t->challenged = true;
 		l2tp_avp(&w, L2TP_A_CHALLENGE, t->challenge, sizeof(t->challenge));
 		if (L2TP_SEEN(m, L2TP_A_CHALLENGE) &&
@@ -334,7 +334,9 @@ static void on_scccn(struct l2tp_tunnel *t, const struct l2tp_msg *m)
 		struct vd_secret *secret = l2tp_secret(chan);
 		bool ok = secret && L2TP_SEEN(m, L2TP_A_RESPONSE) &&
 			l2tp_response(L2TP_SCCCN, secret, t->challenge, sizeof(t->challenge), want) == 0 &&
-			vd_same(want, m->response, sizeof(want));
+			vd_verified(vd_same(want, m->response, sizeof(want)));
+		vd_conceal(want, sizeof(want));
+		vd_conceal(m->response, sizeof(m->response));
 		vd_wipe(want, sizeof(want));
 		if (!ok) {
 			vd_count("l2tp.auth_failed", 1);

@@ -15,7 +15,7 @@
 #define START_MS 1000000
 #define WALL_MS 1700000000000
 
-static uint64_t clock_ms, random_state;
+static uint64_t clock_ms, random_state, wall_ms = WALL_MS; /* wall_ms: when the clock was 0 */
 
 static uint64_t fake_now(void)
 {
@@ -24,7 +24,7 @@ static uint64_t fake_now(void)
 
 static uint64_t fake_wall(void)
 {
-	return WALL_MS + clock_ms;
+	return wall_ms + clock_ms;
 }
 
 /* splitmix64: every run of a test sees the same octets. */
@@ -102,6 +102,7 @@ static const struct vd_loop_ops fake_ops = {
 	.io_events = fake_io_events,
 	.io_free = fake_io_free,
 	.fake = true,
+	.alone = true,
 };
 
 struct watch {
@@ -134,6 +135,7 @@ static void on_tap(void *arg, const struct vd_topic *topic, const void *data, co
 void fake_init(uint64_t seed)
 {
 	clock_ms = START_MS;
+	wall_ms = WALL_MS;
 	random_state = seed;
 	vd_id_reset();
 	vd_loop_use(&fake_ops);
@@ -191,6 +193,18 @@ void fake_advance(uint64_t ms)
 		vd_fifo_drain();
 	}
 	clock_ms = end;
+}
+
+void fake_clock(uint64_t now, uint64_t wall)
+{
+	clock_ms = now;
+	wall_ms = wall - now;
+}
+
+void fake_fire(void)
+{
+	while (vd_timers_fire_one(clock_ms))
+		vd_fifo_drain();
 }
 
 void fake_service(const char *name, const char *variant, const void *table)

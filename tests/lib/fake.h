@@ -14,6 +14,9 @@ void fake_fini(void);
 void fake_drain(void);
 /* Moves the clock, firing timers in order and draining after each. */
 void fake_advance(uint64_t ms);
+/* The clocks as somebody else saw them, and all timers that are due then. */
+void fake_clock(uint64_t now, uint64_t wall);
+void fake_fire(void);
 /* Milliseconds to the next timer; UINT64_MAX when none. */
 uint64_t fake_next(void);
 /* Parses YAML text with the schemas of the core and of these plugins (NULL-terminated) and puts it in force. Fails the

@@ -48,7 +48,8 @@ static bool check_mschapv2(const struct proof *p, const struct vd_authenticate *
 		  !vd_mschapv2_authenticator(p->hash, r->response, r->challenge, r->peer_challenge, user, text) &&
 		  !vd_mschapv2_mppe_keys(p->hash, r->response, a->send_key, a->recv_key);
 
-	ok &= vd_same(expected, r->response, sizeof(expected));
+	ok &= vd_verified(vd_same(expected, r->response, sizeof(expected)));
+	vd_conceal(text, 42);
 	if (ok)
 		vd_strcpy(a->authenticator, sizeof(a->authenticator), text);
 	vd_wipe(expected, sizeof(expected));
@@ -69,7 +70,8 @@ static bool check_pap(const struct proof *p, const struct vd_authenticate *r)
 	vd_wipe(given, sizeof(given));
 	vd_wipe(known, sizeof(known));
 	vd_wipe(hash, sizeof(hash));
-	return p->has_password ? same : ok;
+	vd_conceal(password, r->data.len);
+	return vd_verified(p->has_password ? same : ok);
 }
 
 /* RFC 1994 section 4.1: MD5 over identifier, secret, challenge. */
@@ -80,7 +82,7 @@ static bool check_chap(const struct proof *p, const struct vd_authenticate *r)
 	size_t n = 0;
 	bool ok = !vd_digest_parts("MD5", parts, VD_ARRAY_SIZE(parts), expected, &n);
 
-	ok = ok && n == 16 && vd_same(expected, r->response, 16);
+	ok = vd_verified(ok && n == 16 && vd_same(expected, r->response, 16));
 	vd_wipe(expected, sizeof(expected));
 	return ok && p->has_password;
 }

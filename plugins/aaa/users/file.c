@@ -176,6 +176,8 @@ int users_file_load(struct users_file *file, struct vd_error *err)
 	}
 	if (!ret)
 		ret = check_all(conf, err);
+	for (size_t i = 0; !ret && i < vd_conf_count(vd_conf_at(conf, NULL, "")); i++)
+		vd_record_name(vd_conf_name(vd_conf_nth(vd_conf_at(conf, NULL, ""), i)));
 	file->failed = ret != 0;
 	if (ret) {
 		vd_conf_unref(conf);

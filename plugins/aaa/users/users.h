@@ -4,6 +4,7 @@
 
 #include <viaduct/conf.h>
 #include <viaduct/plugin.h>
+#include <viaduct/record.h>
 #include <viaduct/topics.h>
 
 /* What stat says of a file, to see that it is another or changed; also its owner and mode may (ctime). */

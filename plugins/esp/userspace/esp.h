@@ -11,6 +11,7 @@
 #include <viaduct/loop.h>
 #include <viaduct/object.h>
 #include <viaduct/plugin.h>
+#include <viaduct/record.h>
 #include <viaduct/state.h>
 
 #define ESP_BUCKETS 4096u

@@ -174,6 +174,11 @@ void esp_input(struct vd_worker *w, struct vd_vec *vec, const struct vd_esp_meta
 			vd_pkt_drop(w, pkt, why);
 	}
 	esp_open_jobs(t ? t->mb : NULL, jobs, n);
+	for (unsigned i = 0; i < n; i++) {
+		jobs[i].ok = vd_verified(jobs[i].ok);
+		if (jobs[i].ok)
+			vd_observe("plain", jobs[i].esp + 8 + jobs[i].crypt->suite.iv, jobs[i].text);
+	}
 	for (unsigned i = 0; i < vec->n; i++) {
 		struct vd_pkt *pkt = &vec->v[i];
 		struct esp_sa *sa = entry[i].sa;

@@ -59,6 +59,8 @@ void esp_output(struct vd_worker *w, struct vd_chan *chan, struct vd_vec *vec)
 			sa->hard_told = vd_worker_tell(w, esp_on_hard, c->esp, chan->id, sa->desc.spi);
 		vd_pkt_drop(w, pkt, why);
 	}
+	for (unsigned i = 0; i < n; i++)
+		vd_record_sealed(jobs[i].esp + 8 + jobs[i].crypt->suite.iv, jobs[i].text);
 	esp_seal_jobs(t ? t->mb : NULL, jobs, n);
 	for (unsigned i = 0; i < n; i++)
 		if (jobs[i].ok)

@@ -73,7 +73,7 @@ static int alloc_spi(void *self, uint64_t chan, uint32_t *ret_spi)
 		return -ENOSPC;
 	for (unsigned tries = 0; tries < 64; tries++) {
 		uint32_t spi;
-		vd_random(&spi, sizeof(spi));
+		vd_random_seen("spi", &spi, sizeof(spi));
 		spi = (spi & 0xffffff00u) | c->c.home;
 		if (spi >> 8 == 0 || spi_find(esp, spi))
 			continue;

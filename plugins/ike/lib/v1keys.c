@@ -1,3 +1,4 @@
+#include <viaduct/record.h>
 #include "v1keys.h"
 
 #include <errno.h>
@@ -111,12 +112,18 @@ int ike_v1_hash_main(const struct ike_v1_keys *keys, const uint8_t *own_pub, con
 	struct vd_slice parts[] = { { own_pub, pub_len }, { other_pub, pub_len }, { own_cookie, IKE_COOKIE_LEN },
 		{ other_cookie, IKE_COOKIE_LEN }, { sa, sa_len }, { id, id_len } };
 
-	return prf(keys, keys->skeyid, parts, 6, ret_hash);
+	int rc = prf(keys, keys->skeyid, parts, 6, ret_hash);
+	if (rc == 0)
+		vd_conceal(ret_hash, keys->hash_len);
+	return rc;
 }
 
 int ike_v1_hash_a(const struct ike_v1_keys *keys, const struct vd_slice *parts, size_t n, uint8_t *ret_hash)
 {
-	return prf(keys, keys->a, parts, n, ret_hash);
+	int rc = prf(keys, keys->a, parts, n, ret_hash);
+	if (rc == 0)
+		vd_conceal(ret_hash, keys->hash_len);
+	return rc;
 }
 
 int ike_v1_keymat(const struct ike_v1_keys *keys, const uint8_t *shared, size_t shared_len, uint8_t protocol,
@@ -162,9 +169,13 @@ int ike_v1_crypt(const struct ike_v1_keys *keys, bool encrypt, uint8_t *iv, uint
 	size_t n = len - IKE_HEADER_LEN;
 	if (!encrypt)
 		memcpy(last, message + len - keys->block, keys->block);
+	else
+		vd_record_sealed(text, n);
 	int rc = vd_cbc(keys->cipher, encrypt, keys->key, iv, text, n, text);
 	if (rc < 0)
 		return rc;
+	if (!encrypt)
+		vd_observe("plain", text, n);
 	memcpy(iv, encrypt ? message + len - keys->block : last, keys->block);
 	return 0;
 }

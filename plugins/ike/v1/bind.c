@@ -63,10 +63,12 @@ static bool trial_one(const struct ike_v1_sa *sa, const struct ike_v1_trial *t, 
 		const struct ike_payload *id = ike_chain_find(&chain, IKE_P_ID, 0),
 			*h = ike_chain_find(&chain, IKE_P_HASH, 0);
 
+		if (h != NULL)
+			vd_conceal(h->p, h->len);
 		if (id != NULL && h != NULL && h->len == r.keys.hash_len && ike_chain_count(&chain, IKE_P_ID) == 1 &&
 			ike_v1_hash_main(&r.keys, sa->gxi.p, sa->gxr.p, sa->gxi.len, sa->icookie, sa->rcookie,
 				sa->sa_body.p, sa->sa_body.len, id->p, id->len, hash) == 0 &&
-			vd_same(hash, h->p, h->len))
+			vd_verified(vd_same(hash, h->p, h->len)))
 			good = ike_v1_buf_set(&r.id, id->p, id->len) == 0;
 		for (unsigned k = 0; good && k < chain.n; k++)
 			if (chain.v[k].type == IKE_P_NOTIFY && chain.v[k].len >= 8 &&

@@ -11,7 +11,7 @@ static uint64_t renewal(uint64_t life_ms)
 {
 	uint8_t r;
 
-	vd_random(&r, sizeof(r));
+	vd_random_seen("chance", &r, sizeof(r));
 	return vd_now() + life_ms / 100 * (85 + r % 9);
 }
 
@@ -78,7 +78,7 @@ static bool alive(struct ike_v1_dial *dial)
 		return false;
 	}
 	if (dial->dpd_tries++ == 0 && dial->dpd_seq == 0) {
-		vd_random(&dial->dpd_seq, sizeof(dial->dpd_seq));
+		vd_random_seen("dpd", &dial->dpd_seq, sizeof(dial->dpd_seq));
 		dial->dpd_seq >>= 1; /* RFC 3706 section 6.2: far from running over */
 	}
 	uint32_t seq = ++dial->dpd_seq;

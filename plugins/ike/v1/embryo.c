@@ -180,7 +180,7 @@ void ike_v1_mm1(struct ike_v1 *v, const struct vd_path *path, const struct ike_h
 	*e = (struct ike_v1_embryo){ .used = true, .created = vd_now(), .path = *path, .offer = (uint8_t)offer,
 		.vendors = vendors, .sa_len = sa->len };
 	memcpy(e->icookie, h->icookie, IKE_COOKIE_LEN);
-	vd_random(e->rcookie, IKE_COOKIE_LEN);
+	vd_random_seen("cookie", e->rcookie, IKE_COOKIE_LEN);
 	memcpy(e->sa, sa->p, sa->len);
 	vd_count("ike_v1.mm1", 1);
 	ike_v1_embryo_sweep(v);

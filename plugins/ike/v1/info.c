@@ -20,7 +20,7 @@ static uint32_t info_begin(struct ike_v1_sa *sa, struct ike_v1_sealed *m)
 	uint32_t mid;
 
 	do
-		vd_random(&mid, sizeof(mid));
+		vd_random_seen("message id", &mid, sizeof(mid));
 	while (!ike_v1_mid_fresh(sa, mid));
 	ike_v1_sealed_begin(sa, m, IKE_X_INFORMATIONAL, mid);
 	return mid;
@@ -80,7 +80,7 @@ void ike_v1_info_plain(struct ike_v1 *v, const struct vd_path *path, const uint8
 
 	memcpy(h.icookie, icookie, IKE_COOKIE_LEN);
 	memcpy(h.rcookie, rcookie, IKE_COOKIE_LEN);
-	vd_random(&h.mid, sizeof(h.mid));
+	vd_random_seen("message id", &h.mid, sizeof(h.mid));
 	ike_out_init(&out, room, sizeof(room), &h);
 	ike_out_notify(&out, IKE_PROTO_ISAKMP, type, NULL, 0, NULL, 0);
 	int len = ike_out_finish(&out);

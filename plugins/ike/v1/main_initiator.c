@@ -91,7 +91,7 @@ int ike_v1_phase1_dial(struct ike_v1_dial *dial, const struct vd_path *path)
 	struct ike_out out;
 
 	do
-		vd_random(cookie, sizeof(cookie));
+		vd_random_seen("cookie", cookie, sizeof(cookie));
 	while (vd_same(cookie, none, sizeof(none)) || ike_v1_sa_find(v, cookie, none) != NULL);
 	struct ike_v1_sa *sa = ike_v1_sa_new(v, cookie, none);
 	if (sa == NULL)
@@ -143,7 +143,7 @@ static void own_done(struct ike_v1_dh *dh, int result)
 	}
 	sa->dh_key = dh->key;
 	dh->key = NULL;
-	vd_random(nonce, sizeof(nonce));
+	vd_random_seen("nonce", nonce, sizeof(nonce));
 	h = ike_v1_header(sa, IKE_X_MAIN, 0);
 	ike_out_init(&out, room, sizeof(room), &h);
 	ike_out_payload(&out, IKE_P_KE, dh->own, dh->len);
@@ -334,10 +334,12 @@ static void mm6_take(struct ike_v1_sa *sa, const uint8_t *p, size_t len)
 		return;
 	}
 	const struct ike_payload *who = ike_chain_find(&chain, IKE_P_ID, 0), *proof = ike_chain_find(&chain, IKE_P_HASH, 0);
+	if (proof != NULL)
+		vd_conceal(proof->p, proof->len);
 	if (who == NULL || proof == NULL || proof->len != sa->keys.hash_len || ike_chain_count(&chain, IKE_P_ID) != 1 ||
 		ike_v1_hash_main(&sa->keys, sa->gxr.p, sa->gxi.p, sa->gxr.len, sa->rcookie, sa->icookie, sa->sa_body.p,
 			sa->sa_body.len, who->p, who->len, hash) < 0 ||
-		!vd_same(hash, proof->p, proof->len)) {
+		!vd_verified(vd_same(hash, proof->p, proof->len))) {
 		vd_count("ike_v1.drop.mm6", 1);
 		return;
 	}

@@ -18,7 +18,7 @@ void ike_v1_natd_out(const struct ike_v1_sa *sa, struct ike_out *out)
 	if (ike_v1_natd(md, sa->icookie, sa->rcookie, &sa->path.local, hash, &n) < 0)
 		return;
 	if (sa->dial != NULL && sa->dial->udp)
-		vd_random(hash, n); /* the other end sees a NAT before us, and both go to UDP */
+		vd_random_seen("no address", hash, n); /* the other end sees a NAT before us, and both go to UDP */
 	ike_out_payload(out, type, hash, n);
 }
 
@@ -28,7 +28,7 @@ static void mm4_build(struct ike_v1_sa *sa, const struct ike_v1_dh *dh)
 	uint8_t room[IKE_MESSAGE_MAX], nonce[IKE_V1_NONCE_OURS];
 	struct ike_out out;
 
-	vd_random(nonce, sizeof(nonce));
+	vd_random_seen("nonce", nonce, sizeof(nonce));
 	ike_out_init(&out, room, sizeof(room), &h);
 	ike_out_payload(&out, IKE_P_KE, dh->own, dh->len);
 	ike_out_payload(&out, IKE_P_NONCE, nonce, sizeof(nonce));

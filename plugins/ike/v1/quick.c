@@ -378,7 +378,7 @@ static void qm1_take(struct ike_v1_quick *q, const struct ike_chain *chain)
 			q->sa->peer->connection, ke != NULL);
 		return qm1_refused(q, IKE_N_NO_PROPOSAL_CHOSEN, (struct vd_report){ 0 });
 	}
-	vd_random(ours, sizeof(ours));
+	vd_random_seen("nonce", ours, sizeof(ours));
 	if (ike_v1_buf_set(&q->sa_body, sa->p, sa->len) < 0 || ike_v1_buf_set(&q->ni, nonce->p, nonce->len) < 0 ||
 		ike_v1_buf_set(&q->nr, ours, sizeof(ours)) < 0 || ike_v1_buf_set(&q->idci, ci->p, ci->len) < 0 ||
 		ike_v1_buf_set(&q->idcr, cr->p, cr->len) < 0 || ike_v1_quick_channel(q, "l2tp") < 0)
@@ -479,10 +479,12 @@ static void quick_continue(
 	if (ike_v1_crypt(&sa->keys, false, iv, p, len) < 0 ||
 		ike_chain_parse(p[16], p + IKE_HEADER_LEN, len - IKE_HEADER_LEN, &chain) < 0 || chain.n == 0 ||
 		chain.v[0].type != IKE_P_HASH || chain.v[0].len != sa->keys.hash_len ||
-		ike_v1_hash_a(&sa->keys, parts, 4, hash) < 0 || !vd_same(hash, chain.v[0].p, chain.v[0].len)) {
+		ike_v1_hash_a(&sa->keys, parts, 4, hash) < 0 ||
+		!vd_verified(vd_same(hash, chain.v[0].p, chain.v[0].len))) {
 		vd_count("ike_v1.drop.qm3", 1);
 		return;
 	}
+	vd_conceal(chain.v[0].p, chain.v[0].len);
 	memcpy(q->iv, iv, sizeof(iv));
 	sa->heard = vd_now();
 	ike_v1_peer_moved(sa->peer, path); /* its hash covers our nonce: no replay */

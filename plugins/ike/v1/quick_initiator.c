@@ -50,14 +50,14 @@ int ike_v1_quick_dial(struct ike_v1_sa *sa)
 	int len = -ENOMEM;
 
 	do
-		vd_random(&mid, sizeof(mid));
+		vd_random_seen("message id", &mid, sizeof(mid));
 	while (!ike_v1_mid_fresh(sa, mid));
 	q = ike_v1_quick_new(sa, &sa->path, mid);
 	if (q == NULL)
 		return -ENOMEM;
 	q->initiator = true;
 	q->state = IKE_V1_Q_WAIT_QM2;
-	vd_random(nonce, sizeof(nonce));
+	vd_random_seen("nonce", nonce, sizeof(nonce));
 	int rc = ike_v1_quick_channel(q, dial->upper);
 	if (rc == 0)
 		rc = ike_v1_buf_set(&q->ni, nonce, sizeof(nonce));

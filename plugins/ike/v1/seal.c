@@ -54,9 +54,10 @@ int ike_v1_open(const struct ike_v1_sa *sa, uint8_t *p, size_t len, uint8_t *iv,
 	const struct ike_payload *first = &ret_chain->v[0];
 	if (first->type != IKE_P_HASH || first->len != sa->keys.hash_len)
 		return -EBADMSG;
+	vd_conceal(first->p, first->len);
 	const uint8_t *rest = first->p + first->len;
 	if (hash_of(sa, h.mid, extra, extra_len, rest, (size_t)(ret_chain->end - rest), hash) < 0 ||
-		!vd_same(hash, first->p, first->len))
+		!vd_verified(vd_same(hash, first->p, first->len)))
 		return -EBADMSG;
 	return 0;
 }

@@ -10,6 +10,7 @@
 #include <viaduct/loop.h>
 #include <viaduct/object.h>
 #include <viaduct/plugin.h>
+#include <viaduct/record.h>
 #include <viaduct/report.h>
 #include <viaduct/state.h>
 #include <viaduct/work.h>

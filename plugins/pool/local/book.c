@@ -115,7 +115,7 @@ int book_init(struct book *book)
 	int which, err = 0;
 
 	memset(book, 0, sizeof(*book));
-	vd_random(&book->seed, sizeof(book->seed));
+	vd_random_seen("pool", &book->seed, sizeof(book->seed));
 	for (which = 0; which < N_TABLES && !err; which++)
 		err = grow(book, which);
 	if (err)

@@ -6,6 +6,7 @@
 
 #include <viaduct/conf.h>
 #include <viaduct/plugin.h>
+#include <viaduct/record.h>
 #include <viaduct/state.h>
 #include <viaduct/topics.h>
 

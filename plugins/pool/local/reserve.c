@@ -37,7 +37,7 @@ static int grow(struct reserve *r)
 	if (r->n < r->size)
 		return 0;
 	if (!r->size)
-		vd_random(&bigger.seed, sizeof(bigger.seed));
+		vd_random_seen("pool", &bigger.seed, sizeof(bigger.seed));
 	bigger.slots = calloc(bigger.size, sizeof(struct reservation *));
 	if (!bigger.slots)
 		return -ENOMEM;

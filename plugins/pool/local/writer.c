@@ -240,7 +240,11 @@ int writer_replace(struct writer *w, struct vd_error *err)
 static void remember(void *arg, const char *pool, const char *user, const struct vd_ip *address)
 {
 	struct writer *w = arg;
+	char words[VD_NAME_MAX + 320], text[VD_IP_TEXT];
 
+	vd_record_name(user);
+	vd_format(words, sizeof(words), "%s %s %s", pool, vd_ip_format(address, text), user);
+	vd_record_state("lease", words);
 	if (book_remember(&w->pools->book, pool, user, address))
 		vd_log(VD_LOG_WARNING, "pool", NULL, "out of memory: what %s had is forgotten", user);
 }

@@ -7,6 +7,7 @@
 #include <viaduct/crypto.h>
 #include <viaduct/log.h>
 #include <viaduct/loop.h>
+#include <viaduct/record.h>
 #include <viaduct/report.h>
 #include <viaduct/secret.h>
 
@@ -79,7 +80,7 @@ static int answer(struct client *c)
 	struct vd_wr w;
 	int r;
 
-	vd_random(peer_challenge, sizeof(peer_challenge));
+	vd_random_seen("challenge", peer_challenge, sizeof(peer_challenge));
 	r = vd_mschapv2_response(c->challenge, peer_challenge, c->user, c->nt_hash, response);
 	if (r == 0)
 		r = vd_mschapv2_authenticator(c->nt_hash, response, c->challenge, peer_challenge, c->user,
@@ -96,6 +97,7 @@ static int answer(struct client *c)
 	vd_wr_put(&w, response, sizeof(response));
 	vd_wr_u8(&w, 0);
 	vd_wr_put(&w, c->user, strlen(c->user));
+	vd_conceal(response, sizeof(response));
 	c->len = w.len;
 	return vd_wr_ok(&w) ? 0 : -ENOSPC;
 }
@@ -140,7 +142,8 @@ static void succeeded(struct client *c, struct vd_rd *body)
 	for (size_t i = 2; i < sizeof(said); i++)
 		if (said[i] >= 'a' && said[i] <= 'f')
 			said[i] = (char)(said[i] - 'a' + 'A');
-	if (!vd_rd_ok(body) || !vd_same(said, c->authenticator, sizeof(said))) {
+	vd_conceal(said, sizeof(said));
+	if (!vd_rd_ok(body) || !vd_verified(vd_same(said, c->authenticator, sizeof(said)))) {
 		vd_count("ppp_auth_mschapv2.false_gateway", 1);
 		reject(c, VD_FAIL_OTHER, "the gateway does not know our password: it is not the one we meant",
 			"find out who answers at this address; anybody with the pre-shared key can");

@@ -11,6 +11,7 @@
 #include <viaduct/log.h>
 #include <viaduct/loop.h>
 #include <viaduct/plugin.h>
+#include <viaduct/record.h>
 #include <viaduct/secret.h>
 #include <viaduct/report.h>
 #include <viaduct/session.h>
@@ -87,7 +88,7 @@ static void fail(struct mschapv2 *m, unsigned error, const char *text, const cha
 	char hex[33];
 
 	/* A fresh challenge must be in the packet although no retry is allowed (RFC 2759 section 6). */
-	vd_random(again, sizeof(again));
+	vd_random_seen("challenge", again, sizeof(again));
 	vd_hex(hex, sizeof(hex), again, sizeof(again));
 	for (char *c = hex; *c; c++)
 		if (*c >= 'a')
@@ -228,6 +229,11 @@ static void method_input(void *self, void *state, const uint8_t *p, size_t len)
 		vd_count("ppp_auth_mschapv2.drop.id", 1);
 		return;
 	}
+	struct vd_rd copy = body;
+	vd_rd_u8(&copy);
+	const uint8_t *value = vd_rd_take(&copy, 49);
+	if (value)
+		vd_conceal(value, 49);
 	switch (m->state) {
 	case CHALLENGED:
 		response(m, &body);
@@ -273,8 +279,8 @@ static int method_start(void *self, uint64_t session, const struct vd_ppp_auth_h
 
 	if (!m)
 		return -ENOMEM;
-	vd_random(m->challenge, sizeof(m->challenge));
-	vd_random(&m->id, sizeof(m->id));
+	vd_random_seen("challenge", m->challenge, sizeof(m->challenge));
+	vd_random_seen("id", &m->id, sizeof(m->id));
 	*ret_state = m;
 	send_challenge(m);
 	return 0;

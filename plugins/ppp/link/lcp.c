@@ -50,7 +50,7 @@ static uint32_t new_magic(void)
 	uint32_t magic = 0;
 
 	while (!magic)
-		vd_random(&magic, sizeof(magic));
+		vd_random_seen("magic", &magic, sizeof(magic));
 	return magic;
 }
 

@@ -215,7 +215,7 @@ int ppp_link_start(void *self_, uint64_t session, const struct vd_link_lower *lo
 	link->ask_mru = link->mru != PPP_MRU_DEFAULT;
 	link->ask_magic = link->ask_address = true;
 	while (!link->magic)
-		vd_random(&link->magic, sizeof(link->magic));
+		vd_random_seen("magic", &link->magic, sizeof(link->magic));
 	link->tokens = 20000;
 	link->tokens_at = vd_now();
 	vd_timer_init(&link->open, open_timer);

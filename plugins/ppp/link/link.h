@@ -7,6 +7,7 @@
 
 #include <viaduct/link.h>
 #include <viaduct/log.h>
+#include <viaduct/record.h>
 #include <viaduct/report.h>
 #include <viaduct/session.h>
 
