@@ -47,12 +47,12 @@ peer() { ip netns exec vdnn-peer "$@"; }
 daemon() { # OPTION...: in the foreground
 	gw env VIADUCT_PLUGINDIR="$VD_PLUGINDIR" ASAN_OPTIONS=detect_leaks=0 "$VM_BUILD/core/viaductd" "$@"
 }
-# net_daemon PID-FILE NAMESPACE DIR: a daemon in the background on the configuration below DIR; waits until it listens.
+# net_daemon PID-FILE NAMESPACE DIR [OPTION...]: a daemon in the background on the configuration below DIR; waits until it listens.
 net_daemon() {
 	local i
 	# Not through a function: the pid written down must be the daemon's, not that of a shell around it.
 	ip netns exec "$2" env VIADUCT_PLUGINDIR="$VD_PLUGINDIR" ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=print_stacktrace=1 \
-		"$VM_BUILD/core/viaductd" --foreground --config "$3/config" --state "$3/state" --run "$3/run" \
+		"$VM_BUILD/core/viaductd" --foreground --config "$3/config" --state "$3/state" --run "$3/run" "${@:4}" \
 		</dev/null >>"$3/log" 2>&1 7>&- &
 	vm_note_pid "$1" $!
 	for ((i = 0; i < 150; i++)); do
@@ -62,7 +62,7 @@ net_daemon() {
 	done
 	return 1
 }
-start() { net_daemon "$VM_WORK/gateway.pid" vdnn-gw "$VM_WORK/gateway"; }
+start() { net_daemon "$VM_WORK/gateway.pid" vdnn-gw "$VM_WORK/gateway" "$@"; } # [OPTION...]
 alive() { # WHAT
 	if vm_pid "$VM_WORK/gateway.pid" >/dev/null && vm_ctl status >/dev/null; then
 		vm_pass "$1: the daemon answers"
@@ -78,4 +78,51 @@ net_as_before() {
 	else
 		vm_fail "$1: left behind" "$(grep '^[<>]' "$VM_WORK/left" | head -5 | tr '\n' '|')"
 	fi
+}
+# net_dialler DIR: the configuration of a daemon in vdnn-peer that dials the gateway: rightly, and with every mistake.
+net_dialler() {
+	local client=$1
+	rm -rf "$client"
+	mkdir -p "$client/config/conf.d" "$client/config/secrets" "$client/config/users" "$client/state" "$client/run"
+	vm_secret "$client/config/secrets/alpha.psk" alpha-psk-0123456789abcdef
+	vm_secret "$client/config/secrets/alice" alice-password
+	vm_secret "$client/config/secrets/bob" bob-password
+	vm_secret "$client/config/secrets/wrong" mistaken-0123456789
+	vm_secret "$client/config/secrets/wrong.psk" mistaken-psk-0123456789abcdef
+	cat >"$client/config/viaduct.yaml" <<-Y
+	gateway:
+	  name: branch.example.org
+	  listen: [$VM_WAN.2]
+	  workers: 1
+Y
+	cat >"$client/config/conf.d/10-office.yaml" <<-Y
+	connections:
+	  office:
+	    connect: [l2tp]
+	    peer: $VM_GW
+	    user: alice
+	    password: !file ../secrets/alice
+	    routes: [10.99.0.0/24]
+	    l2tp: { psk: !file ../secrets/alpha.psk }
+	  forced:
+	    connect: [l2tp]
+	    peer: $VM_GW
+	    user: bob
+	    password: !file ../secrets/bob
+	    routes: [10.99.0.0/24]
+	    l2tp: { psk: !file ../secrets/alpha.psk, encap: udp }
+	  badpsk:
+	    connect: [l2tp]
+	    peer: $VM_GW
+	    user: alice
+	    password: !file ../secrets/alice
+	    l2tp: { psk: !file ../secrets/wrong.psk }
+	  badpassword:
+	    connect: [l2tp]
+	    peer: $VM_GW
+	    user: alice
+	    password: !file ../secrets/wrong
+	    l2tp: { psk: !file ../secrets/alpha.psk }
+Y
+	vd_own_configuration "$client"
 }

@@ -31,10 +31,11 @@ static const struct vd_plugin *const plugins[] = { &esp_userspace_LTX_vd_plugin,
 	&ike_v1_LTX_vd_plugin, &net_tun_LTX_vd_plugin, &ppp_auth_mschapv2_LTX_vd_plugin, &ppp_link_LTX_vd_plugin,
 	&l2tp_LTX_vd_plugin, &pool_local_LTX_vd_plugin, &aaa_users_LTX_vd_plugin, NULL };
 #define N_PLUGINS (VD_ARRAY_SIZE(plugins) - 1)
-#define WORKERS 2
+#define WORKERS 2u
 
 static char folder[64];
 static const char *yaml_now, *address_now;
+static struct gateway_how how_now;
 
 /* ---- priv/1: everything works, nothing happens ---- */
 struct later {
@@ -72,7 +73,7 @@ static int priv_tun(void *self, const char *name, unsigned n, unsigned mtu, unsi
 	void (*done)(void *arg, const int *fds, unsigned n, const char *name, const struct vd_error *err), void *arg)
 {
 	(void)self, (void)name, (void)mtu, (void)txqueuelen;
-	ck_assert_uint_eq(n, WORKERS);
+	ck_assert_uint_eq(n, how_now.workers ? how_now.workers : WORKERS);
 	return later((struct later){ .tun = done, .arg = arg, .n = n });
 }
 
@@ -116,7 +117,10 @@ static void bring_up(uint64_t seed)
 	struct vd_host *hosts[N_PLUGINS];
 
 	fake_init(seed);
-	fake_conf(yaml_now, plugins, folder);
+	if (how_now.load)
+		how_now.load();
+	else
+		fake_conf(yaml_now, plugins, folder);
 	vd_budget_reset();
 	ck_assert_int_eq(vd_objects_init(), 0);
 	ck_assert_int_eq(vd_sessions_init(), 0);
@@ -134,10 +138,18 @@ static void bring_up(uint64_t seed)
 		hosts[i] = vd_plugin_preload(plugins[i], &err);
 		ck_assert_msg(hosts[i] && vd_host_init(hosts[i], &err) == 0, "%s: %s", plugins[i]->name, err.text);
 	}
-	struct vd_ip here;
-	ck_assert(vd_ip_parse(address_now, &here));
-	ck_assert_int_eq(vd_datapath_start_inline_at(WORKERS, &here), 0);
-	vd_datapath_capture(wire_sent, NULL);
+	if (how_now.listen) {
+		size_t n_listen = 0;
+		const struct vd_ip *listen = how_now.listen(&n_listen);
+
+		ck_assert_int_eq(vd_datapath_start_inline_on(how_now.workers, listen, n_listen), 0);
+	} else {
+		struct vd_ip here;
+
+		ck_assert(vd_ip_parse(address_now, &here));
+		ck_assert_int_eq(vd_datapath_start_inline_at(WORKERS, &here), 0);
+	}
+	vd_datapath_capture(how_now.sent ? how_now.sent : wire_sent, NULL);
 	for (size_t i = 0; i < N_PLUGINS; i++)
 		ck_assert_msg(vd_host_start(hosts[i], &err) == 0, "%s: %s", plugins[i]->name, err.text);
 	ck_assert_msg(vd_plugins_choose(vd_conf_current(), &err) == 0, "%s", err.text); /* what a reload compares with */
@@ -203,10 +215,24 @@ void gateway_start_at(const char *yaml, const char *address)
 	setenv("SCENARIO_PSK_STAFF", GATEWAY_PSK_STAFF, 1);
 	setenv("SCENARIO_PSK_DEVICES", GATEWAY_PSK_DEVICES, 1);
 	users_write();
+	how_now = (struct gateway_how){ 0 };
 	yaml_now = yaml;
 	address_now = address;
 	wire_init();
 	bring_up(7);
+}
+
+void gateway_start_how(const struct gateway_how *how)
+{
+	how_now = *how;
+	users_write(); /* its folder */
+	wire_init();
+	bring_up(7);
+}
+
+const struct vd_plugin *const *gateway_plugins(void)
+{
+	return plugins;
 }
 
 const char *gateway_folder(void)

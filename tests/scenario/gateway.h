@@ -25,6 +25,16 @@ void gateway_start(const char *yaml);
 void gateway_start_at(const char *yaml, const char *address);
 /* Where users.yaml is; what a test puts there goes with the gateway. */
 const char *gateway_folder(void);
+/* Another way to be: whatever is NULL or 0 is as ever. */
+struct gateway_how {
+	void (*load)(void); /* puts a configuration in force, and sets the clock */
+	unsigned workers;
+	const struct vd_ip *(*listen)(size_t *ret_n);
+	void (*sent)(void *arg, const struct vd_datapath_sent *sent);
+};
+void gateway_start_how(const struct gateway_how *how);
+/* The plugins, NULL-terminated. */
+const struct vd_plugin *const *gateway_plugins(void);
 /* Orderly: everybody is told; nothing may be left. */
 void gateway_stop(void);
 /* The same; then is called when the plugins are gone. */

@@ -315,7 +315,7 @@ vm_config() { # writes the configuration of the gateway under test
 vm_secret() { # FILE TEXT
 	(umask 077 && printf '%s\n' "$2" >"$1")
 }
-vm_gateway() { # starts the gateway and waits until it listens; VM_CONFIG: what writes its configuration
+vm_gateway() { # starts the gateway and waits until it listens; VM_CONFIG: what writes its configuration; VM_OPTIONS: of the daemon
 	if [ "$VM_PEER" = reference ]; then
 		vm_need srv && vm_exec srv 60 "PSK=alpha-psk-0123456789abcdef $VM_WORK/guest/reference" >"$VM_WORK/reference.log" 2>&1
 		return
@@ -324,9 +324,10 @@ vm_gateway() { # starts the gateway and waits until it listens; VM_CONFIG: what 
 	vm_gateway_stop
 	"${VM_CONFIG:-vm_config}"
 	vd_daemon_env "$VM_BUILD" || return 1
+	# shellcheck disable=SC2086
 	ip netns exec vdvm-gw env VIADUCT_PLUGINDIR="$VD_PLUGINDIR" ASAN_OPTIONS=detect_leaks=0 \
 		UBSAN_OPTIONS=print_stacktrace=1 "$VM_BUILD/core/viaductd" --foreground --config "$VM_WORK/gateway/config" \
-		--state "$VM_WORK/gateway/state" --run "$VM_WORK/gateway/run" </dev/null >"$VM_WORK/gateway/log" 2>&1 &
+		--state "$VM_WORK/gateway/state" --run "$VM_WORK/gateway/run" ${VM_OPTIONS:-} </dev/null >"$VM_WORK/gateway/log" 2>&1 &
 	vm_note_pid "$VM_WORK/gateway.pid" $!
 	for ((i = 0; i < 150; i++)); do
 		vm_pid "$VM_WORK/gateway.pid" >/dev/null || break
