@@ -250,6 +250,14 @@ static const char *wanted_by_section(const struct vd_conf *conf, const struct vd
 	return NULL;
 }
 
+static bool list_has(const struct vd_conf_node *list, const char *word)
+{
+	for (size_t i = 0; i < vd_conf_count(list); i++)
+		if (strcmp(vd_conf_str(vd_conf_nth(list, i)), word) == 0)
+			return true;
+	return false;
+}
+
 static bool word_in_lists(const struct vd_conf *conf, const char *word)
 {
 	static const char *const lists[] = { "accept", "connect" };
@@ -257,21 +265,38 @@ static bool word_in_lists(const struct vd_conf *conf, const char *word)
 
 	for (size_t i = 0; i < vd_conf_count(objects); i++) {
 		for (size_t l = 0; l < VD_ARRAY_SIZE(lists); l++) {
-			const struct vd_conf_node *list = vd_conf_at(conf, vd_conf_nth(objects, i), lists[l]);
-
-			for (size_t k = 0; k < vd_conf_count(list); k++)
-				if (strcmp(vd_conf_str(vd_conf_nth(list, k)), word) == 0)
-					return true;
+			if (list_has(vd_conf_at(conf, vd_conf_nth(objects, i), lists[l]), word))
+				return true;
 		}
 	}
 	return false;
 }
 
+/* "ppp.auth=chap": does that option name the word, in its section or in a connection? */
+static bool option_names(const struct vd_conf *conf, const char *provided, const char *equals)
+{
+	const struct vd_conf_node *objects = vd_conf_at(conf, NULL, "connections");
+	char path[2 * VD_NAME_MAX];
+
+	vd_format(path, sizeof(path), "%.*s", (int)(equals - provided), provided);
+	if (list_has(vd_conf_at(conf, NULL, path), equals + 1))
+		return true;
+	for (size_t i = 0; i < vd_conf_count(objects); i++)
+		if (list_has(vd_conf_at(conf, vd_conf_nth(objects, i), path), equals + 1))
+			return true;
+	return false;
+}
+
 static const char *wanted_by_word(const struct vd_conf *conf, const struct vd_plugin *p)
 {
-	for (size_t i = 0; p->provides && p->provides[i]; i++)
-		if (strncmp(p->provides[i], "accept/", 7) == 0 && word_in_lists(conf, p->provides[i] + 7))
+	for (size_t i = 0; p->provides && p->provides[i]; i++) {
+		const char *what = p->provides[i], *equals = strchr(what, '=');
+
+		if (strncmp(what, "accept/", 7) == 0 && word_in_lists(conf, what + 7))
 			return "a connection names it";
+		if (equals && option_names(conf, what, equals))
+			return "an option names it";
+	}
 	return NULL;
 }
 
@@ -290,23 +315,27 @@ static int place(const struct vd_conf *conf, struct vd_host *h, unsigned *order,
 	for (size_t i = 0; h->plugin->needs && h->plugin->needs[i]; i++) {
 		const char *need = h->plugin->needs[i];
 		struct vd_host *found = NULL;
-		int r;
+		int r = 0;
 
 		if (vd_service_is_core(need))
 			continue;
-		/* One that is wanted anyway goes first; else the first by name that is not switched off. */
-		for (struct vd_host *x = hosts; x; x = x->next) {
+		/* All that are wanted anyway go first (of a service with variants each may serve); else the first by name that
+		 * is not switched off. */
+		for (struct vd_host *x = hosts; x && r == 0; x = x->next) {
 			if (!provides(x, need) || switched(conf, x->plugin->name, "off"))
 				continue;
 			if (!found || (!found->why && x->why))
 				found = x;
+			if (x->why)
+				r = place(conf, x, order, marks, err);
 		}
 		if (!found)
 			return vd_error_set(err, -ENOENT, "plugin %s needs %s, which no plugin provides; is one switched off or not "
 				"installed?", h->plugin->name, need);
-		if (!found->why)
+		if (!found->why) {
 			found->why = h->plugin->name;
-		r = place(conf, found, order, marks, err);
+			r = place(conf, found, order, marks, err);
+		}
 		if (r == -ELOOP && err)
 			vd_format(err->text + strlen(err->text), sizeof(err->text) - strlen(err->text), " <- %s",
 				h->plugin->name);

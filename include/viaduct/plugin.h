@@ -31,8 +31,10 @@ struct vd_plugin {
 	uint64_t abi_hash;
 	const char *build_id;
 	const char *name, *version, *license, *summary;
-	const char *const *provides; /* NULL-terminated: services "esp/1", accept words "accept/l2tp", providers */
-	const char *const *needs;    /* NULL-terminated service names; the provider is pulled in */
+	const char *const *provides; /* NULL-terminated: services "esp/1", accept words "accept/l2tp", providers,
+	                              * words of options that ask for the plugin, "ppp.auth=chap" */
+	const char *const *needs;    /* NULL-terminated, of those; the provider is pulled in, and those that are there
+	                              * anyway start first */
 	const struct vd_topic *const *topics; /* NULL-terminated, may be NULL */
 	const struct vd_opt *schema; /* ends with a NULL path, may be NULL */
 	/* Registers services, providers and subscriptions. The configuration (vd_conf_current) is valid. */

@@ -122,9 +122,20 @@ static const struct vd_opt sink_schema[] = { { "log.sink", VD_T_MAP, 0, NULL, NU
 	{ "log.sink.path", VD_T_STRING, 0, "here", NULL, "x" }, { NULL } };
 VD_PLUGIN(c_sink, .schema = sink_schema);
 
+/* One service with variants, which the words of an option name. */
+static const char *const md5_provides[] = { "auth/1", "auth.list=md5", NULL };
+static const char *const strong_provides[] = { "auth/1", "auth.list=strong", NULL };
+static const char *const asks_needs[] = { "auth.list=strong", "auth/1", NULL };
+static const struct vd_opt asks_schema[] = { { "auth", VD_T_MAP, 0, NULL, NULL, "x" },
+	{ "auth.list", VD_T_WORD, VD_OPT_LIST, NULL, "md5|strong", "x" },
+	{ "connections.*.auth.list", VD_T_WORD, VD_OPT_LIST, NULL, "md5|strong", "x" }, { NULL } };
+VD_PLUGIN(c_asks, .needs = asks_needs, .schema = asks_schema);
+VD_PLUGIN(c_md5, .provides = md5_provides);
+VD_PLUGIN(c_strong, .provides = strong_provides);
+
 static const struct vd_plugin *const choice[] = { &c_l2tp_LTX_vd_plugin, &c_ike_LTX_vd_plugin, &c_esp_a_LTX_vd_plugin,
 	&c_esp_b_LTX_vd_plugin, &c_link_LTX_vd_plugin, &c_tun_LTX_vd_plugin, &c_circle_LTX_vd_plugin, &c_pool_LTX_vd_plugin,
-	&c_nat_LTX_vd_plugin, &c_sink_LTX_vd_plugin, NULL };
+	&c_nat_LTX_vd_plugin, &c_sink_LTX_vd_plugin, &c_asks_LTX_vd_plugin, &c_md5_LTX_vd_plugin, &c_strong_LTX_vd_plugin, NULL };
 
 /* The chosen, in the order of starting. */
 static const char *chosen(const char *yaml)
@@ -175,6 +186,21 @@ START_TEST(chosen_by_need_in_order_of_need)
 }
 END_TEST
 
+START_TEST(named_by_an_option)
+{
+	/* nobody names one: the one that is needed by name alone */
+	ck_assert_str_eq(chosen("auth: {}\nplugins: { c_circle: off }"), "strong asks");
+	/* named anywhere, all are there before who needs them */
+	ck_assert_str_eq(chosen("auth: { list: [md5] }\nplugins: { c_circle: off }"), "strong md5 asks");
+	ck_assert_str_eq(chosen("connections: { x: { accept: [] }, z: { accept: [], auth: { list: [strong, md5] } } }\n"
+		"plugins: { c_circle: off }"), "strong md5 asks");
+	ck_assert_str_eq(chosen("connections: { z: { accept: [], auth: { list: md5 } } }\nplugins: { c_circle: off, c_md5: off }"),
+		"strong asks");
+	ck_assert_str_eq(chosen("auth: {}\nplugins: { c_circle: off, c_strong: off }"),
+		"plugin c_asks needs auth.list=strong, which no plugin provides; is one switched off or not installed?");
+}
+END_TEST
+
 START_TEST(unmet_needs_and_circles_are_told)
 {
 	ck_assert_str_eq(chosen("connections: { x: { accept: [l2tp] } }\nplugins: { c_tun: off, c_circle: off }"),
@@ -202,6 +228,7 @@ int main(void)
 	tcase_add_test(tc, variants);
 	tcase_add_test(tc, refusals_name_the_field);
 	tcase_add_test(tc, chosen_by_need_in_order_of_need);
+	tcase_add_test(tc, named_by_an_option);
 	tcase_add_test(tc, unmet_needs_and_circles_are_told);
 	suite_add_tcase(s, tc);
 	srunner_run_all(sr, CK_NORMAL);
