@@ -159,11 +159,24 @@ static bool lists(const struct vd_conf_node *connection, const char *option, con
 	return false;
 }
 
+/* what: "connections.NAME." or nothing. */
+static void clear_text(const struct vd_conf_node *in, const char *what, struct vd_conf_errors *errs)
+{
+	const struct vd_conf_node *ppp = conf_node_find(in, "ppp");
+
+	if (ppp && lists(ppp, "auth", "pap"))
+		warn(errs, conf_node_find(ppp, "auth"), "%sppp.auth allows pap: clients that want it send their password in clear "
+			"text to whoever knows the pre-shared key; take it out, unless one of them knows nothing else", what);
+}
+
 static void connection(const struct vd_conf_node *c, const char *const *words, struct vd_conf_errors *errs)
 {
 	const struct vd_conf_node *accept = conf_node_find(c, "accept"), *part;
 	struct vd_secret *key;
+	char what[CONF_PATH_MAX];
 
+	vd_format(what, sizeof(what), "connections.%s.", c->name);
+	clear_text(c, what, errs);
 	if (vd_conf_count(accept) && !conf_node_find(c, "realm"))
 		warn(errs, accept, "connections.%s accepts clients and has no `realm`: nobody can log in", c->name);
 	for (; words && *words; words++) {
@@ -214,6 +227,7 @@ void conf_lint(const struct vd_conf *conf, const char *const *words, struct vd_c
 	const struct vd_conf_node *all = conf_node_find(conf->root, "connections");
 
 	unused(conf, errs);
+	clear_text(conf->root, "", errs);
 	for (uint32_t i = 0; all && all->kind == CONF_MAP && i < all->n; i++)
 		connection(all->items[i], words, errs);
 	pools(conf, errs);

@@ -102,9 +102,12 @@
 		"no common authentication method: {peer} wants {offered}; connection {connection} allows {configured}", \
 		"the authentication method", "allow {configured} in the client's connection, or name a further method in ppp.auth{at}", \
 		"allow {configured} on the gateway", "error 734 or 691", "user authentication failed") \
+	K(AUTH_NONE, "auth-none", "lcp", "the {peer} refuses to authenticate: it rejects LCP's authentication option", \
+		"authentication", "switch on {configured} in the client's connection, and give it user name and password", NULL, \
+		"error 734 or 691", "user authentication failed") \
 	K(AUTH_REJECTED, "auth-rejected", "auth", "the {peer} agreed to {offered}, and then rejected its protocol", \
 		"the authentication method", "see the client's PPP log", "see the gateway's PPP log", "error 720", "user authentication failed") \
-	K(AUTH_SILENT, "auth-silent", "auth", "the {peer} never answered our {offered} challenge", "the answer did not come", \
+	K(AUTH_SILENT, "auth-silent", "auth", "the {peer} never answered our {offered}", "the answer did not come", \
 		"the user may not have typed a password in time; else see whether packets to the client arrive", NULL, \
 		"error 718", "user authentication failed") \
 	K(PPP_TIMEOUT, "ppp-timeout", "ipcp", "PPP was not up in {count} s: LCP is {offered}, IPCP is {configured}", \

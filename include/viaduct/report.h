@@ -52,7 +52,7 @@ enum vd_failure {
 	VD_FAIL_PPP_DIVERGES,     /* offered: the protocol, who refused; count: how often */
 	VD_FAIL_AUTH_METHOD,      /* offered, configured */
 	VD_FAIL_AUTH_REJECTED,    /* offered: the method whose protocol is rejected after it was agreed */
-	VD_FAIL_AUTH_SILENT,      /* offered: the method whose challenge is not answered */
+	VD_FAIL_AUTH_SILENT,      /* offered: what is not answered, "mschapv2 challenge" */
 	VD_FAIL_PPP_TIMEOUT,      /* count: seconds; offered, configured: states of LCP and IPCP */
 	VD_FAIL_IPCP_REJECTED,
 	VD_FAIL_IPCP_UNACKED,
@@ -70,6 +70,7 @@ enum vd_failure {
 	VD_FAIL_ADDRESS_HELD,     /* difference, origin */
 	VD_FAIL_NO_ADDRESS,       /* difference, origin */
 	VD_FAIL_ESTABLISH,        /* difference */
+	VD_FAIL_AUTH_NONE,        /* the client refuses to be authenticated; configured: the methods it may use */
 	VD_FAILURES
 };
 

@@ -53,7 +53,8 @@ static const char accounts[] = "User: { password: !file pw, address: 10.9.0.11, 
 			       "routes_behind: [10.77.0.0/24, 10.78.0.0/16], session_timeout: 1h, idle_timeout: 90s }\n"
 			       "hashed: { nt_hash: !file nt }\n"
 			       "gone: { password: !file pw, disabled: true }\n"
-			       "ACME\\own: { password: !file pw }\n";
+			       "ACME\\own: { password: !file pw }\n"
+			       "flopsy: { password: !file arctangent }\n";
 
 static void setup(void)
 {
@@ -61,6 +62,7 @@ static void setup(void)
 	strcpy(folder, "/tmp/vd-users-XXXXXX");
 	ck_assert_ptr_nonnull(mkdtemp(folder));
 	put("pw", "clientPass\n");
+	put("arctangent", "arctangent\n");
 	put("nt", "44EBBA8D5312B8D611474411F56989AE\n");
 	put("bad.nt", "44EBBA8D5312B8D611474411F56989AX\n");
 	put("devices.yaml", accounts);
@@ -215,6 +217,22 @@ START_TEST(chap_md5)
 	ck_assert_ptr_nonnull(strstr(last.why.text, "needs the password"));
 	r.method = VD_AUTH_EAP;
 	ck_assert_int_ne(ask(&r), VD_ACCEPT);
+	fake_plugin_stop(PLUGIN);
+}
+END_TEST
+
+/* RFC 2865 section 7.2: flopsy, arctangent; the challenge is the Request Authenticator, as its section 5.3 has it. */
+START_TEST(chap_md5_published)
+{
+	struct vd_authenticate r = { .method = VD_AUTH_CHAP_MD5, .id = 0x16, .user = "flopsy" };
+
+	fake_plugin_start(PLUGIN);
+	vd_unhex("2aee86f08d0d55969ca5978e0d3367a2", r.challenge, 16);
+	vd_unhex("e97557c316185895f293ff6344077275", r.response, 16);
+	ck_assert_int_eq(ask(&r), VD_ACCEPT);
+	r.response[15] ^= 1;
+	ck_assert_int_eq(ask(&r), VD_REJECT);
+	ck_assert_int_eq(last.why.code, -EKEYREJECTED);
 	fake_plugin_stop(PLUGIN);
 }
 END_TEST
@@ -382,6 +400,7 @@ int main(void)
 	tcase_add_test(t, refusals);
 	tcase_add_test(t, pap);
 	tcase_add_test(t, chap_md5);
+	tcase_add_test(t, chap_md5_published);
 	tcase_add_test(t, file_changes);
 	tcase_add_test(t, secret_changes);
 	tcase_add_test(t, after_the_drop);

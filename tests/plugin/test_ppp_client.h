@@ -18,7 +18,8 @@
 #include "test_ppp_double.h"
 #include "tests/lib/fake.h"
 
-extern const struct vd_plugin ppp_link_LTX_vd_plugin, ppp_auth_mschapv2_LTX_vd_plugin;
+extern const struct vd_plugin ppp_link_LTX_vd_plugin, ppp_auth_mschapv2_LTX_vd_plugin, ppp_auth_chap_LTX_vd_plugin,
+	ppp_auth_pap_LTX_vd_plugin;
 static const struct vd_opt provider_schema[] = {
 	{ "users.*", VD_T_MAP, 0, NULL, NULL, "Users." },
 	{ "pools.*", VD_T_MAP, 0, NULL, NULL, "Pools." },
@@ -26,7 +27,8 @@ static const struct vd_opt provider_schema[] = {
 };
 static const struct vd_plugin providers = { .name = "providers", .schema = provider_schema };
 static const struct vd_plugin *const plugins[] = { &ppp_link_LTX_vd_plugin, &ppp_auth_mschapv2_LTX_vd_plugin,
-	&providers, NULL };
+	&ppp_auth_chap_LTX_vd_plugin, &ppp_auth_pap_LTX_vd_plugin, &providers, NULL };
+enum { N_PLUGINS = 4 }; /* that run; the link first */
 static bool check_export = true;
 
 #define NT "82309ecd8d708b5ea08faa3981cd83544233114a3d85d6df"
@@ -39,6 +41,18 @@ static bool check_export = true;
 	"pools: { staff: {} }\n" \
 	"connections: { staff: { realm: corp, pool: staff } }\n"
 
+static inline void start_plugins(void)
+{
+	for (int i = N_PLUGINS; i-- > 0;)
+		fake_plugin_start(plugins[i]);
+}
+
+static inline void stop_plugins(void)
+{
+	for (int i = 0; i < N_PLUGINS; i++)
+		fake_plugin_stop(plugins[i]);
+}
+
 static inline void setup_with(const char *yaml, uint16_t mtu)
 {
 	fake_init(7);
@@ -46,9 +60,9 @@ static inline void setup_with(const char *yaml, uint16_t mtu)
 	fake_watch(&vd_topic_setup_failed);
 	fake_watch(&vd_topic_session_up);
 	fake_watch(&vd_topic_session_down);
+	fake_watch(&vd_topic_auth_ok);
 	double_start(mtu);
-	fake_plugin_start(plugins[1]);
-	fake_plugin_start(plugins[0]);
+	start_plugins();
 	double_begin();
 }
 
@@ -59,8 +73,7 @@ static inline void setup(void)
 
 static inline void teardown(void)
 {
-	fake_plugin_stop(plugins[0]);
-	fake_plugin_stop(plugins[1]);
+	stop_plugins();
 	double_stop();
 	fake_conf_fini();
 	fake_fini();
@@ -90,11 +103,9 @@ static inline void reimport(void)
 		d.auth_ticket)
 		return;
 	n = export(one, sizeof(one));
-	fake_plugin_stop(plugins[0]);
-	fake_plugin_stop(plugins[1]);
+	stop_plugins();
 	double_again();
-	fake_plugin_start(plugins[1]);
-	fake_plugin_start(plugins[0]);
+	start_plugins();
 	sent = d.n_out;
 	vd_rd_init(&r, one, n);
 	ck_assert_msg(vd_state_import(&r, VD_IMPORT_SAME, &err) == 0, "%s", err.text);

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <viaduct/crypto.h>
 #include <viaduct/loop.h>
 #include <viaduct/plugin.h>
 
@@ -138,6 +139,19 @@ static const struct vd_datapath_1 datapath = { .session_punt = session_punt, .se
 	.session_add = session_add, .session_del = session_del, .fib_add = fib, .fib_del = fib };
 
 /* ---- providers ---- */
+static bool knows(const struct vd_authenticate *r)
+{
+	struct vd_slice parts[] = { { &r->id, 1 }, { "clientPass", 10 }, { r->challenge, 16 } };
+	uint8_t digest[64];
+	size_t n;
+
+	if (r->method == VD_AUTH_PAP)
+		return r->data.len == 10 && strcmp(d.password, "clientPass") == 0;
+	if (r->method == VD_AUTH_CHAP_MD5)
+		return vd_digest_parts("MD5", parts, 3, digest, &n) == 0 && memcmp(r->response, digest, 16) == 0;
+	return memcmp(r->response, vector_response, 24) == 0 && memcmp(r->peer_challenge, vector_peer, 16) == 0;
+}
+
 void double_answer_auth(void)
 {
 	struct vd_authenticated who = { .user = "User" };
@@ -150,8 +164,7 @@ void double_answer_auth(void)
 	if (d.unavailable)
 		vd_reply(ticket, VD_UNAVAILABLE, NULL, &why);
 	else if ((strcmp(d.request.user, "User") == 0 || strcmp(d.request.user, "CORP\\User") == 0) &&
-		memcmp(d.request.response, vector_response, 24) == 0 &&
-		memcmp(d.request.peer_challenge, vector_peer, 16) == 0)
+		knows(&d.request))
 		vd_reply(ticket, VD_ACCEPT, &who, NULL);
 	else
 		vd_reply(ticket, VD_REJECT, NULL, &why);
@@ -162,6 +175,7 @@ static void on_auth(void *arg, const struct vd_ask *ask)
 	(void)arg;
 	d.asked++;
 	d.request = *(const struct vd_authenticate *)ask->data;
+	vd_format(d.password, sizeof(d.password), "%.*s", (int)d.request.data.len, (const char *)d.request.data.p);
 	d.auth_ticket = ask->ticket;
 	if (!d.hold_auth)
 		double_answer_auth();

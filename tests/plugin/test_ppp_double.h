@@ -1,5 +1,5 @@
 /* What a PPP link stands on, with the core's own sessions, channels, bus and layers; the lower layer, the data path and
- * the providers are the test's. The one account is that of RFC 2759 section 9.2. */
+ * the providers are the test's. The one account is that of RFC 2759 section 9.2: User, clientPass. */
 #ifndef TEST_PPP_DOUBLE_H
 #define TEST_PPP_DOUBLE_H
 
@@ -24,6 +24,7 @@ struct double_state {
 	unsigned asked, leased;
 	uint64_t auth_ticket, lease_ticket;
 	struct vd_authenticate request;
+	char password[256]; /* as PAP says it */
 	struct vd_wsess_desc desc;
 	struct vd_session_counters counters;
 	void (*punt)(void *arg, uint64_t session, const uint8_t *p, size_t len);

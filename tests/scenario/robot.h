@@ -39,6 +39,7 @@ struct robot {
 	bool gcm;              /* ESP with AES-256-GCM instead of CBC */
 	bool windows;          /* its vendor ids say so */
 	bool tunnel;           /* asks for tunnel mode */
+	enum { ROBOT_MSCHAPV2, ROBOT_CHAP, ROBOT_PAP } method; /* the only one it knows: it Naks the others */
 	bool silent;           /* the plug is pulled: hears and says nothing */
 	struct vd_sa at, at4500; /* where the gateway sees it */
 	struct robot_ike ike[2]; /* 0: the one in use; 1: its successor, while that is negotiated */

@@ -1,12 +1,13 @@
-/* PPP as a client: LCP, MS-CHAPv2 and IPCP (RFC 1661, 2759, 1332, 1877), and ICMP packets to try the link. */
+/* PPP as a client: LCP, MS-CHAPv2, CHAP or PAP, and IPCP (RFC 1661, 2759, 1994, 1334, 1332, 1877), and ICMP packets to try the link. */
 #include <check.h>
+#include <openssl/evp.h>
 #include <openssl/rand.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "tests/scenario/robot.h"
 
-enum { LCP = 0xc021, CHAP = 0xc223, IPCP = 0x8021, IP = 0x0021 };
+enum { LCP = 0xc021, CHAP = 0xc223, PAP = 0xc023, IPCP = 0x8021, IP = 0x0021 };
 #define RESEND_MS 3000
 
 static void send_frame(struct robot *r, unsigned protocol, const void *p, size_t len)
@@ -48,8 +49,29 @@ void robot_ppp_start(struct robot *r)
 static void respond(struct robot *r)
 {
 	uint8_t out[1 + 49 + 64] = { 49 };
-	size_t n = strlen(r->user);
+	size_t n = strlen(r->user), m = strlen(r->password);
 
+	if (r->method == ROBOT_PAP) {
+		out[0] = (uint8_t)n;
+		memcpy(out + 1, r->user, n);
+		out[1 + n] = (uint8_t)m;
+		memcpy(out + 2 + n, r->password, m);
+		r->ppp_due = r->clock + RESEND_MS;
+		send_cp(r, PAP, 1, ++r->chap_id, out, 2 + n + m);
+		return;
+	}
+	if (r->method == ROBOT_CHAP) {
+		uint8_t text[1 + 64 + 16] = { r->chap_id };
+
+		memcpy(text + 1, r->password, m);
+		memcpy(text + 1 + m, r->chap.challenge, 16);
+		out[0] = 16;
+		ck_assert_int_eq(EVP_Digest(text, 1 + m + 16, out + 1, NULL, EVP_md5(), NULL), 1);
+		memcpy(out + 17, r->user, n);
+		r->ppp_due = r->clock + RESEND_MS;
+		send_cp(r, CHAP, 2, r->chap_id, out, 17 + n);
+		return;
+	}
 	memcpy(out + 1, r->chap.peer_challenge, 16);
 	mschap_respond(&r->chap, r->user, r->password, out + 25);
 	memcpy(out + 50, r->user, n);
@@ -73,6 +95,26 @@ void robot_ppp_time(struct robot *r)
 		request(r, IPCP);
 }
 
+static void let_in(struct robot *r)
+{
+	if (r->authenticated)
+		return;
+	r->authenticated = r->ipcp.begun = true;
+	request(r, IPCP);
+}
+
+static void pap_input(struct robot *r, const uint8_t *p, size_t len)
+{
+	ck_assert_uint_ge(len, 5);
+	ck_assert_uint_eq(p[4], len - 5);
+	snprintf(r->message, sizeof(r->message), "%.*s", (int)(len - 5), (const char *)p + 5);
+	ck_assert(p[0] == 2 || p[0] == 3);
+	if (p[0] == 3)
+		r->refused = true;
+	else
+		let_in(r);
+}
+
 static void chap_input(struct robot *r, const uint8_t *p, size_t len)
 {
 	char want[43];
@@ -94,12 +136,34 @@ static void chap_input(struct robot *r, const uint8_t *p, size_t len)
 		return;
 	}
 	ck_assert_uint_eq(p[0], 3);
-	mschap_authenticator(&r->chap, r->user, r->password, want);
-	ck_assert_mem_eq(p + 4, want, 42);
-	if (r->authenticated)
+	if (r->method == ROBOT_MSCHAPV2) {
+		mschap_authenticator(&r->chap, r->user, r->password, want);
+		ck_assert_mem_eq(p + 4, want, 42);
+	}
+	let_in(r);
+}
+
+/* The authentication option of LCP: true when it is what we can, else a Nak is under way that says so. */
+static bool method_suits(struct robot *r, const uint8_t *p, size_t len)
+{
+	static const uint8_t wants[][5] = { { 3, 5, 0xc2, 0x23, 0x81 }, { 3, 5, 0xc2, 0x23, 0x05 }, { 3, 4, 0xc0, 0x23 } };
+	const uint8_t *want = wants[r->method];
+
+	for (size_t at = 4; at + 2 <= len && p[at + 1] >= 2; at += p[at + 1])
+		if (p[at] == 3 && (p[at + 1] != want[1] || memcmp(p + at, want, want[1]) != 0)) {
+			send_cp(r, LCP, 3, p[1], want, want[1]);
+			return false;
+		}
+	return true;
+}
+
+/* Nobody asks a client of PAP: LCP is open. */
+static void pap_begins(struct robot *r)
+{
+	if (r->method != ROBOT_PAP || r->challenged || !r->lcp.ours || !r->lcp.theirs)
 		return;
-	r->authenticated = r->ipcp.begun = true;
-	request(r, IPCP);
+	r->challenged = true;
+	respond(r);
 }
 
 static void cp_input(struct robot *r, unsigned protocol, const uint8_t *p, size_t len)
@@ -110,12 +174,16 @@ static void cp_input(struct robot *r, unsigned protocol, const uint8_t *p, size_
 	case 1:
 		if (protocol == IPCP && !r->authenticated)
 			return; /* its Success was lost */
+		if (protocol == LCP && !method_suits(r, p, len))
+			return;
 		cp->theirs = true;
 		send_cp(r, protocol, 2, p[1], p + 4, len - 4);
+		pap_begins(r);
 		return;
 	case 2:
 		if (p[1] == cp->id)
 			cp->ours = true;
+		pap_begins(r);
 		return;
 	case 3:
 		ck_assert_uint_eq(protocol, IPCP);
@@ -171,6 +239,8 @@ void robot_ppp_input(struct robot *r, const uint8_t *p, size_t len)
 	ck_assert_uint_eq((size_t)p[2] << 8 | p[3], len);
 	if (protocol == CHAP)
 		chap_input(r, p, len);
+	else if (protocol == PAP)
+		pap_input(r, p, len);
 	else if (protocol == LCP || protocol == IPCP)
 		cp_input(r, protocol, p, len);
 	else

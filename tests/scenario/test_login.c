@@ -1,7 +1,9 @@
 /* Logins from the first message to the last, with and without NAT. */
 #include <check.h>
+#include <stdio.h>
 #include <string.h>
 #include <viaduct/log.h>
+#include <viaduct/report.h>
 #include <viaduct/session.h>
 
 #include "core/session/session.h"
@@ -79,6 +81,82 @@ START_TEST(test_full_nat_old)
 }
 END_TEST
 
+/* Each of the other methods, which its connection must name; the client Naks what it is asked for first. */
+static const struct {
+	int method;
+	const char *named, *says; /* says: in auth_ok */
+} methods[] = {
+	{ ROBOT_CHAP, "ppp: { auth: [chap] }, ", "chap-md5" },
+	{ ROBOT_CHAP, "ppp: { auth: [mschapv2, chap] }, ", "chap-md5" },
+	{ ROBOT_PAP, "ppp: { auth: [pap] }, ", "pap" },
+	{ ROBOT_PAP, "ppp: { auth: [mschapv2, chap, pap] }, ", "pap" },
+	{ ROBOT_MSCHAPV2, "ppp: { auth: [pap, chap, mschapv2] }, ", "mschapv2" },
+};
+
+START_TEST(test_methods)
+{
+	static char yaml[1200];
+	struct robot r;
+
+	snprintf(yaml, sizeof(yaml), GATEWAY_YAML("10.8.0.10-10.8.0.20", "%s"), methods[_i].named);
+	gateway_start(yaml);
+	robot_init(&r, 0, "alice", "alice-password", _i % 2);
+	r.method = methods[_i].method;
+	steps_login(&r, GATEWAY_PSK_STAFF, 11);
+	const struct vd_auth_ok *ok = fake_last(&vd_topic_auth_ok);
+	ck_assert_str_eq(ok->method, methods[_i].says);
+	ck_assert_str_eq(ok->user, "alice");
+	steps_ping(&r);
+	steps_hang_up(&r);
+	ck_assert_uint_eq(fake_events(&vd_topic_setup_failed), 0);
+	wire_wait(60000);
+	gateway_empty();
+	robot_free(&r);
+	/* The wrong password, and the words that the client's user may see. */
+	robot_init(&r, 0, "alice", "bob-password", false);
+	r.method = methods[_i].method;
+	wire_add(&r);
+	robot_dial(&r, GATEWAY_PSK_STAFF);
+	for (unsigned n = 0; n < 500 && !r.refused; n++)
+		if (!wire_step())
+			wire_wait(10);
+	ck_assert(r.refused && !r.authenticated);
+	ck_assert_ptr_nonnull(strstr(r.message, "Authentication failed"));
+	wire_wait(60000);
+	ck_assert_uint_eq(fake_events(&vd_topic_setup_failed), 1);
+	const struct vd_setup_failed *f = fake_last(&vd_topic_setup_failed);
+	ck_assert_uint_eq(f->kind, VD_FAIL_PASSWORD);
+	ck_assert_uint_eq(fake_events(&vd_topic_auth_ok), 1);
+	robot_free(&r);
+	gateway_stop();
+}
+END_TEST
+
+/* A client that knows nothing but what its connection does not name: the report says what to write where. */
+START_TEST(test_method_not_named)
+{
+	static const char *const wants[] = { [ROBOT_CHAP] = "chap with MD5 (c22305)", [ROBOT_PAP] = "pap (c023)" };
+	struct robot r;
+
+	gateway_start(GATEWAY_DEFAULT);
+	robot_init(&r, 0, "alice", "alice-password", false);
+	r.method = _i;
+	wire_add(&r);
+	robot_dial(&r, GATEWAY_PSK_STAFF);
+	wire_wait(90000);
+	ck_assert_uint_eq(fake_events(&vd_topic_auth_ok) + fake_events(&vd_topic_auth_failed), 0);
+	ck_assert_uint_eq(fake_events(&vd_topic_setup_failed), 1);
+	const struct vd_setup_failed *f = fake_last(&vd_topic_setup_failed);
+	ck_assert_uint_eq(f->kind, VD_FAIL_AUTH_METHOD);
+	ck_assert_str_eq(f->offered, wants[_i]);
+	ck_assert_ptr_nonnull(strstr(f->remedy, _i == ROBOT_PAP ? "or write 'auth: [mschapv2, pap]' in connections.staff.ppp" :
+		"or write 'auth: [mschapv2, chap]' in connections.staff.ppp"));
+	ck_assert_uint_eq(gateway_leases(), 0);
+	robot_free(&r);
+	gateway_stop();
+}
+END_TEST
+
 /* Same address outside and inside, same ports inside, same tunnel and session ids: only their SAs tell them apart. */
 START_TEST(test_two_behind_one_nat)
 {
@@ -145,6 +223,8 @@ int main(void)
 	tcase_add_test(t, test_full_old);
 	tcase_add_test(t, test_full_nat);
 	tcase_add_test(t, test_full_nat_old);
+	tcase_add_loop_test(t, test_methods, 0, VD_ARRAY_SIZE(methods));
+	tcase_add_loop_test(t, test_method_not_named, ROBOT_CHAP, ROBOT_PAP + 1);
 	tcase_add_test(t, test_two_behind_one_nat);
 	suite_add_tcase(s, t);
 	SRunner *r = srunner_create(s);

@@ -56,6 +56,14 @@ static const struct {
 	{ REST "connections: { c: { accept: l2tp, realm: r, pool: p, l2tp: { psk: !file short.psk } } }\n",
 		"/viaduct.yaml:4:62: warning: connections.c.l2tp.psk has only 8 octets and can be guessed; make one with: openssl rand "
 		"-base64 24\n" },
+	{ REST "connections: { c: { accept: l2tp, realm: r, pool: p, ppp: { auth: [mschapv2, chap] }, l2tp: { psk: !file long.psk } } }\n",
+		"" },
+	{ REST "connections: { c: { accept: l2tp, realm: r, pool: p, ppp: { auth: [mschapv2, pap] }, l2tp: { psk: !file long.psk } } }\n",
+		"/viaduct.yaml:4:61: warning: connections.c.ppp.auth allows pap: clients that want it send their password in clear text "
+		"to whoever knows the pre-shared key; take it out, unless one of them knows nothing else\n" },
+	{ ALL "ppp: { auth: pap }\n",
+		"/viaduct.yaml:5:8: warning: ppp.auth allows pap: clients that want it send their password in clear text to whoever "
+		"knows the pre-shared key; take it out, unless one of them knows nothing else\n" },
 	/* Pools. */
 	{ "users: { u: { file: u.yaml } }\nrealms: { r: { authenticate: users/u } }\n"
 		"pools:\n  p: { range: 10.0.0.2-10.0.0.9 }\n  q: { range: [10.1.0.0/24, 10.0.0.9-10.0.0.12] }\n"

@@ -130,10 +130,14 @@ static const struct {
 		"no common authentication method: client wants pap; connection staff allows mschapv2; allow"
 		" mschapv2 in the client's connection, or name a further method in ppp.auth (30-staff.yaml:4)"
 		" (Windows shows error 734 or 691; macOS and iOS show \"user authentication failed\")" },
+	[VD_FAIL_AUTH_NONE] = { { .configured = "mschapv2, chap" },
+		"the client refuses to authenticate: it rejects LCP's authentication option; switch on mschapv2,"
+		" chap in the client's connection, and give it user name and password (Windows shows error 734 or"
+		" 691; macOS and iOS show \"user authentication failed\")" },
 	[VD_FAIL_AUTH_REJECTED] = { { .offered = "mschapv2" },
 		"the client agreed to mschapv2, and then rejected its protocol; see the client's PPP log (Windows"
 		" shows error 720; macOS and iOS show \"user authentication failed\")" },
-	[VD_FAIL_AUTH_SILENT] = { { .offered = "mschapv2" },
+	[VD_FAIL_AUTH_SILENT] = { { .offered = "mschapv2 challenge" },
 		"the client never answered our mschapv2 challenge; the user may not have typed a password in"
 		" time; else see whether packets to the client arrive (Windows shows error 718; macOS and iOS"
 		" show \"user authentication failed\")" },

@@ -126,7 +126,8 @@ enum vd_verdict users_check(const struct users_file *file, const struct vd_authe
 	if (!user)
 		vd_error_set(why, -ENOENT, "users/%s has no user of this name (%s)", file->name, file->path);
 	else if (r->method == VD_AUTH_CHAP_MD5 && !p.has_password)
-		vd_error_set(why, -EACCES, "%s has only an nt_hash (%s): CHAP with MD5 needs the password", vd_conf_name(user), at);
+		vd_error_set(why, -EACCES, "%s has only an nt_hash (%s), and CHAP with MD5 needs the password: give the account a "
+			"`password`, or switch on mschapv2 in the client", vd_conf_name(user), at);
 	else if (!ok)
 		vd_error_set(why, -EKEYREJECTED, "wrong password for %s (%s)", vd_conf_name(user), at);
 	else if (vd_conf_bool(vd_conf_at(file->conf, user, "disabled")))

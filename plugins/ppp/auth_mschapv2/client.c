@@ -1,6 +1,6 @@
 /* MS-CHAPv2 toward a gateway that we dialled (RFC 2759): challenge in, response out; then the gateway says no, in words
  * for our user, or proves that it knows the password as well. */
-#include "chap.h"
+#include "../lib/chap.h"
 #include "client.h"
 
 #include <viaduct/conf.h>
@@ -209,8 +209,10 @@ static void client_input(void *self, void *state, const uint8_t *p, size_t len)
 	uint8_t code, id;
 
 	(void)self;
-	if (!chap_parse(p, len, &code, &id, &body))
+	if (!ppp_chap_parse(p, len, &code, &id, &body)) {
+		vd_count("ppp_auth_mschapv2.drop.length", 1);
 		return;
+	}
 	if (c->state == REJECTED)
 		return;
 	if (code == CODE_CHALLENGE) {

@@ -8,6 +8,8 @@
 #include <errno.h>
 #include <string.h>
 
+#define CLEAR_TEXT 10 /* the strength of PAP */
+
 static void add(struct ppp_link *link, const char *name)
 {
 	const struct vd_ppp_auth_1 *method = vd_service_find(link->dial ? "ppp.auth.client/1" : "ppp.auth/1", name);
@@ -24,99 +26,159 @@ static void add(struct ppp_link *link, const char *name)
 
 int ppp_auth_list(struct ppp_link *link, struct vd_error *err)
 {
-	/* Without a list: what is loaded, the strongest first. PAP only by name. */
-	static const char *const known[] = { "eap", "mschapv2", "chap" };
+	/* Without a list: what is not weaker than MS-CHAPv2. The peer may choose any of the list, so what one connection
+	 * names must not weaken another one. */
+	static const char *const known[] = { "eap", "mschapv2" };
 	const struct vd_conf_node *list = vd_conf_knob(vd_conf_current(), link->connection, "ppp", "auth");
 
 	for (size_t i = 0; i < vd_conf_count(list); i++)
 		add(link, vd_conf_str(vd_conf_nth(list, i)));
-	if (!vd_conf_count(list)) {
-		for (size_t i = 0; i < VD_ARRAY_SIZE(known); i++)
-			add(link, known[i]);
-		for (unsigned i = 1; i < link->n_auth; i++)
-			for (unsigned k = i; k; k--) {
-				struct ppp_auth swap = link->auth[k];
+	for (size_t i = 0; !vd_conf_count(list) && i < VD_ARRAY_SIZE(known); i++)
+		add(link, known[i]);
+	/* Who can do better than clear text is not asked for it first. */
+	for (unsigned i = 0; i + 1 < link->n_auth; i++)
+		if (link->auth[i].method->strength <= CLEAR_TEXT) {
+			struct ppp_auth swap = link->auth[i];
 
-				if (swap.method->strength <= link->auth[k - 1].method->strength)
-					break;
-				link->auth[k] = link->auth[k - 1];
-				link->auth[k - 1] = swap;
-			}
-	}
+			link->auth[i] = link->auth[i + 1];
+			link->auth[i + 1] = swap;
+		}
+	if (!link->n_auth && link->dial)
+		return vd_error_set(err, -ENOENT, "ppp.auth of connection %s does not name mschapv2, and to a gateway we prove "
+			"ourselves with nothing weaker: name it there", link->connection);
 	if (!link->n_auth)
-		return vd_error_set(err, -ENOENT, "no PPP authentication method is loaded for connection %s: load "
-			"ppp_auth_mschapv2, or name a loaded one in ppp.auth", link->connection);
+		return vd_error_set(err, -ENOENT, "no PPP authentication method of connection %s is loaded: restart viaductd when "
+			"ppp.auth was changed, or name mschapv2 there", link->connection);
 	return 0;
 }
 
 /* What an authentication option of LCP stands for (RFC 1661 section 6.2, RFC 1994, RFC 2433, RFC 2759, RFC 3748), with its
- * octets. */
-static const char *method_name(const uint8_t *data, size_t len, char hex[24])
-{
-	static const struct { const char *octets, *text; } known[] = { { "c023", "pap (c023)" },
-		{ "c22305", "chap with MD5 (c22305)" }, { "c22380", "mschap version 1 (c22380)" },
-		{ "c22381", "mschapv2 (c22381)" }, { "c227", "eap (c227)" } };
+ * octets; and what is to be done when it is the peer's wish. */
+static const struct known {
+	const char *octets, *name, *text;
+} known_methods[] = {
+	{ "c023", "pap", "pap (c023)" },
+	{ "c22305", "chap", "chap with MD5 (c22305)" },
+	{ "c22380", NULL, "mschap version 1 (c22380)" },
+	{ "c22381", "mschapv2", "mschapv2 (c22381)" },
+	{ "c227", "eap", "eap (c227)" },
+};
 
+static const struct known *known_method(const uint8_t *data, size_t len, char hex[24])
+{
 	vd_hex(hex, 24, data, len > 8 ? 8 : len);
-	for (size_t i = 0; i < VD_ARRAY_SIZE(known); i++)
-		if (strcmp(known[i].octets, hex) == 0)
-			return known[i].text;
-	return hex;
+	for (size_t i = 0; i < VD_ARRAY_SIZE(known_methods); i++)
+		if (strcmp(known_methods[i].octets, hex) == 0)
+			return &known_methods[i];
+	return NULL;
 }
 
-static void no_method(struct ppp_link *link, bool reject, const uint8_t *data, size_t len)
+static const char *method_name(const uint8_t *data, size_t len, char hex[24])
 {
-	const struct vd_conf_node *list = vd_conf_knob(vd_conf_current(), link->connection, "ppp", "auth");
-	char ours[80] = "", hex[24], theirs[64], at[128];
+	const struct known *known = known_method(data, len, hex);
+
+	return known ? known->text : hex;
+}
+
+static const char *ours_of(const struct ppp_link *link, char *out, size_t size)
+{
 	size_t n = 0;
 
+	out[0] = '\0';
 	for (unsigned i = 0; i < link->n_auth; i++)
-		n += vd_format(ours + n, sizeof(ours) - n, "%s%s", i ? ", " : "", link->auth[i].name);
-	if (link->dial)
-		vd_format(theirs, sizeof(theirs), "%s", link->wants[0] ? link->wants : "no authentication");
-	else if (reject)
-		vd_format(theirs, sizeof(theirs), "none at all (it rejects option %s)",
-			vd_hex(hex, sizeof(hex), data, len > 8 ? 8 : len));
+		n += vd_format(out + n, size - n, "%s%s", i ? ", " : "", link->auth[i].name);
+	return out;
+}
+
+/* What to do about a client that wants this: something in the client, or its wish in our list. */
+static void remedy(const struct ppp_link *link, const struct known *wish, char *out, size_t size)
+{
+	const struct vd_conf_node *list = vd_conf_knob(vd_conf_current(), link->connection, "ppp", "auth");
+	char ours[80], at[128] = "";
+	bool allowed = false;
+
+	ours_of(link, ours, sizeof(ours));
+	for (unsigned i = 0; wish && wish->name && i < link->n_auth; i++)
+		allowed |= strcmp(wish->name, link->auth[i].name) == 0;
+	if (vd_conf_written(list))
+		vd_conf_origin(list, at, sizeof(at));
+	if (allowed)
+		vd_format(out, size, "see the client's PPP log: it was offered what it asks for");
+	else if (!wish || !wish->name)
+		vd_format(out, size, "switch on %s in the client's connection", ours);
 	else
+		vd_format(out, size, "switch on %s in the client's connection, or write 'auth: [%s, %s]' in connections.%s.ppp%s%s%s%s",
+			ours, ours, wish->name, link->connection, at[0] ? " (now " : "", at, at[0] ? ")" : "",
+			strcmp(wish->name, "pap") ? "" : ", which sends the password in clear text inside of IPsec");
+}
+
+static void no_method(struct ppp_link *link, const uint8_t *data, size_t len)
+{
+	const struct vd_conf_node *list = vd_conf_knob(vd_conf_current(), link->connection, "ppp", "auth");
+	char ours[80], hex[24], theirs[64], at[128], what[384] = "";
+
+	ours_of(link, ours, sizeof(ours));
+	if (link->dial) {
+		vd_format(theirs, sizeof(theirs), "%s", link->wants[0] ? link->wants : "no authentication");
+	} else {
 		vd_format(theirs, sizeof(theirs), "%s", method_name(data, len, hex));
+		remedy(link, known_method(data, len, hex), what, sizeof(what));
+	}
 	ppp_link_report(link, (struct vd_report){ .kind = VD_FAIL_AUTH_METHOD, .offered = theirs, .configured = ours,
-		.origin = vd_conf_origin(list, at, sizeof(at)) });
+		.remedy = what, .origin = vd_conf_origin(list, at, sizeof(at)) });
 	if (link->dial)
 		ppp_link_fail(link, "the gateway wants %s, and we can %s", theirs, ours);
 	else
 		ppp_link_fail(link, "no authentication method in common");
 }
 
+static unsigned not_refused(const struct ppp_link *link)
+{
+	unsigned i = 0;
+
+	while (i < link->n_auth && link->auth[i].refused)
+		i++;
+	return i;
+}
+
 void ppp_auth_refused(struct ppp_link *link, bool reject, const uint8_t *data, size_t len)
 {
 	unsigned i;
 
-	link->auth[link->auth_at].refused = true;
-	if (!reject)
-		for (i = 0; i < link->n_auth; i++) {
-			const struct vd_ppp_auth_1 *method = link->auth[i].method;
+	/* A method that does not suit is Nak'ed; who rejects the option will not be authenticated at all (RFC 1661 section
+	 * 6.2), and nobody comes in so. */
+	if (reject) {
+		char ours[80];
 
-			if (method->option_len == len && vd_same(method->option, data, len)) {
-				/* It names what we just asked for: a confused peer, and only so often. */
-				if (i == link->auth_at && ++link->auth_unknown > 3)
-					no_method(link, reject, data, len);
-				link->auth_at = (uint8_t)i;
-				return;
-			}
-		}
-	for (i = 0; i < link->n_auth; i++)
-		if (!link->auth[i].refused) {
-			link->auth_at = (uint8_t)i;
-			return;
-		}
-	/* All were refused. A reject of the option is the peer's last word; a Nak may be a wish: insist a little. */
-	if (reject || ++link->auth_unknown > 3) {
-		no_method(link, reject, data, len);
+		ppp_link_report(link, (struct vd_report){ .kind = VD_FAIL_AUTH_NONE,
+			.configured = ours_of(link, ours, sizeof(ours)) });
+		ppp_link_fail(link, "the client refuses to authenticate");
 		return;
 	}
-	for (i = 0; i < link->n_auth; i++)
-		link->auth[i].refused = false;
-	link->auth_at = 0;
+	link->auth[link->auth_at].refused = true;
+	for (i = 0; i < link->n_auth; i++) {
+		const struct vd_ppp_auth_1 *method = link->auth[i].method;
+
+		if (method->option_len != len || !vd_same(method->option, data, len))
+			continue;
+		/* It names what we just asked for: a confused peer, and only so often. */
+		if (i == link->auth_at && ++link->auth_unknown > 3)
+			no_method(link, data, len);
+		link->auth_at = (uint8_t)i;
+		return;
+	}
+	i = not_refused(link);
+	if (i == link->n_auth) {
+		/* All were refused. A Nak may be a wish: insist a little. */
+		if (++link->auth_unknown > 3) {
+			no_method(link, data, len);
+			return;
+		}
+		for (i = 0; i < link->n_auth; i++)
+			link->auth[i].refused = false;
+		i = 0;
+	}
+	link->auth_at = (uint8_t)i;
 }
 
 bool ppp_auth_asked(struct ppp_link *link, const uint8_t *data, size_t len, struct vd_wr *nak)
@@ -143,5 +205,5 @@ bool ppp_auth_asked(struct ppp_link *link, const uint8_t *data, size_t len, stru
 void ppp_auth_unasked(struct ppp_link *link)
 {
 	/* A gateway that lets in anybody proves nothing about itself either: whoever knows a group's key could be it. */
-	no_method(link, false, NULL, 0);
+	no_method(link, NULL, 0);
 }

@@ -141,9 +141,10 @@ extern const struct vd_ppp_auth_host ppp_auth_host; /* its argument is the link 
 size_t ppp_phase_header(const struct ppp_link *link, uint8_t out[4]);
 
 /* ---- auth.c: which method ---- */
-/* Fills link->auth from the connection's list, or with all methods there are. -ENOENT with err when none. */
+/* Fills link->auth from the connection's list, or with what is not weaker than MS-CHAPv2. -ENOENT with err when none. */
 int ppp_auth_list(struct ppp_link *link, struct vd_error *err);
-/* The peer refused our method: takes what it named when we allow it, else the next. */
+/* The peer refused our method. A Nak: takes what it named when we allow it, else the next; when there is none left, and
+ * with a Reject, the link ends with a report. */
 void ppp_auth_refused(struct ppp_link *link, bool reject, const uint8_t *data, size_t len);
 /* We dialled, and the gateway asks for this method: notes it and returns true when we have it, else writes the option we
  * would rather have to nak. */

@@ -10,13 +10,14 @@
 #include <stdlib.h>
 
 static const char *const provides[] = { "link/1", NULL };
-static const char *const needs[] = { "datapath/1", "ppp.auth/1", "tun/1", NULL };
+/* MS-CHAPv2 for connections without a list; then, before us, the other methods that lists name. */
+static const char *const needs[] = { "datapath/1", "ppp.auth=mschapv2", "ppp.auth/1", "tun/1", NULL };
 
 static const struct vd_opt schema[] = {
 	{ "ppp", VD_T_MAP, 0, NULL, NULL, "PPP with the clients; each option may also stand in a connection." },
 	{ "ppp.auth", VD_T_WORD, VD_OPT_KNOB | VD_OPT_LIST | VD_OPT_LIVE, NULL, "mschapv2|chap|pap|eap",
-		"How clients prove who they are, the preferred method first; without it all loaded methods but PAP, "
-		"the strongest first." },
+		"How clients prove who they are, the preferred method first and pap always last; without it eap and "
+		"mschapv2, as far as they are loaded." },
 	{ "ppp.echo_interval", VD_T_DURATION, VD_OPT_KNOB | VD_OPT_LIVE, "30s", "1s..1h",
 		"After this much silence the client is asked whether it is still there." },
 	{ "ppp.echo_failures", VD_T_UINT, VD_OPT_KNOB | VD_OPT_LIVE, "4", "0..100",
@@ -25,8 +26,8 @@ static const struct vd_opt schema[] = {
 		"A client whose PPP is not up after this time is dropped." },
 	{ "connections.*.ppp", VD_T_MAP, 0, NULL, NULL, "PPP knobs for the clients of this connection." },
 	{ "connections.*.ppp.auth", VD_T_WORD, VD_OPT_LIST | VD_OPT_LIVE, NULL, "mschapv2|chap|pap|eap",
-		"How clients prove who they are, the preferred method first; without it all loaded methods but PAP, "
-		"the strongest first." },
+		"How clients prove who they are, the preferred method first and pap always last; without it eap and "
+		"mschapv2, as far as they are loaded." },
 	{ "connections.*.ppp.echo_interval", VD_T_DURATION, VD_OPT_LIVE, NULL, "1s..1h",
 		"After this much silence the client is asked whether it is still there." },
 	{ "connections.*.ppp.echo_failures", VD_T_UINT, VD_OPT_LIVE, NULL, "0..100",
