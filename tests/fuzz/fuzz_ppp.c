@@ -1,29 +1,34 @@
-/* PPP: LCP, MS-CHAPv2 and IPCP, as the gateway and as the one who dials it; frames come from below as they are punted. */
+/* PPP: LCP, MS-CHAPv2, CHAP with MD5, PAP and IPCP, as the gateway and as the one who dials it; frames come from below as they are punted. */
 #include "tests/plugin/test_ppp_client.h"
 
 #include "tests/fuzz/fuzz.h"
+
+#include "plugins/ppp/lib/chap.h"
+
+#include <viaduct/crypto.h>
 
 #define OP_HEADER 1u /* address and control in front */
 #define OP_ID 2u     /* the identifier is that of what we said last in this protocol */
 #define OP_LENGTH 4u /* the packet's length is right */
 #define OP_ECHO 8u   /* the octets of what we said last in this protocol, with this code */
 #define OP_UNAVAILABLE 16u /* nobody can say who it is, or there is no address */
+#define OP_OTHERS 32u /* in the first record: the connection names all methods, MS-CHAPv2 last but PAP */
 #define OP_DIAL 64u  /* in the first record: we dial */
 
-#define YAML \
+#define YAML(ppp) \
 	"gateway: { name: vpn.example.com }\n" \
 	"realms: { corp: { authenticate: [users/local] } }\n" \
 	"users: { local: {} }\n" \
 	"pools: { staff: {} }\n" \
 	"connections: { staff: { realm: corp, pool: staff, peer: 192.0.2.1, user: till-01, " \
-	"password: !env VD_TEST_PPP_PASSWORD } }\n"
+	"password: !env VD_TEST_PPP_PASSWORD" ppp " } }\n"
 
-static void begin(bool dials)
+static void begin(uint8_t op)
 {
 	fuzz_begin();
 	setenv("VD_TEST_PPP_PASSWORD", "correct horse", 1);
-	double_dials = dials;
-	setup_with(YAML, 1416);
+	double_dials = op & OP_DIAL;
+	setup_with(op & OP_OTHERS ? YAML(", ppp: { auth: [chap, pap, mschapv2] }") : YAML(""), 1416);
 }
 
 static void end(void)
@@ -73,7 +78,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct fuzz_record r = { 0 };
 	struct vd_rd rd;
 
-	begin(size > 0 && data[0] != FUZZ_TIME && data[0] & OP_DIAL);
+	begin(size > 0 && data[0] != FUZZ_TIME ? data[0] : 0);
 	vd_rd_init(&rd, data, size);
 	for (unsigned i = 0; i < FUZZ_RECORDS && fuzz_next(&rd, &r); i++) {
 		if (r.op == FUZZ_TIME) {
@@ -107,11 +112,27 @@ static void say(uint8_t op, const char *hex)
 	frame(&r);
 }
 
+/* Makes the link begin, acknowledges what it asks for (nothing of ours may have come between), and asks for our options. */
+static void open_lcp(uint8_t first)
+{
+	say(OPS | first, "c0210c010000000000005669616475637420746573");
+	say(OPS | OP_ECHO, "c0210200");
+	say(OPS, "c0210101000e0104057805061122334407020802");
+	ck_assert_int_eq(link_now()->lcp.state, PPP_OPENED);
+}
+
+static void open_ipcp(void)
+{
+	say(OPS | OP_ECHO, "80210200");
+	say(OPS, "8021010100160306000000008106000000008306000000000206002d0f01");
+	say(OPS, "80210102001603060a08001781060a01003583060a010036");
+	ck_assert_int_eq(link_now()->phase, PPP_PHASE_UP);
+}
+
 static void log_in(const char *name, bool refused)
 {
-	begin(false);
-	say(OPS, "c0210101000e0104057805061122334407020802");
-	say(OPS | OP_ECHO, "c0210200");
+	begin(0);
+	open_lcp(0);
 	say(OPS | OP_ID, "c2230200000031" PEER "0000000000000000" NT "0055736572");
 	if (refused) {
 		say(OPS | OP_ECHO, "c0210600");
@@ -120,9 +141,7 @@ static void log_in(const char *name, bool refused)
 		end();
 		return;
 	}
-	say(OPS, "8021010100160306000000008106000000008306000000000206002d0f01");
-	say(OPS, "80210102001603060a08001781060a01003583060a010036");
-	say(OPS | OP_ECHO, "80210200");
+	open_ipcp();
 	say(OPS, "80fd0101000a1206010000e0"); /* CCP: rejected */
 	say(OPS, "8057010100040000");         /* IPV6CP */
 	say(OPS, "c02109070008112233440000");
@@ -136,11 +155,12 @@ static void log_in(const char *name, bool refused)
 
 static void negotiate(void)
 {
-	begin(false);
-	say(OPS, "c0210101000e0104010005061122334407020802110405dc13090300c0ffee1234");
-	say(OPS | OP_ECHO, "c0210400");
+	begin(0);
+	say(OPS, "c0210c010000000000005669616475637420746573");
 	say(OPS | OP_ECHO, "c0210300");
 	say(OPS | OP_ECHO, "c0210200");
+	say(OPS, "c0210101000e0104010005061122334407020802110405dc13090300c0ffee1234");
+	ck_assert_int_eq(link_now()->lcp.state, PPP_ACK_RCVD);
 	say(OPS, "c0210701000400000000");
 	fuzz_put(FUZZ_TIME, "\x00\x64", 2);
 	fuzz_put_done("negotiate");
@@ -149,9 +169,11 @@ static void negotiate(void)
 
 static void dialled(void)
 {
-	begin(true);
-	say(OPS | OP_DIAL, "c0210101000e010405780305c223810506aabbccdd");
-	say(OPS | OP_DIAL | OP_ECHO, "c0210200");
+	begin(OP_DIAL);
+	say(OPS | OP_DIAL, "c0210c010000000000005669616475637420746573");
+	say(OPS | OP_ECHO, "c0210200");
+	say(OPS, "c0210101000e010405780305c223810506aabbccdd");
+	ck_assert_int_eq(link_now()->phase, PPP_PHASE_AUTHENTICATE);
 	say(OPS, "c22301070015105b5d7c7d7b3f2f3e3c2c602132262628677731");
 	say(OPS | OP_ID, "c2230400000045353d3639312052");
 	say(OPS | OP_ID, "c2230300000053533d3430374135353839313135464430443632303946353130464539433034353636393332434441353620");
@@ -163,8 +185,69 @@ static void dialled(void)
 	end();
 }
 
+/* The answer to the Challenge: right, or of another user; then as MS-CHAPv2 has it. */
+static void chap(const char *name, bool refused)
+{
+	uint8_t text[1 + 10 + 16] = { 0 }, digest[64];
+	char hex[200], md5[33];
+	size_t n;
+
+	begin(OP_OTHERS);
+	open_lcp(OP_OTHERS);
+	const struct frame *challenge = said((const uint8_t *)"\xc2\x23");
+	ck_assert_ptr_nonnull(challenge);
+	text[0] = challenge->p[5];
+	memcpy(text + 1, "clientPass", 10);
+	memcpy(text + 11, challenge->p + 9, 16);
+	ck_assert_int_eq(vd_digest("MD5", text, sizeof(text), digest, &n), 0);
+	vd_format(hex, sizeof(hex), "c2230200000010%s%s", vd_hex(md5, sizeof(md5), digest, 16), refused ? "6e6f6e65" : "55736572");
+	say(OPS | OP_ID, hex);
+	say(OPS | OP_ID, hex);
+	ck_assert_int_ge(last(CHAP, refused ? 4 : 3), 0);
+	if (!refused)
+		open_ipcp();
+	fuzz_put_done(name);
+	end();
+}
+
+static void pap(const char *name, const char *request, bool refused)
+{
+	begin(OP_OTHERS);
+	say(OPS | OP_OTHERS, "c0210c010000000000005669616475637420746573");
+	say(OPS | OP_ID, "c021030000000304c023");
+	open_lcp(0);
+	say(OPS, request);
+	say(OPS, request);
+	ck_assert_int_ge(last(PAP, refused ? 3 : 2), 0);
+	if (!refused)
+		open_ipcp();
+	fuzz_put_done(name);
+	end();
+}
+
+/* No method suits, one after the other, and then none at all. */
+static void methods(void)
+{
+	begin(OP_OTHERS);
+	say(OPS | OP_OTHERS, "c0210c010000000000005669616475637420746573");
+	say(OPS | OP_ID, "c021030000000304c227");
+	say(OPS | OP_ID, "c021030000000305c22381");
+	say(OPS | OP_ID, "c021030000000305c22380");
+	say(OPS | OP_ID, "c021030000000305c22305");
+	ck_assert(!link_now()->failing);
+	say(OPS | OP_ID, "c021040000000305c22305");
+	ck_assert_uint_eq(fake_events(&vd_topic_setup_failed), 1);
+	fuzz_put_done("methods");
+	end();
+}
+
 void fuzz_seeds(void)
 {
+	chap("chap", false);
+	chap("chap-refused", true);
+	pap("pap", "c023010700140455736572" "0a636c69656e7450617373", false);
+	pap("pap-empty", "c02301070006" "0000", true);
+	methods();
 	log_in("login", false);
 	log_in("refused", true);
 	negotiate();

@@ -14,10 +14,12 @@
 #include "tests/lib/fake.h"
 
 extern const struct vd_plugin esp_userspace_LTX_vd_plugin, ike_port_LTX_vd_plugin, ike_v1_LTX_vd_plugin,
-	net_tun_LTX_vd_plugin, ppp_auth_mschapv2_LTX_vd_plugin, ppp_link_LTX_vd_plugin, l2tp_LTX_vd_plugin,
+	net_tun_LTX_vd_plugin, ppp_auth_chap_LTX_vd_plugin, ppp_auth_mschapv2_LTX_vd_plugin, ppp_auth_pap_LTX_vd_plugin,
+	ppp_link_LTX_vd_plugin, l2tp_LTX_vd_plugin,
 	l2tp_guard_LTX_vd_plugin, pool_local_LTX_vd_plugin, aaa_users_LTX_vd_plugin;
 static const struct vd_plugin *const plugins[] = { &esp_userspace_LTX_vd_plugin, &ike_port_LTX_vd_plugin,
-	&ike_v1_LTX_vd_plugin, &net_tun_LTX_vd_plugin, &ppp_auth_mschapv2_LTX_vd_plugin, &ppp_link_LTX_vd_plugin,
+	&ike_v1_LTX_vd_plugin, &net_tun_LTX_vd_plugin, &ppp_auth_chap_LTX_vd_plugin, &ppp_auth_mschapv2_LTX_vd_plugin,
+	&ppp_auth_pap_LTX_vd_plugin, &ppp_link_LTX_vd_plugin,
 	&l2tp_LTX_vd_plugin, &l2tp_guard_LTX_vd_plugin, &pool_local_LTX_vd_plugin, &aaa_users_LTX_vd_plugin };
 
 /* Where !file may look: what is opened elsewhere is not there. Linked with --wrap=open. */
