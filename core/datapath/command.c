@@ -146,7 +146,10 @@ static bool auth_one(struct vd_datapath *dp, unsigned i)
 		/* The octets stay in the ring while they are looked at: nobody else reads this ring. */
 		struct dp_r_punt head;
 		memcpy(&head, p, sizeof(head));
-		punt(dp, &head, p + sizeof(head), len - sizeof(head));
+		if (kind == DP_R_INNER)
+			dp_inner_punted(dp, &head, p + sizeof(head), len - sizeof(head));
+		else
+			punt(dp, &head, p + sizeof(head), len - sizeof(head));
 		dp_ring_pop(ring);
 	}
 	return true;

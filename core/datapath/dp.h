@@ -20,6 +20,7 @@
 #define DP_ENDPOINTS 16u         /* listening addresses */
 #define DP_SLOTS 8u             /* per-worker pointers of plugins */
 #define DP_SESSIONS 65536u      /* of one worker */
+#define DP_INNER 16 /* kinds of inner packets that somebody takes */
 #define DP_INBOX (1u << 20)
 #define DP_PUNT (1u << 20)
 #define DP_HAND (1u << 19)      /* 128 vectors of small packets, about 340 full ones, or 7 super-packets */
@@ -43,13 +44,14 @@
 #define DP_PUNT_SOURCE 128u     /* of one source address and port, not authenticated */
 
 /* Records. Inbox: CALL, SEND, ESP. Hand rings: ESP, OUT. Auth: ACK, TELL, PUNT. Raw: IKE. */
-enum { DP_R_CALL = 1, DP_R_SEND, DP_R_ESP, DP_R_OUT, DP_R_ACK, DP_R_TELL, DP_R_PUNT, DP_R_IKE };
+enum { DP_R_CALL = 1, DP_R_SEND, DP_R_ESP, DP_R_OUT, DP_R_ACK, DP_R_TELL, DP_R_PUNT, DP_R_IKE, DP_R_INNER, DP_R_SESSION };
 struct dp_r_call { void (*fn)(struct vd_worker *w, void *arg); void *arg; void (*done)(void *arg); void *done_arg; };
 struct dp_r_send { uint64_t chan; };
 struct dp_r_path { struct vd_path path; };
 struct dp_r_ack { void (*done)(void *arg); void *arg; };
 struct dp_r_tell { void (*fn)(void *arg, uint64_t a, uint64_t b); void *arg; uint64_t a, b; };
 struct dp_r_punt { uint64_t chan, session; };
+struct dp_r_session { uint64_t session; uint32_t sess; };
 
 enum dp_src_kind { DP_SRC_WAKE, DP_SRC_UDP, DP_SRC_RAW, DP_SRC_TUN };
 struct dp_src {
@@ -97,6 +99,12 @@ struct dp_fib { /* one prefix, one copy per worker */
 struct dp_fibs {
 	struct dp_map map;
 	uint32_t n4[33], n6[129]; /* prefixes of each length: only lengths in use are looked up */
+};
+
+struct dp_inner_row { /* who takes inner packets that look so */
+	struct vd_inner_match match;
+	void (*fn)(void *arg, uint64_t session, const uint8_t *p, size_t len);
+	void *arg;
 };
 
 struct dp_limit {
@@ -159,6 +167,7 @@ struct vd_worker {
 	struct dp_fibs fib, own; /* own: by source, what we were given by gateways that we dialled */
 	struct dp_limit *limits;
 	uint64_t limit_key;
+	struct vd_inner_match inner[DP_INNER]; /* protocol 0: none */
 	vd_esp_input_fn *esp_input;
 	struct dp_esp_batch in;
 	struct dp_out_batch out;
@@ -215,13 +224,6 @@ void dp_fib_take(struct dp_fibs *fibs, struct dp_fib *f);
 const struct dp_fib *dp_fib_find(const struct dp_fibs *fibs, const struct vd_ip *ip);
 struct dp_wchan *dp_wchan(const struct vd_worker *w, uint64_t chan);
 
-/* ---- w_sum.c: the internet checksum ---- */
-/* Adds octets to a one's complement sum (RFC 1071); odd lengths only at the end. */
-uint32_t dp_sum(uint32_t sum, const uint8_t *p, size_t len);
-uint16_t dp_sum_fold(uint32_t sum);
-/* Pseudo header of UDP and TCP: RFC 768, RFC 8200 section 8.1. */
-uint32_t dp_sum_pseudo(const struct vd_ip *src, const struct vd_ip *dst, uint8_t protocol, uint32_t len);
-
 /* ---- w_simple.c: one packet, straight from the RFCs; pure functions ---- */
 /* The inner IP packet at p: version, lengths, addresses. Trims what follows its total length. */
 struct dp_inner {
@@ -243,6 +245,16 @@ enum vd_drop dp_simple_out(const struct vd_wsess *s, const struct vd_chan *chan,
 void dp_put16(uint8_t *p, size_t len, size_t at, uint16_t v);
 /* Completes a partial checksum (virtio NEEDS_CSUM): start and offset as in the virtio header. */
 bool dp_csum_complete(struct vd_pkt *pkt, uint16_t start, uint16_t offset);
+
+/* ---- w_inner.c ---- */
+bool dp_inner_looks(const struct vd_inner_match *m, const struct vd_pkt *pkt, const struct dp_inner *in);
+/* Is this packet from a client for somebody on the control thread? Then it is punted, and gone. */
+bool dp_inner_take(struct vd_worker *w, struct vd_wsess *s, struct vd_pkt *pkt, const struct dp_inner *in);
+/* ---- inner.c ---- */
+int dp_inner_input(void *self, const struct vd_inner_match *match,
+	void (*fn)(void *arg, uint64_t session, const uint8_t *p, size_t len), void *arg);
+int dp_session_send(void *self, uint64_t session, const void *p, size_t len);
+void dp_inner_punted(struct vd_datapath *dp, const struct dp_r_punt *head, const uint8_t *p, size_t len);
 
 /* ---- w_conceal.c ---- */
 /* In a recording: what users say to each other is their own. The payload of the inner packet, or all that is no such. */
@@ -293,6 +305,10 @@ void dp_vnet_write(const struct dp_vnet *v, uint8_t ret_vnet[DP_VNET]);
  * given and it goes alone, else own (NULL: none) stays the caller's. */
 void dp_out_tun(struct vd_worker *w, const uint8_t vnet[DP_VNET], const uint8_t *p, size_t len, struct vd_pkt *own);
 /* One IP packet for one of our sessions, or another worker's; consumes. */
+/* To this session, if it is still that one; what is emitted leaves with the next flush. Consumes. */
+void dp_out_to(struct vd_worker *w, const struct dp_r_session *to, struct vd_pkt *pkt);
+/* Punts for that channel, within its limit; frees the packet. */
+void dp_punt(struct vd_worker *w, struct dp_wchan *c, uint32_t kind, const struct dp_r_punt *head, struct vd_pkt *pkt);
 void dp_out_packet(struct vd_worker *w, struct vd_pkt *pkt);
 /* The session that a packet's addresses lead to: NULL when there is none, or when the packet was for another worker and is in its
  * ring. Counts what is dropped. */
@@ -400,6 +416,7 @@ struct vd_datapath {
 	struct dp_limit limits[DP_LIMITS]; /* of what comes on the control thread's own sockets */
 	uint64_t limit_key;
 	struct dp_map chans, sessions, links, routes;
+	struct dp_inner_row inner[DP_INNER];
 	vd_esp_input_fn *esp_input;
 	void (*ike_input)(void *arg, const struct vd_path *path, const uint8_t *p, size_t len);
 	void *ike_arg;

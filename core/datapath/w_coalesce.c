@@ -59,8 +59,8 @@ static bool look(const struct vd_worker *w, const struct vd_pkt *pkt, const stru
 		return false;
 	ret->pay = (uint16_t)(pkt->len - ret->head);
 	uint32_t l4 = pkt->len - in->l4;
-	return (!v4 || dp_sum_fold(dp_sum(0, pkt->p, 20)) == 0) &&
-	       dp_sum_fold(dp_sum(dp_sum_pseudo(&in->src, &in->dst, in->protocol, l4), pkt->p + in->l4, l4)) == 0;
+	return (!v4 || vd_sum_fold(vd_sum(0, pkt->p, 20)) == 0) &&
+	       vd_sum_fold(vd_sum(vd_sum_pseudo(&in->src, &in->dst, in->protocol, l4), pkt->p + in->l4, l4)) == 0;
 }
 
 static bool same(const uint8_t *a, const uint8_t *b, size_t from, size_t to)
@@ -117,7 +117,7 @@ static void write_out(struct vd_worker *w, struct dp_flow *f)
 	if (f->version == 4) {
 		dp_put16(first->p, f->head, 2, (uint16_t)f->len);
 		dp_put16(first->p, f->head, 10, 0);
-		dp_put16(first->p, f->head, 10, dp_sum_fold(dp_sum(0, first->p, 20)));
+		dp_put16(first->p, f->head, 10, vd_sum_fold(vd_sum(0, first->p, 20)));
 	} else {
 		dp_put16(first->p, f->head, 4, (uint16_t)(f->len - 40));
 	}
@@ -130,7 +130,7 @@ static void write_out(struct vd_worker *w, struct dp_flow *f)
 	}
 	/* Partial: the sum of the pseudo header, for the kernel to complete. */
 	dp_put16(first->p, f->head, (size_t)l4 + sum_at,
-		(uint16_t)~dp_sum_fold(dp_sum_pseudo(&in.src, &in.dst, f->protocol, f->len - l4)));
+		(uint16_t)~vd_sum_fold(vd_sum_pseudo(&in.src, &in.dst, f->protocol, f->len - l4)));
 	dp_vnet_write(&v, vnet);
 	dp_tun_super(w, vnet, f->v, f->n, f->head);
 	f->n = 0;

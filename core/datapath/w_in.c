@@ -8,6 +8,7 @@
  *   channel           here          vd_chan_input: the stage that was attached: l2tp
  *   link              l2tp, ppp     L2TP header -> vd_worker_link -> PPP header; control is punted (vd_worker_punt)
  *   inner packet      here          vd_inner_in: is the session up, does the source belong to it, MSS clamp (w_simple.c)
+ *   for us?           w_inner.c     dp_inner_take: DHCP and the like are punted
  *   coalesce          w_coalesce.c  dp_coalesce: neighbours of a flow with good checksums become one super-packet
  *   TUN               w_tun.c       dp_tun_write, dp_tun_super
  *
@@ -187,20 +188,15 @@ void vd_inner_in(struct vd_worker *w, struct vd_vec *vec)
 		}
 		s->c.packets_in++;
 		s->c.octets_in += pkt->len;
+		if (w->inner[0].protocol && dp_inner_take(w, s, pkt, &in))
+			continue;
 		dp_coalesce(w, pkt, &in);
 	}
 	vec->n = 0;
 }
 
-void vd_worker_punt(struct vd_worker *w, const struct vd_chan *chan, struct vd_pkt *pkt)
+void dp_punt(struct vd_worker *w, struct dp_wchan *c, uint32_t kind, const struct dp_r_punt *head, struct vd_pkt *pkt)
 {
-	const struct vd_wsess *s = dp_sess(w, pkt->sess);
-	struct dp_wchan *c = chan ? dp_wchan(w, chan->id) : s ? dp_wchan(w, s->d.chan) : NULL;
-	struct dp_r_punt head = { c ? c->node.key : 0, s ? s->id : 0 };
-	if (!c) {
-		vd_pkt_drop(w, pkt, VD_DROP_NO_UPPER);
-		return;
-	}
 	if (w->now - c->window >= DP_PUNT_MS) {
 		c->window = w->now;
 		c->punts = 0;
@@ -209,16 +205,27 @@ void vd_worker_punt(struct vd_worker *w, const struct vd_chan *chan, struct vd_p
 		vd_pkt_drop(w, pkt, VD_DROP_PUNT_LIMIT);
 		return;
 	}
-	uint8_t *at = dp_ring_reserve(&w->auth, DP_R_PUNT, sizeof(head) + pkt->len, DP_ACK_ROOM);
+	uint8_t *at = dp_ring_reserve(&w->auth, kind, sizeof(*head) + pkt->len, DP_ACK_ROOM);
 	if (!at) {
 		vd_pkt_drop(w, pkt, VD_DROP_RING_FULL);
 		return;
 	}
-	memcpy(at, &head, sizeof(head));
-	memcpy(at + sizeof(head), pkt->p, pkt->len);
+	memcpy(at, head, sizeof(*head));
+	memcpy(at + sizeof(*head), pkt->p, pkt->len);
 	dp_ring_commit(&w->auth);
 	w->touched |= 1u << 31;
 	vd_pkt_free(w, pkt);
+}
+
+void vd_worker_punt(struct vd_worker *w, const struct vd_chan *chan, struct vd_pkt *pkt)
+{
+	const struct vd_wsess *s = dp_sess(w, pkt->sess);
+	struct dp_wchan *c = chan ? dp_wchan(w, chan->id) : s ? dp_wchan(w, s->d.chan) : NULL;
+	struct dp_r_punt head = { .chan = c ? c->node.key : 0, .session = s ? s->id : 0 };
+	if (c)
+		dp_punt(w, c, DP_R_PUNT, &head, pkt);
+	else
+		vd_pkt_drop(w, pkt, VD_DROP_NO_UPPER);
 }
 
 bool vd_worker_tell(struct vd_worker *w, void (*fn)(void *arg, uint64_t a, uint64_t b), void *arg, uint64_t a,

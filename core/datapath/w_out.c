@@ -48,6 +48,23 @@ void dp_out_emit(struct vd_worker *w, struct vd_wsess *s, struct vd_pkt *pkt, co
 	w->out.vec.v[w->out.vec.n++] = *pkt;
 }
 
+void dp_out_to(struct vd_worker *w, const struct dp_r_session *to, struct vd_pkt *pkt)
+{
+	struct vd_wsess *s = dp_sess(w, to->sess);
+	struct dp_inner in;
+	if (!s || !s->up || s->id != to->session) {
+		vd_pkt_drop(w, pkt, VD_DROP_NO_ROUTE);
+	} else if (!dp_inner_parse(pkt, &in)) {
+		vd_pkt_drop(w, pkt, VD_DROP_NOT_IP);
+	} else {
+		pkt->sess = to->sess;
+		if (pkt->len > s->d.mtu)
+			dp_too_big(w, s, pkt, &in, dp_out_part);
+		else
+			dp_out_emit(w, s, pkt, &in);
+	}
+}
+
 void dp_out_part(struct vd_worker *w, struct vd_wsess *s, struct vd_pkt *pkt)
 {
 	struct dp_inner in;

@@ -32,7 +32,7 @@ static bool prepare(struct cut *c, const struct dp_vnet *v, const uint8_t *p, si
 	c->id = vd_rd_u16(&r);
 	vd_rd_init(&r, p, c->len);
 	vd_rd_take(&r, c->in.l4);
-	c->base = dp_sum_pseudo(&c->in.src, &c->in.dst, c->in.protocol, 0);
+	c->base = vd_sum_pseudo(&c->in.src, &c->in.dst, c->in.protocol, 0);
 	if (c->in.protocol == UDP && gso == DP_VNET_UDP) {
 		c->head = c->in.l4 + 8u;
 		return vd_rd_take(&r, 8);
@@ -57,7 +57,7 @@ static void make(const struct cut *c, unsigned i, uint32_t at, uint32_t part, ui
 		dp_put16(q, len, 2, (uint16_t)len);
 		dp_put16(q, len, 4, (uint16_t)(c->id + i));
 		dp_put16(q, len, 10, 0);
-		dp_put16(q, len, 10, dp_sum_fold(dp_sum(0, q, l4)));
+		dp_put16(q, len, 10, vd_sum_fold(vd_sum(0, q, l4)));
 	} else {
 		dp_put16(q, len, 4, (uint16_t)(len - 40));
 	}
@@ -74,7 +74,7 @@ static void make(const struct cut *c, unsigned i, uint32_t at, uint32_t part, ui
 		dp_put16(q, len, l4 + 4, (uint16_t)(len - l4));
 	}
 	dp_put16(q, len, sum_at, 0);
-	uint16_t sum = dp_sum_fold(dp_sum(c->base + len - l4, q + l4, len - l4));
+	uint16_t sum = vd_sum_fold(vd_sum(c->base + len - l4, q + l4, len - l4));
 	dp_put16(q, len, sum_at, !sum && c->in.protocol == UDP ? 0xffff : sum);
 }
 

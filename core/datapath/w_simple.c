@@ -137,7 +137,7 @@ void dp_mss_clamp(struct vd_pkt *pkt, const struct dp_inner *in, uint16_t mtu)
 		}
 		dp_put16(pkt->p, pkt->len, base + at, most);
 		dp_put16(pkt->p, pkt->len, base + 16,
-			dp_sum_fold((uint32_t)(uint16_t)~sum + (uint16_t)~a + b));
+			vd_sum_fold((uint32_t)(uint16_t)~sum + (uint16_t)~a + b));
 		return;
 	}
 }
@@ -147,7 +147,7 @@ bool dp_csum_complete(struct vd_pkt *pkt, uint16_t start, uint16_t offset)
 	if ((uint32_t)start + offset + 2 > pkt->len)
 		return false;
 	/* The field holds the sum of the pseudo header. */
-	uint16_t sum = dp_sum_fold(dp_sum(0, pkt->p + start, pkt->len - start));
+	uint16_t sum = vd_sum_fold(vd_sum(0, pkt->p + start, pkt->len - start));
 	if (!sum && offset == 6)
 		sum = 0xffff; /* UDP: 0 means none */
 	dp_put16(pkt->p, pkt->len, (size_t)start + offset, sum);
@@ -196,7 +196,7 @@ enum vd_drop dp_simple_out(const struct vd_wsess *s, const struct vd_chan *chan,
 	/* RFC 2661 section 8.1 lets IPv4 go without; in IPv6 zero is illegal (RFC 8200 section 8.1). */
 	if (chan->remote.family == AF_INET6) {
 		uint32_t len = pkt->len - h->udp_from;
-		uint16_t sum = dp_sum_fold(dp_sum(dp_sum_pseudo(&chan->local, &chan->remote, IPPROTO_UDP_, len),
+		uint16_t sum = vd_sum_fold(vd_sum(vd_sum_pseudo(&chan->local, &chan->remote, IPPROTO_UDP_, len),
 			pkt->p + h->udp_from, len));
 		dp_put16(pkt->p, h->len, h->udp_len + 2u, sum ? sum : 0xffff);
 	}

@@ -12,7 +12,7 @@ static uint64_t load(const uint8_t *p)
 }
 
 /* Sums in the order of the machine; the result's octets are swapped once at the end (RFC 1071 section 2, B). */
-uint32_t dp_sum(uint32_t sum, const uint8_t *p, size_t len)
+uint32_t vd_sum(uint32_t sum, const uint8_t *p, size_t len)
 {
 	uint64_t low = 0, high = 0;
 	for (; len >= 32; p += 32, len -= 32) {
@@ -42,15 +42,15 @@ uint32_t dp_sum(uint32_t sum, const uint8_t *p, size_t len)
 	return (sum & 0xffff) + (sum >> 16) + part;
 }
 
-uint16_t dp_sum_fold(uint32_t sum)
+uint16_t vd_sum_fold(uint32_t sum)
 {
 	while (sum >> 16)
 		sum = (sum & 0xffff) + (sum >> 16);
 	return (uint16_t)~sum;
 }
 
-uint32_t dp_sum_pseudo(const struct vd_ip *src, const struct vd_ip *dst, uint8_t protocol, uint32_t len)
+uint32_t vd_sum_pseudo(const struct vd_ip *src, const struct vd_ip *dst, uint8_t protocol, uint32_t len)
 {
 	size_t n = src->family == AF_INET ? 4 : 16;
-	return dp_sum(dp_sum(protocol + (len >> 16) + (len & 0xffff), src->a, n), dst->a, n);
+	return vd_sum(vd_sum(protocol + (len >> 16) + (len & 0xffff), src->a, n), dst->a, n);
 }

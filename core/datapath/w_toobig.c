@@ -59,12 +59,12 @@ static void answer(struct vd_worker *w, const struct vd_wsess *s, const struct v
 	}
 	vd_wr_put(&wr, about->p, quote);
 	uint32_t icmp = v4 ? 20 : 40;
-	uint32_t sum = v4 ? 0 : dp_sum_pseudo(&in->dst, &in->src, 58, 8 + quote);
-	uint16_t check = dp_sum_fold(dp_sum(sum, pkt.p + icmp, pkt.len - icmp));
+	uint32_t sum = v4 ? 0 : vd_sum_pseudo(&in->dst, &in->src, 58, 8 + quote);
+	uint16_t check = vd_sum_fold(vd_sum(sum, pkt.p + icmp, pkt.len - icmp));
 	vd_wr_init(&wr, pkt.p + icmp + 2, 2);
 	vd_wr_u16(&wr, check);
 	if (v4) {
-		check = dp_sum_fold(dp_sum(0, pkt.p, 20));
+		check = vd_sum_fold(vd_sum(0, pkt.p, 20));
 		vd_wr_init(&wr, pkt.p + 10, 2);
 		vd_wr_u16(&wr, check);
 	}
@@ -99,7 +99,7 @@ static void fragments(struct vd_worker *w, struct vd_wsess *s, struct vd_pkt *pk
 		vd_wr_u16(&wr, (uint16_t)(((flags & 0x1fff) + at / 8) | (at + part < total ? 0x2000 : flags & 0x2000)));
 		vd_wr_put(&wr, pkt->p + 8, 2);
 		vd_wr_u16(&wr, 0);
-		uint16_t check = dp_sum_fold(dp_sum(0, f.p, 20));
+		uint16_t check = vd_sum_fold(vd_sum(0, f.p, 20));
 		vd_wr_init(&wr, f.p + 10, 2);
 		vd_wr_u16(&wr, check);
 		emit(w, s, &f);

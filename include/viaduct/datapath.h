@@ -71,6 +71,12 @@ VD_API void *vd_worker_state(const struct vd_worker *w, unsigned slot);
 /* Sets it: from a function run by call or call_all of datapath/1. Worker. */
 VD_API void vd_worker_set_state(struct vd_worker *w, unsigned slot, void *state);
 
+/* The internet checksum (RFC 1071): adds octets to a one's complement sum, odd lengths only at the end; folds and inverts
+ * it; and the pseudo header of UDP and TCP (RFC 768, RFC 8200 section 8.1). Any thread: Worker. */
+VD_API uint32_t vd_sum(uint32_t sum, const uint8_t *p, size_t len);
+VD_API uint16_t vd_sum_fold(uint32_t sum);
+VD_API uint32_t vd_sum_pseudo(const struct vd_ip *src, const struct vd_ip *dst, uint8_t protocol, uint32_t len);
+
 /* ---- channels ---- */
 enum {
 	VD_CHAN_PROTECTED = 1, /* datagrams came through an SA */
@@ -155,6 +161,14 @@ typedef void vd_esp_input_fn(struct vd_worker *w, struct vd_vec *vec, const stru
 /* ---- control side ---- */
 /* Reserves a slot of per-worker pointers; before workers run or during init. -ENOSPC. */
 VD_API int vd_worker_slot(struct vd_host *host);
+
+/* Inner packets that somebody on the control thread wants: first fragments of UDP with this destination port, ICMPv6 of this
+ * type; to: the destination, an address of the host's or of everybody. */
+struct vd_inner_match {
+	uint8_t protocol; /* 17 or 58 */
+	uint16_t port;
+	struct vd_ip to;
+};
 
 struct vd_link_desc {
 	uint64_t chan, key, session;
@@ -246,6 +260,14 @@ struct vd_datapath_1 {
 	/* Says of a piece that a plugin brings (VD_CAP_MB) whether it is there; why: when it is not. Returns whether it is to
 	 * be used: VIADUCT_NO_<NAME> may switch it off. */
 	bool (*cap)(void *self, enum vd_cap cap, bool there, const char *why);
+
+	/* IP packets from clients that look so go to fn instead of TUN, after the check of their source and within the limit
+	 * of punts; fn NULL: they do no longer. -EEXIST, -ENOSPC, -ENOBUFS. */
+	int (*inner_input)(void *self, const struct vd_inner_match *match,
+		void (*fn)(void *arg, uint64_t session, const uint8_t *p, size_t len), void *arg);
+	/* One IP packet to the client, copied; sent by the home worker in order, in fragments when it has to be. -ENOBUFS,
+	 * -ESTALE when the session is not up, -EMSGSIZE. */
+	int (*session_send)(void *self, uint64_t session, const void *p, size_t len);
 };
 
 #ifdef __cplusplus

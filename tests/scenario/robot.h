@@ -91,6 +91,8 @@ void robot_dpd(struct robot *r);
 void robot_echo(struct robot *r);
 /* ICMP echo request with that source (NULL: its own) to 192.0.2.77. */
 void robot_ping(struct robot *r, const uint8_t *source, uint16_t seq);
+/* Any IP packet. */
+void robot_ip(struct robot *r, const uint8_t *p, size_t len);
 /* What comes from the network toward an address: an ICMP echo reply. */
 void robot_pong(const uint8_t to[4], uint16_t seq);
 /* An ICMP echo packet of ROBOT_ICMP_LEN octets. */

@@ -311,6 +311,11 @@ void robot_ping(struct robot *r, const uint8_t *source, uint16_t seq)
 	send_frame(r, IP, p, sizeof(p));
 }
 
+void robot_ip(struct robot *r, const uint8_t *p, size_t len)
+{
+	send_frame(r, IP, p, len);
+}
+
 void robot_pong(const uint8_t to[4], uint16_t seq)
 {
 	uint8_t p[ROBOT_ICMP_LEN];
