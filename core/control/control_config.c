@@ -5,6 +5,10 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#include <viaduct/accounts.h>
+#include <viaduct/object.h>
+#include <viaduct/plugin.h>
+
 #include "core/conf/conf.h"
 #include "core/control/control_commands.h"
 #include "core/plugin.h"
@@ -12,18 +16,6 @@
 static const char *or_empty(const char *text)
 {
 	return text ? text : "";
-}
-
-/* A list of the configuration as one text: "10.1.0.0/16, 10.2.0.0/16". */
-static json_t *joined(const struct vd_conf_node *node)
-{
-	char text[512] = "";
-	size_t len = 0;
-
-	for (size_t i = 0; i < vd_conf_count(node); i++)
-		len += vd_format(text + len, sizeof(text) - len, "%s%s", i ? ", " : "",
-			or_empty(vd_conf_str(vd_conf_nth(node, i))));
-	return json_string(text);
 }
 
 /* "psk 1 of 2": the keys are tried in this order, at each login. */
@@ -80,6 +72,32 @@ static void routes(const struct vd_conf *conf, const struct vd_conf_node *c, cha
 		vd_format(out + len, size - len, "%smasq.", len ? ", " : "");
 }
 
+/* Who knows the users, "users/devices (3), radius/nps1, nps2": a section is said once in a row, with the number of those who are known by themselves. */
+static json_t *providers(const struct vd_conf_node *list)
+{
+	char text[512] = "", section[VD_NAME_MAX] = "";
+	size_t len = 0;
+
+	for (size_t i = 0; i < vd_conf_count(list); i++) {
+		const char *who = or_empty(vd_conf_str(vd_conf_nth(list, i))), *slash = strchr(who, '/');
+		const struct vd_accounts_1 *accounts = NULL;
+		size_t before = strlen(section);
+		bool again = before && !strncmp(who, section, before) && who[before] == '/';
+		int n = -1;
+
+		if (slash) {
+			vd_format(section, sizeof(section), "%.*s", (int)(slash - who), who);
+			accounts = vd_service_find("accounts/1", section);
+		}
+		if (accounts)
+			n = accounts->count(accounts->self, slash + 1);
+		len += vd_format(text + len, sizeof(text) - len, "%s%s", i ? ", " : "", again ? slash + 1 : who);
+		if (n >= 0)
+			len += vd_format(text + len, sizeof(text) - len, " (%d)", n);
+	}
+	return json_string(text);
+}
+
 static json_t *connection_json(const struct vd_conf *conf, const struct vd_conf_node *c, const char *accept, bool dialled)
 {
 	const struct vd_conf_node *realms = vd_conf_at(conf, NULL, "realms");
@@ -98,7 +116,7 @@ static json_t *connection_json(const struct vd_conf *conf, const struct vd_conf_
 	routes(conf, c, to, sizeof(to));
 	out = json_pack("{s:s,s:s,s:s,s:s,s:s,s:o,s:s,s:s,s:s,s:s}", "name", vd_conf_name(c), "accepts", word, "known_by", known,
 		"crypto", crypto ? crypto : "compatible", "realm", or_empty(realm), "users_from",
-		joined(users ? vd_conf_at(conf, users, "authenticate") : NULL), "addresses", from, "routes", to,
+		providers(users ? vd_conf_at(conf, users, "authenticate") : NULL), "addresses", from, "routes", to,
 		"second_login", or_empty(vd_conf_str(vd_conf_at(conf, c, "second_login"))), "from",
 		vd_conf_origin(c, origin, sizeof(origin)));
 	if (dialled && out)

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include <viaduct/accounts.h>
 #include <viaduct/bytes.h>
 #include <viaduct/crypto.h>
 #include <viaduct/log.h>
@@ -113,6 +114,19 @@ static struct vd_authenticate mschap(const char *user)
 	vd_unhex("82309ECD8D708B5EA08FAA3981CD83544233114A3D85D6DF", r.response, 24);
 	return r;
 }
+
+/* How many there are. */
+START_TEST(counted)
+{
+	fake_plugin_start(PLUGIN);
+	const struct vd_accounts_1 *service = vd_service_find("accounts/1", "users");
+
+	ck_assert_ptr_nonnull(service);
+	ck_assert_int_eq(service->count(service->self, "devices"), 5);
+	ck_assert_int_eq(service->count(service->self, "device"), -ENOENT);
+	fake_plugin_stop(PLUGIN);
+}
+END_TEST
 
 START_TEST(mschapv2_vector)
 {
@@ -396,6 +410,7 @@ int main(void)
 	int failed;
 
 	tcase_add_checked_fixture(t, setup, teardown);
+	tcase_add_test(t, counted);
 	tcase_add_test(t, mschapv2_vector);
 	tcase_add_test(t, refusals);
 	tcase_add_test(t, pap);

@@ -10,6 +10,8 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include <viaduct/accounts.h>
+
 #include "core/control/control.h"
 #include "core/conf/conf.h"
 #include "core/log.h"
@@ -546,9 +548,16 @@ START_TEST(logins_are_tried)
 }
 END_TEST
 
+static int three(void *self, const char *name)
+{
+	(void)self;
+	return strcmp(name, "devices") ? -ENOENT : 3;
+}
+
 /* As in the example of the documentation. */
 START_TEST(connections_shown)
 {
+	static const struct vd_accounts_1 accounts = { .count = three };
 	static const struct vd_opt schema[] = { { "users.*.file", VD_T_PATH, 0, NULL, NULL, "" },
 		{ "radius.*.address", VD_T_ADDR, 0, NULL, NULL, "" }, { "pools.*.range", VD_T_RANGE, VD_OPT_LIST, NULL, NULL, "" },
 		{ "connections.*.crypto", VD_T_REF, 0, "compatible", "crypto:modern|compatible|legacy", "" },
@@ -570,6 +579,7 @@ START_TEST(connections_shown)
 	struct vd_conf_errors errs = { 0 };
 	struct vd_conf *conf = NULL, *old;
 
+	fake_service("accounts/1", "users", &accounts);
 	setenv("VD_TEST_PSK_A", "one key for the staff", 1);
 	setenv("VD_TEST_PSK_B", "another for devices", 1);
 	ck_assert_int_eq(vd_conf_parse_text(text, "30-staff.yaml", NULL, schemas, 1, &conf, &errs), 0);
@@ -577,11 +587,11 @@ START_TEST(connections_shown)
 	old = vd_conf_swap(conf);
 	ck_assert_int_eq(ctl("connection list"), 0);
 	ck_assert_str_eq(printed,
-		"NAME     ACCEPTS  KNOWN BY            CRYPTO      USERS FROM                ADDRESSES      ROUTES      STATE  FROM\n"
-		"staff    ikev2    eap                 compatible  radius/nps1, radius/nps2  staff (1009)   2 networks  -      30-staff.yaml:6\n"
-		"staff    l2tp     psk 1 of 2          compatible  radius/nps1, radius/nps2  staff (1009)   2 networks  -      30-staff.yaml:6\n"
-		"devices  l2tp     psk 2 of 2          legacy      users/devices             devices (249)  all, masq.  -      30-staff.yaml:8\n"
-		"berlin   -> l2tp  berlin.example.com  modern      -                         -              1 network   -      30-staff.yaml:10\n");
+		"NAME     ACCEPTS  KNOWN BY            CRYPTO      USERS FROM         ADDRESSES      ROUTES      STATE  FROM\n"
+		"staff    ikev2    eap                 compatible  radius/nps1, nps2  staff (1009)   2 networks  -      30-staff.yaml:6\n"
+		"staff    l2tp     psk 1 of 2          compatible  radius/nps1, nps2  staff (1009)   2 networks  -      30-staff.yaml:6\n"
+		"devices  l2tp     psk 2 of 2          legacy      users/devices (3)  devices (249)  all, masq.  -      30-staff.yaml:8\n"
+		"berlin   -> l2tp  berlin.example.com  modern      -                  -              1 network   -      30-staff.yaml:10\n");
 	ck_assert_int_eq(ctl("config show --uses pool/staff"), 0);
 	ck_assert_str_eq(printed, "connections.staff.pool  # 30-staff.yaml:6\n");
 	ck_assert_int_eq(ctl("config show --uses connections/staff"), 0);

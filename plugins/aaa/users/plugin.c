@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <viaduct/accounts.h>
 #include <viaduct/log.h>
 #include <viaduct/loop.h>
 
@@ -11,6 +12,7 @@ struct users {
 	struct users_file *files;
 	size_t n;
 	struct users_reserved held; /* what the pools were told */
+	struct vd_accounts_1 service;
 };
 
 static const struct vd_opt schema[] = {
@@ -124,6 +126,13 @@ static void authenticate(void *arg, const struct vd_ask *ask)
 	vd_wipe(&answer, sizeof(answer));
 }
 
+static int count(void *self, const char *name)
+{
+	const struct users_file *file = find(self, name);
+
+	return file ? (int)vd_conf_count(vd_conf_at(file->conf, NULL, "")) : -ENOENT;
+}
+
 static int init(struct vd_host *host, void **ret_self, struct vd_error *err)
 {
 	struct users *self = calloc(1, sizeof(*self));
@@ -136,6 +145,12 @@ static int init(struct vd_host *host, void **ret_self, struct vd_error *err)
 		ret = vd_provide(host, "authenticate", "users", authenticate, NULL, self);
 		if (ret)
 			vd_error_set(err, ret, "cannot provide authenticate as users");
+	}
+	if (!ret) {
+		self->service = (struct vd_accounts_1){ .self = self, .count = count };
+		ret = vd_service_provide(host, "accounts/1", "users", &self->service);
+		if (ret)
+			vd_error_set(err, ret, "cannot provide accounts/1 as users");
 	}
 	if (ret) {
 		drop_files(self->files, self->n);
@@ -224,7 +239,7 @@ static void fini(void *arg)
 	free(self);
 }
 
-static const char *const provides[] = { "authenticate/users", NULL };
+static const char *const provides[] = { "authenticate/users", "accounts/1", NULL };
 
 VD_PLUGIN(aaa_users, .version = "1.0", .license = "MIT", .summary = "accounts in YAML files", .provides = provides,
 	.schema = schema, .init = init, .start = start, .reload = reload, .check = check, .fini = fini);
