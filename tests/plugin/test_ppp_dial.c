@@ -786,6 +786,20 @@ START_TEST(no_authentication_is_not_accepted)
 }
 END_TEST
 
+/* To a gateway we prove ourselves with nothing weaker than MS-CHAPv2, whatever the list says. */
+START_TEST(only_weaker_methods_named)
+{
+	struct vd_link_params params = { .overhead = 16, .dial = true, .connection = "office" };
+
+	begin_with(CONF(", ppp: { auth: [chap, pap] }"));
+	ck_assert_int_eq(t.service->start(t.service->self, t.side[DIAL].id, &lower, NULL, &params), -ENOENT);
+	fake_drain();
+	ck_assert_str_eq(report()->text, "ppp.auth of connection office does not name mschapv2, and to a gateway we prove "
+		"ourselves with nothing weaker: name it there");
+	end();
+}
+END_TEST
+
 START_TEST(no_address_from_another_gateway)
 {
 	to_challenge();
@@ -863,6 +877,7 @@ int main(void)
 	tcase_add_loop_test(tc, refusals_in_words, 0, 6);
 	tcase_add_test(tc, pap_is_not_spoken);
 	tcase_add_test(tc, no_authentication_is_not_accepted);
+	tcase_add_test(tc, only_weaker_methods_named);
 	tcase_add_test(tc, no_address_from_another_gateway);
 	tcase_add_loop_test(tc, mangled_gateway, 0, 5);
 	tcase_add_test(tc, does_not_travel);
