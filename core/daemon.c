@@ -274,6 +274,8 @@ static void on_datapath(void *arg, const struct vd_error *err)
 	}
 	vd_log(VD_LOG_NOTICE, "daemon", NULL, "ready");
 	notify("READY=1");
+	if (vd_record_on())
+		vd_log(VD_LOG_NOTICE, "record", NULL, "recording into %s: everything goes through one thread until the daemon ends", d.record);
 	vd_record_begin();
 	vd_record_start();
 	if (vd_connect_start() < 0)

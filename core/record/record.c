@@ -11,6 +11,7 @@
 
 #include <viaduct/bytes.h>
 #include <viaduct/datapath.h>
+#include <viaduct/log.h>
 #include <viaduct/object.h>
 #include <viaduct/topics.h>
 
@@ -119,8 +120,8 @@ static void put(const char *line, size_t len)
 {
 	if (r.fn)
 		r.fn(r.arg, line);
-	else if (r.file && fprintf(r.file, "%s\n", line) < 0)
-		return; /* a full disk: the daemon's work goes on */
+	else if (r.file)
+		fprintf(r.file, "%s\n", line);
 	r.written += len + 1;
 }
 
@@ -177,10 +178,14 @@ void vd_record_turn(void)
 	forget();
 	r.timer = false;
 	r.n_places = 0;
-	if (r.file)
-		fflush(r.file);
-	if (r.written > VD_RECORD_MAX)
+	if (r.file && (fflush(r.file) != 0 || ferror(r.file))) {
+		/* A full disk, say. The daemon's work goes on. */
+		vd_log(VD_LOG_ERROR, "record", NULL, "the recording ends here: it cannot be written: %s", strerror(errno));
+		vd_record_close("it cannot be written");
+	} else if (r.written > VD_RECORD_MAX) {
+		vd_log(VD_LOG_WARNING, "record", NULL, "the recording ends here: it has %zu MiB", VD_RECORD_MAX >> 20);
 		vd_record_close("the file is full");
+	}
 }
 
 /* What begins a turn says when. */
@@ -208,6 +213,7 @@ void vd_record_sealed(const void *p, size_t len)
 static void give_up(const char *why)
 {
 	forget();
+	vd_log(VD_LOG_ERROR, "record", NULL, "the recording ends here: %s", why);
 	vd_record_close(why);
 }
 

@@ -1,9 +1,11 @@
 /* Recordings: what stands in them, and what never does. */
 #include <check.h>
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 #include <viaduct/datapath.h>
@@ -228,6 +230,24 @@ START_TEST(test_file)
 }
 END_TEST
 
+/* A full disk, as a limit of the process makes one: the recording ends, and nothing else. */
+START_TEST(test_disk_full)
+{
+	struct rlimit limit = { 2000, 2000 };
+	uint8_t much[600] = { 0 };
+
+	signal(SIGXFSZ, SIG_IGN);
+	vd_record_begin();
+	ck_assert_int_eq(setrlimit(RLIMIT_FSIZE, &limit), 0);
+	for (unsigned i = 0; i < 8; i++) {
+		vd_record_sealed(much, sizeof(much));
+		vd_record_turn();
+	}
+	ck_assert(!vd_record_on());
+	ck_assert(vd_verified(true));
+}
+END_TEST
+
 START_TEST(test_commands)
 {
 	static const char kill[] = "{\"id\":1,\"command\":\"session.kill\"}", test[] = "{\"command\":\"realm.test\",\"args\":{\"password\":\"x\"}}";
@@ -258,6 +278,7 @@ int main(void)
 	tcase_add_test(t, test_events);
 	tcase_add_test(t, test_file);
 	tcase_add_test(t, test_commands);
+	tcase_add_test(t, test_disk_full);
 	suite_add_tcase(s, t);
 	SRunner *runner = srunner_create(s);
 	srunner_run_all(runner, CK_NORMAL);
