@@ -319,8 +319,8 @@ static int place(const struct vd_conf *conf, struct vd_host *h, unsigned *order,
 
 		if (vd_service_is_core(need))
 			continue;
-		/* All that are wanted anyway go first (of a service with variants each may serve); else the first by name that
-		 * is not switched off. */
+		/* All that are wanted anyway go first (of a service with variants each may serve); else the first by
+		 * name that is not switched off. */
 		for (struct vd_host *x = hosts; x && r == 0; x = x->next) {
 			if (!provides(x, need) || switched(conf, x->plugin->name, "off"))
 				continue;

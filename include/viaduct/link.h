@@ -60,8 +60,8 @@ struct vd_ppp_auth_1 {
 	uint16_t protocol;      /* PPP protocol it speaks, 0xc223 */
 	uint8_t option[8];      /* LCP option 3 data: protocol, then algorithm */
 	uint8_t option_len;
-	uint8_t strength;       /* PAP 10, CHAP-MD5 20, MS-CHAPv2 30, EAP 40; what is not above 10 shows the password to the other side
-	                         * and is asked for last */
+	uint8_t strength;       /* PAP 10, CHAP-MD5 20, MS-CHAPv2 30, EAP 40; what is not above 10 shows the password to the
+	                         * other side, and is asked for last */
 	/* Authenticates the peer. The state belongs to the method until end. */
 	int (*start)(void *self, uint64_t session, const struct vd_ppp_auth_host *host, void *host_arg, void **ret_state);
 	/* One packet of its protocol: code, id, length, data. */

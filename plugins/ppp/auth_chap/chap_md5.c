@@ -1,4 +1,4 @@
-/* Plugin ppp_auth_chap: CHAP with MD5 (RFC 1994). The provider needs the password itself: a hash of it is not enough. */
+/* Plugin ppp_auth_chap: CHAP with MD5 (RFC 1994). The provider needs the password: a hash of it is not enough. */
 #include "../lib/login.h"
 
 #define RESPONSE_SIZE 16

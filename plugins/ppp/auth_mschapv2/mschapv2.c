@@ -35,8 +35,9 @@ static size_t welcome(const struct vd_authenticated *who, char *out, size_t size
 	return vd_format(out, size, "%s M=Welcome", who->authenticator);
 }
 
-/* 649 ("no permission to dial in") stands for "our provider did not answer": Windows takes 691 for a wrong password, throws
- * the stored one away and asks the user for another, which would make an outage here a flood of password calls. */
+/* 649 ("no permission to dial in") stands for "our provider did not answer": Windows takes 691 for a wrong password,
+ * throws the stored one away and asks the user for another, which would make an outage here a flood of password calls.
+ */
 static size_t refuse(bool unavailable, char *out, size_t size)
 {
 	uint8_t again[16];

@@ -86,7 +86,8 @@ static void fail(struct login *l, bool unavailable)
 	vd_timer_stop(&l->timer);
 	l->result_len = (uint8_t)l->kind->refuse(unavailable, l->result, sizeof(l->result));
 	send_result(l);
-	l->host->rejected(l->host_arg, unavailable ? "the authentication provider did not answer" : "authentication failed");
+	l->host->rejected(l->host_arg, unavailable ? "the authentication provider did not answer" :
+		"authentication failed");
 }
 
 static void timer_fired(struct vd_timer *t)

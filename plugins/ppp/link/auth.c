@@ -26,8 +26,8 @@ static void add(struct ppp_link *link, const char *name)
 
 int ppp_auth_list(struct ppp_link *link, struct vd_error *err)
 {
-	/* Without a list: what is not weaker than MS-CHAPv2. The peer may choose any of the list, so what one connection
-	 * names must not weaken another one. */
+	/* Without a list: what is not weaker than MS-CHAPv2. The peer may choose any of the list, so what one
+	 * connection names must not weaken another one. */
 	static const char *const known[] = { "eap", "mschapv2" };
 	const struct vd_conf_node *list = vd_conf_knob(vd_conf_current(), link->connection, "ppp", "auth");
 
@@ -44,16 +44,16 @@ int ppp_auth_list(struct ppp_link *link, struct vd_error *err)
 			link->auth[i + 1] = swap;
 		}
 	if (!link->n_auth && link->dial)
-		return vd_error_set(err, -ENOENT, "ppp.auth of connection %s does not name mschapv2, and to a gateway we prove "
-			"ourselves with nothing weaker: name it there", link->connection);
+		return vd_error_set(err, -ENOENT, "ppp.auth of connection %s does not name mschapv2, and to a "
+			"gateway we prove ourselves with nothing weaker: name it there", link->connection);
 	if (!link->n_auth)
-		return vd_error_set(err, -ENOENT, "no PPP authentication method of connection %s is loaded: restart viaductd when "
-			"ppp.auth was changed, or name mschapv2 there", link->connection);
+		return vd_error_set(err, -ENOENT, "no PPP authentication method of connection %s is loaded: restart "
+			"viaductd when ppp.auth was changed, or name mschapv2 there", link->connection);
 	return 0;
 }
 
-/* What an authentication option of LCP stands for (RFC 1661 section 6.2, RFC 1994, RFC 2433, RFC 2759, RFC 3748), with its
- * octets; and what is to be done when it is the peer's wish. */
+/* What an authentication option of LCP stands for (RFC 1661 section 6.2, RFC 1994, RFC 2433, RFC 2759, RFC 3748), with
+ * its octets; name: as ppp.auth has it. */
 static const struct known {
 	const char *octets, *name, *text;
 } known_methods[] = {
@@ -107,8 +107,9 @@ static void remedy(const struct ppp_link *link, const struct known *wish, char *
 	else if (!wish || !wish->name)
 		vd_format(out, size, "switch on %s in the client's connection", ours);
 	else
-		vd_format(out, size, "switch on %s in the client's connection, or write 'auth: [%s, %s]' in connections.%s.ppp%s%s%s%s",
-			ours, ours, wish->name, link->connection, at[0] ? " (now " : "", at, at[0] ? ")" : "",
+		vd_format(out, size, "switch on %s in the client's connection, or write 'auth: [%s, %s]' in "
+			"connections.%s.ppp%s%s%s%s", ours, ours, wish->name, link->connection,
+			at[0] ? " (now " : "", at, at[0] ? ")" : "",
 			strcmp(wish->name, "pap") ? "" : ", which sends the password in clear text inside of IPsec");
 }
 
@@ -145,8 +146,8 @@ void ppp_auth_refused(struct ppp_link *link, bool reject, const uint8_t *data, s
 {
 	unsigned i;
 
-	/* A method that does not suit is Nak'ed; who rejects the option will not be authenticated at all (RFC 1661 section
-	 * 6.2), and nobody comes in so. */
+	/* A method that does not suit is Nak'ed; who rejects the option will not be authenticated at all (RFC 1661
+	 * section 6.2), and nobody comes in so. */
 	if (reject) {
 		char ours[80];
 
