@@ -199,6 +199,9 @@ uint64_t l2tp_tunnel_silence(const struct l2tp_tunnel *t);
 /* No call is left: the tunnel lives on for L2TP_IDLE_MS. */
 void l2tp_tunnel_idle(struct l2tp_tunnel *t);
 
+/* Counts a message whose bad_code is set, reports it when secrets are the cause, and says in why what is wrong. */
+void l2tp_bad_avp(const struct l2tp_chan *chan, const struct l2tp_msg *m, char why[L2TP_TEXT]);
+
 /* ---- l2tp_call.c ---- */
 void l2tp_call_input(struct l2tp_tunnel *t, const struct l2tp_msg *m);
 struct l2tp_call *l2tp_call_new(struct l2tp_tunnel *t, uint16_t local);

@@ -339,6 +339,7 @@ static void on_icrq(struct l2tp_tunnel *t, const struct l2tp_msg *m)
 	struct l2tp_chan *chan = t->chan;
 	unsigned living = 0, dead = 0;
 	struct l2tp_call *oldest = NULL;
+	char why[L2TP_TEXT];
 	if (!L2TP_SEEN(m, L2TP_A_SESSION_ID) || m->session_id == 0) {
 		vd_count("l2tp.drop.bad_icrq", 1);
 		return;
@@ -356,8 +357,8 @@ static void on_icrq(struct l2tp_tunnel *t, const struct l2tp_msg *m)
 		}
 	}
 	if (m->bad_code) {
-		vd_count("l2tp.bad_avp", 1);
-		send_cdn(t, m->session_id, 0, L2TP_CDN_ERROR, m->bad_code, "a mandatory AVP is unknown or malformed");
+		l2tp_bad_avp(chan, m, why);
+		send_cdn(t, m->session_id, 0, L2TP_CDN_ERROR, m->bad_code, why);
 		return;
 	}
 	if (living >= l2tp_knob(chan, "sessions")) {
@@ -439,6 +440,14 @@ static struct l2tp_call *find_call(struct l2tp_tunnel *t, const struct l2tp_msg 
 
 void l2tp_call_input(struct l2tp_tunnel *t, const struct l2tp_msg *m)
 {
+	if ((m->type == L2TP_ICRQ || m->type == L2TP_OCRQ) && !m->session_id && m->bad_hidden) {
+		char why[L2TP_TEXT];
+		/* Its id is hidden too: until it is known the answer goes to session id 0 (RFC 2661 section 4.4.4). */
+		vd_count("l2tp.refused_call", 1);
+		l2tp_bad_avp(t->chan, m, why);
+		send_cdn(t, 0, 0, L2TP_CDN_ERROR, m->bad_code, why);
+		return;
+	}
 	if (m->type == L2TP_ICRQ && !t->chan->dial) {
 		on_icrq(t, m);
 		return;
@@ -456,8 +465,9 @@ void l2tp_call_input(struct l2tp_tunnel *t, const struct l2tp_msg *m)
 		return;
 	}
 	if (m->bad_code && m->type != L2TP_CDN) {
-		vd_count("l2tp.bad_avp", 1);
-		l2tp_call_end(c, L2TP_CDN_ERROR, m->bad_code, "a mandatory AVP is unknown or malformed");
+		char why[L2TP_TEXT];
+		l2tp_bad_avp(t->chan, m, why);
+		l2tp_call_end(c, L2TP_CDN_ERROR, m->bad_code, why);
 		return;
 	}
 	switch (m->type) {

@@ -83,8 +83,10 @@ int l2tp_reveal(uint16_t attr, const struct vd_secret *secret, const uint8_t *rv
 			out[at + i] = value[at + i] ^ pad[i];
 		if (n == 16 && at + 16 < len) {
 			struct vd_slice next[] = { { vd_secret_data(secret), vd_secret_len(secret) }, { value + at, 16 } };
-			if (vd_digest_parts("MD5", next, 2, pad, &pad_len) < 0)
+			if (vd_digest_parts("MD5", next, 2, pad, &pad_len) < 0) {
+				vd_wipe(pad, sizeof(pad));
 				return -EBADMSG;
+			}
 		}
 	}
 	vd_wipe(pad, sizeof(pad));
@@ -103,10 +105,11 @@ int l2tp_response(uint8_t type, const struct vd_secret *secret, const uint8_t *c
 	return vd_digest_parts("MD5", parts, 3, ret_md, &md_len);
 }
 
-static void set_bad(struct l2tp_msg *m, uint16_t code, uint16_t vendor, uint16_t attr)
+static void set_bad(struct l2tp_msg *m, uint16_t code, uint16_t vendor, uint16_t attr, enum l2tp_hidden hidden)
 {
 	if (m->bad_code)
 		return;
+	m->bad_hidden = hidden;
 	m->bad_code = code;
 	m->bad_vendor = vendor;
 	m->bad_attr = attr;
@@ -144,12 +147,9 @@ static void take(struct l2tp_msg *m, uint16_t attr, const uint8_t *p, size_t len
 	case L2TP_A_CHALLENGE:
 		m->challenge_len = (uint16_t)len;
 		m->challenge = p;
-		if (hidden) {
-			if (len > sizeof(m->clear))
-				len = sizeof(m->clear);
+		if (hidden) { /* not longer than clear: an AVP holds no more */
 			memcpy(m->clear, p, len);
 			m->challenge = m->clear;
-			m->challenge_len = (uint16_t)len;
 		}
 		break;
 	default: break;
@@ -165,7 +165,7 @@ static bool parse_avp(struct vd_rd *r, const struct vd_secret *secret, struct vd
 	uint16_t len = bits & L2TP_AVP_LEN;
 	struct vd_rd value;
 	if (!vd_rd_ok(r) || len < 6 || !vd_rd_sub(r, len - 6, &value)) {
-		set_bad(m, L2TP_E_LENGTH, vendor, attr);
+		set_bad(m, L2TP_E_LENGTH, vendor, attr, L2TP_HIDDEN_NONE);
 		return false;
 	}
 	bool mandatory = bits & L2TP_AVP_M, hidden = bits & L2TP_AVP_H;
@@ -176,7 +176,7 @@ static bool parse_avp(struct vd_rd *r, const struct vd_secret *secret, struct vd
 	}
 	if (vendor != 0 || (bits & L2TP_AVP_RESERVED) || attr >= L2TP_A_MAX || !rules[attr].known) {
 		if (mandatory)
-			set_bad(m, L2TP_E_UNKNOWN_AVP, vendor, attr);
+			set_bad(m, L2TP_E_UNKNOWN_AVP, vendor, attr, L2TP_HIDDEN_NONE);
 		m->ignored++;
 		return true;
 	}
@@ -187,11 +187,13 @@ static bool parse_avp(struct vd_rd *r, const struct vd_secret *secret, struct vd
 		struct vd_rd vector = *rv;
 		const uint8_t *v = vd_rd_rest(&vector, &rv_len);
 		int clear_len = -EBADMSG;
-		if (secret && rv_len && rules[attr].hide)
+		enum l2tp_hidden why = !secret ? L2TP_HIDDEN_SECRET : !rv_len || !rules[attr].hide ? L2TP_HIDDEN_RULE :
+			L2TP_HIDDEN_NOISE;
+		if (why == L2TP_HIDDEN_NOISE)
 			clear_len = l2tp_reveal(attr, secret, v, rv_len, p, n, clear);
 		if (clear_len < 0) {
 			if (mandatory)
-				set_bad(m, secret ? L2TP_E_VALUE : L2TP_E_UNKNOWN_AVP, vendor, attr);
+				set_bad(m, secret ? L2TP_E_VALUE : L2TP_E_UNKNOWN_AVP, vendor, attr, why);
 			m->ignored++;
 			return true;
 		}
@@ -200,7 +202,7 @@ static bool parse_avp(struct vd_rd *r, const struct vd_secret *secret, struct vd
 	}
 	if (n < rules[attr].min || n > rules[attr].max) {
 		if (mandatory)
-			set_bad(m, L2TP_E_LENGTH, vendor, attr);
+			set_bad(m, L2TP_E_LENGTH, vendor, attr, hidden ? L2TP_HIDDEN_NOISE : L2TP_HIDDEN_NONE);
 		m->ignored++;
 	} else if (attr == L2TP_A_RANDOM_VECTOR) {
 		vd_rd_init(rv, p, n);
@@ -243,6 +245,18 @@ const char *l2tp_type_name(uint16_t type)
 	static const char *const names[] = { "ZLB", "SCCRQ", "SCCRP", "SCCCN", "StopCCN", "type 5", "HELLO", "OCRQ", "OCRP",
 		"OCCN", "ICRQ", "ICRP", "ICCN", "type 13", "CDN", "WEN", "SLI" };
 	return type < VD_ARRAY_SIZE(names) ? names[type] : "unknown type";
+}
+
+void l2tp_msg_bad(const struct l2tp_msg *m, char *out, size_t size)
+{
+	static const char *const how[] = {
+		[L2TP_HIDDEN_NONE] = "is unknown or malformed",
+		[L2TP_HIDDEN_SECRET] = "is hidden, and no tunnel secret is set to reveal it",
+		[L2TP_HIDDEN_RULE] = "is hidden without a Random Vector before it, or must not be hidden",
+		[L2TP_HIDDEN_NOISE] = "is hidden, and the tunnel secret does not reveal it",
+	};
+	vd_format(out, size, "mandatory AVP %u of vendor %u in %s %s", m->bad_attr, m->bad_vendor, l2tp_type_name(m->type),
+		how[m->bad_hidden]);
 }
 
 void l2tp_begin(struct vd_wr *w, uint16_t tunnel, uint16_t session, uint16_t ns, uint16_t nr)

@@ -44,6 +44,14 @@ struct l2tp_header {
 	uint16_t flags, len, tunnel, session, ns, nr;
 };
 
+/* Why a hidden AVP was not revealed (RFC 2661 section 4.3). */
+enum l2tp_hidden {
+	L2TP_HIDDEN_NONE,
+	L2TP_HIDDEN_SECRET, /* there is no secret */
+	L2TP_HIDDEN_RULE,   /* no Random Vector precedes it, or it is one that may not be hidden */
+	L2TP_HIDDEN_NOISE,  /* what came out is none: the peer's secret is another */
+};
+
 #define L2TP_TEXT 128
 struct l2tp_msg {
 	struct l2tp_header h;
@@ -58,8 +66,9 @@ struct l2tp_msg {
 	uint8_t response[16];
 	/* The first thing that ends the session or tunnel; code is a general error code, 0: none. */
 	uint16_t bad_code, bad_attr, bad_vendor;
-	unsigned ignored;   /* AVPs that were passed over */
-	uint8_t clear[256]; /* a challenge that was hidden */
+	enum l2tp_hidden bad_hidden; /* it was hidden, and this is why it cannot be used */
+	unsigned ignored;    /* AVPs that were passed over */
+	uint8_t clear[1017]; /* a challenge that was hidden */
 };
 #define L2TP_SEEN(m, attr) (((m)->seen >> (attr)) & 1u)
 
@@ -70,6 +79,8 @@ int l2tp_header_parse(struct vd_rd *r, struct l2tp_header *ret_header);
  * errors of l2tp_header_parse, or -EINVAL when the first AVP is no Message Type. The input must outlive ret_msg. */
 int l2tp_msg_parse(const uint8_t *p, size_t len, const struct vd_secret *secret, struct l2tp_msg *ret_msg);
 const char *l2tp_type_name(uint16_t type);
+/* What is wrong with a message whose bad_code is set, for people on both sides. */
+void l2tp_msg_bad(const struct l2tp_msg *m, char *out, size_t size);
 
 /* Building: header with a length to be set by l2tp_end, then AVPs. */
 void l2tp_begin(struct vd_wr *w, uint16_t tunnel, uint16_t session, uint16_t ns, uint16_t nr);

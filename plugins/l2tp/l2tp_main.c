@@ -22,7 +22,8 @@ static const struct vd_opt schema[] = {
 	{ "l2tp.sessions", VD_T_UINT, VD_OPT_LIVE | VD_OPT_KNOB, "4", "1..256", "Sessions in one L2TP tunnel." },
 	{ "l2tp.host_name", VD_T_STRING, VD_OPT_LIVE, "viaduct", "64", "Our name in L2TP (Host Name of the SCCRP)." },
 	{ "l2tp.secret", VD_T_SECRET, VD_OPT_KNOB, NULL, NULL,
-		"Shared secret for L2TP tunnel authentication; clients must know it when it is set. Rarely needed inside IPsec." },
+		"Shared secret for L2TP tunnel authentication and hidden AVPs; clients must know it when it is set. Rarely needed inside "
+		"IPsec." },
 	{ "connections.*.l2tp.secret", VD_T_SECRET, VD_OPT_KNOB, NULL, NULL, "As l2tp.secret, for this connection." },
 	{ "l2tp.allow_unprotected", VD_T_BOOL, 0, "false", NULL,
 		"Serve L2TP on channels without IPsec: everything, passwords included, is then readable on the way." },

@@ -245,11 +245,39 @@ static bool tunnel_room(struct l2tp_chan *chan)
 	return living < l2tp_knob(chan, "tunnels");
 }
 
+void l2tp_bad_avp(const struct l2tp_chan *chan, const struct l2tp_msg *m, char why[L2TP_TEXT])
+{
+	const struct vd_conf_node *node = vd_conf_knob(vd_conf_current(), chan->connection, "l2tp", "secret");
+	char at[128];
+	l2tp_msg_bad(m, why, L2TP_TEXT);
+	vd_count("l2tp.bad_avp", 1);
+	switch (m->bad_hidden) {
+	case L2TP_HIDDEN_NONE: break;
+	case L2TP_HIDDEN_SECRET:
+		vd_count("l2tp.hidden_no_secret", 1);
+		l2tp_setup_failed(chan, 0, (struct vd_report){ .kind = VD_FAIL_TUNNEL_SECRET_NONE });
+		break;
+	case L2TP_HIDDEN_RULE: vd_count("l2tp.hidden_no_vector", 1); break;
+	case L2TP_HIDDEN_NOISE:
+		vd_count("l2tp.hidden_wrong_secret", 1);
+		l2tp_setup_failed(chan, 0, (struct vd_report){ .kind = VD_FAIL_TUNNEL_SECRET_WRONG,
+			.origin = vd_conf_origin(node, at, sizeof(at)) });
+		break;
+	}
+}
+
 static void on_sccrq(struct l2tp_chan *chan, const struct datagram *d, const struct l2tp_msg *m)
 {
 	uint8_t digest[64] = { 0 };
 	size_t digest_len;
+	char why[L2TP_TEXT];
 	struct vd_secret *secret = l2tp_secret(chan);
+	if (!chan->dial && !m->tunnel_id && m->h.ns == 0 && m->bad_hidden) {
+		/* Its id is hidden too: it finds itself in tunnel id 0 (RFC 2661 section 4.4.3, Assigned Tunnel ID). */
+		l2tp_bad_avp(chan, m, why);
+		refuse(chan, d, m, L2TP_STOP_ERROR, m->bad_code, why);
+		return;
+	}
 	if (!L2TP_SEEN(m, L2TP_A_TUNNEL_ID) || m->tunnel_id == 0 || m->h.ns != 0) {
 		vd_count("l2tp.drop.bad_sccrq", 1);
 		dropped(chan, "SCCRQ without a tunnel id, or with a sequence number");
@@ -282,7 +310,8 @@ static void on_sccrq(struct l2tp_chan *chan, const struct datagram *d, const str
 			l2tp_tunnel_close(t, 0, 0, "the client began again");
 	}
 	if (m->bad_code) {
-		refuse(chan, d, m, L2TP_STOP_ERROR, m->bad_code, "SCCRQ with a mandatory AVP that is unknown or malformed");
+		l2tp_bad_avp(chan, m, why);
+		refuse(chan, d, m, L2TP_STOP_ERROR, m->bad_code, why);
 		return;
 	}
 	if (!L2TP_SEEN(m, L2TP_A_VERSION) || m->version >> 8 != 1) {
@@ -382,10 +411,10 @@ static void deliver(struct l2tp_tunnel *t, const struct l2tp_msg *m)
 		return;
 	bool of_call = m->type >= L2TP_OCRQ && m->type <= L2TP_SLI && m->type != 13;
 	if (m->bad_code && !of_call && m->type != L2TP_STOPCCN) {
-		char why[96];
-		vd_count("l2tp.bad_avp", 1);
-		vd_format(why, sizeof(why), "mandatory AVP %u of vendor %u in %s is unknown or malformed", m->bad_attr,
-			m->bad_vendor, l2tp_type_name(m->type));
+		char why[L2TP_TEXT];
+		l2tp_bad_avp(t->chan, m, why);
+		if (m->type == L2TP_SCCRP && t->state == L2TP_TUNNEL_ASK) /* whom the StopCCN goes to */
+			t->remote = m->tunnel_id;
 		l2tp_tunnel_close(t, L2TP_STOP_ERROR, m->bad_code, why);
 		return;
 	}

@@ -1,6 +1,7 @@
 /* L2TP, control and data: datagrams of one channel, from their UDP header on, through the real stage to a freshly started
  * plugin. At the end the plugin is exported and started anew from that. */
 #include <check.h>
+#include <stdlib.h>
 #include <string.h>
 #include <viaduct/state.h>
 
@@ -12,16 +13,20 @@
 #define OP_NUMBERS 2u /* Ns is what the gateway waits for, and Nr acknowledges all that it said */
 #define OP_IDS 4u     /* the ids are those of the tunnel and the call that the gateway named last */
 #define OP_SESSION 8u /* the call becomes an established session before this */
+#define OP_SECRET 16u /* in the first record: the gateway has a tunnel secret */
 
 static struct {
 	uint16_t tid, sid, ns, nr;
 } gw;
 
-static void begin(void)
+#define CONF "realms: {corp: {authenticate: [users/local]}}, users: {local: {}}, pools: {staff: {}}, " \
+	"connections: {staff: {realm: corp, pool: staff}}"
+
+static void begin(bool secret)
 {
 	fuzz_begin();
-	w_begin("{realms: {corp: {authenticate: [users/local]}}, users: {local: {}}, pools: {staff: {}}, "
-		"connections: {staff: {realm: corp, pool: staff}}}");
+	setenv("VD_TEST_L2TP_SECRET", "tunnel-secret", 1);
+	w_begin(secret ? "{l2tp: {secret: !env VD_TEST_L2TP_SECRET}, " CONF "}" : "{" CONF "}");
 	w_.many = true;
 	w_.connection = "staff";
 	w_.chan = c_.chan = w_channel(4600, true);
@@ -79,7 +84,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 	memset(&gw, 0, sizeof(gw));
 	w_.restarts = false;
-	begin();
+	begin(size && data[0] != FUZZ_TIME && data[0] & OP_SECRET);
 	vd_rd_init(&rd, data, size);
 	for (unsigned i = 0; i < FUZZ_RECORDS && fuzz_next(&rd, &r); i++) {
 		if (r.op == FUZZ_TIME) {
@@ -128,7 +133,7 @@ static void data(const char *ppp, size_t len, bool lengths)
 
 static void call(const char *name, bool whole)
 {
-	begin();
+	begin(false);
 	c_say(L2TP_SCCRQ, 0, 1);
 	keep(OPS & ~OP_IDS);
 	c_.tid = c_got(-1).tunnel_id;
@@ -160,8 +165,49 @@ static void call(const char *name, bool whole)
 	w_end();
 }
 
+/* Ids hidden with the secret and VECTOR (tests/plugin/test_l2tp_lns.c), and tunnel authentication both ways. */
+#define VECTOR "\x80\x18\0\0\0\x24\0\1\2\3\4\5\6\7\x8\x9\xa\xb\xc\xd\xe\xf\x10\x11"
+#define CHALLENGE "\x80\x0a\0\0\0\x0b" "abcd"
+
+static void say_more(uint16_t type, uint16_t id, const char *more, size_t len, uint8_t op)
+{
+	c_.more = (const uint8_t *)more;
+	c_.more_len = len;
+	c_say(type, 0, id);
+	keep(op);
+}
+
+static void hidden_call(void)
+{
+	struct vd_secret *secret = vd_secret_new("tunnel-secret", 13);
+	char response[22] = "\x80\x16\0\0\0\x0d";
+	struct l2tp_msg m;
+
+	begin(true);
+	say_more(L2TP_SCCRQ, 0, VECTOR "\xc0\x0a\0\0\0\x09\x34\x0c\xad\x7f" CHALLENGE, 44, (OPS & ~OP_IDS) | OP_SECRET);
+	m = c_got(-1);
+	c_.tid = m.tunnel_id;
+	c_.nr = 1;
+	if (m.type != L2TP_SCCRP || l2tp_response(L2TP_SCCCN, secret, m.challenge, m.challenge_len, (uint8_t *)response + 6) < 0)
+		abort();
+	vd_secret_free(secret);
+	say_more(L2TP_SCCCN, 0, response, 22, OPS);
+	say_more(L2TP_ICRQ, 0, VECTOR "\xc0\x0a\0\0\0\x0e\x34\x20\xa8\x51", 34, OPS);
+	if (c_got(-1).type != L2TP_ICRP)
+		abort();
+	c_.sid = c_got(-1).session_id;
+	c_.nr = 2;
+	c_say(L2TP_ICCN, c_.sid, 0);
+	keep(OPS);
+	c_say(L2TP_STOPCCN, 0, 1);
+	keep(OPS);
+	fuzz_put_done("hidden-call");
+	w_end();
+}
+
 void fuzz_seeds(void)
 {
+	hidden_call();
 	call("call", true);
 	call("call-silent", false);
 }

@@ -103,6 +103,7 @@ START_TEST(avps)
 	ck_assert_uint_eq(m.bad_code, 0);
 	with_avp("c00800000009abcd", &m); /* hidden, no secret */
 	ck_assert_uint_eq(m.bad_code, L2TP_E_UNKNOWN_AVP);
+	ck_assert_int_eq(m.bad_hidden, L2TP_HIDDEN_SECRET);
 	with_avp("400800000009abcd", &m);
 	ck_assert_uint_eq(m.bad_code, 0);
 	with_avp("800800000001 0300", &m); /* Apple's byte order, 8 octets */
@@ -115,6 +116,7 @@ END_TEST
 
 /* Hidden with secret "tunnel-secret" and an 18-octet Random Vector by Python's hashlib, following RFC 2661 section 4.3. */
 #define VECTOR "8018 0000 0024 000102030405060708090a0b0c0d0e0f1011 "
+#define VECTOR2 "800e 0000 0024 2021222324252627 "
 
 static int hidden(const char *hex, const char *with, struct l2tp_msg *m)
 {
@@ -148,12 +150,41 @@ START_TEST(hidden_avps)
 	/* Another secret: the length inside is noise. */
 	hidden(VECTOR "c00a 0000 0009 340c1391", "another", &m);
 	ck_assert_uint_ne(m.bad_code, 0);
+	ck_assert_int_eq(m.bad_hidden, L2TP_HIDDEN_NOISE);
 	ck_assert(!L2TP_SEEN(&m, L2TP_A_TUNNEL_ID));
 	/* No Random Vector before it, or one that may not be hidden itself. */
 	hidden("c00a 0000 0009 340c1391", "tunnel-secret", &m);
 	ck_assert_uint_eq(m.bad_code, L2TP_E_VALUE);
+	ck_assert_int_eq(m.bad_hidden, L2TP_HIDDEN_RULE);
+	hidden("c00a 0000 0009 340c1391" VECTOR, "tunnel-secret", &m); /* it comes too late */
+	ck_assert_int_eq(m.bad_hidden, L2TP_HIDDEN_RULE);
 	hidden(VECTOR "c00a 0000 0024 340c1391", "tunnel-secret", &m);
 	ck_assert_uint_eq(m.bad_code, L2TP_E_VALUE);
+	ck_assert_int_eq(m.bad_hidden, L2TP_HIDDEN_RULE);
+	/* Several Random Vectors: the one before the AVP counts, and an empty one is none. */
+	hidden(VECTOR "c00a 0000 000e 3420a851" VECTOR2 "c00a 0000 0009 4f02e460", "tunnel-secret", &m);
+	ck_assert_uint_eq(m.bad_code, 0);
+	ck_assert_uint_eq(m.session_id, 9);
+	ck_assert_uint_eq(m.tunnel_id, 0xbeef);
+	hidden(VECTOR2 VECTOR "c00a 0000 0009 4f02e460", "tunnel-secret", &m);
+	ck_assert_int_eq(m.bad_hidden, L2TP_HIDDEN_NOISE);
+	hidden(VECTOR2 "0006 0000 0024" "c00a 0000 0009 4f02e460", "tunnel-secret", &m);
+	ck_assert_uint_eq(m.tunnel_id, 0xbeef);
+	/* Revealed, but no Call Serial Number is that short. */
+	hidden(VECTOR "c00a 0000 000f 340e2d93", "tunnel-secret", &m);
+	ck_assert_int_eq(m.bad_hidden, L2TP_HIDDEN_NOISE);
+	/* Words. */
+	static const struct { enum l2tp_hidden why; const char *text; } words[] = {
+		{ L2TP_HIDDEN_NONE, "mandatory AVP 9 of vendor 0 in ICRQ is unknown or malformed" },
+		{ L2TP_HIDDEN_SECRET, "mandatory AVP 9 of vendor 0 in ICRQ is hidden, and no tunnel secret is set to reveal it" },
+		{ L2TP_HIDDEN_NOISE, "mandatory AVP 9 of vendor 0 in ICRQ is hidden, and the tunnel secret does not reveal it" },
+	};
+	for (size_t i = 0; i < VD_ARRAY_SIZE(words); i++) {
+		char text[L2TP_TEXT];
+		m = (struct l2tp_msg){ .type = L2TP_ICRQ, .bad_attr = 9, .bad_hidden = words[i].why };
+		l2tp_msg_bad(&m, text, sizeof(text));
+		ck_assert_str_eq(text, words[i].text);
+	}
 	/* Too short to hold its own length. */
 	hidden(VECTOR "c007 0000 0009 34", "tunnel-secret", &m);
 	ck_assert_uint_eq(m.bad_code, L2TP_E_VALUE);

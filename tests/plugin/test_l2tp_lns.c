@@ -502,6 +502,169 @@ START_TEST(client_demands_a_secret)
 }
 END_TEST
 
+/* ---- hidden AVPs: those of the tables were hidden by Python's hashlib with "tunnel-secret" and VECTOR ---- */
+#define VECTOR "8018000000240001" "02030405060708090a0b0c0d0e0f1011"
+#define TUNNEL_1 "c00a00000009340cad7f"
+#define SESSION_9 "c00a0000000e3420a851"
+
+static void say_hex(uint16_t type, uint16_t session, const char *hex)
+{
+	static uint8_t more[128];
+	int n = vd_unhex(hex, more, sizeof(more));
+	ck_assert_int_gt(n, 0);
+	c_.more = more;
+	c_.more_len = (size_t)n;
+	c_say(type, session, 0);
+}
+
+#define SCCRQ_PLAIN "80080000000201008007000000076a"
+
+/* An SCCRQ of our own making; id: its Assigned Tunnel ID as an AVP. */
+static void say_sccrq(const char *id)
+{
+	uint8_t p[160], avps[100];
+	struct vd_wr w, m;
+	char hex[160];
+	vd_format(hex, sizeof(hex), SCCRQ_PLAIN VECTOR "%s", id);
+	int n = vd_unhex(hex, avps, sizeof(avps));
+	ck_assert_int_gt(n, 0);
+	vd_wr_init(&w, p, sizeof(p));
+	vd_wr_u32(&w, 0x06a506a5);
+	vd_wr_u32(&w, 0);
+	vd_wr_init(&m, p + 8, sizeof(p) - 8);
+	l2tp_begin_type(&m, 0, 0, L2TP_SCCRQ);
+	vd_wr_put(&m, avps, (size_t)n);
+	l2tp_end(&m);
+	vd_wr_patch_u16(&w, 4, (uint16_t)(m.len + 8));
+	w_datagram(w_.chan, p, m.len + 8);
+	c_.ns = 1;
+}
+
+START_TEST(hidden_ids)
+{
+	setenv("VD_TEST_L2TP_SECRET", "tunnel-secret", 1);
+	w_.restarts = _i;
+	w_begin("{l2tp: {secret: !env VD_TEST_L2TP_SECRET}}");
+	say_sccrq(TUNNEL_1);
+	struct l2tp_msg m = c_got(-1);
+	ck_assert_uint_eq(m.type, L2TP_SCCRP);
+	ck_assert_uint_eq(m.h.tunnel, 1);
+	uint8_t response[22];
+	answer(m.challenge, "tunnel-secret", 3, response);
+	c_.tid = m.tunnel_id;
+	c_.nr = 1;
+	c_.more = response;
+	c_.more_len = 22;
+	c_say(L2TP_SCCCN, 0, 0);
+	ck_assert_uint_eq(fake_events(&vd_topic_l2tp_tunnel_up), 1);
+	say_hex(L2TP_OCRQ, 0, VECTOR SESSION_9);
+	ck_assert_uint_eq(c_got(-1).type, L2TP_CDN);
+	ck_assert_uint_eq(c_got(-1).h.session, 9);
+	ck_assert_uint_eq(c_got(-1).result, L2TP_CDN_NEVER);
+	w_end();
+}
+END_TEST
+
+/* Refused, said and counted: without a secret, with another one, without a vector. */
+START_TEST(hidden_and_not_revealed)
+{
+	static const struct { const char *secret, *counter, *why; uint16_t error; unsigned reports; } how[] = {
+		{ NULL, "l2tp.hidden_no_secret",
+			"mandatory AVP 9 of vendor 0 in SCCRQ is hidden, and no tunnel secret is set to reveal it", L2TP_E_UNKNOWN_AVP,
+			1 },
+		{ "another", "l2tp.hidden_wrong_secret",
+			"mandatory AVP 9 of vendor 0 in SCCRQ is hidden, and the tunnel secret does not reveal it", L2TP_E_VALUE, 1 },
+		{ "tunnel-secret", "l2tp.hidden_no_vector", /* a Framing Type of its own, before any vector */
+			"mandatory AVP 19 of vendor 0 in SCCRQ is hidden without a Random Vector before it, or must not be hidden",
+			L2TP_E_VALUE, 0 },
+	};
+	int k = _i / 2;
+	setenv("VD_TEST_L2TP_SECRET", how[k].secret ? how[k].secret : "", 1);
+	w_.restarts = _i % 2;
+	w_begin(how[k].secret ? "{l2tp: {secret: !env VD_TEST_L2TP_SECRET}}" : "{}");
+	if (k == 2) {
+		c_.more = (const uint8_t *)"\xc0\x0c\0\0\0\x13\1\2\3\4\5\6";
+		c_.more_len = 12;
+		c_say(L2TP_SCCRQ, 0, 1);
+	} else {
+		say_sccrq(TUNNEL_1);
+	}
+	struct l2tp_msg m = c_got(-1);
+	ck_assert_uint_eq(w_.n, 1);
+	ck_assert_uint_eq(m.type, L2TP_STOPCCN);
+	ck_assert_uint_eq(m.h.tunnel, k == 2);
+	ck_assert_uint_eq(m.result, L2TP_STOP_ERROR);
+	ck_assert_uint_eq(m.error, how[k].error);
+	ck_assert_str_eq(m.text, how[k].why);
+	ck_assert_uint_eq(vd_counter(how[k].counter), 1);
+	ck_assert_uint_eq(vd_counter("l2tp.refused_tunnel"), 1);
+	ck_assert_uint_eq(fake_events(&vd_topic_setup_failed), how[k].reports);
+	w_end();
+}
+END_TEST
+
+/* In a tunnel without a secret: a call's message ends the call alone, the tunnel's own ends the tunnel. */
+START_TEST(hidden_in_a_tunnel)
+{
+	w_.restarts = _i;
+	w_begin("{}");
+	c_call();
+	say_hex(L2TP_OCRQ, 0, VECTOR SESSION_9);
+	ck_assert_uint_eq(c_got(-1).type, L2TP_CDN);
+	ck_assert_uint_eq(c_got(-1).h.session, 0);
+	ck_assert_uint_eq(c_got(-1).error, L2TP_E_UNKNOWN_AVP);
+	ck_assert_uint_eq(w_.downs, 0);
+	c_.nr = 3;
+	say_hex(L2TP_WEN, c_.sid, VECTOR "c00a00000022abcdabcd");
+	ck_assert_uint_eq(w_.downs, 1);
+	ck_assert_uint_eq(c_got(-1).type, L2TP_CDN);
+	ck_assert_uint_eq(c_got(-1).h.session, 9);
+	c_.nr = 4;
+	say_hex(L2TP_HELLO, 0, VECTOR "400a00000009abcdabcd"); /* not mandatory */
+	ck_assert_uint_eq(c_got(-1).type, L2TP_ZLB);
+	say_hex(L2TP_HELLO, 0, VECTOR "c00a00000009abcdabcd");
+	ck_assert_uint_eq(c_got(-1).type, L2TP_STOPCCN);
+	ck_assert_uint_eq(c_got(-1).result, L2TP_STOP_ERROR);
+	ck_assert_uint_eq(vd_counter("l2tp.hidden_no_secret"), 3);
+	w_end();
+}
+END_TEST
+
+/* A Challenge of 400 octets, hidden here by OpenSSL's own interface; the answer is computed from all of it. */
+START_TEST(long_hidden_challenge)
+{
+	static const uint8_t want[16] = { 0xcc, 0xe5, 0x67, 0x88, 0x60, 0xd1, 0xec, 0x07, 0xf1, 0xe4, 0x13, 0x0d, 0x2a, 0xba, 0x17, 0x62 };
+	static const uint8_t vector[] = "\x80\x0a\0\0\0\x24test";
+	uint8_t avp[10 + 6 + 402], pad[16], *v = avp + 16;
+	EVP_MD_CTX *ctx = EVP_MD_CTX_new();
+	memcpy(avp, vector, 10);
+	memcpy(avp + 10, "\xc1\x98\0\0\0\x0b", 6);
+	v[0] = 400 >> 8;
+	v[1] = 400 & 255;
+	for (unsigned i = 0; i < 400; i++)
+		v[2 + i] = (uint8_t)i;
+	ck_assert(EVP_DigestInit_ex(ctx, EVP_md5(), NULL) && EVP_DigestUpdate(ctx, "\0\x0btunnel-secrettest", 19) &&
+		EVP_DigestFinal_ex(ctx, pad, NULL));
+	for (unsigned i = 0; i < 402; i++) {
+		v[i] ^= pad[i % 16];
+		if (i % 16 == 15)
+			ck_assert(EVP_DigestInit_ex(ctx, EVP_md5(), NULL) && EVP_DigestUpdate(ctx, "tunnel-secret", 13) &&
+				EVP_DigestUpdate(ctx, v + i - 15, 16) && EVP_DigestFinal_ex(ctx, pad, NULL));
+	}
+	EVP_MD_CTX_free(ctx);
+	setenv("VD_TEST_L2TP_SECRET", "tunnel-secret", 1);
+	w_.restarts = false;
+	w_begin("{l2tp: {secret: !env VD_TEST_L2TP_SECRET}}");
+	c_.more = avp;
+	c_.more_len = sizeof(avp);
+	c_say(L2TP_SCCRQ, 0, 1);
+	struct l2tp_msg m = c_got(-1);
+	ck_assert_uint_eq(m.type, L2TP_SCCRP);
+	ck_assert_mem_eq(m.response, want, 16);
+	w_end();
+}
+END_TEST
+
 /* ---- state ---- */
 START_TEST(damaged_state)
 {
@@ -641,6 +804,12 @@ int main(void)
 	tcase_add_loop_test(t, unprotected, 0, 2);
 	tcase_add_loop_test(t, tunnel_authentication, 0, 10);
 	tcase_add_loop_test(t, client_demands_a_secret, 0, 2);
+	suite_add_tcase(s, t);
+	t = tcase_create("hidden");
+	tcase_add_loop_test(t, hidden_ids, 0, 2);
+	tcase_add_loop_test(t, hidden_and_not_revealed, 0, 6);
+	tcase_add_loop_test(t, hidden_in_a_tunnel, 0, 2);
+	tcase_add_test(t, long_hidden_challenge);
 	suite_add_tcase(s, t);
 	t = tcase_create("state");
 	tcase_set_timeout(t, 60);
