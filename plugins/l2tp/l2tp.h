@@ -199,6 +199,10 @@ uint64_t l2tp_tunnel_silence(const struct l2tp_tunnel *t);
 /* No call is left: the tunnel lives on for L2TP_IDLE_MS. */
 void l2tp_tunnel_idle(struct l2tp_tunnel *t);
 
+/* Tunnel authentication (RFC 2661 section 5.1.1): a Challenge of ours into a message; then whether the message that answers
+ * it holds the right Challenge Response. True when nothing was asked; else the tunnel is closed, counted and reported. */
+void l2tp_challenge(struct l2tp_tunnel *t, struct vd_wr *w);
+bool l2tp_authentic(struct l2tp_tunnel *t, const struct l2tp_msg *m);
 /* Counts a message whose bad_code is set, reports it when secrets are the cause, and says in why what is wrong. */
 void l2tp_bad_avp(const struct l2tp_chan *chan, const struct l2tp_msg *m, char why[L2TP_TEXT]);
 

@@ -151,6 +151,8 @@ static void begin_tunnel(struct l2tp_dial *d)
 	l2tp_avp(&w, L2TP_A_HOST_NAME, name && name[0] ? name : "viaduct", name && name[0] ? strlen(name) : 7);
 	l2tp_avp_u16(&w, L2TP_A_TUNNEL_ID, t->local);
 	l2tp_avp_u16(&w, L2TP_A_WINDOW, t->own_window);
+	if (l2tp_secret(d->chan))
+		l2tp_challenge(t, &w);
 	l2tp_queue(t, &w);
 	vd_note('c', d->chan->id, "asking for an L2TP tunnel, ours is %u", t->local);
 }
@@ -201,6 +203,10 @@ void l2tp_dial_sccrp(struct l2tp_tunnel *t, const struct l2tp_msg *m)
 			.remedy = "set l2tp.secret of the connection to the gateway's" });
 		l2tp_tunnel_close(t, L2TP_STOP_AUTH, 0,
 			"the gateway demands tunnel authentication, and l2tp.secret is not set");
+		return;
+	}
+	if (!l2tp_authentic(t, m)) {
+		vd_wipe(md, sizeof(md));
 		return;
 	}
 	if (m->window)

@@ -24,7 +24,7 @@ static const struct vd_opt schema[] = {
 	{ "l2tp.secret", VD_T_SECRET, VD_OPT_KNOB, NULL, NULL,
 		"Shared secret for L2TP tunnel authentication and hidden AVPs; clients must know it when it is set. Rarely needed inside "
 		"IPsec." },
-	{ "connections.*.l2tp.secret", VD_T_SECRET, VD_OPT_KNOB, NULL, NULL, "As l2tp.secret, for this connection." },
+	{ "connections.*.l2tp.secret", VD_T_SECRET, VD_OPT_KNOB, NULL, NULL, "As l2tp.secret, for this connection; a gateway that we dial must prove that it knows it." },
 	{ "l2tp.allow_unprotected", VD_T_BOOL, 0, "false", NULL,
 		"Serve L2TP on channels without IPsec: everything, passwords included, is then readable on the way." },
 	{ NULL },

@@ -203,6 +203,38 @@ static void refuse(struct l2tp_chan *chan, const struct datagram *d, const struc
 		vd_count("l2tp.send_failed", 1);
 }
 
+void l2tp_challenge(struct l2tp_tunnel *t, struct vd_wr *w)
+{
+	vd_random_seen("challenge", t->challenge, sizeof(t->challenge));
+	t->challenged = true;
+	l2tp_avp(w, L2TP_A_CHALLENGE, t->challenge, sizeof(t->challenge));
+}
+
+bool l2tp_authentic(struct l2tp_tunnel *t, const struct l2tp_msg *m)
+{
+	const struct vd_conf_node *node = vd_conf_knob(vd_conf_current(), t->chan->connection, "l2tp", "secret");
+	struct vd_secret *secret = l2tp_secret(t->chan);
+	char at[128];
+	uint8_t want[16];
+	if (!t->challenged)
+		return true;
+	bool answered = L2TP_SEEN(m, L2TP_A_RESPONSE);
+	bool ok = answered && secret &&
+		l2tp_response((uint8_t)m->type, secret, t->challenge, sizeof(t->challenge), want) == 0 &&
+		vd_verified(vd_same(want, m->response, sizeof(want)));
+	if (answered)
+		vd_conceal(m->response, sizeof(m->response));
+	vd_wipe(want, sizeof(want));
+	if (ok)
+		return true;
+	vd_count("l2tp.auth_failed", 1);
+	l2tp_setup_failed(t->chan, 0, (struct vd_report){ .kind = VD_FAIL_TUNNEL_SECRET_WRONG,
+		.origin = vd_conf_origin(node, at, sizeof(at)) });
+	l2tp_tunnel_close(t, L2TP_STOP_AUTH, 0, answered ? "tunnel authentication failed: the secrets differ" :
+		"tunnel authentication failed: our challenge was not answered");
+	return false;
+}
+
 static void send_sccrp(struct l2tp_tunnel *t, const struct l2tp_msg *m, const struct vd_secret *secret)
 {
 	const char *name = vd_conf_str(vd_conf_at(vd_conf_current(), NULL, "l2tp.host_name"));
@@ -217,9 +249,7 @@ static void send_sccrp(struct l2tp_tunnel *t, const struct l2tp_msg *m, const st
 	l2tp_avp_u16(&w, L2TP_A_TUNNEL_ID, t->local);
 	l2tp_avp_u16(&w, L2TP_A_WINDOW, t->own_window);
 	if (secret) {
-		vd_random_seen("challenge", t->challenge, sizeof(t->challenge));
-		t->challenged = true;
-		l2tp_avp(&w, L2TP_A_CHALLENGE, t->challenge, sizeof(t->challenge));
+		l2tp_challenge(t, &w);
 		if (L2TP_SEEN(m, L2TP_A_CHALLENGE) &&
 		    l2tp_response(L2TP_SCCRP, secret, m->challenge, m->challenge_len, md) == 0)
 			l2tp_avp(&w, L2TP_A_RESPONSE, md, sizeof(md));
@@ -358,26 +388,8 @@ static void on_scccn(struct l2tp_tunnel *t, const struct l2tp_msg *m)
 		l2tp_tunnel_close(t, L2TP_STOP_FSM, 0, "SCCCN in a tunnel that is up");
 		return;
 	}
-	if (t->challenged) {
-		uint8_t want[16];
-		struct vd_secret *secret = l2tp_secret(chan);
-		bool ok = secret && L2TP_SEEN(m, L2TP_A_RESPONSE) &&
-			l2tp_response(L2TP_SCCCN, secret, t->challenge, sizeof(t->challenge), want) == 0 &&
-			vd_verified(vd_same(want, m->response, sizeof(want)));
-		vd_conceal(want, sizeof(want));
-		vd_conceal(m->response, sizeof(m->response));
-		vd_wipe(want, sizeof(want));
-		if (!ok) {
-			vd_count("l2tp.auth_failed", 1);
-			const struct vd_conf_node *node = vd_conf_knob(vd_conf_current(), chan->connection, "l2tp", "secret");
-			char at[128];
-
-			l2tp_setup_failed(chan, 0, (struct vd_report){ .kind = VD_FAIL_TUNNEL_SECRET_WRONG,
-				.origin = vd_conf_origin(node, at, sizeof(at)) });
-			l2tp_tunnel_close(t, L2TP_STOP_AUTH, 0, "tunnel authentication failed");
-			return;
-		}
-	}
+	if (!l2tp_authentic(t, m))
+		return;
 	t->state = L2TP_TUNNEL_UP;
 	l2tp_tunnel_idle(t);
 	vd_timer_start(&t->hello, l2tp_knob(chan, "hello"));
