@@ -131,6 +131,20 @@ static void data(const char *ppp, size_t len, bool lengths)
 	fuzz_put(OPS, p, w.len);
 }
 
+/* With a sequence number. */
+static void numbered(uint16_t ns)
+{
+	uint8_t p[40];
+	struct vd_wr w;
+
+	vd_wr_init(&w, p, sizeof(p));
+	vd_wr_put(&w, "\x06\xa5\x06\xa5\0\0\0\0\x48\x02\0\0\0\1\0\1", 16);
+	vd_wr_u16(&w, ns);
+	vd_wr_u16(&w, 0);
+	vd_wr_put(&w, "\xff\x03\xc0\x21\x09\x01\x00\x04", 8);
+	fuzz_put(OPS, p, w.len);
+}
+
 static void call(const char *name, bool whole)
 {
 	begin(false);
@@ -199,6 +213,10 @@ static void hidden_call(void)
 	c_.nr = 2;
 	c_say(L2TP_ICCN, c_.sid, 0);
 	keep(OPS);
+	numbered(1);
+	numbered(0);
+	numbered(3);
+	numbered(2);
 	c_say(L2TP_STOPCCN, 0, 1);
 	keep(OPS);
 	fuzz_put_done("hidden-call");

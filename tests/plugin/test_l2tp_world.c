@@ -130,8 +130,8 @@ static void frames_in(struct vd_worker *w, void *state, struct vd_vec *vec)
 {
 	(void)state;
 	for (unsigned i = 0; i < vec->n; i++) {
-		w_.frames++;
 		w_.frame_len = vec->v[i].len;
+		w_.tags[w_.frames++ % VD_ARRAY_SIZE(w_.tags)] = vec->v[i].len ? vec->v[i].p[vec->v[i].len - 1] : 0;
 		w_.sess = vec->v[i].sess;
 		vd_pkt_free(w, &vec->v[i]);
 	}
@@ -319,19 +319,22 @@ void w_restart(void)
 struct injected {
 	uint64_t chan;
 	const uint8_t *p;
-	size_t len;
+	size_t len; /* of each */
+	unsigned n;
 };
 
 static void inject(struct vd_worker *w, void *arg)
 {
 	struct injected *in = arg;
-	struct vd_vec vec = { .n = 1 };
+	struct vd_vec vec = { .n = (uint16_t)in->n };
 	for (unsigned i = 0; i < n_chans; i++) {
 		if (chans[i].id != in->chan)
 			continue;
-		ck_assert(vd_pkt_new(w, in->len, &vec.v[0]));
-		memcpy(vec.v[0].p, in->p, in->len);
-		vec.v[0].len = (uint32_t)in->len;
+		for (unsigned k = 0; k < in->n; k++) {
+			ck_assert(vd_pkt_new(w, in->len, &vec.v[k]));
+			memcpy(vec.v[k].p, in->p + k * in->len, in->len);
+			vec.v[k].len = (uint32_t)in->len;
+		}
 		vd_chan_input(w, &chans[i], &vec);
 		return;
 	}
@@ -340,8 +343,13 @@ static void inject(struct vd_worker *w, void *arg)
 
 void w_datagram(uint64_t chan, const uint8_t *p, size_t len)
 {
+	w_datagrams(chan, p, len, 1);
+}
+
+void w_datagrams(uint64_t chan, const uint8_t *p, size_t len, unsigned n)
+{
 	const struct vd_datapath_1 *dp = vd_service_find("datapath/1", NULL);
-	struct injected in = { chan, p, len };
+	struct injected in = { chan, p, len, n };
 	ck_assert_int_eq(dp->call(dp->self, vd_chan_find(chan)->home, inject, NULL, &in), 0);
 	fake_drain();
 	if (w_.restarts)

@@ -24,6 +24,7 @@ struct world {
 	uint64_t session;  /* of the call that came last */
 	bool many;         /* several calls at once: the link is not asked which */
 	size_t frame_len;
+	uint8_t tags[64]; /* the last octet of each frame, by its number modulo 64 */
 	uint32_t sess;
 	const struct vd_link_lower *lower;
 	void *lower_arg;
@@ -50,6 +51,8 @@ size_t w_export(uint8_t *out, size_t size);
 void w_establish(void);
 /* A datagram of the client, from its UDP header on, through the channel's stage. */
 void w_datagram(uint64_t chan, const uint8_t *p, size_t len);
+/* n of them, each of len octets, as one vector. */
+void w_datagrams(uint64_t chan, const uint8_t *p, size_t len, unsigned n);
 void w_advance(uint64_t ms);
 
 /* ---- the client ---- */
