@@ -422,6 +422,17 @@ static void deliver(struct l2tp_tunnel *t, const struct l2tp_msg *m)
 	if (t->state == L2TP_TUNNEL_CLOSED)
 		return;
 	bool of_call = m->type >= L2TP_OCRQ && m->type <= L2TP_SLI && m->type != 13;
+	bool known = of_call || (m->type <= L2TP_HELLO && m->type != 5);
+	if (!known) {
+		/* Its Message Type says whether it may be ignored, whole (RFC 2661 section 4.4.1): its AVPs are nobody's. */
+		char why[64];
+		vd_count("l2tp.unknown_type", 1);
+		if (!m->type_m)
+			return;
+		vd_format(why, sizeof(why), "unknown mandatory message type %u", m->type);
+		l2tp_tunnel_close(t, L2TP_STOP_ERROR, L2TP_E_VALUE, why);
+		return;
+	}
 	if (m->bad_code && !of_call && m->type != L2TP_STOPCCN) {
 		char why[L2TP_TEXT];
 		l2tp_bad_avp(t->chan, m, why);
@@ -447,14 +458,7 @@ static void deliver(struct l2tp_tunnel *t, const struct l2tp_msg *m)
 	case L2TP_SCCRQ:
 		l2tp_tunnel_close(t, L2TP_STOP_FSM, 0, "set-up message inside a tunnel");
 		break;
-	default:
-		if (of_call) {
-			l2tp_call_input(t, m);
-		} else if (m->type_m) {
-			l2tp_tunnel_close(t, L2TP_STOP_ERROR, L2TP_E_VALUE, "unknown mandatory message type");
-		} else {
-			vd_count("l2tp.unknown_type", 1);
-		}
+	default: l2tp_call_input(t, m); break;
 	}
 }
 

@@ -236,6 +236,65 @@ START_TEST(order_and_limits)
 }
 END_TEST
 
+/* Messages and AVPs that nobody knows, with and without their M bits, and those that ask for what is not here. */
+START_TEST(unknown_and_unwanted)
+{
+	/* Type, M, AVPs, and what is the answer. */
+	static const struct { uint16_t type; bool m; const char *avps; uint16_t answer; uint16_t result, error; } t[] = {
+		{ 200, false, "", L2TP_ZLB, 0, 0 },
+		{ 200, false, "8008000000c80001", L2TP_ZLB, 0, 0 }, /* ignored whole, with its mandatory AVPs */
+		{ 5, false, "", L2TP_ZLB, 0, 0 },
+		{ 13, false, "", L2TP_ZLB, 0, 0 },
+		{ L2TP_HELLO, true, "0008000000c80001", L2TP_ZLB, 0, 0 },
+		{ L2TP_WEN, true, "802000000022" "0000" "000000010000000100000001000000010000000100000001", L2TP_ZLB, 0, 0 },
+		{ L2TP_SLI, true, "801000000023" "0000" "ffffffffffffffff", L2TP_ZLB, 0, 0 },
+		{ L2TP_OCRQ, true, "80080000000e0077", L2TP_CDN, L2TP_CDN_NEVER, 0 },
+		{ 200, true, "", L2TP_STOPCCN, L2TP_STOP_ERROR, L2TP_E_VALUE },
+		{ 5, true, "", L2TP_STOPCCN, L2TP_STOP_ERROR, L2TP_E_VALUE },
+		{ 13, true, "", L2TP_STOPCCN, L2TP_STOP_ERROR, L2TP_E_VALUE },
+		{ L2TP_HELLO, true, "8008000000c80001", L2TP_STOPCCN, L2TP_STOP_ERROR, L2TP_E_UNKNOWN_AVP },
+		{ L2TP_WEN, true, "8008000000c80001", L2TP_CDN, L2TP_CDN_ERROR, L2TP_E_UNKNOWN_AVP },
+		{ L2TP_OCRP, true, "", L2TP_CDN, L2TP_CDN_ERROR, L2TP_E_VALUE },
+	};
+	uint8_t p[128], avps[64];
+	struct vd_wr w, m;
+	int k = _i / 2;
+	w_.restarts = _i % 2;
+	w_begin("{}");
+	c_call();
+	int n = t[k].avps[0] ? vd_unhex(t[k].avps, avps, sizeof(avps)) : 0;
+	vd_wr_init(&w, p, sizeof(p));
+	vd_wr_u32(&w, 0x06a506a5);
+	vd_wr_u32(&w, 0);
+	vd_wr_init(&m, p + 8, sizeof(p) - 8);
+	bool of_call = t[k].type == L2TP_WEN || t[k].type == L2TP_SLI || t[k].type == L2TP_OCRP;
+	l2tp_begin(&m, c_.tid, of_call ? c_.sid : 0, c_.ns++, 2);
+	vd_wr_u16(&m, (uint16_t)(t[k].m << 15 | 8));
+	vd_wr_u32(&m, 0);
+	vd_wr_u16(&m, t[k].type);
+	vd_wr_put(&m, avps, (size_t)n);
+	l2tp_end(&m);
+	ck_assert(vd_wr_ok(&m));
+	vd_wr_patch_u16(&w, 4, (uint16_t)(m.len + 8));
+	unsigned sent = w_.n;
+	w_datagram(w_.chan, p, m.len + 8);
+	ck_assert_uint_eq(w_.n, sent + 1);
+	struct l2tp_msg got = c_got(-1);
+	ck_assert_uint_eq(got.type, t[k].answer);
+	ck_assert_uint_eq(got.h.nr, c_.ns);
+	ck_assert_uint_eq(got.result, t[k].result);
+	ck_assert_uint_eq(got.error, t[k].error);
+	bool ends = t[k].answer == L2TP_STOPCCN || (t[k].answer == L2TP_CDN && of_call);
+	ck_assert_uint_eq(w_.downs, ends);
+	ck_assert_uint_eq(vd_counter("l2tp.unknown_type"), t[k].type == 5 || t[k].type == 13 || t[k].type == 200);
+	if (t[k].type == L2TP_OCRQ) {
+		ck_assert_uint_eq(got.h.session, 0x77);
+		ck_assert_uint_eq(vd_counter("l2tp.refused_call"), 1);
+	}
+	w_end();
+}
+END_TEST
+
 /* A flood of everything that makes state: it is bounded, and an honest client is served behind it. */
 START_TEST(flood)
 {
@@ -789,6 +848,7 @@ int main(void)
 	tcase_add_loop_test(t, data_through_the_stage, 0, 2);
 	tcase_add_loop_test(t, strangers, 0, 2);
 	tcase_add_loop_test(t, order_and_limits, 0, 2);
+	tcase_add_loop_test(t, unknown_and_unwanted, 0, 28);
 	tcase_add_test(t, flood);
 	tcase_add_test(t, data_headers);
 	suite_add_tcase(s, t);
