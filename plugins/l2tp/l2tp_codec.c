@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include <viaduct/crypto.h>
+#include <viaduct/record.h>
 
 int l2tp_header_parse(struct vd_rd *r, struct l2tp_header *ret_header)
 {
@@ -90,6 +91,8 @@ int l2tp_reveal(uint16_t attr, const struct vd_secret *secret, const uint8_t *rv
 		}
 	}
 	vd_wipe(pad, sizeof(pad));
+	vd_conceal(value, len);
+	vd_observe("revealed", out, len);
 	size_t clear = (size_t)out[0] << 8 | out[1];
 	if (clear > len - 2)
 		return -EBADMSG;
@@ -102,7 +105,10 @@ int l2tp_response(uint8_t type, const struct vd_secret *secret, const uint8_t *c
 {
 	struct vd_slice parts[] = { { &type, 1 }, { vd_secret_data(secret), vd_secret_len(secret) }, { challenge, len } };
 	size_t md_len;
-	return vd_digest_parts("MD5", parts, 3, ret_md, &md_len);
+	int rc = vd_digest_parts("MD5", parts, 3, ret_md, &md_len);
+	if (rc == 0)
+		vd_conceal(ret_md, 16);
+	return rc;
 }
 
 static void set_bad(struct l2tp_msg *m, uint16_t code, uint16_t vendor, uint16_t attr, enum l2tp_hidden hidden)
