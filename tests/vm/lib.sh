@@ -21,7 +21,7 @@ VM_GW=$VM_WAN.1
 VM_SITE=198.51.100.2
 VM_PKGS=(user-mode-linux strongswan-charon strongswan-starter strongswan-swanctl strongswan-libcharon
 	libcharon-extra-plugins libstrongswan-extra-plugins libstrongswan-standard-plugins xl2tpd ppp iproute2 nftables
-	kmod openssl iputils-ping procps python3 util-linux dhcping)
+	kmod openssl iputils-ping procps python3 util-linux dhcping netbase)
 export VM_WORK VM_BUILD VM_PEER VM_BYTES
 
 # ---- results: one line each, counted by tools/test ----
