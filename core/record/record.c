@@ -58,7 +58,7 @@ static struct {
 	struct proof proofs[PROOFS]; /* the newest, since a message may be sent again */
 	unsigned next_proof;
 	uint64_t said; /* the time that was last told */
-	bool begun, timer;
+	bool begun, timer, closing;
 } r;
 
 bool vd_record_on(void)
@@ -178,6 +178,8 @@ void vd_record_turn(void)
 	forget();
 	r.timer = false;
 	r.n_places = 0;
+	if (r.closing)
+		return; /* why it ends was said already */
 	if (r.file && (fflush(r.file) != 0 || ferror(r.file))) {
 		/* A full disk, say. The daemon's work goes on. */
 		vd_log(VD_LOG_ERROR, "record", NULL, "the recording ends here: it cannot be written: %s", strerror(errno));
@@ -450,16 +452,14 @@ int vd_record_to(void (*fn)(void *arg, const char *line), void *arg)
 
 void vd_record_close(const char *why)
 {
-	static bool closing;
-
-	if (!r.on || closing)
+	if (!r.on || r.closing)
 		return;
-	closing = true;
+	r.closing = true;
 	if (r.begun) {
 		add(NULL, 0, "end %s", why);
 		vd_record_turn();
 	}
-	closing = false;
+	r.closing = false;
 	r.begun = true; /* what never began is dropped likewise */
 	r.on = false;
 	if (r.tap)

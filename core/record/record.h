@@ -14,18 +14,19 @@ struct vd_path;
  *   viaduct-recording 1 VERSION   the first line
  *   conf DIR                      where viaduct.yaml is
  *   file PATH                     a file of the configuration; its lines follow, each behind "| "
- *   state KIND WORDS             what was kept from an earlier run, as "lease POOL ADDRESS USER"
+ *   state KIND WORDS              what was kept from an earlier run, as "lease POOL ADDRESS USER"
  *   begin NOW WALL NEXT-ID        the data path is ready; milliseconds
  *   start                         what is dialled at the start is dialled
  *   in WAY WORKER ENDPOINT NATT LOCAL REMOTE LENGTH OCTETS   a datagram; what is sealed of it may be left out
  *   tun WORKER LENGTH OCTETS      an inner packet from the device; of its payload there are zeros only
- *   timer NOW                     what was due fired
+ *   timer                         what was due fired
  *   control {JSON}                a command on the control socket
  *   other NOW                     something that is not recorded, as a plugin's own descriptor; what came of it is not replayed
  *   end WHY
  *
- * Each of these but the first five begins a turn; "now NOW" stands before it when time passed. Behind it stands, indented by one blank,
- * what the turn made happen: "saw WHAT OCTETS" (vd_observe), "sealed OCTETS", "out ...", "event TOPIC {JSON}". */
+ * Each of these but the first five begins a turn; "now NOW" stands before it when time passed. Behind it stands, indented by
+ * one blank, what the turn made happen: "saw WHAT OCTETS" (vd_observe), "sealed OCTETS", "out ...", and what went
+ * over the bus: "event TOPIC {JSON}", "request TOPIC {JSON}", "answer TOPIC VERDICT {JSON}". */
 #define VD_RECORD_VERSION 1
 #define VD_RECORD_MAX ((size_t)256 << 20) /* octets of a file; then it ends */
 

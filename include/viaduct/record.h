@@ -21,7 +21,8 @@ VD_API void vd_observe(const char *what, void *p, size_t len);
 /* These octets are about to be sealed: recorded, for comparison. Worker or control thread. */
 VD_API void vd_record_sealed(const void *p, size_t len);
 /* Octets from which a secret could be guessed at leisure (a proof, a password): wherever they stand in what is recorded of
- * this turn of the loop, zeros stand instead. At least 4 octets. Worker or control thread. */
+ * this turn of the loop and later, zeros stand instead; the newest 512 are kept in mind, since a message may be sent again. At
+ * least 4 octets: shorter ones are left as they are. Worker or control thread. */
 VD_API void vd_conceal(const void *p, size_t len);
 /* The same for a place in memory, and for what is recorded from it later in this turn: what a user sends and receives.
  * Worker or control thread. */
