@@ -5,8 +5,10 @@ VM_FAILED=0
 CASE=${0##*/}
 CASE=${CASE#[0-9][0-9]-}
 VM_DIALLED=()
+CASE_ALSO=() # pid files of what a case itself started
 case_end() {
 	local status=$? n
+	for n in "${CASE_ALSO[@]}"; do vm_end "$n" TERM 20; done
 	for n in "${VM_DIALLED[@]}"; do vm_hangup "$n"; done
 	vm_gateway_stop || vm_fail "$CASE" "the gateway did not end on SIGTERM in 6 s and was killed"
 	vm_sanitizers "$CASE"
@@ -19,11 +21,12 @@ case_begin() {
 	vm_need "$@" || vm_fatal "$CASE" "a guest did not boot"
 	vm_gateway || vm_fatal "$CASE" "no gateway: $(tail -1 "$VM_WORK/gateway/log" 2>/dev/null)"
 }
+CASE_DIAL=() # VARIABLE=VALUE for guest/dial
 # case_dial GUEST USER PSK ADDRESS: dials; checks the time to dial and the dedicated address.
 case_dial() {
 	local said got tenths
 	VM_DIALLED+=("$1")
-	said=$(vm_dial "$1" "$2" "$3") || {
+	said=$(vm_dial "$1" "$2" "$3" "${CASE_DIAL[@]}") || {
 		vm_tail "$1"
 		[ -s "$VM_WORK/gateway/log" ] && tail -n 15 "$VM_WORK/gateway/log" | sed 's/^/#   gateway: /'
 		vm_fail "$CASE: $2 dials from $1" "${said##*$'\n'}"

@@ -1,6 +1,8 @@
 # shellcheck shell=bash
 # The rig of tests/vm, to be sourced: namespaces, User-Mode Linux guests, the gateway under test, the server behind it.
 #
+#   vdvm-home1..9 (192.168.1.0/24 each, masquerading, when asked for)
+#        |
 #   vdvm-nat1 (192.168.71.0/24, masquerading) --+
 #   direct guests ------------------------------+-- vdvm-wan 10.77.0.0/24 -- vdvm-gw 10.77.0.1 | 198.51.100.1 -- vdvm-inet
 #
@@ -21,7 +23,8 @@ VM_GW=$VM_WAN.1
 VM_SITE=198.51.100.2
 VM_PKGS=(user-mode-linux strongswan-charon strongswan-starter strongswan-swanctl strongswan-libcharon
 	libcharon-extra-plugins libstrongswan-extra-plugins libstrongswan-standard-plugins xl2tpd ppp iproute2 nftables
-	kmod openssl iputils-ping procps python3 util-linux dhcping netbase)
+	kmod openssl iputils-ping procps python3 util-linux dhcping netbase
+	conntrack)
 export VM_WORK VM_BUILD VM_PEER VM_BYTES
 
 # ---- results: one line each, counted by tools/test ----
@@ -104,12 +107,9 @@ vm_wire() { # NAMESPACE INTERFACE ADDRESS BRIDGE-NAMESPACE
 	ip -n "$1" addr add "$3" dev "$2"
 	ip -n "$1" link set "$2" up
 }
-vm_net() {
-	vm_ns vdvm-wan && vm_bridge vdvm-wan "$VM_WAN.254/24" || return 1
-	vm_ns vdvm-inet && vm_bridge vdvm-inet "$VM_SITE/24" || return 1
-	vm_ns vdvm-nat1 && vm_wire vdvm-nat1 wan0 "$VM_WAN.201/24" vdvm-wan && vm_bridge vdvm-nat1 192.168.71.1/24 || return 1
-	ip netns exec vdvm-nat1 sysctl -qw net.ipv4.ip_forward=1
-	ip netns exec vdvm-nat1 nft -f - <<-N || return 1
+vm_masquerade() { # NAMESPACE: what leaves by wan0 has its address
+	ip netns exec "$1" sysctl -qw net.ipv4.ip_forward=1
+	ip netns exec "$1" nft -f - <<-N
 		table ip nat {
 			chain post {
 				type nat hook postrouting priority 100
@@ -117,6 +117,18 @@ vm_net() {
 			}
 		}
 	N
+}
+# A household of its own behind vdvm-nat1, addressed as every other: two translations, and private addresses that collide.
+vm_home() { # NUMBER
+	[ -e "/run/netns/vdvm-home$1" ] && return 0
+	vm_ns "vdvm-home$1" && vm_wire "vdvm-home$1" wan0 "192.168.71.10$1/24" vdvm-nat1 && vm_bridge "vdvm-home$1" 192.168.1.1/24 &&
+		ip -n "vdvm-home$1" route add default via 192.168.71.1 && vm_masquerade "vdvm-home$1"
+}
+vm_net() {
+	vm_ns vdvm-wan && vm_bridge vdvm-wan "$VM_WAN.254/24" || return 1
+	vm_ns vdvm-inet && vm_bridge vdvm-inet "$VM_SITE/24" || return 1
+	vm_ns vdvm-nat1 && vm_wire vdvm-nat1 wan0 "$VM_WAN.201/24" vdvm-wan && vm_bridge vdvm-nat1 192.168.71.1/24 || return 1
+	vm_masquerade vdvm-nat1 || return 1
 	if [ "$VM_PEER" = reference ]; then
 		ip -n vdvm-inet route add 10.99.0.0/24 via 198.51.100.1
 	else
@@ -147,11 +159,13 @@ vm_site() {
 }
 
 # ---- guests: NAME ADDRESS NAMESPACE ROUTE ----
-# A guest's address and place are part of its name: c1, c2 sit on the WAN, n1, n2 behind the NAT.
+# A guest's address and place are part of its name: c1, c2 sit on the WAN, n1, n2 behind the NAT, h1, h2 each at home behind
+# a router of its own and that NAT, all with one address.
 vm_guest_args() {
 	case $1 in
 	c[1-9]) echo "$VM_WAN.1${1#c}/24 vdvm-wan" ;;
 	n[1-9]) echo "192.168.71.1${1#n}/24 vdvm-nat1 $VM_WAN.0/24 192.168.71.1" ;;
+	h[1-9]) echo "192.168.1.2/24 vdvm-home${1#h} $VM_WAN.0/24 192.168.1.1" ;;
 	srv) echo "$VM_GW/24 vdvm-wan" ;;
 	*) return 1 ;;
 	esac
@@ -160,6 +174,7 @@ vm_boot() { # NAME
 	local name=$1 addr ns net via d=$VM_WORK/guests/$1 pid i tap="t-$1" second=()
 	read -r addr ns net via < <(vm_guest_args "$name") || return 1
 	vm_pid "$d/pid" >/dev/null && return 0
+	if [[ $name == h? ]]; then vm_home "${name#h}" || return 1; fi
 	rm -rf "$d"
 	mkdir -p "$d/share" "$VM_WORK/uml"
 	rm -rf "${VM_WORK:?}/uml/$name"
@@ -222,6 +237,9 @@ vm_exec() { # NAME SECONDS COMMANDS: runs them in the guest; 124 when it did not
 	rm -f "$s/order.$id" "$s/output.$id" "$s/status.$id"
 	return "$status"
 }
+vm_freeze() { # NAME STOP|CONT: as a notebook that is shut, and opened again
+	kill -"$2" -- "-$(vm_pid "$VM_WORK/guests/$1/pid")"
+}
 vm_halt() { # NAME
 	local d=$VM_WORK/guests/$1 ns tap
 	# Asking it to power off takes longer and frees nothing more: its disk is the host's, read-only.
@@ -235,7 +253,7 @@ vm_halt() { # NAME
 vm_dial() { # NAME USER PSK [VARIABLE=VALUE...]: 0 when PPP is up; the log lies in guests/NAME/share
 	local name=$1 user=$2 psk=$3
 	shift 3
-	vm_exec "$name" "${VM_DIAL_LIMIT:-60}" "SERVER=$VM_GW PSK='$psk' NAME='$user' PASS='$user-password' $* $VM_WORK/guest/dial"
+	vm_exec "$name" "${VM_DIAL_LIMIT:-60}" "SERVER=${VM_DIAL_TO:-$VM_GW} PSK='$psk' NAME='$user' PASS='$user-password' $* $VM_WORK/guest/dial"
 }
 vm_dial_time() { cat "$VM_WORK/guests/$1/share/dial.time" 2>/dev/null; } # tenths of a second from the order to dial to an address
 vm_address() { vm_exec "$1" 10 "ip -4 -o addr show dev ppp0 | sed -n 's/.*inet \\([0-9.]*\\).*/\\1/p'"; }
@@ -263,14 +281,18 @@ vm_tail() { # NAME: the last lines of a guest's logs, for a failure
 }
 
 # ---- the gateway ----
+VM_USERS=(alice bob carol dave erin frank grace)
+vm_user_address() { # USER: the dedicated one
+	local i
+	for i in "${!VM_USERS[@]}"; do [ "${VM_USERS[i]}" = "$1" ] && echo "10.99.0.$((11 + i))"; done
+}
 vm_config() { # writes the configuration of the gateway under test
-	local c=$VM_WORK/gateway/config
+	local c=$VM_WORK/gateway/config who
 	rm -rf "$VM_WORK/gateway"
 	mkdir -p "$c/conf.d" "$c/secrets" "$c/users" "$VM_WORK/gateway/state" "$VM_WORK/gateway/run"
 	vm_secret "$c/secrets/alpha.psk" alpha-psk-0123456789abcdef
 	vm_secret "$c/secrets/beta.psk" beta-psk-fedcba9876543210
-	vm_secret "$c/secrets/alice" alice-password
-	vm_secret "$c/secrets/bob" bob-password
+	for who in "${VM_USERS[@]}"; do vm_secret "$c/secrets/$who" "$who-password"; done
 	cat >"$c/viaduct.yaml" <<-Y
 		gateway:
 		  name: gw.example.org
@@ -310,6 +332,9 @@ vm_config() { # writes the configuration of the gateway under test
 		alice: { password: !file ../secrets/alice, address: 10.99.0.11 }
 		bob: { password: !file ../secrets/bob, address: ${VM_BOB_ADDRESS:-10.99.0.12} }
 	Y
+	for who in "${VM_USERS[@]:2}"; do
+		echo "$who: { password: !file ../secrets/$who, address: $(vm_user_address "$who") }" >>"$c/users/people.yaml"
+	done
 	vd_own_configuration "$VM_WORK/gateway"
 }
 vm_secret() { # FILE TEXT
@@ -320,14 +345,18 @@ vm_gateway() { # starts the gateway and waits until it listens; VM_CONFIG: what 
 		vm_need srv && vm_exec srv 60 "PSK=alpha-psk-0123456789abcdef $VM_WORK/guest/reference" >"$VM_WORK/reference.log" 2>&1
 		return
 	fi
-	local i
 	vm_gateway_stop
 	"${VM_CONFIG:-vm_config}"
+	: >"$VM_WORK/gateway/log"
+	vm_gateway_start
+}
+vm_gateway_start() { # as it is configured; the log goes on
+	local i
 	vd_daemon_env "$VM_BUILD" || return 1
 	# shellcheck disable=SC2086
 	ip netns exec vdvm-gw env VIADUCT_PLUGINDIR="$VD_PLUGINDIR" ASAN_OPTIONS=detect_leaks=0 \
 		UBSAN_OPTIONS=print_stacktrace=1 "$VM_BUILD/core/viaductd" --foreground --config "$VM_WORK/gateway/config" \
-		--state "$VM_WORK/gateway/state" --run "$VM_WORK/gateway/run" ${VM_OPTIONS:-} </dev/null >"$VM_WORK/gateway/log" 2>&1 &
+		--state "$VM_WORK/gateway/state" --run "$VM_WORK/gateway/run" ${VM_OPTIONS:-} </dev/null >>"$VM_WORK/gateway/log" 2>&1 &
 	vm_note_pid "$VM_WORK/gateway.pid" $!
 	for ((i = 0; i < 150; i++)); do
 		vm_pid "$VM_WORK/gateway.pid" >/dev/null || break
@@ -380,7 +409,8 @@ vm_down() {
 	for d in "$VM_WORK"/guests/*; do [ -e "$d/pid" ] && vm_halt "${d##*/}"; done
 	vm_end "$VM_WORK/gateway.pid" TERM 50
 	vm_end "$VM_WORK/site.pid" TERM 20
-	for ns in vdvm-gw vdvm-nat1 vdvm-inet vdvm-wan; do
+	vm_end "$VM_WORK/returns.pid" TERM 20
+	for ns in vdvm-home{1..9} vdvm-gw vdvm-nat1 vdvm-inet vdvm-wan; do
 		ip netns list | grep -q "^$ns\\b" && ip netns del "$ns"
 	done
 	return 0

@@ -2,7 +2,7 @@
 # Sourced in a guest: strongSwan with the few plugins it needs. Debian's full list takes 19 s to start in here.
 vd_charon() {
 	local i
-	modprobe -a af_key xfrm_user esp4 authenc echainiv cbc gcm sha512 2>/dev/null
+	modprobe -a af_key xfrm_user esp4 esp6 authenc echainiv cbc gcm sha512 2>/dev/null
 	cat >/etc/strongswan.conf <<-C
 		charon {
 		  load = random nonce aes sha1 sha2 md5 hmac openssl gmp curve25519 gcm kdf kernel-netlink socket-default stroke vici updown
