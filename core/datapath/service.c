@@ -136,7 +136,7 @@ static void w_attach(struct vd_worker *w, void *arg)
 	struct attach *a = arg;
 	(void)w;
 	a->chan->up = a->up;
-	a->chan->upper = a->upper;
+	a->chan->upper = a->upper ? a->upper : a->chan;
 }
 
 static int chan_attach(void *self, uint64_t chan, const struct vd_stage *up, void *upper,

@@ -178,7 +178,7 @@ enum vd_drop dp_simple_out(const struct vd_wsess *s, const struct vd_chan *chan,
 	const struct dp_inner *in)
 {
 	const struct vd_hdr *h = in->version == 4 ? &s->d.v4 : &s->d.v6;
-	if (!h->len || h->len > sizeof(h->bytes))
+	if ((!h->len && !h->bare) || h->len > sizeof(h->bytes))
 		return VD_DROP_NO_ROUTE;
 	if (pkt->len > s->d.mtu || (size_t)h->len + chan->head > VD_HEAD)
 		return VD_DROP_TOO_BIG;
@@ -186,7 +186,9 @@ enum vd_drop dp_simple_out(const struct vd_wsess *s, const struct vd_chan *chan,
 	pkt->p -= h->len;
 	pkt->len += h->len;
 	memcpy(pkt->p, h->bytes, h->len);
-	pkt->tos = in->tos & 0xfc; /* DSCP; ECN is not carried over: nobody would merge it back (RFC 9601) */
+	/* DSCP, and the ECN field where the other end merges it back into the packet (RFC 6040 section 4): with L2TP and PPP in
+	 * between nobody would (RFC 9601). */
+	pkt->tos = h->bare ? in->tos : in->tos & 0xfc;
 	if (h->l2tp_len && h->l2tp_from < h->len)
 		dp_put16(pkt->p, h->len, h->l2tp_len, (uint16_t)(pkt->len - h->l2tp_from));
 	if (!h->udp_len || h->udp_from >= h->len)

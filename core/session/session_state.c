@@ -10,6 +10,7 @@
 #include "core/session/session.h"
 
 #define LAYER_VERSION 1
+#define HDR_BARE 255 /* in place of a header's length */
 
 enum { F_AUTHENTICATED = 1, F_LEASED = 2, F_ADDED = 4, F_WANT4 = 8, F_CLAIMED = 16 };
 
@@ -34,7 +35,7 @@ static void ip_read(struct vd_rd *r, struct vd_ip *ret_ip)
 
 static void hdr_write(struct vd_wr *w, const struct vd_hdr *hdr)
 {
-	vd_wr_u8(w, hdr->len);
+	vd_wr_u8(w, hdr->bare ? HDR_BARE : hdr->len);
 	vd_wr_put(w, hdr->bytes, hdr->len);
 	vd_wr_u8(w, hdr->udp_len);
 	vd_wr_u8(w, hdr->udp_from);
@@ -45,7 +46,10 @@ static void hdr_write(struct vd_wr *w, const struct vd_hdr *hdr)
 static void hdr_read(struct vd_rd *r, struct vd_hdr *hdr)
 {
 	hdr->len = vd_rd_u8(r);
-	if (hdr->len > sizeof(hdr->bytes))
+	hdr->bare = hdr->len == HDR_BARE;
+	if (hdr->bare)
+		hdr->len = 0;
+	else if (hdr->len > sizeof(hdr->bytes))
 		vd_rd_fail(r);
 	else
 		vd_rd_copy(r, hdr->bytes, hdr->len);

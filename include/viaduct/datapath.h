@@ -110,12 +110,13 @@ struct vd_hdr {
 	uint8_t len;
 	uint8_t udp_len, udp_from;
 	uint8_t l2tp_len, l2tp_from;
+	bool bare; /* len is 0 and the family is carried all the same: a tunnel, whose packets go as they are */
 };
 
 struct vd_wsess_desc {
 	uint64_t session, chan;
 	uint16_t mtu;              /* largest inner packet toward the client; MSS is clamped to it both ways */
-	struct vd_hdr v4, v6;      /* len 0: that family is not carried */
+	struct vd_hdr v4, v6;      /* len 0 and not bare: that family is not carried */
 	struct vd_prefix source[10]; /* addresses the client may use; family 0 ends the list */
 	/* A session that we dialled: our address there; family 0: a client's. The peer may send from any address, to this one
 	 * alone. fib_add of this address as a host means packets from it; they win over entries that lead to such sessions. */
@@ -224,7 +225,8 @@ struct vd_datapath_1 {
 	/* Channels: add before use; after remove's done the memory belongs to the caller again. */
 	int (*chan_add)(void *self, struct vd_chan *chan, void (*done)(void *arg), void *arg);
 	int (*chan_remove)(void *self, uint64_t chan, void (*done)(void *arg), void *arg);
-	/* Who takes the datagrams of a channel: a stage on the worker, and a function for what is punted without a session. */
+	/* Who takes the datagrams of a channel: a stage on the worker, and a function for what is punted without a session.
+	 * upper: the stage's state; NULL: the channel itself, a struct vd_chan. */
 	int (*chan_attach)(void *self, uint64_t chan, const struct vd_stage *up, void *upper,
 		void (*punt)(void *arg, uint64_t chan, const uint8_t *p, size_t len), void *arg);
 	/* One datagram to the peer, copied; sent by the home worker in order. -ENOBUFS, -ESTALE, -EMSGSIZE. */

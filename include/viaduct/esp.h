@@ -24,6 +24,9 @@ struct vd_esp_sa {
 	uint16_t window;    /* replay window in packets, inbound; 0: default 1024 */
 	struct vd_secret *keymat; /* encr key, then salt (GCM, ChaCha: 4 octets), then integ key; referenced while installed */
 	uint64_t soft_packets, hard_packets, soft_bytes, hard_bytes; /* 0: from the transforms */
+	/* Of a tunnel: what lies on our side of it; family 0: everything. Packets leave through the newest SA that has their
+	 * source; what comes in and is for elsewhere is dropped (RFC 4301 section 5.2). */
+	struct vd_prefix local;
 };
 
 
@@ -41,7 +44,8 @@ struct vd_esp_events { /* to whoever negotiated the SAs; through the FIFO */
 struct vd_esp_1 {
 	void *self;
 	size_t (*keymat_len)(void *self, uint8_t encr, uint16_t key_bits, uint8_t integ);
-	/* A channel for the peer: added to its home worker at once; up when both directions are installed. upper: "l2tp". */
+	/* A channel for the peer: added to its home worker at once; up when both directions are installed. upper: "l2tp", or
+	 * "tunnel": its datagrams are IP packets. */
 	int (*chan_new)(void *self, uint64_t peer, enum vd_esp_mode mode, const struct vd_path *path, const char *upper,
 		const struct vd_esp_events *events, void *arg, uint64_t *ret_chan);
 	/* An unused inbound SPI: random 24 bits (not 0) << 8 | home slot. Reserved until installed, freed or the channel goes. */

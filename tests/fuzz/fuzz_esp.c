@@ -17,6 +17,7 @@
 #define OP_MORE 16u   /* comes in one vector with the next */
 #define OP_TUN 32u    /* from TUN to the client instead: virtio header, packet */
 #define OP_WIRE 64u   /* the octets are what is on the wire, undecrypted */
+#define OP_TUNNEL 128u /* the third client, whose packets go in a tunnel as they are */
 
 static void on_punt(void *arg, uint64_t id, const uint8_t *p, size_t len) { (void)arg, (void)id, (void)p, (void)len; }
 static void on_ike(void *arg, const struct vd_path *path, const uint8_t *p, size_t len)
@@ -92,7 +93,8 @@ static void up(struct path_client *c, const struct fuzz_record *r)
 	}
 	if (r->op & OP_SUMS)
 		sums(r->p, r->len);
-	if (r->op & OP_WRAP) {
+	bool tunnel = r->op & OP_TUNNEL;
+	if (r->op & OP_WRAP && !tunnel) {
 		bool v6 = r->len > 0 && r->p[0] >> 4 == 6;
 
 		memcpy(q, "\x06\xa5\x06\xa5\0\0\0\0\0\2\0\7\0\x09\0\x21", 16);
@@ -109,7 +111,7 @@ static void up(struct path_client *c, const struct fuzz_record *r)
 		for (size_t i = 1; i <= pad; i++)
 			q[n++] = (uint8_t)i;
 		q[n++] = (uint8_t)pad;
-		q[n++] = 17;
+		q[n++] = !tunnel ? 17 : r->len > 0 && r->p[0] >> 4 == 6 ? 41 : 4;
 	}
 	n -= n % align;
 	if (n && esp_seal(&c->seal, out, n, 0))
@@ -124,7 +126,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	begin();
 	vd_rd_init(&rd, data, size);
 	for (unsigned i = 0; i < FUZZ_RECORDS && fuzz_next(&rd, &r); i++) {
-		struct path_client *c = &path_world.cl[r.op & OP_SECOND];
+		struct path_client *c = &path_world.cl[r.op & OP_TUNNEL ? PATH_TUNNEL : r.op & OP_SECOND];
 
 		if (r.op == FUZZ_TIME) {
 			fake_advance(fuzz_ms(&r));
@@ -154,17 +156,16 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 static void flows(const char *name, bool v6, bool udp, unsigned client)
 {
-	static const uint8_t a4[4] = { 10, 8, 0, 10 }, b4[4] = { 10, 8, 0, 11 };
-	uint8_t a6[16] = { 0x20, 1, 0xd, 0xb8, 0, (uint8_t)client }, p[GEN_ROOM + 100];
+	uint8_t a4[4] = { 10, 8, 0, (uint8_t)(10 + client) }, a6[16] = { 0x20, 1, 0xd, 0xb8, 0, (uint8_t)client }, p[GEN_ROOM + 100];
 	struct gen_flow f;
 	uint64_t s = 5;
 
 	do
-		gen_flow(&s, &f, client ? b4 : a4, a6);
+		gen_flow(&s, &f, a4, a6);
 	while (f.v6 != v6 || f.udp != udp);
 	for (unsigned i = 0; i < 8; i++) {
 		f.size = 100;
-		fuzz_put((uint8_t)(OPS | OP_SUMS | (i < 7 ? OP_MORE : 0) | client), p, gen_packet(&s, &f, true, p));
+		fuzz_put((uint8_t)(OPS | OP_SUMS | (i < 7 ? OP_MORE : 0) | (client == PATH_TUNNEL ? OP_TUNNEL : client)), p, gen_packet(&s, &f, true, p));
 	}
 	fuzz_put_done(name);
 }
@@ -202,6 +203,8 @@ void fuzz_seeds(void)
 	flows("tcp6", true, false, 1);
 	flows("udp4", false, true, 1);
 	flows("udp6", true, true, 0);
+	flows("tunnel4", false, false, PATH_TUNNEL);
+	flows("tunnel6", true, true, PATH_TUNNEL);
 	down("tun-tcp4", false, false);
 	down("tun-tcp6", true, false);
 	down("tun-udp4", false, true);

@@ -5,6 +5,7 @@
 #include <sys/socket.h>
 
 #include "core/session/object.h"
+#include "plugins/ike/lib/tunnel_stage.h"
 #include "plugins/ppp/link/ppp_stage.h"
 #include "tests/lib/fake.h"
 
@@ -34,10 +35,12 @@ static const struct vd_esp_events events = { soft, soft, soft, moved };
 static void client_up(unsigned i, const struct path_told *told)
 {
 	struct path_client *c = &path_world.cl[i];
+	bool tunnel = i == PATH_TUNNEL;
 	c->path = (struct vd_path){ .endpoint = 1, .natt = true, .local = { .ip = vd_ip4(0xc0000201), .port = 4500 } };
 	c->path.remote = (struct vd_sa){ .ip = vd_ip4(0xc6336401), .port = (uint16_t)(20000 + i) };
 	struct vd_peer *p = vd_peer_new(1, &c->path.local, &c->path.remote);
-	ck_assert_int_eq(path_world.esp->chan_new(path_world.esp->self, p->id, VD_ESP_TRANSPORT, &c->path, "l2tp", &events, NULL, &c->chan), 0);
+	ck_assert_int_eq(path_world.esp->chan_new(path_world.esp->self, p->id, tunnel ? VD_ESP_TUNNEL : VD_ESP_TRANSPORT, &c->path,
+		tunnel ? "tunnel" : "l2tp", &events, NULL, &c->chan), 0);
 	ck_assert_int_eq(path_world.esp->alloc_spi(path_world.esp->self, c->chan, &c->in), 0);
 	struct vd_esp_sa in = sa_of(i, c->in), out = sa_of(i, 0x1000 + i);
 	ck_assert_int_eq(path_world.esp->install_in(path_world.esp->self, &in, NULL, NULL), 0);
@@ -63,7 +66,12 @@ static void client_up(unsigned i, const struct path_told *told)
 	memcpy(d.v4.bytes, "\x06\xa5\x06\xa5\0\0\0\0\x40\x02\0\0\0\1\0\1\0\x21", 18);
 	d.v6 = d.v4;
 	d.v6.bytes[17] = 0x57;
-	ck_assert_int_eq(path_world.dp->chan_attach(path_world.dp->self, c->chan, &l2tp_in, &c->l2tp, told->punt, NULL), 0);
+	if (tunnel) {
+		link.key = IKE_TUNNEL_LINK;
+		d.v4 = d.v6 = (struct vd_hdr){ .bare = true };
+	}
+	ck_assert_int_eq(path_world.dp->chan_attach(path_world.dp->self, c->chan, tunnel ? &ike_tunnel_stage : &l2tp_in,
+		tunnel ? NULL : &c->l2tp, told->punt, NULL), 0);
 	ck_assert_int_eq(path_world.dp->session_punt(path_world.dp->self, c->session, told->punt, NULL), 0);
 	ck_assert_int_eq(path_world.dp->link_add(path_world.dp->self, &link, NULL, NULL), 0);
 	ck_assert_int_eq(path_world.dp->session_add(path_world.dp->self, &d, NULL, NULL), 0);

@@ -1,5 +1,5 @@
 /* The data path with two clients behind ESP, L2TP and PPP, each on a worker of its own, without threads: the first with
- * AES-GCM, the second with AES-CBC and SHA2-256. Between fake_init and fake_fini. */
+ * AES-GCM, the second with AES-CBC and SHA2-256; and a third in tunnel mode with AES-GCM. Between fake_init and fake_fini. */
 #ifndef TESTS_PLUGIN_PATH_WORLD_H
 #define TESTS_PLUGIN_PATH_WORLD_H
 
@@ -7,7 +7,8 @@
 #include "plugins/esp/userspace/esp.h"
 #include "plugins/l2tp/l2tp_stage.h"
 
-#define PATH_CLIENTS 2u
+#define PATH_CLIENTS 3u
+#define PATH_TUNNEL 2u /* the one in tunnel mode */
 #define PATH_MTU 1300u
 
 struct path_client {

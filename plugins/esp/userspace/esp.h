@@ -75,7 +75,7 @@ struct esp_spi {
 struct esp_sa {
 	struct esp_spi taken;   /* control, inbound */
 	struct esp_sa *next;    /* control: of its channel, oldest first */
-	struct esp_sa *chain;   /* worker: of its bucket */
+	struct esp_sa *chain;   /* worker: of its bucket; outbound: of its channel, newest first */
 	struct esp_chan *chan;
 	bool in;
 	struct vd_esp_sa desc;  /* constant; a reference of keymat is held */

@@ -47,6 +47,11 @@ static void put_one(struct vd_wr *w, const struct esp_sa *sa)
 	vd_wr_u64(w, sa->bytes);
 	vd_wr_u8(w, (uint8_t)(sa->soft_told | sa->hard_told << 1 | sa->first_told << 2 |
 			       sa->crypt.icv_open << 3));
+	if (sa->chan->mode == VD_ESP_TUNNEL) {
+		vd_wr_u16(w, d->local.ip.family);
+		vd_wr_put(w, d->local.ip.a, sizeof(d->local.ip.a));
+		vd_wr_u8(w, d->local.len);
+	}
 	vd_wr_u64(w, sa->window.top);
 	for (uint32_t i = 0; sa->in && i < sa->window.words; i++)
 		vd_wr_u64(w, sa->window.bits[i]);
@@ -87,6 +92,11 @@ static int get_one(struct esp_chan *c, struct vd_rd *r, enum vd_import_mode mode
 	sa->hard_told = told & 2;
 	sa->first_told = told & 4;
 	sa->crypt.icv_open = sa->crypt.icv_open && told & 8;
+	if (c->mode == VD_ESP_TUNNEL) {
+		sa->desc.local.ip.family = vd_rd_u16(r);
+		vd_rd_copy(r, sa->desc.local.ip.a, sizeof(sa->desc.local.ip.a));
+		sa->desc.local.len = vd_rd_u8(r);
+	}
 	sa->window.top = vd_rd_u64(r);
 	for (uint32_t i = 0; in && i < sa->window.words; i++)
 		sa->window.bits[i] = vd_rd_u64(r);

@@ -1,6 +1,7 @@
 /* Viaduct: received ESP, a vector at a time: SPI, window; all of it is opened; window, trailer, next header; then up the
  * channel. RFC 4303 section 3.4. */
 #include <string.h>
+#include <sys/socket.h>
 
 #include "esp.h"
 
@@ -55,6 +56,22 @@ static enum vd_drop trailer(const struct esp_sa *sa, struct vd_pkt *pkt)
 			return VD_DROP_PADDING;
 	bool ok = sa->chan->mode == VD_ESP_TRANSPORT ? next == 17 : next == 4 || next == 41;
 	return ok ? VD_DROP_NONE : VD_DROP_NEXT_HEADER; /* 59, traffic flow padding, ends here too */
+}
+
+/* RFC 4301 section 5.2: what came out of a tunnel must be for what its SA was made for. Its source is the session's to
+ * check. */
+static enum vd_drop selector(const struct esp_sa *sa, const struct vd_pkt *pkt)
+{
+	const struct vd_prefix *local = &sa->desc.local;
+	struct vd_ip dst = { .family = local->ip.family };
+	struct vd_rd r;
+	if (!local->ip.family)
+		return VD_DROP_NONE;
+	vd_rd_init(&r, pkt->p, pkt->len);
+	bool same = (vd_rd_peek(&r) >> 4 == 4) == (dst.family == AF_INET);
+	vd_rd_take(&r, dst.family == AF_INET ? 16 : 24);
+	vd_rd_copy(&r, dst.a, dst.family == AF_INET ? 4 : 16);
+	return same && vd_rd_ok(&r) && vd_prefix_has(local, &dst) ? VD_DROP_NONE : VD_DROP_SELECTOR;
 }
 
 static void authentic(struct vd_worker *w, struct esp_sa *sa, bool newest, const struct vd_path *path)
@@ -123,7 +140,7 @@ static void icv_decide(struct vd_worker *w, struct esp_sa *sa, uint8_t icv)
 
 /* After it, in order of arrival; window and limits are asked again, since packets before this one in the vector have
  * changed them. p and len become the payload. */
-static enum vd_drop accept(struct vd_worker *w, struct entry *e, struct vd_pkt *pkt, const struct vd_path *path)
+static enum vd_drop admit(struct vd_worker *w, struct entry *e, struct vd_pkt *pkt, const struct vd_path *path)
 {
 	struct esp_sa *sa = e->sa;
 	if (!esp_window_check(&sa->window, e->seq))
@@ -140,7 +157,8 @@ static enum vd_drop accept(struct vd_worker *w, struct entry *e, struct vd_pkt *
 	authentic(w, sa, newest, path);
 	pkt->p += 8u + sa->crypt.suite.iv;
 	pkt->len = e->job->text;
-	return trailer(sa, pkt);
+	why = trailer(sa, pkt);
+	return why == VD_DROP_NONE ? selector(sa, pkt) : why;
 }
 
 static void soft(struct vd_worker *w, struct esp_sa *sa)
@@ -184,7 +202,7 @@ void esp_input(struct vd_worker *w, struct vd_vec *vec, const struct vd_esp_meta
 		struct esp_sa *sa = entry[i].sa;
 		if (!pkt->p)
 			continue; /* dropped above */
-		enum vd_drop why = accept(w, &entry[i], pkt, &meta[i].path);
+		enum vd_drop why = admit(w, &entry[i], pkt, &meta[i].path);
 		if (why != VD_DROP_NONE) {
 			vd_pkt_drop(w, pkt, why);
 			continue;

@@ -1,7 +1,41 @@
 /* Viaduct: datagrams of a channel become ESP: trailer, sequence number, seal, send. RFC 4303 section 3.3. */
 #include <string.h>
+#include <sys/socket.h>
 
 #include "esp.h"
+
+static uint8_t version(const struct vd_pkt *pkt)
+{
+	struct vd_rd r;
+	vd_rd_init(&r, pkt->p, pkt->len);
+	return vd_rd_u8(&r) >> 4;
+}
+
+/* Does this SA carry the packet? In a tunnel its source has to lie in what the SA was made for. */
+static bool carries(const struct esp_sa *sa, const struct vd_pkt *pkt)
+{
+	const struct vd_prefix *local = &sa->desc.local;
+	struct vd_ip src = { .family = AF_INET };
+	struct vd_rd r;
+	if (!local->ip.family)
+		return true;
+	vd_rd_init(&r, pkt->p, pkt->len);
+	if (version(pkt) == 6)
+		src.family = AF_INET6;
+	vd_rd_take(&r, src.family == AF_INET ? 12 : 8);
+	vd_rd_copy(&r, src.a, src.family == AF_INET ? 4 : 16);
+	return vd_rd_ok(&r) && vd_prefix_has(local, &src);
+}
+
+/* The newest that carries it; without one, why. */
+static struct esp_sa *choose(struct esp_sa *newest, const struct vd_pkt *pkt, enum vd_drop *ret_why)
+{
+	struct esp_sa *sa = newest;
+	while (sa && !carries(sa, pkt))
+		sa = sa->chain;
+	*ret_why = newest ? VD_DROP_SELECTOR : VD_DROP_NO_SA;
+	return sa;
+}
 
 /* Everything but the sealing: the job says what is left to do. */
 static enum vd_drop prepare(struct esp_sa *sa, const struct esp_chan *c, struct vd_pkt *pkt, struct esp_job *ret_job)
@@ -17,11 +51,8 @@ static enum vd_drop prepare(struct esp_sa *sa, const struct esp_chan *c, struct 
 		vd_wr_u8(&w, (uint8_t)i);
 	vd_wr_u8(&w, (uint8_t)pad);
 	uint8_t next = 17;
-	if (c->mode == VD_ESP_TUNNEL) {
-		struct vd_rd r;
-		vd_rd_init(&r, pkt->p, pkt->len);
-		next = vd_rd_u8(&r) >> 4 == 6 ? 41 : 4;
-	}
+	if (c->mode == VD_ESP_TUNNEL)
+		next = version(pkt) == 6 ? 41 : 4;
 	vd_wr_u8(&w, next);
 	uint32_t text = pkt->len + pad + 2, head = 8u + s->iv;
 	pkt->p -= head;
@@ -39,10 +70,16 @@ static enum vd_drop prepare(struct esp_sa *sa, const struct esp_chan *c, struct 
 	return VD_DROP_NONE;
 }
 
+static void soft(struct vd_worker *w, struct esp_sa *sa)
+{
+	if (!sa->soft_told && (sa->seq >= sa->desc.soft_packets || sa->bytes >= sa->desc.soft_bytes))
+		sa->soft_told = vd_worker_tell(w, esp_on_soft, sa->chan->esp, sa->chan->c.id, sa->desc.spi);
+}
+
 void esp_output(struct vd_worker *w, struct vd_chan *chan, struct vd_vec *vec)
 {
 	struct esp_chan *c = (struct esp_chan *)chan;
-	struct esp_sa *sa = chan->lower;
+	struct esp_sa *last = NULL;
 	struct esp_table *t = vd_worker_state(w, esp_slot);
 	struct esp_job jobs[VD_VEC];
 	struct vd_vec out;
@@ -50,7 +87,13 @@ void esp_output(struct vd_worker *w, struct vd_chan *chan, struct vd_vec *vec)
 	out.n = 0;
 	for (unsigned i = 0; i < vec->n; i++) {
 		struct vd_pkt *pkt = &vec->v[i];
-		enum vd_drop why = sa ? prepare(sa, c, pkt, &jobs[n]) : VD_DROP_NO_SA;
+		enum vd_drop why;
+		struct esp_sa *sa = choose(chan->lower, pkt, &why);
+		if (sa)
+			why = prepare(sa, c, pkt, &jobs[n]);
+		if (last && sa && last != sa)
+			soft(w, last);
+		last = sa ? sa : last;
 		if (why == VD_DROP_NONE) {
 			vec->v[n++] = *pkt; /* n <= i: what it takes the place of is done with */
 			continue;
@@ -69,7 +112,7 @@ void esp_output(struct vd_worker *w, struct vd_chan *chan, struct vd_vec *vec)
 			vd_pkt_drop(w, &vec->v[i], VD_DROP_AUTH);
 	if (out.n)
 		vd_worker_send(w, &c->path, &out);
-	if (sa && !sa->soft_told && (sa->seq >= sa->desc.soft_packets || sa->bytes >= sa->desc.soft_bytes))
-		sa->soft_told = vd_worker_tell(w, esp_on_soft, c->esp, chan->id, sa->desc.spi);
+	if (last)
+		soft(w, last);
 	vec->n = 0;
 }

@@ -145,7 +145,8 @@ static void w_install(struct vd_worker *w, void *arg)
 		esp_table_add(vd_worker_state(w, esp_slot), sa);
 		return;
 	}
-	sa->chan->c.lower = sa; /* the newest is used for sending */
+	sa->chain = sa->chan->c.lower; /* the newest is used for sending */
+	sa->chan->c.lower = sa;
 	sa->chan->c.mtu = op->mtu;
 }
 
@@ -230,41 +231,32 @@ static int install_out(void *self, const struct vd_esp_sa *sa, void (*done)(void
 	return install(self, sa, false, done, arg);
 }
 
-struct remove_op {
-	struct esp_sa *sa, *instead;
-};
-
 static void w_remove(struct vd_worker *w, void *arg)
 {
-	struct remove_op *op = arg;
-	if (op->sa->in)
-		esp_table_del(vd_worker_state(w, esp_slot), op->sa);
-	else if (op->sa->chan->c.lower == op->sa)
-		op->sa->chan->c.lower = op->instead;
+	struct esp_sa *sa = arg, *newer = sa->chan->c.lower;
+	if (sa->in) {
+		esp_table_del(vd_worker_state(w, esp_slot), sa);
+		return;
+	}
+	if (newer == sa)
+		sa->chan->c.lower = sa->chain;
+	while (newer && newer->chain != sa)
+		newer = newer->chain;
+	if (newer)
+		newer->chain = sa->chain;
 }
 
 static void removed(void *arg)
 {
-	struct remove_op *op = arg;
-	esp_sa_free(op->sa);
-	free(op);
+	esp_sa_free(arg);
 }
 
 static void sa_remove(struct esp *esp, uint64_t chan, uint32_t spi, bool in)
 {
 	struct esp_chan *c = esp_chan_find(esp, chan);
 	struct esp_sa *sa = c ? sa_find(in ? c->in : c->out, spi) : NULL, **at;
-	struct remove_op *op = sa ? malloc(sizeof(*op)) : NULL;
-	if (!op)
+	if (!sa || esp->dp->call(esp->dp->self, c->c.home, w_remove, removed, sa) < 0)
 		return; /* unknown; without memory it stays until the channel goes */
-	*op = (struct remove_op){ sa, NULL };
-	for (struct esp_sa *s = in ? NULL : c->out; s; s = s->next)
-		if (s != sa)
-			op->instead = s; /* the newest of the others */
-	if (esp->dp->call(esp->dp->self, c->c.home, w_remove, removed, op) < 0) {
-		free(op);
-		return;
-	}
 	for (at = in ? &c->in : &c->out; *at != sa; at = &(*at)->next)
 		continue;
 	*at = sa->next;

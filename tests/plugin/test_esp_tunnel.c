@@ -1,0 +1,232 @@
+/* Tunnel mode: inner packets as they are, several SAs with selectors, the ECN field. */
+#include <check.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "core/datapath/dp.h"
+#include "tests/lib/fake.h"
+#include "tests/plugin/path_world.h"
+
+static struct {
+	unsigned tun, sent;
+	uint32_t spi;      /* of the last datagram */
+	size_t len;        /* of it, or of the last packet */
+	uint8_t p[2048];
+} got;
+
+static void on_sent(void *arg, const struct vd_datapath_sent *sent)
+{
+	(void)arg;
+	ck_assert_uint_le(sent->len, sizeof(got.p));
+	memcpy(got.p, sent->p, sent->len);
+	got.len = sent->len;
+	if (sent->way == VD_SENT_TUN) {
+		got.tun++;
+		return;
+	}
+	got.sent++;
+	got.spi = (uint32_t)sent->p[0] << 24 | (uint32_t)sent->p[1] << 16 | (uint32_t)sent->p[2] << 8 | sent->p[3];
+}
+static void on_punt(void *arg, uint64_t id, const uint8_t *p, size_t len) { (void)arg, (void)id, (void)p, (void)len; }
+static void on_ike(void *arg, const struct vd_path *path, const uint8_t *p, size_t len)
+{
+	(void)arg, (void)path, (void)p, (void)len;
+}
+
+static void start(void)
+{
+	memset(&got, 0, sizeof(got));
+	fake_init(3);
+	path_world_up(&(struct path_told){ on_sent, on_punt, on_ike });
+}
+
+static void stop(void)
+{
+	path_world_down();
+	fake_fini();
+}
+
+/* 60 octets of UDP between the client and 192.0.HI.LO. */
+static size_t udp(uint8_t *p, bool up, uint8_t hi, uint8_t lo)
+{
+	const uint8_t far[4] = { 192, 0, hi, lo };
+	const uint8_t *client = path_world.cl[PATH_TUNNEL].v4;
+	memset(p, 0, 60);
+	memcpy(p, (uint8_t[]){ 0x45, 0, 0, 60, 0, 1, 0x40, 0, 64, 17 }, 10);
+	memcpy(p + 12, up ? client : far, 4);
+	memcpy(p + 16, up ? far : client, 4);
+	p[25] = 40;
+	uint16_t sum = vd_sum_fold(vd_sum(0, p, 20));
+	p[10] = (uint8_t)(sum >> 8);
+	p[11] = (uint8_t)sum;
+	return 60;
+}
+
+/* The client's ESP packet around it, with this next header. */
+static void receive(const uint8_t *p, size_t len, uint8_t next)
+{
+	struct path_client *c = &path_world.cl[PATH_TUNNEL];
+	uint8_t out[256], *q = out + 8 + c->seal.suite.iv;
+	size_t t = len, align = c->seal.suite.align;
+	c->seq++;
+	for (unsigned i = 0; i < 4; i++) {
+		out[i] = (uint8_t)(c->in >> (24 - 8 * i));
+		out[4 + i] = (uint8_t)(c->seq >> (24 - 8 * i));
+	}
+	memcpy(q, p, len);
+	uint8_t pad = (uint8_t)((align - (t + 2) % align) % align);
+	for (uint8_t i = 1; i <= pad; i++)
+		q[t++] = i;
+	q[t++] = pad;
+	q[t++] = next;
+	ck_assert(esp_seal(&c->seal, out, t, 0));
+	vd_datapath_inject(0, &c->path, out, (size_t)(q - out) + t + c->seal.suite.icv, 0);
+	vd_datapath_turn();
+}
+
+static void transmit(const uint8_t *p, size_t len)
+{
+	vd_datapath_inject_tun(0, NULL, p, len);
+	vd_datapath_turn();
+}
+
+START_TEST(test_inner_packets)
+{
+	uint8_t p[64];
+	start();
+	size_t n = udp(p, true, 2, 1);
+	receive(p, n, 4);
+	ck_assert_uint_eq(got.tun, 1);
+	ck_assert_uint_eq(got.len, n);
+	ck_assert_mem_eq(got.p, p, n);
+	/* UDP, as transport mode has it, is nothing here; somebody else's address is not let in. */
+	receive(p, n, 17);
+	ck_assert_uint_eq(vd_datapath_drops(VD_DROP_NEXT_HEADER), 1);
+	p[15] ^= 1;
+	receive(p, n, 4);
+	ck_assert_uint_eq(vd_datapath_drops(VD_DROP_SOURCE), 1);
+	ck_assert_uint_eq(got.tun, 1);
+	/* And back: nothing but the packet, its trailer (2 octets to a multiple of 4) and ESP's own 32. */
+	n = udp(p, false, 2, 1);
+	transmit(p, n);
+	ck_assert_uint_eq(got.sent, 1);
+	ck_assert_uint_eq(got.len, 8 + 8 + n + 2 + 2 + 16);
+	stop();
+}
+END_TEST
+
+static void sa_add(uint32_t spi, bool in, const char *local)
+{
+	struct path_client *c = &path_world.cl[PATH_TUNNEL];
+	uint8_t k[36] = { (uint8_t)spi };
+	struct vd_esp_sa sa = { .chan = c->chan, .spi = spi, .encr = VD_ENCR_AES_GCM_16, .key_bits = 256,
+		.keymat = vd_secret_new(k, sizeof(k)) };
+	struct esp_suite s;
+	ck_assert(vd_prefix_parse(local, &sa.local));
+	const struct vd_esp_1 *esp = path_world.esp;
+	ck_assert_int_eq(in ? esp->install_in(esp->self, &sa, NULL, NULL) : esp->install_out(esp->self, &sa, NULL, NULL), 0);
+	if (in) {
+		esp_crypt_fini(&c->seal);
+		ck_assert_int_eq(esp_suite(sa.encr, 256, sa.integ, &s), 0);
+		ck_assert_int_eq(esp_crypt_init(&c->seal, &s, sa.keymat, false), 0);
+		c->in = spi;
+		c->seq = 0;
+	}
+	vd_secret_free(sa.keymat);
+	fake_drain();
+}
+
+static uint32_t leaves(uint8_t hi)
+{
+	uint8_t p[64];
+	size_t n = udp(p, false, hi, 1);
+	got.spi = 0;
+	transmit(p, n);
+	return got.spi;
+}
+
+/* A client with split networks makes one pair of SAs for each. */
+START_TEST(test_selectors)
+{
+	const struct vd_esp_1 *esp;
+	uint64_t chan;
+	uint32_t spi;
+	uint8_t p[64];
+	start();
+	esp = path_world.esp;
+	chan = path_world.cl[PATH_TUNNEL].chan;
+	sa_add(0x2001, false, "192.0.2.0/24");
+	sa_add(0x2002, false, "192.0.3.0/24");
+	ck_assert_uint_eq(leaves(2), 0x2001);
+	ck_assert_uint_eq(leaves(3), 0x2002);
+	ck_assert_uint_eq(leaves(4), 0x1002); /* the first one carries everything */
+	sa_add(0x2003, false, "192.0.2.0/24");
+	ck_assert_uint_eq(leaves(2), 0x2003);
+	ck_assert_uint_eq(leaves(3), 0x2002);
+	esp->remove_out(esp->self, chan, 0x1002);
+	fake_drain();
+	ck_assert_uint_eq(leaves(4), 0);
+	ck_assert_uint_eq(vd_datapath_drops(VD_DROP_SELECTOR), 1);
+	esp->remove_out(esp->self, chan, 0x2003);
+	fake_drain();
+	ck_assert_uint_eq(leaves(2), 0x2001);
+	esp->remove_out(esp->self, chan, 0x2002);
+	esp->remove_out(esp->self, chan, 0x2001);
+	fake_drain();
+	ck_assert_uint_eq(leaves(2), 0);
+	ck_assert_uint_eq(vd_datapath_drops(VD_DROP_NO_SA), 1);
+	/* Inward: what is for elsewhere stays outside, whatever the version. */
+	ck_assert_int_eq(esp->alloc_spi(esp->self, chan, &spi), 0);
+	sa_add(spi, true, "192.0.2.0/24");
+	receive(p, udp(p, true, 2, 1), 4);
+	ck_assert_uint_eq(got.tun, 1);
+	receive(p, udp(p, true, 3, 1), 4);
+	ck_assert_uint_eq(vd_datapath_drops(VD_DROP_SELECTOR), 2);
+	p[0] = 0x60;
+	receive(p, 60, 41);
+	ck_assert_uint_eq(vd_datapath_drops(VD_DROP_SELECTOR), 3);
+	ck_assert_uint_eq(got.tun, 1);
+	stop();
+}
+END_TEST
+
+/* RFC 6040: a tunnel takes the ECN field along; L2TP and PPP do not. */
+START_TEST(test_ecn)
+{
+	struct vd_wsess s = { .d = { .mtu = 1300, .v4 = { .bare = true } } };
+	struct vd_chan chan = { .head = 24, .remote.family = AF_INET };
+	uint8_t room[VD_HEAD + 64];
+	struct vd_pkt pkt = { .p = room + VD_HEAD };
+	struct dp_inner in;
+	start();
+	pkt.len = (uint32_t)udp(pkt.p, false, 2, 1);
+	pkt.p[1] = 0xb8 | 2; /* EF, ECT(0) */
+	ck_assert(dp_inner_parse(&pkt, &in));
+	ck_assert_int_eq(dp_simple_out(&s, &chan, &pkt, &in), VD_DROP_NONE);
+	ck_assert_uint_eq(pkt.tos, 0xba);
+	ck_assert_uint_eq(pkt.len, 60);
+	s.d.v4 = (struct vd_hdr){ .len = 10 };
+	ck_assert_int_eq(dp_simple_out(&s, &chan, &pkt, &in), VD_DROP_NONE);
+	ck_assert_uint_eq(pkt.tos, 0xb8);
+	ck_assert_uint_eq(pkt.len, 70);
+	s.d.v4 = (struct vd_hdr){ 0 };
+	ck_assert_int_eq(dp_simple_out(&s, &chan, &pkt, &in), VD_DROP_NO_ROUTE);
+	stop();
+}
+END_TEST
+
+int main(void)
+{
+	Suite *s = suite_create("esp_tunnel");
+	TCase *t = tcase_create("tunnel");
+	tcase_add_test(t, test_inner_packets);
+	tcase_add_test(t, test_selectors);
+	tcase_add_test(t, test_ecn);
+	suite_add_tcase(s, t);
+	SRunner *r = srunner_create(s);
+	srunner_run_all(r, CK_ENV);
+	int failed = srunner_ntests_failed(r);
+	srunner_free(r);
+	return failed != 0;
+}
