@@ -1,5 +1,6 @@
 #include "tests/lib/ike_client.h"
 
+#include <openssl/ec.h>
 #include <openssl/evp.h>
 #include <openssl/hmac.h>
 #include <openssl/rand.h>
@@ -136,20 +137,38 @@ static const uint8_t *find(const struct msg *m, uint8_t type, unsigned nth, size
 	return NULL;
 }
 
-void client_init(struct client *c, const char *psk, unsigned enc, unsigned bits, unsigned hash, unsigned group)
+/* Octets of a public value; curves (RFC 5903): both coordinates. */
+static size_t group_len(unsigned group)
 {
-	memset(c, 0, sizeof(*c));
-	c->psk = psk;
+	switch (group) {
+	case 2: return 128;
+	case 5: return 192;
+	case 15: return 384;
+	case 19: return 64;
+	case 20: return 96;
+	default: return 256;
+	}
+}
+
+static void suite(struct client *c, unsigned enc, unsigned bits, unsigned hash, unsigned group)
+{
 	c->enc = enc;
 	c->enc_bits = bits;
 	c->hash = hash;
 	c->group = group;
-	c->md = hash == 2 ? "SHA1" : hash == 4 ? "SHA256" : "SHA512";
-	c->hash_len = hash == 2 ? 20 : hash == 4 ? 32 : 64;
+	c->md = hash == 2 ? "SHA1" : hash == 4 ? "SHA256" : hash == 5 ? "SHA384" : "SHA512";
+	c->hash_len = hash == 2 ? 20 : hash == 4 ? 32 : hash == 5 ? 48 : 64;
 	c->cipher = enc == 5 ? "DES-EDE3-CBC" : bits == 256 ? "AES-256-CBC" : "AES-128-CBC";
 	c->block = enc == 5 ? 8 : 16;
 	c->key_len = enc == 5 ? 24 : bits / 8;
-	c->g_len = group == 2 ? 128 : 256;
+	c->g_len = group_len(group);
+}
+
+void client_init(struct client *c, const char *psk, unsigned enc, unsigned bits, unsigned hash, unsigned group)
+{
+	memset(c, 0, sizeof(*c));
+	c->psk = psk;
+	suite(c, enc, bits, hash, group);
 	RAND_bytes(c->ic, 8);
 	RAND_bytes(c->ni, sizeof(c->ni));
 	memcpy(c->id, "\x01\x11\x01\xf4\xc0\xa8\x00\x05", 8); /* ID_IPV4_ADDR 192.168.0.5, UDP 500 */
@@ -219,6 +238,68 @@ bool client_mm2(struct client *c, const struct msg *m)
 	return true;
 }
 
+/* The nth transform of an SA payload's body, over all its proposals; NULL behind the last. */
+static const uint8_t *transform(const uint8_t *sa, size_t len, unsigned nth, size_t *ret_len)
+{
+	for (size_t p = 8; p + 8 <= len;) {
+		size_t end = p + ((size_t)sa[p + 2] << 8 | sa[p + 3]);
+
+		for (size_t t = p + 8 + sa[p + 6]; t + 8 <= end && end <= len;) {
+			*ret_len = (size_t)sa[t + 2] << 8 | sa[t + 3];
+			if (*ret_len < 8 || t + *ret_len > end)
+				return NULL;
+			if (nth-- == 0)
+				return sa + t;
+			t += *ret_len;
+		}
+		if (end <= p)
+			return NULL;
+		p = end;
+	}
+	return NULL;
+}
+
+/* The 16-bit value of an attribute; 0 when it is not there. */
+static unsigned attribute(const uint8_t *t, size_t len, unsigned type)
+{
+	for (size_t at = 8; at + 4 <= len;) {
+		unsigned a = (unsigned)t[at] << 8 | t[at + 1], v = (unsigned)t[at + 2] << 8 | t[at + 3];
+
+		if (a == (0x8000 | type))
+			return v;
+		at += a & 0x8000 ? 4 : 4 + v;
+	}
+	return 0;
+}
+
+/* Whether one transform comes back as it was offered, and as the only one: next payload 0, the rest unchanged (RFC 2408
+ * section 4.2). */
+static const uint8_t *answered(const struct client *c, const uint8_t *sa, size_t len, size_t *ret_len)
+{
+	size_t n, k;
+	const uint8_t *t = transform(sa, len, 0, &n), *o;
+
+	if (t == NULL || t[0] != 0 || transform(sa, len, 1, &k) != NULL)
+		return NULL;
+	for (unsigned i = 0; (o = transform(c->sa, c->sa_len, i, &k)) != NULL; i++)
+		if (k == n && memcmp(o + 1, t + 1, n - 1) == 0) {
+			*ret_len = n;
+			return t;
+		}
+	return NULL;
+}
+
+bool client_mm2_chosen(struct client *c, const struct msg *m)
+{
+	size_t n, tn;
+	const uint8_t *sa = find(m, 1, 0, &n), *t = sa != NULL ? answered(c, sa, n, &tn) : NULL;
+
+	if (t == NULL || attribute(t, tn, 3) != 1)
+		return false;
+	suite(c, attribute(t, tn, 1), attribute(t, tn, 14), attribute(t, tn, 2), attribute(t, tn, 4));
+	return true;
+}
+
 static void natd(const struct client *c, const struct vd_sa *sa, bool bad, uint8_t *out)
 {
 	uint8_t port[2] = { (uint8_t)(sa->port >> 8), (uint8_t)sa->port };
@@ -231,21 +312,56 @@ static void natd(const struct client *c, const struct vd_sa *sa, bool bad, uint8
 
 static BIGNUM *prime(unsigned group)
 {
-	return group == 2 ? BN_get_rfc2409_prime_1024(NULL) : BN_get_rfc3526_prime_2048(NULL);
+	switch (group) {
+	case 2: return BN_get_rfc2409_prime_1024(NULL);
+	case 5: return BN_get_rfc3526_prime_1536(NULL);
+	case 15: return BN_get_rfc3526_prime_3072(NULL);
+	default: return BN_get_rfc3526_prime_2048(NULL);
+	}
+}
+
+static EC_GROUP *curve(unsigned group)
+{
+	return group == 19 ? EC_GROUP_new_by_curve_name(NID_X9_62_prime256v1) :
+		group == 20 ? EC_GROUP_new_by_curve_name(NID_secp384r1) : NULL;
+}
+
+/* A new private value in x, the public one in gxi. */
+static void exchange(struct client *c, unsigned group)
+{
+	BN_CTX *ctx = BN_CTX_new();
+	EC_GROUP *ec = curve(group);
+	BIGNUM *p = ec ? NULL : prime(group), *g = BN_new(), *y = BN_new();
+	size_t n = group_len(group);
+
+	BN_free(c->x);
+	c->x = BN_new();
+	BN_rand(c->x, 255, BN_RAND_TOP_ONE, BN_RAND_BOTTOM_ANY);
+	if (ec) {
+		EC_POINT *q = EC_POINT_new(ec);
+
+		EC_POINT_mul(ec, q, c->x, NULL, NULL, ctx);
+		EC_POINT_get_affine_coordinates(ec, q, g, y, ctx);
+		BN_bn2binpad(g, c->gxi, (int)n / 2);
+		BN_bn2binpad(y, c->gxi + n / 2, (int)n / 2);
+		EC_POINT_free(q);
+	} else {
+		BN_set_word(g, 2);
+		BN_mod_exp(y, g, c->x, p, ctx);
+		BN_bn2binpad(y, c->gxi, (int)n);
+	}
+	EC_GROUP_free(ec);
+	BN_free(p);
+	BN_free(g);
+	BN_free(y);
+	BN_CTX_free(ctx);
 }
 
 void client_mm3(struct client *c, struct msg *m)
 {
-	BN_CTX *ctx = BN_CTX_new();
-	BIGNUM *p = prime(c->group), *g = BN_new(), *y = BN_new();
 	uint8_t h[64];
 
-	BN_free(c->x);
-	c->x = BN_new();
-	BN_rand(c->x, 256, BN_RAND_TOP_ONE, BN_RAND_BOTTOM_ANY);
-	BN_set_word(g, 2);
-	BN_mod_exp(y, g, c->x, p, ctx);
-	BN_bn2binpad(y, c->gxi, (int)c->g_len);
+	exchange(c, c->group);
 	header(c, m, 4, 2, 0, 0);
 	payload(m, 10, c->gxi, c->g_len);
 	payload(m, 20, c->ni, sizeof(c->ni));
@@ -254,29 +370,40 @@ void client_mm3(struct client *c, struct msg *m)
 	natd(c, &c->path.remote, c->bad_natd_peer, h);
 	payload(m, 0, h, c->hash_len);
 	finish(m);
-	BN_free(p);
-	BN_free(g);
-	BN_free(y);
-	BN_CTX_free(ctx);
 }
 
-static void shared(struct client *c, const uint8_t *peer, uint8_t *out)
+/* What both know then; returns its octets: the first coordinate alone of a curve's point (RFC 5903 section 9). */
+static size_t shared(struct client *c, unsigned group, const uint8_t *peer, uint8_t *out)
 {
 	BN_CTX *ctx = BN_CTX_new();
-	BIGNUM *p = prime(c->group), *y = BN_bin2bn(peer, (int)c->g_len, NULL), *s = BN_new();
+	EC_GROUP *ec = curve(group);
+	size_t n = ec ? group_len(group) / 2 : group_len(group);
+	BIGNUM *p = ec ? NULL : prime(group), *y = BN_bin2bn(peer, (int)n, NULL), *s = BN_new();
 
-	BN_mod_exp(s, y, c->x, p, ctx);
-	BN_bn2binpad(s, out, (int)c->g_len);
+	if (ec) {
+		BIGNUM *y2 = BN_bin2bn(peer + n, (int)n, NULL);
+		EC_POINT *q = EC_POINT_new(ec);
+
+		if (EC_POINT_set_affine_coordinates(ec, q, y, y2, ctx) == 1 && EC_POINT_mul(ec, q, NULL, q, c->x, ctx) == 1)
+			EC_POINT_get_affine_coordinates(ec, q, s, NULL, ctx);
+		BN_free(y2);
+		EC_POINT_free(q);
+	} else {
+		BN_mod_exp(s, y, c->x, p, ctx);
+	}
+	BN_bn2binpad(s, out, (int)n);
+	EC_GROUP_free(ec);
 	BN_free(p);
 	BN_free(y);
 	BN_free(s);
 	BN_CTX_free(ctx);
+	return n;
 }
 
 static void derive(struct client *c)
 {
 	uint8_t z = 0, one = 1, two = 2, hash[64];
-	size_t n = c->g_len;
+	size_t n = c->gxy_len, g = c->g_len;
 
 	struct part non[] = { { c->ni, sizeof(c->ni) }, { c->nr, c->nr_len } };
 	hmac(c, (const uint8_t *)c->psk, strlen(c->psk), non, 2, c->skeyid);
@@ -297,7 +424,7 @@ static void derive(struct client *c)
 		memcpy(c->key, k1, c->hash_len);
 		memcpy(c->key + c->hash_len, k2, c->key_len - c->hash_len);
 	}
-	struct part pi[] = { { c->gxi, n }, { c->gxr, n } };
+	struct part pi[] = { { c->gxi, g }, { c->gxr, g } };
 	digest(c, pi, 2, hash);
 	memcpy(c->iv, hash, c->block);
 }
@@ -312,7 +439,7 @@ bool client_mm4(struct client *c, const struct msg *m)
 	memcpy(c->gxr, ke, n);
 	memcpy(c->nr, nr, nn);
 	c->nr_len = nn;
-	shared(c, ke, c->gxy);
+	c->gxy_len = shared(c, c->group, ke, c->gxy);
 	derive(c);
 	return true;
 }
@@ -372,22 +499,52 @@ static void hash1(const struct client *c, uint32_t mid, const void *extra, size_
 	hmac(c, c->a, c->hash_len, parts, 3, m->p + 32);
 }
 
-void client_qm1(struct client *c, uint32_t mid, unsigned encap, unsigned esp, unsigned bits, unsigned auth,
-	unsigned group, uint16_t port, struct msg *m)
+static void new_spi(struct client *c)
 {
-	static const uint8_t none[64];
-	struct msg sa = { .len = 0 };
-	unsigned t = 8 + 4 + 4 + 4 + (auth ? 4u : 0) + (bits ? 4u : 0) + (group ? 4u : 0);
-	uint8_t id[8] = { 1, 17, (uint8_t)(port >> 8), (uint8_t)port, 192, 168, 0, 5 };
-	uint16_t port_r = c->port_r ? c->port_r : 1701;
-	uint8_t idr[8] = { 1, 17, (uint8_t)(port_r >> 8), (uint8_t)port_r };
-
-	memcpy(idr + 4, c->path.local.ip.a, 4);
-	c->mid = mid;
 	RAND_bytes(c->qni, sizeof(c->qni));
 	do
 		RAND_bytes((uint8_t *)&c->spi_i, 4);
 	while (c->spi_i < 256);
+}
+
+static void send_qm1(struct client *c, uint32_t mid, const struct msg *sa, unsigned group, uint16_t port, struct msg *m)
+{
+	static const uint8_t none[64];
+	uint8_t id[8] = { 1, 17, (uint8_t)(port >> 8), (uint8_t)port, 192, 168, 0, 5 };
+	uint16_t port_r = c->port_r ? c->port_r : 1701;
+	uint8_t idr[8] = { 1, 17, (uint8_t)(port_r >> 8), (uint8_t)port_r }, oa[8] = { 1 };
+
+	memcpy(idr + 4, c->path.local.ip.a, 4);
+	c->mid = mid;
+	c->qgroup = group;
+	header(c, m, 8, 32, 0, mid);
+	payload(m, 1, none, c->hash_len);
+	payload(m, 10, sa->p, sa->len);
+	payload(m, group ? 4 : 5, c->qni, sizeof(c->qni));
+	if (group) {
+		exchange(c, group);
+		payload(m, 5, c->gxi, group_len(group));
+	}
+	payload(m, 5, id, 8);
+	payload(m, c->natoa ? 21 : 0, idr, 8);
+	if (c->natoa) { /* RFC 3947 section 5.2 */
+		memcpy(oa + 4, id + 4, 4);
+		payload(m, 21, oa, 8);
+		memcpy(oa + 4, idr + 4, 4);
+		payload(m, 0, oa, 8);
+	}
+	hash1(c, mid, "", 0, m);
+	mid_iv(c, mid, c->qiv);
+	encrypt(c, c->qiv, m);
+}
+
+void client_qm1(struct client *c, uint32_t mid, unsigned encap, unsigned esp, unsigned bits, unsigned auth,
+	unsigned group, uint16_t port, struct msg *m)
+{
+	struct msg sa = { .len = 0 };
+	unsigned t = 8 + 4 + 4 + 4 + (auth ? 4u : 0) + (bits ? 4u : 0) + (group ? 4u : 0);
+
+	new_spi(c);
 	put32(&sa, 1), put32(&sa, 1);
 	unsigned n = c->also_auth ? 2 : 1;
 	put8(&sa, 0), put8(&sa, 0), put16(&sa, 12 + n * t);
@@ -406,21 +563,21 @@ void client_qm1(struct client *c, uint32_t mid, unsigned encap, unsigned esp, un
 		if (group)
 			put16(&sa, 0x8003), put16(&sa, group);
 	}
-	header(c, m, 8, 32, 0, mid);
-	payload(m, 1, none, c->hash_len);
-	payload(m, 10, sa.p, sa.len);
-	payload(m, group ? 4 : 5, c->qni, sizeof(c->qni));
-	if (group) {
-		struct msg mm3;
+	send_qm1(c, mid, &sa, group, port, m);
+}
 
-		client_mm3(c, &mm3);
-		payload(m, 5, c->gxi, c->g_len);
-	}
-	payload(m, 5, id, 8);
-	payload(m, 0, idr, 8);
-	hash1(c, mid, "", 0, m);
-	mid_iv(c, mid, c->qiv);
-	encrypt(c, c->qiv, m);
+void client_qm1_sa(struct client *c, uint32_t mid, const uint8_t *sa, size_t len, unsigned group, uint16_t port, struct msg *m)
+{
+	struct msg body = { .len = 0 };
+
+	new_spi(c);
+	put(&body, sa, len);
+	for (size_t p = 8; p + 12 <= len; p += (size_t)sa[p + 2] << 8 | sa[p + 3])
+		for (unsigned i = 0; i < 4; i++)
+			body.p[p + 8 + i] = (uint8_t)(c->spi_i >> (24 - 8 * i));
+	memcpy(c->sa, body.p, len);
+	c->sa_len = len;
+	send_qm1(c, mid, &body, group, port, m);
 }
 
 static void keymat(const struct client *c, uint32_t spi, const uint8_t *gxy, size_t gxy_len, uint8_t *out, size_t len)
@@ -470,10 +627,18 @@ bool client_qm2(struct client *c, const struct msg *in, size_t keymat_len)
 	memcpy(c->qnr, nr, n);
 	c->qnr_len = n;
 	c->spi_r = (uint32_t)sa[16] << 24 | (uint32_t)sa[17] << 16 | (uint32_t)sa[18] << 8 | sa[19];
-	if (ke != NULL)
-		shared(c, ke, gxy);
-	keymat(c, c->spi_r, gxy, ke != NULL ? c->g_len : 0, c->keymat_in, keymat_len);
-	keymat(c, c->spi_i, gxy, ke != NULL ? c->g_len : 0, c->keymat_out, keymat_len);
+	if ((ke != NULL) != (c->qgroup != 0) || (ke != NULL && kn != group_len(c->qgroup)))
+		return false;
+	size_t gn = ke != NULL ? shared(c, c->qgroup, ke, gxy) : 0;
+	keymat(c, c->spi_r, gxy, gn, c->keymat_in, keymat_len);
+	keymat(c, c->spi_i, gxy, gn, c->keymat_out, keymat_len);
+	const uint8_t *t = transform(sa, sn, 0, &n);
+	if (t != NULL) {
+		c->esp = t[5];
+		c->esp_bits = attribute(t, n, 6);
+		c->esp_auth = attribute(t, n, 5);
+		c->esp_unchanged = answered(c, sa, sn, &n) != NULL;
+	}
 	return true;
 }
 
@@ -591,7 +756,7 @@ bool gateway_mm4(struct client *c, const struct msg *in, struct msg *m)
 	memcpy(c->gxi, theirs, n);
 	RAND_bytes(c->nr, 32);
 	c->nr_len = 32;
-	shared(c, theirs, c->gxy);
+	c->gxy_len = shared(c, c->group, theirs, c->gxy);
 	derive(c);
 	header(c, m, 4, 2, 0, 0);
 	payload(m, 10, c->gxr, n);

@@ -14,7 +14,7 @@ struct client {
 	size_t sa_len;
 	BIGNUM *x;
 	uint8_t gxi[512], gxr[512], gxy[512];
-	size_t g_len;
+	size_t g_len, gxy_len;
 	uint8_t ni[32], nr[256];
 	size_t nr_len;
 	uint8_t skeyid[64], d[64], a[64], e[64], key[32], iv[16], last[16];
@@ -26,6 +26,10 @@ struct client {
 	/* quick mode */
 	uint16_t port_r; /* the gateway's in its selector; 0: 1701 */
 	unsigned also_auth; /* a second transform with this integrity; 0: none */
+	bool natoa; /* NAT-OA payloads behind the identities, as behind NAT */
+	unsigned qgroup; /* of PFS; 0: none */
+	unsigned esp, esp_bits, esp_auth; /* of the answer */
+	bool esp_unchanged; /* client_qm1_sa: it is one transform of the offer, octet by octet */
 	uint32_t mid, spi_i, spi_r;
 	uint8_t qiv[16], qni[32], qnr[256];
 	size_t qnr_len;
@@ -44,6 +48,8 @@ void client_mm1(struct client *c, struct msg *m);
 void client_mm1_sa(struct client *c, const uint8_t *sa, size_t len, const uint8_t *const *vids, const size_t *vid_lens,
 	size_t n, struct msg *m);
 bool client_mm2(struct client *c, const struct msg *m);
+/* When several were offered: takes what the answer chose; false when that was not offered like this. */
+bool client_mm2_chosen(struct client *c, const struct msg *m);
 void client_mm3(struct client *c, struct msg *m);
 bool client_mm4(struct client *c, const struct msg *m);
 void client_mm5(struct client *c, struct msg *m);
@@ -51,6 +57,9 @@ bool client_mm6(struct client *c, const struct msg *m);
 /* encap, and the ESP transform: id, bits, auth. group 0: no PFS. */
 void client_qm1(struct client *c, uint32_t mid, unsigned encap, unsigned esp, unsigned bits, unsigned auth,
 	unsigned group, uint16_t port, struct msg *m);
+/* With this SA payload's body; its proposals have 4 octets for the SPI, which are filled in. */
+void client_qm1_sa(struct client *c, uint32_t mid, const uint8_t *sa, size_t len, unsigned group, uint16_t port,
+	struct msg *m);
 bool client_qm2(struct client *c, const struct msg *m, size_t keymat_len);
 void client_qm3(struct client *c, struct msg *m);
 void client_info(struct client *c, uint32_t mid, uint8_t type, const void *body, size_t len, struct msg *m);

@@ -60,7 +60,9 @@ static void send_main(struct robot *r, struct robot_ike *ike)
 
 static void main_mode(struct robot *r, struct robot_ike *ike, const char *psk, bool first)
 {
-	if (r->old)
+	if (r->stock)
+		client_init(&ike->c, psk, 7, 256, 4, 14);
+	else if (r->old)
 		client_init(&ike->c, psk, 5, 0, 2, 2);
 	else
 		client_init(&ike->c, psk, 7, 256, 4, 14);
@@ -71,7 +73,10 @@ static void main_mode(struct robot *r, struct robot_ike *ike, const char *psk, b
 	if (!first)
 		to_4500(r, &ike->c); /* RFC 3947 section 4: a rekey stays there */
 	ike->state = ROBOT_MM2;
-	client_mm1(&ike->c, &ike->last);
+	if (r->stock)
+		stock_mm1(r->stock, &ike->c, &ike->last);
+	else
+		client_mm1(&ike->c, &ike->last);
 	send_main(r, ike);
 }
 
@@ -97,7 +102,9 @@ void robot_quick(struct robot *r)
 	unsigned encap = (r->nat ? 4u : 2u) - r->tunnel;
 
 	r->quick = true;
-	if (r->old)
+	if (r->stock)
+		stock_qm1(r, encap);
+	else if (r->old)
 		client_qm1(c, ++r->mids, encap, 3, 0, 2, 0, 1701, &r->qm1);
 	else if (r->gcm)
 		client_qm1(c, ++r->mids, encap, 20, 256, 0, 0, 1701, &r->qm1);
@@ -117,6 +124,8 @@ static void main_input(struct robot *r, struct robot_ike *ike, const struct msg 
 	struct client *c = &ike->c;
 
 	if (ike->state == ROBOT_MM2 && client_mm2(c, m)) {
+		if (r->stock)
+			ck_assert_msg(client_mm2_chosen(c, m), "%s: the answer has another transform", r->stock->name);
 		ike->state = ROBOT_MM4;
 		client_mm3(c, &ike->last);
 	} else if (ike->state == ROBOT_MM4 && client_mm4(c, m)) {
@@ -151,6 +160,8 @@ static void quick_input(struct robot *r, const struct msg *m)
 		return;
 	r->quick = false;
 	r->qm2 = *m;
+	if (r->stock)
+		ck_assert_msg(c->esp_unchanged, "%s: the answer has another transform", r->stock->name);
 	client_qm3(c, &r->qm3);
 	send_ike(c, &r->qm3);
 	memmove(r->in + 1, r->in, sizeof(r->in) - sizeof(r->in[0]));

@@ -5,6 +5,7 @@
 
 #include "tests/lib/ike_client.h"
 #include "tests/scenario/mschap.h"
+#include "tests/scenario/stock.h"
 #include "tests/scenario/wire.h"
 
 enum robot_ike_state { ROBOT_NO_IKE, ROBOT_MM2, ROBOT_MM4, ROBOT_MM6, ROBOT_IKE_UP };
@@ -40,6 +41,9 @@ struct robot {
 	bool windows;          /* its vendor ids say so */
 	bool tunnel;           /* asks for tunnel mode */
 	enum { ROBOT_MSCHAPV2, ROBOT_CHAP, ROBOT_PAP } method; /* the only one it knows: it Naks the others */
+	const struct stock *stock; /* what it is; NULL: nothing that is sold */
+	struct stock_ppp ppp;
+	uint16_t port;         /* of L2TP on its side; 0: 1701 */
 	bool silent;           /* the plug is pulled: hears and says nothing */
 	struct vd_sa at, at4500; /* where the gateway sees it */
 	struct robot_ike ike[2]; /* 0: the one in use; 1: its successor, while that is negotiated */
@@ -52,6 +56,7 @@ struct robot {
 	void (*raw)(struct robot *r, const uint8_t *p, size_t len);
 	uint16_t tid, sid, peer_tid, peer_sid, ns, nr, acked;
 	struct robot_packet sent[8]; /* by Ns modulo 8, from the L2TP header on */
+	bool asked;            /* a stock client that waits for acknowledgements: for its call */
 	bool cdn, stopccn;     /* heard */
 	unsigned hellos;
 	/* PPP */
@@ -107,7 +112,13 @@ void robot_stopccn(struct robot *r);
 void robot_delete_esp(struct robot *r, bool all);
 void robot_delete_ike(struct robot *r);
 
-/* robot_ppp.c, told by robot.c */
+/* robot_ppp.c, told by robot.c; and for stock_ppp.c */
+void robot_ppp_send(struct robot *r, unsigned protocol, const void *p, size_t len);
+void robot_cp_send(struct robot *r, unsigned protocol, uint8_t code, uint8_t id, const void *p, size_t len);
+/* LCP is open: who is asked for PAP begins. */
+void robot_auth_begin(struct robot *r);
+void robot_auth_input(struct robot *r, unsigned protocol, const uint8_t *p, size_t len);
+void robot_auth_again(struct robot *r);
 void robot_ppp_start(struct robot *r);
 void robot_ppp_input(struct robot *r, const uint8_t *p, size_t len);
 void robot_ppp_time(struct robot *r);

@@ -7,14 +7,20 @@
 
 #include "tests/scenario/robot.h"
 
-static size_t key_len(const struct robot *r) { return r->old ? 24 : 32; }
-static size_t integ_len(const struct robot *r) { return r->old ? 20 : r->gcm ? 4 : 32; }
-static size_t icv_len(const struct robot *r) { return r->old ? 12 : 16; }
-static size_t block_len(const struct robot *r) { return r->old || r->gcm ? 8 : 16; } /* and IV */
+/* As in the transform: ESP id, bits of the key, integrity. */
+static unsigned esp(const struct robot *r) { return r->stock ? r->ike[0].c.esp : r->old ? 3 : r->gcm ? 20 : 12; }
+static bool sha1(const struct robot *r) { return r->stock ? r->ike[0].c.esp_auth == 2 : r->old; }
+static bool aes128(const struct robot *r) { return r->stock && r->ike[0].c.esp_bits == 128; }
+static bool is_gcm(const struct robot *r) { return esp(r) == 20; }
+static size_t key_len(const struct robot *r) { return esp(r) == 3 ? 24 : aes128(r) ? 16 : 32; }
+static size_t integ_len(const struct robot *r) { return is_gcm(r) ? 4 : sha1(r) ? 20 : 32; }
+static size_t icv_len(const struct robot *r) { return !is_gcm(r) && sha1(r) ? 12 : 16; }
+static size_t block_len(const struct robot *r) { return esp(r) == 3 || is_gcm(r) ? 8 : 16; } /* and IV */
+static uint16_t port(const struct robot *r) { return r->port ? r->port : 1701; }
 
 size_t robot_keymat(const struct robot *r)
 {
-	return key_len(r) + integ_len(r);
+	return r->stock ? 64 : key_len(r) + integ_len(r); /* what is chosen is not known yet */
 }
 
 void robot_keys(const struct robot *r, struct robot_sa *sa, uint32_t spi, const uint8_t *keymat)
@@ -29,7 +35,8 @@ static void cbc(const struct robot *r, const struct robot_sa *sa, bool enc, cons
 	EVP_CIPHER_CTX *ctx = EVP_CIPHER_CTX_new();
 	int n = 0;
 
-	ck_assert_int_eq(EVP_CipherInit_ex(ctx, r->old ? EVP_des_ede3_cbc() : EVP_aes_256_cbc(), NULL, sa->encr, iv, enc), 1);
+	ck_assert_int_eq(EVP_CipherInit_ex(ctx, esp(r) == 3 ? EVP_des_ede3_cbc() : aes128(r) ? EVP_aes_128_cbc() :
+		EVP_aes_256_cbc(), NULL, sa->encr, iv, enc), 1);
 	EVP_CIPHER_CTX_set_padding(ctx, 0);
 	ck_assert_int_eq(EVP_CipherUpdate(ctx, p, &n, p, (int)len), 1);
 	EVP_CIPHER_CTX_free(ctx);
@@ -40,12 +47,12 @@ static void icv(const struct robot *r, const struct robot_sa *sa, const uint8_t 
 	uint8_t md[32];
 	unsigned n;
 
-	HMAC(r->old ? EVP_sha1() : EVP_sha256(), sa->integ, (int)integ_len(r), p, len, md, &n);
+	HMAC(sha1(r) ? EVP_sha1() : EVP_sha256(), sa->integ, (int)integ_len(r), p, len, md, &n);
 	memcpy(out, md, icv_len(r));
 }
 
 /* RFC 4106: in place, with the ICV behind the text. False when it is not authentic. */
-static bool gcm(const struct robot_sa *sa, bool enc, uint8_t *esp, size_t text)
+static bool gcm(const struct robot *r, const struct robot_sa *sa, bool enc, uint8_t *esp, size_t text)
 {
 	EVP_CIPHER_CTX *ctx = EVP_CIPHER_CTX_new();
 	uint8_t nonce[12], *tag = esp + 16 + text;
@@ -54,7 +61,7 @@ static bool gcm(const struct robot_sa *sa, bool enc, uint8_t *esp, size_t text)
 
 	memcpy(nonce, sa->integ, 4);
 	memcpy(nonce + 4, esp + 8, 8);
-	ck_assert_int_eq(EVP_CipherInit_ex(ctx, EVP_aes_256_gcm(), NULL, sa->encr, nonce, enc), 1);
+	ck_assert_int_eq(EVP_CipherInit_ex(ctx, aes128(r) ? EVP_aes_128_gcm() : EVP_aes_256_gcm(), NULL, sa->encr, nonce, enc), 1);
 	if (!enc)
 		EVP_CIPHER_CTX_ctrl(ctx, EVP_CTRL_AEAD_SET_TAG, 16, tag);
 	EVP_CipherUpdate(ctx, NULL, &n, esp, 8);
@@ -89,7 +96,7 @@ void robot_esp_send(struct robot *r, const uint8_t *p, size_t len)
 	put32(out + 4, ++r->out.seq);
 	RAND_bytes(out + 8, (int)block);
 	text = out + 8 + block;
-	memcpy(text, (uint8_t[]){ 1701 >> 8, 1701 & 255, 1701 >> 8, 1701 & 255, (uint8_t)((len + 8) >> 8), (uint8_t)(len + 8),
+	memcpy(text, (uint8_t[]){ (uint8_t)(port(r) >> 8), (uint8_t)port(r), 1701 >> 8, 1701 & 255, (uint8_t)((len + 8) >> 8), (uint8_t)(len + 8),
 		0, 0 }, 8);
 	memcpy(text + 8, p, len);
 	n = len + 8;
@@ -98,12 +105,12 @@ void robot_esp_send(struct robot *r, const uint8_t *p, size_t len)
 	text[n] = (uint8_t)(n - len - 8);
 	text[n + 1] = 17;
 	n += 2;
-	if (r->gcm)
-		ck_assert(gcm(&r->out, true, out, n));
+	if (is_gcm(r))
+		ck_assert(gcm(r, &r->out, true, out, n));
 	else
 		cbc(r, &r->out, true, out + 8, text, n);
 	n += 8 + block;
-	if (!r->gcm)
+	if (!is_gcm(r))
 		icv(r, &r->out, out, n, out + n);
 	path.local.port = r->nat ? 4500 : 0;
 	if (!r->nat)
@@ -125,24 +132,25 @@ void robot_esp_receive(struct robot *r, const uint8_t *p, size_t len)
 	if (!sa || get32(p + 4) <= sa->seq)
 		return; /* an SA that was deleted meanwhile, or a datagram that came twice */
 	n = len - icv_len(r);
-	if (!r->gcm) {
+	if (!is_gcm(r)) {
 		icv(r, sa, p, n, want);
 		ck_assert_mem_eq(p + n, want, icv_len(r));
 	}
 	sa->seq = get32(p + 4);
 	memcpy(in, p, len);
 	n -= 8 + block;
-	ck_assert_uint_eq(n % (r->gcm ? 4 : block), 0);
+	ck_assert_uint_eq(n % (is_gcm(r) ? 4 : block), 0);
 	uint8_t *text = in + 8 + block;
-	if (r->gcm)
-		ck_assert(gcm(sa, false, in, n));
+	if (is_gcm(r))
+		ck_assert(gcm(r, sa, false, in, n));
 	else
 		cbc(r, sa, false, in + 8, text, n);
 	ck_assert_uint_eq(text[n - 1], 17);
 	ck_assert_uint_le((size_t)text[n - 2] + 2 + 8, n);
 	n -= (size_t)text[n - 2] + 2;
 	/* Our ports, and the length of UDP is that of the datagram. */
-	ck_assert_mem_eq(text, "\x06\xa5\x06\xa5", 4);
+	ck_assert_mem_eq(text, "\x06\xa5", 2);
+	ck_assert_uint_eq((unsigned)text[2] << 8 | text[3], port(r));
 	ck_assert_uint_eq((size_t)text[4] << 8 | text[5], n);
 	robot_l2tp_input(r, text + 8, n - 8);
 }

@@ -53,7 +53,9 @@ static void say(struct robot *r, unsigned type)
 	size_t n = header(r, m->p, type == ICCN || type == CDN ? r->peer_sid : 0);
 
 	n = avp16(m->p, n, 0, type);
-	switch (type) {
+	if (r->stock)
+		n = stock_avps(r, type, m->p, n);
+	switch (r->stock ? 0 : type) {
 	case SCCRQ:
 		n = avp16(m->p, n, 2, 0x0100);
 		n = avp(m->p, n, 3, "\0\0\0\3", 4);
@@ -94,6 +96,19 @@ void robot_l2tp_start(struct robot *r)
 		say(r, SCCRQ);
 }
 
+/* Goes on when its SCCCN and its ICCN are acknowledged. */
+static void went_out(struct robot *r)
+{
+	if (!r->stock || !r->stock->waits || r->acked != r->ns)
+		return;
+	if (r->peer_tid && !r->asked) {
+		r->asked = true;
+		say(r, ICRQ);
+	} else if (r->peer_sid && !r->lcp.begun) {
+		robot_ppp_start(r);
+	}
+}
+
 void robot_l2tp_time(struct robot *r)
 {
 	if (r->acked == r->ns || r->clock < r->l2tp_due)
@@ -116,8 +131,10 @@ void robot_stopccn(struct robot *r)
 void robot_l2tp_data(struct robot *r, const uint8_t *p, size_t len)
 {
 	uint8_t out[1600];
-	size_t n = put16(out, 0, 0x0002);
+	size_t n = put16(out, 0, r->stock && r->stock->data_length ? 0x4002 : 0x0002);
 
+	if (r->stock && r->stock->data_length)
+		n = put16(out, n, (unsigned)len + 8);
 	n = put16(out, n, r->peer_tid);
 	n = put16(out, n, r->peer_sid);
 	memcpy(out + n, p, len);
@@ -143,8 +160,12 @@ static void control(struct robot *r, const uint8_t *p, size_t len)
 		r->acked = (uint16_t)nr;
 		r->l2tp_due = r->clock + 1000;
 	}
-	if (len == 12)
+	if (r->stock && len > 12)
+		stock_strict(r, p, len);
+	if (len == 12) {
+		went_out(r);
 		return;
+	}
 	if (ns == r->nr) {
 		r->nr++;
 		for (size_t at = 12; at + 8 <= len;) {
@@ -164,13 +185,15 @@ static void control(struct robot *r, const uint8_t *p, size_t len)
 		case SCCRP:
 			r->peer_tid = (uint16_t)tid;
 			say(r, SCCCN);
-			say(r, ICRQ);
+			if (!r->stock || !r->stock->waits)
+				say(r, ICRQ);
 			return;
 		case ICRP:
 			ck_assert_uint_eq(get16(p, 6), r->sid);
 			r->peer_sid = (uint16_t)sid;
 			say(r, ICCN);
-			robot_ppp_start(r);
+			if (!r->stock || !r->stock->waits)
+				robot_ppp_start(r);
 			return;
 		case CDN:
 			r->cdn = true;

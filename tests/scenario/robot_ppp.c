@@ -10,7 +10,7 @@
 enum { LCP = 0xc021, CHAP = 0xc223, PAP = 0xc023, IPCP = 0x8021, IP = 0x0021 };
 #define RESEND_MS 3000
 
-static void send_frame(struct robot *r, unsigned protocol, const void *p, size_t len)
+void robot_ppp_send(struct robot *r, unsigned protocol, const void *p, size_t len)
 {
 	uint8_t out[1600] = { 0xff, 0x03, (uint8_t)(protocol >> 8), (uint8_t)protocol };
 
@@ -18,12 +18,12 @@ static void send_frame(struct robot *r, unsigned protocol, const void *p, size_t
 	robot_l2tp_data(r, out, len + 4);
 }
 
-static void send_cp(struct robot *r, unsigned protocol, uint8_t code, uint8_t id, const void *p, size_t len)
+void robot_cp_send(struct robot *r, unsigned protocol, uint8_t code, uint8_t id, const void *p, size_t len)
 {
 	uint8_t out[1600] = { code, id, (uint8_t)((len + 4) >> 8), (uint8_t)(len + 4) };
 
 	memcpy(out + 4, p, len);
-	send_frame(r, protocol, out, len + 4);
+	robot_ppp_send(r, protocol, out, len + 4);
 }
 
 static void request(struct robot *r, unsigned protocol)
@@ -35,15 +35,18 @@ static void request(struct robot *r, unsigned protocol)
 	memcpy(ipcp + 8, r->dns, 4);
 	r->ppp_due = r->clock + RESEND_MS;
 	if (protocol == LCP)
-		send_cp(r, LCP, 1, ++r->lcp.id, lcp, sizeof(lcp));
+		robot_cp_send(r, LCP, 1, ++r->lcp.id, lcp, sizeof(lcp));
 	else
-		send_cp(r, IPCP, 1, ++r->ipcp.id, ipcp, sizeof(ipcp));
+		robot_cp_send(r, IPCP, 1, ++r->ipcp.id, ipcp, sizeof(ipcp));
 }
 
 void robot_ppp_start(struct robot *r)
 {
 	r->lcp.begun = true;
-	request(r, LCP);
+	if (r->stock)
+		stock_ppp_start(r);
+	else
+		request(r, LCP);
 }
 
 static void respond(struct robot *r)
@@ -57,7 +60,7 @@ static void respond(struct robot *r)
 		out[1 + n] = (uint8_t)m;
 		memcpy(out + 2 + n, r->password, m);
 		r->ppp_due = r->clock + RESEND_MS;
-		send_cp(r, PAP, 1, ++r->chap_id, out, 2 + n + m);
+		robot_cp_send(r, PAP, 1, ++r->chap_id, out, 2 + n + m);
 		return;
 	}
 	if (r->method == ROBOT_CHAP) {
@@ -69,14 +72,14 @@ static void respond(struct robot *r)
 		ck_assert_int_eq(EVP_Digest(text, 1 + m + 16, out + 1, NULL, EVP_md5(), NULL), 1);
 		memcpy(out + 17, r->user, n);
 		r->ppp_due = r->clock + RESEND_MS;
-		send_cp(r, CHAP, 2, r->chap_id, out, 17 + n);
+		robot_cp_send(r, CHAP, 2, r->chap_id, out, 17 + n);
 		return;
 	}
 	memcpy(out + 1, r->chap.peer_challenge, 16);
 	mschap_respond(&r->chap, r->user, r->password, out + 25);
 	memcpy(out + 50, r->user, n);
 	r->ppp_due = r->clock + RESEND_MS;
-	send_cp(r, CHAP, 2, r->chap_id, out, 50 + n);
+	robot_cp_send(r, CHAP, 2, r->chap_id, out, 50 + n);
 }
 
 void robot_ppp_time(struct robot *r)
@@ -86,6 +89,8 @@ void robot_ppp_time(struct robot *r)
 	if (r->terminating && !r->term_ack && r->clock >= r->term_due)
 		robot_term(r);
 	if (r->clock < r->ppp_due || r->refused || r->term_req || r->terminating)
+		return;
+	if (r->stock && stock_ppp_time(r))
 		return;
 	if (r->lcp.begun && !r->lcp.ours)
 		request(r, LCP);
@@ -99,7 +104,12 @@ static void let_in(struct robot *r)
 {
 	if (r->authenticated)
 		return;
-	r->authenticated = r->ipcp.begun = true;
+	r->authenticated = true;
+	if (r->stock) {
+		stock_ppp_network(r);
+		return;
+	}
+	r->ipcp.begun = true;
 	request(r, IPCP);
 }
 
@@ -143,6 +153,19 @@ static void chap_input(struct robot *r, const uint8_t *p, size_t len)
 	let_in(r);
 }
 
+void robot_auth_input(struct robot *r, unsigned protocol, const uint8_t *p, size_t len)
+{
+	if (protocol == CHAP)
+		chap_input(r, p, len);
+	else
+		pap_input(r, p, len);
+}
+
+void robot_auth_again(struct robot *r)
+{
+	respond(r);
+}
+
 /* The authentication option of LCP: true when it is what we can, else a Nak is under way that says so. */
 static bool method_suits(struct robot *r, const uint8_t *p, size_t len)
 {
@@ -151,15 +174,15 @@ static bool method_suits(struct robot *r, const uint8_t *p, size_t len)
 
 	for (size_t at = 4; at + 2 <= len && p[at + 1] >= 2; at += p[at + 1])
 		if (p[at] == 3 && (p[at + 1] != want[1] || memcmp(p + at, want, want[1]) != 0)) {
-			send_cp(r, LCP, 3, p[1], want, want[1]);
+			robot_cp_send(r, LCP, 3, p[1], want, want[1]);
 			return false;
 		}
 	return true;
 }
 
-/* Nobody asks a client of PAP: LCP is open. */
-static void pap_begins(struct robot *r)
+void robot_auth_begin(struct robot *r)
 {
+	/* Nobody asks a client of PAP. */
 	if (r->method != ROBOT_PAP || r->challenged || !r->lcp.ours || !r->lcp.theirs)
 		return;
 	r->challenged = true;
@@ -177,13 +200,13 @@ static void cp_input(struct robot *r, unsigned protocol, const uint8_t *p, size_
 		if (protocol == LCP && !method_suits(r, p, len))
 			return;
 		cp->theirs = true;
-		send_cp(r, protocol, 2, p[1], p + 4, len - 4);
-		pap_begins(r);
+		robot_cp_send(r, protocol, 2, p[1], p + 4, len - 4);
+		robot_auth_begin(r);
 		return;
 	case 2:
 		if (p[1] == cp->id)
 			cp->ours = true;
-		pap_begins(r);
+		robot_auth_begin(r);
 		return;
 	case 3:
 		ck_assert_uint_eq(protocol, IPCP);
@@ -197,14 +220,14 @@ static void cp_input(struct robot *r, unsigned protocol, const uint8_t *p, size_
 		return;
 	case 5:
 		r->term_req++;
-		send_cp(r, protocol, 6, p[1], "", 0);
+		robot_cp_send(r, protocol, 6, p[1], "", 0);
 		return;
 	case 6:
 		r->term_ack = true;
 		return;
 	case 9:
 		r->echoes++;
-		send_cp(r, LCP, 10, p[1], "\x11\x22\x33\x44", 4);
+		robot_cp_send(r, LCP, 10, p[1], "\x11\x22\x33\x44", 4);
 		return;
 	case 10:
 		r->echo_replies++;
@@ -237,10 +260,10 @@ void robot_ppp_input(struct robot *r, const uint8_t *p, size_t len)
 		return;
 	}
 	ck_assert_uint_eq((size_t)p[2] << 8 | p[3], len);
-	if (protocol == CHAP)
-		chap_input(r, p, len);
-	else if (protocol == PAP)
-		pap_input(r, p, len);
+	if (protocol == CHAP || protocol == PAP)
+		robot_auth_input(r, protocol, p, len);
+	else if (r->stock)
+		stock_ppp_input(r, protocol, p, len);
 	else if (protocol == LCP || protocol == IPCP)
 		cp_input(r, protocol, p, len);
 	else
@@ -249,19 +272,21 @@ void robot_ppp_input(struct robot *r, const uint8_t *p, size_t len)
 
 bool robot_up(const struct robot *r)
 {
+	if (r->stock)
+		return stock_ppp_up(r);
 	return r->lcp.ours && r->lcp.theirs && r->authenticated && r->ipcp.ours && r->ipcp.theirs;
 }
 
 void robot_echo(struct robot *r)
 {
-	send_cp(r, LCP, 9, 77, "\x11\x22\x33\x44", 4);
+	robot_cp_send(r, LCP, 9, 77, "\x11\x22\x33\x44", 4);
 }
 
 void robot_term(struct robot *r)
 {
 	r->terminating = true;
 	r->term_due = r->clock + RESEND_MS;
-	send_cp(r, LCP, 5, 99, "", 0);
+	robot_cp_send(r, LCP, 5, 99, "", 0);
 }
 
 /* ---- ICMP ---- */
@@ -308,12 +333,12 @@ void robot_ping(struct robot *r, const uint8_t *source, uint16_t seq)
 	uint8_t p[ROBOT_ICMP_LEN];
 
 	robot_icmp(p, 8, seq, source ? source : r->address, far);
-	send_frame(r, IP, p, sizeof(p));
+	robot_ppp_send(r, IP, p, sizeof(p));
 }
 
 void robot_ip(struct robot *r, const uint8_t *p, size_t len)
 {
-	send_frame(r, IP, p, len);
+	robot_ppp_send(r, IP, p, len);
 }
 
 void robot_pong(const uint8_t to[4], uint16_t seq)
