@@ -169,6 +169,17 @@ void l2tp_on_retransmit(struct vd_timer *timer)
 			vd_timer_start(&t->retransmit, every - silence);
 			return;
 		}
+		/* Lines are down for a minute and come back; nobody waits for this message. It is asked on, as slowly as it goes. */
+		uint64_t patience = l2tp_knob(t->chan, "patience");
+		if (t->tries >= retries && silence < patience) {
+			uint64_t left = patience - silence;
+			t->flying = 0;
+			vd_count("l2tp.retransmitted", 1);
+			push(t);
+			if (left < timeout(t))
+				vd_timer_start(&t->retransmit, left);
+			return;
+		}
 	}
 	if (t->tries >= retries) {
 		if (t->state == L2TP_TUNNEL_CLOSED) {

@@ -13,6 +13,11 @@ static const struct vd_opt schema[] = {
 		"After this time without a packet from the client it is asked for a sign of life (HELLO)." },
 	{ "connections.*.l2tp.hello", VD_T_DURATION, VD_OPT_LIVE | VD_OPT_KNOB, NULL, "5s..1h",
 		"As l2tp.hello, for this connection." },
+	{ "l2tp.patience", VD_T_DURATION, VD_OPT_LIVE | VD_OPT_KNOB, "150s", "31s..1d",
+		"A client that is silent in every way for so long, and answers no HELLO, counts as gone: its line may be down for "
+		"less." },
+	{ "connections.*.l2tp.patience", VD_T_DURATION, VD_OPT_LIVE | VD_OPT_KNOB, NULL, "31s..1d",
+		"As l2tp.patience, for this connection." },
 	{ "l2tp.window", VD_T_UINT, VD_OPT_KNOB, "16", "1..64",
 		"Control messages that a client may send ahead (Receive Window Size)." },
 	{ "l2tp.retries", VD_T_UINT, VD_OPT_LIVE | VD_OPT_KNOB, "5", "5..8",

@@ -268,13 +268,38 @@ START_TEST(no_answer)
 	ck_assert_uint_eq(w_.n, n + 1);
 	w_advance(30999);
 	ck_assert_uint_eq(w_.n, n + 6); /* the HELLO and 5 repetitions */
+	w_advance(150000 - 90999 - 1); /* a line may be down: it is asked on, every 8 s, until the patience ends */
+	ck_assert_uint_eq(w_.n, n + 14);
 	ck_assert_uint_eq(w_.downs, 0);
 	w_advance(1);
 	ck_assert_uint_eq(w_.downs, 1);
 	ck_assert_uint_eq(fake_events(&vd_topic_session_down), 1);
 	ck_assert_uint_eq(vd_counter("l2tp.timeout"), 1);
 	w_advance(200000);
-	ck_assert_uint_eq(w_.n, n + 6);
+	ck_assert_uint_eq(w_.n, n + 14);
+	w_end();
+}
+END_TEST
+
+/* A line that was down for a minute and a half: the answer to the last repetition is enough. */
+START_TEST(line_comes_back)
+{
+	w_.restarts = _i;
+	w_begin("{}");
+	c_call();
+	c_.nr = 2;
+	c_say(L2TP_ZLB, 0, 0);
+	w_advance(60000 + 80000);
+	ck_assert_uint_eq(c_got(-1).type, L2TP_HELLO);
+	c_.nr = 3;
+	c_say(L2TP_ZLB, 0, 0);
+	unsigned n = w_.n;
+	w_advance(59000);
+	ck_assert_uint_eq(w_.n, n);
+	w_advance(1500); /* and the next silence is asked about as the first one */
+	ck_assert_uint_eq(w_.n, n + 1);
+	ck_assert_uint_eq(c_got(-1).type, L2TP_HELLO);
+	ck_assert_uint_eq(w_.downs, 0);
 	w_end();
 }
 END_TEST
@@ -315,7 +340,7 @@ START_TEST(silent_while_data_flows)
 	c_.nr = 4;
 	c_say(L2TP_ZLB, 0, 0);
 	n = w_.n;
-	w_advance(60000 + 40000);
+	w_advance(60000 + 100000);
 	ck_assert_uint_gt(w_.n, n);
 	ck_assert_uint_eq(w_.downs, 1); /* silent in every way: gone */
 	w_end();
@@ -353,6 +378,7 @@ int main(void)
 	tcase_add_loop_test(t, begins_again, 0, 2);
 	tcase_add_loop_test(t, congestion_window, 0, 2);
 	tcase_add_loop_test(t, simultaneous_hello, 0, 2);
+	tcase_add_loop_test(t, line_comes_back, 0, 2);
 	tcase_add_loop_test(t, no_answer, 0, 2);
 	tcase_add_loop_test(t, silent_while_data_flows, 0, 2);
 	tcase_add_loop_test(t, deaf_while_data_flows, 0, 2);
