@@ -238,7 +238,8 @@ vm_exec() { # NAME SECONDS COMMANDS: runs them in the guest; 124 when it did not
 	return "$status"
 }
 vm_freeze() { # NAME STOP|CONT: as a notebook that is shut, and opened again
-	kill -"$2" -- "-$(vm_pid "$VM_WORK/guests/$1/pid")"
+	# The guest's kernel alone: it traces its processes, which must not get signals of their own.
+	kill -"$2" "$(vm_pid "$VM_WORK/guests/$1/pid")"
 }
 vm_halt() { # NAME
 	local d=$VM_WORK/guests/$1 ns tap
