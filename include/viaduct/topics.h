@@ -139,9 +139,10 @@ extern VD_API const struct vd_topic vd_topic_address_released;
 
 /* ---- requests ---- */
 enum vd_auth_method { VD_AUTH_PAP, VD_AUTH_CHAP_MD5, VD_AUTH_MSCHAPV2, VD_AUTH_EAP };
-/* Is this user who he claims to be? Providers in the order of the realm. The code of a REJECT tells the operator (never the
- * client) why: -ENOENT unknown user, -EKEYREJECTED wrong password, -EPERM account disabled; any other: text says it. Its
- * origin is where the account stands, or would stand. */
+/* Is this user who he claims to be? Providers in the order of the realm. The code of a REJECT tells the operator why:
+ * -ENOENT unknown user, -EKEYREJECTED wrong password, which the client cannot tell apart; and, of an account whose evidence
+ * was right, so that the client may be told: -EPERM disabled, -EKEYEXPIRED password too old, -ETIME not at this time,
+ * -EACCES not from here; any other: text says it. Its origin is where the account stands, or would stand. */
 struct vd_authenticate {
 	uint64_t session, peer;
 	char connection[VD_NAME_MAX], realm[VD_NAME_MAX];

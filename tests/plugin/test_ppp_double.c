@@ -160,7 +160,7 @@ void double_answer_auth(void)
 
 	d.auth_ticket = 0;
 	vd_strcpy(who.authenticator, sizeof(who.authenticator), "S=407A5589115FD0D6209F510FE9C04566932CDA56");
-	vd_error_set(&why, -EACCES, "the double says no");
+	vd_error_set(&why, d.code ? d.code : -EINVAL, "the double says no");
 	if (d.unavailable)
 		vd_reply(ticket, VD_UNAVAILABLE, NULL, &why);
 	else if ((strcmp(d.request.user, "User") == 0 || strcmp(d.request.user, "CORP\\User") == 0) &&

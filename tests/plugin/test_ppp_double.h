@@ -21,6 +21,7 @@ struct double_state {
 	unsigned lower_closed;  /* times lower->closed was called */
 	char reason[VD_ID_TEXT];
 	bool hold_auth, hold_configure, no_address, unavailable; /* answers are held back; failures */
+	int code; /* of its no; 0: one that says nothing */
 	unsigned asked, leased;
 	uint64_t auth_ticket, lease_ticket;
 	struct vd_authenticate request;

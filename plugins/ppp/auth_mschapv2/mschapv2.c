@@ -1,5 +1,5 @@
 /* Plugin ppp_auth_mschapv2: MS-CHAPv2 toward the client (RFC 2759, over CHAP, RFC 1994); client.c is the other side.
- * Password change and retries (R=1) are not offered. */
+ * A wrong password may be corrected (R=1) as often as `ppp.auth_retries` says; nobody can change one from here. */
 #include "../lib/login.h"
 #include "client.h"
 
@@ -8,6 +8,9 @@
 #include <errno.h>
 #include <string.h>
 
+#define CHANGE_PASSWORD 7  /* its body: 516 encrypted password, 16 encrypted hash, 16 Peer-Challenge, 8 reserved, 24 NT-Response,
+                            * 2 flags (RFC 2759 section 7) */
+#define CHANGE_SIZE 582
 #define RESPONSE_SIZE 49 /* 16 Peer-Challenge, 8 reserved, 24 NT-Response, 1 flags (RFC 2759 section 4) */
 
 static bool parse(struct vd_rd *r, struct vd_authenticate *request)
@@ -35,28 +38,44 @@ static size_t welcome(const struct vd_authenticated *who, char *out, size_t size
 	return vd_format(out, size, "%s M=Welcome", who->authenticator);
 }
 
-/* 649 ("no permission to dial in") stands for "our provider did not answer": Windows takes 691 for a wrong password,
- * throws the stored one away and asks the user for another, which would make an outage here a flood of password calls.
- */
-static size_t refuse(bool unavailable, char *out, size_t size)
+/* What clients show (RFC 2759 section 6). All but 691 are told only to who knew the password: see `authenticate` in topics.h.
+ * 649 ("no permission to dial in") stands for "our provider did not answer" as well: Windows takes 691 for a wrong password,
+ * throws the stored one away and asks the user for another, which would make an outage here a flood of password calls. */
+static const struct {
+	int code;
+	unsigned error;
+	const char *text;
+} errors[] = {
+	{ -ETIME, 646, "Not at this time" },
+	{ -EPERM, 647, "The account is disabled" },
+	{ -EKEYEXPIRED, 648, "The password has expired" },
+	{ -EACCES, 649, "This account may not dial in" },
+	{ -EOPNOTSUPP, 709, "Passwords cannot be changed here" },
+};
+
+static size_t refuse(const struct ppp_refusal *why, char *out, size_t size)
 {
-	uint8_t again[16];
+	unsigned error = why->unavailable ? 649u : 691u;
 	char hex[33], text[64];
 
-	/* A fresh challenge must be in the packet although no retry is allowed (RFC 2759 section 6). */
-	vd_random_seen("challenge", again, sizeof(again));
-	vd_hex(hex, sizeof(hex), again, sizeof(again));
+	/* A fresh challenge must be in the packet even when no retry is allowed (RFC 2759 section 6). */
+	vd_hex(hex, sizeof(hex), why->challenge, 16);
 	for (char *c = hex; *c; c++)
 		if (*c >= 'a')
 			*c = (char)(*c - 'a' + 'A');
-	ppp_login_refuse(unavailable, text, sizeof(text));
-	return vd_format(out, size, "E=%u R=0 C=%s V=3 M=%s", unavailable ? 649u : 691u, hex, text);
+	ppp_login_refuse(why, text, sizeof(text));
+	for (size_t i = 0; i < VD_ARRAY_SIZE(errors); i++)
+		if (errors[i].code == why->code) {
+			error = errors[i].error;
+			vd_strcpy(text, sizeof(text), errors[i].text);
+		}
+	return vd_format(out, size, "E=%u R=%u C=%s V=3 M=%s", error, why->again, hex, text);
 }
 
 static const struct ppp_login_kind kind = { .name = "mschapv2", .counters = PPP_LOGIN_COUNTERS("ppp_auth_mschapv2"),
 	.silent = "mschapv2 challenge", .method = VD_AUTH_MSCHAPV2,
 	.challenges = true, .option = { 0xc2, 0x23, 0x81 }, .option_len = 3, .strength = 30, .parse = parse,
-	.welcome = welcome, .refuse = refuse };
+	.welcome = welcome, .refuse = refuse, .retries = true, .change = CHANGE_PASSWORD, .change_len = CHANGE_SIZE };
 
 static const char *const provides[] = { "ppp.auth/1", "ppp.auth=mschapv2", "ppp.auth.client/1", NULL };
 

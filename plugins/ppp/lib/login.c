@@ -14,8 +14,11 @@
 
 #define WAIT_MS 3000
 #define WAIT_TRIES 10
+#define AGAIN_MS 60000 /* somebody types a password */
+#define VALUE_MAX 49
 
-enum state { WAITING, BUSY, ACCEPTED, REJECTED, STATES };
+/* AGAIN: the client heard no, and may answer our other challenge, or ask for another password when its own is too old. */
+enum state { WAITING, BUSY, ACCEPTED, REJECTED, AGAIN, STATES };
 
 struct login {
 	struct ppp_map_node node; /* id: the session */
@@ -26,6 +29,9 @@ struct login {
 	struct vd_timer timer; /* repeats the Challenge, or counts how long the client says nothing */
 	uint8_t state, id, tries;
 	uint8_t challenge[16];
+	uint8_t retries;       /* tries after the first */
+	bool expired;          /* AGAIN: only another password would do */
+	uint8_t value[VALUE_MAX]; /* of the Response that was judged, which must not be taken for another try */
 	uint8_t result_len;
 	char result[128]; /* message of Success or Failure, for requests that come again */
 };
@@ -80,20 +86,46 @@ static void send_result(struct login *l)
 	}
 }
 
-static void fail(struct login *l, bool unavailable)
+static uint64_t retries_allowed(const struct login *l)
 {
-	l->state = REJECTED;
+	const struct vd_session *session = vd_session_find(l->node.id);
+
+	return session ? vd_conf_uint(vd_conf_knob(vd_conf_current(), session->connection, "ppp", "auth_retries")) : 0;
+}
+
+/* code: of the answer; 0: nobody could say. */
+static void fail(struct login *l, int code)
+{
+	bool expired = l->kind->change && code == -EKEYEXPIRED;
+	bool again = expired || (l->kind->retries && (code == -ENOENT || code == -EKEYREJECTED) &&
+		l->retries < retries_allowed(l));
+	uint8_t challenge[16] = { 0 };
+	struct ppp_refusal why = { .unavailable = !code, .code = code, .again = again && !expired, .challenge = challenge };
+
+	l->state = again ? AGAIN : REJECTED;
+	l->expired = expired;
 	vd_timer_stop(&l->timer);
-	l->result_len = (uint8_t)l->kind->refuse(unavailable, l->result, sizeof(l->result));
+	if (l->kind->retries)
+		vd_random_seen("challenge", challenge, sizeof(challenge));
+	if (again)
+		memcpy(l->challenge, challenge, sizeof(challenge));
+	l->result_len = (uint8_t)l->kind->refuse(&why, l->result, sizeof(l->result));
 	send_result(l);
-	l->host->rejected(l->host_arg, unavailable ? "the authentication provider did not answer" :
-		"authentication failed");
+	if (again)
+		vd_timer_start(&l->timer, AGAIN_MS);
+	else
+		l->host->rejected(l->host_arg, code ? "authentication failed" : "the authentication provider did not answer");
 }
 
 static void timer_fired(struct vd_timer *t)
 {
 	struct login *l = VD_CONTAINER_OF(t, struct login, timer);
 
+	if (l->state == AGAIN) {
+		l->state = REJECTED;
+		l->host->rejected(l->host_arg, l->expired ? "the password has expired" : "authentication failed");
+		return;
+	}
 	if (l->state != WAITING)
 		return;
 	if (l->tries >= WAIT_TRIES) {
@@ -116,7 +148,7 @@ static void accept(struct login *l, const struct vd_authenticated *who)
 		tally(l, LOGIN_NO_AUTHENTICATOR);
 		vd_log_limited(&l->all->limit, VD_LOG_ERROR, "ppp", &(struct vd_ids){ .session = l->node.id },
 			"the provider accepted %s but gave no authenticator for %s", who->user, l->kind->name);
-		fail(l, true);
+		fail(l, 0);
 		return;
 	}
 	l->state = ACCEPTED;
@@ -138,8 +170,10 @@ static void authenticated(void *arg, uint64_t session, const struct vd_answer *a
 	}
 	if (answer->verdict == VD_ACCEPT)
 		accept(l, answer->data);
+	else if (answer->verdict == VD_REJECT)
+		fail(l, answer->why.code ? answer->why.code : -EKEYREJECTED);
 	else /* CONTINUE makes no sense here: a provider that asks for another round cannot judge what it got */
-		fail(l, answer->verdict != VD_REJECT && answer->verdict != VD_PASS);
+		fail(l, answer->verdict == VD_PASS ? -ENOENT : 0);
 }
 
 bool ppp_login_user(const uint8_t *name, size_t len, struct vd_authenticate *request)
@@ -160,15 +194,23 @@ size_t ppp_login_welcome(const struct vd_authenticated *who, char *out, size_t s
 	return vd_format(out, size, "Welcome");
 }
 
-size_t ppp_login_refuse(bool unavailable, char *out, size_t size)
+size_t ppp_login_refuse(const struct ppp_refusal *why, char *out, size_t size)
 {
-	return vd_format(out, size, "Authentication %s", unavailable ? "service unavailable" : "failed");
+	return vd_format(out, size, "Authentication %s", why->unavailable ? "service unavailable" : "failed");
 }
 
 static void ask(struct login *l, uint8_t id, struct vd_rd *body)
 {
 	struct vd_authenticate request = { .method = l->kind->method, .id = id };
+	bool retry = l->state == AGAIN;
+	uint8_t value[VALUE_MAX] = { 0 };
+	struct vd_rd whole = *body;
 	int r;
+
+	if (l->kind->retries) {
+		vd_rd_u8(&whole);
+		vd_rd_copy(&whole, value, sizeof(value));
+	}
 
 	if (!l->kind->parse(body, &request)) {
 		vd_wipe(&request, sizeof(request));
@@ -184,10 +226,13 @@ static void ask(struct login *l, uint8_t id, struct vd_rd *body)
 	if (r == -EBUSY || r == -EAGAIN) {
 		/* A question from before LCP began anew is still open, or there is no budget now: it is repeated. */
 		tally(l, LOGIN_NOT_ASKED);
-		l->state = WAITING;
-		vd_timer_start(&l->timer, WAIT_MS);
+		l->state = retry ? AGAIN : WAITING;
+		vd_timer_start(&l->timer, retry ? AGAIN_MS : WAIT_MS);
 	} else if (r < 0) {
-		fail(l, true);
+		fail(l, 0);
+	} else {
+		memcpy(l->value, value, sizeof(value));
+		l->retries += retry;
 	}
 }
 
@@ -205,6 +250,43 @@ static void conceal_proof(const struct login *l, struct vd_rd body)
 		vd_conceal(proof, len);
 }
 
+/* Our answer was lost. It is said again, whatever the request holds now (RFC 1994 section 4.2, RFC 1334 section 2.2.1), and
+ * nothing more. */
+static void repeat(struct login *l)
+{
+	tally(l, LOGIN_REPEATED);
+	if (l->result_len && l->tries < UINT8_MAX) {
+		l->tries++; /* bounds how often one login is answered */
+		send_result(l);
+	}
+}
+
+/* After a no: the Response that it was for comes again, or is another try, which has the same identifier or the next one
+ * (clients differ; RFC 2759 says nothing). */
+static void once_more(struct login *l, uint8_t code, uint8_t id, struct vd_rd *body)
+{
+	struct vd_rd whole = *body;
+	uint8_t value[VALUE_MAX];
+
+	if (id != l->id && id != (uint8_t)(l->id + 1)) {
+		tally(l, LOGIN_ID);
+	} else if (code == l->kind->change) {
+		if (!l->expired || vd_rd_left(body) != l->kind->change_len) {
+			tally(l, LOGIN_LENGTH);
+			return;
+		}
+		l->id = id;
+		fail(l, -EOPNOTSUPP); /* no store of users takes another password from here */
+	} else {
+		vd_rd_u8(&whole);
+		vd_rd_copy(&whole, value, sizeof(value));
+		if (l->expired || !vd_rd_ok(&whole) || (id == l->id && vd_same(value, l->value, sizeof(value))))
+			repeat(l);
+		else
+			ask(l, id, body);
+	}
+}
+
 static void login_input(void *self, void *state, const uint8_t *p, size_t len)
 {
 	struct login *l = state;
@@ -216,11 +298,24 @@ static void login_input(void *self, void *state, const uint8_t *p, size_t len)
 		tally(l, LOGIN_LENGTH);
 		return;
 	}
+	if (l->state == AGAIN && l->kind->change && code == l->kind->change) {
+		size_t n;
+		struct vd_rd all = body;
+		const uint8_t *proof = vd_rd_rest(&all, &n);
+
+		vd_conceal(proof, n);
+		once_more(l, code, id, &body);
+		return;
+	}
 	if (code != (l->kind->challenges ? CODE_RESPONSE : PAP_REQUEST)) {
 		tally(l, LOGIN_CODE);
 		return;
 	}
 	conceal_proof(l, body);
+	if (l->state == AGAIN) {
+		once_more(l, code, id, &body);
+		return;
+	}
 	if (l->kind->challenges && id != l->id) {
 		tally(l, LOGIN_ID);
 		return;
@@ -235,13 +330,7 @@ static void login_input(void *self, void *state, const uint8_t *p, size_t len)
 		tally(l, LOGIN_BUSY);
 		return;
 	}
-	/* Our answer was lost. It is said again, whatever the request holds now (RFC 1994 section 4.2, RFC 1334 section
-	 * 2.2.1), and nothing more. */
-	tally(l, LOGIN_REPEATED);
-	if (l->result_len && l->tries < UINT8_MAX) {
-		l->tries++; /* bounds how often one login is answered */
-		send_result(l);
-	}
+	repeat(l);
 }
 
 static struct login *make(struct ppp_logins *all, uint64_t session, const struct vd_ppp_auth_host *host, void *host_arg)
@@ -301,10 +390,13 @@ static int login_export(void *self, void *state, struct vd_wr *w)
 
 	(void)self;
 	/* An open question does not travel: whoever imports it waits for the request that the client repeats. */
-	vd_wr_u8(w, busy ? WAITING : l->state);
+	vd_wr_u8(w, busy ? (l->retries ? AGAIN : WAITING) : l->state);
 	vd_wr_u8(w, l->id);
 	vd_wr_u8(w, l->tries);
 	vd_wr_put(w, l->challenge, sizeof(l->challenge));
+	vd_wr_u8(w, l->retries);
+	vd_wr_u8(w, l->expired);
+	vd_wr_put(w, l->value, sizeof(l->value));
 	vd_wr_u8(w, l->result_len);
 	vd_wr_put(w, l->result, l->result_len);
 	vd_wr_u32(w, busy ? WAIT_MS : vd_timer_armed(&l->timer) ? (uint32_t)left : UINT32_MAX);
@@ -323,6 +415,9 @@ static int login_import(void *self, uint64_t session, const struct vd_ppp_auth_h
 	l->id = vd_rd_u8(r);
 	l->tries = vd_rd_u8(r);
 	vd_rd_copy(r, l->challenge, sizeof(l->challenge));
+	l->retries = vd_rd_u8(r);
+	l->expired = vd_rd_u8(r) != 0;
+	vd_rd_copy(r, l->value, sizeof(l->value));
 	l->result_len = vd_rd_u8(r);
 	if (l->result_len <= sizeof(l->result))
 		vd_rd_copy(r, l->result, l->result_len); /* which zeroes its target when it fails */

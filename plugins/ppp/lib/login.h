@@ -18,6 +18,14 @@ enum ppp_login_counter { LOGIN_LENGTH, LOGIN_CODE, LOGIN_ID, LOGIN_REQUEST, LOGI
 	{ plugin ".drop.length", plugin ".drop.code", plugin ".drop.id", plugin ".drop.request", plugin ".busy", \
 		plugin ".repeated", plugin ".not_asked", plugin ".late_answer", plugin ".no_authenticator" }
 
+/* A no. */
+struct ppp_refusal {
+	bool unavailable;         /* nobody could say */
+	int code;                 /* of the answer: what it means stands with `authenticate` in topics.h */
+	bool again;               /* another try is allowed, against this challenge */
+	const uint8_t *challenge; /* 16 octets, fresh */
+};
+
 struct ppp_login_kind {
 	const char *name;   /* of the method */
 	const char *counters[LOGIN_COUNTERS];
@@ -32,7 +40,11 @@ struct ppp_login_kind {
 	/* Our message with a yes; 0: the provider did not give what it takes. */
 	size_t (*welcome)(const struct vd_authenticated *who, char *out, size_t size);
 	/* With a no: one text for an unknown user and a wrong password, another when nobody could say. */
-	size_t (*refuse)(bool unavailable, char *out, size_t size);
+	size_t (*refuse)(const struct ppp_refusal *why, char *out, size_t size);
+	/* The message of a no can carry another challenge, so that the client may try again (`ppp.auth_retries`). */
+	bool retries;
+	uint8_t change;           /* code of its request for another password, of which the body has change_len octets; 0: none */
+	uint16_t change_len;
 };
 
 struct ppp_logins { /* the plugin */
@@ -52,6 +64,6 @@ void ppp_logins_free(struct ppp_logins *logins);
 bool ppp_login_user(const uint8_t *name, size_t len, struct vd_authenticate *request);
 /* Texts for welcome and refuse of methods without a form of their own. */
 size_t ppp_login_welcome(const struct vd_authenticated *who, char *out, size_t size);
-size_t ppp_login_refuse(bool unavailable, char *out, size_t size);
+size_t ppp_login_refuse(const struct ppp_refusal *why, char *out, size_t size);
 
 #endif

@@ -18,6 +18,8 @@ static const struct vd_opt schema[] = {
 	{ "ppp.auth", VD_T_WORD, VD_OPT_KNOB | VD_OPT_LIST | VD_OPT_LIVE, NULL, "mschapv2|chap|pap|eap",
 		"How clients prove who they are, the preferred method first and pap always last; without it eap and "
 		"mschapv2, as far as they are loaded." },
+	{ "ppp.auth_retries", VD_T_UINT, VD_OPT_KNOB | VD_OPT_LIVE, "0", "0..5",
+		"So often a client that was told that its password is wrong may send another one without dialling anew (MS-CHAPv2)." },
 	{ "ppp.echo_interval", VD_T_DURATION, VD_OPT_KNOB | VD_OPT_LIVE, "30s", "1s..1h",
 		"After this much silence the client is asked whether it is still there." },
 	{ "ppp.echo_failures", VD_T_UINT, VD_OPT_KNOB | VD_OPT_LIVE, "4", "0..100",
@@ -28,6 +30,8 @@ static const struct vd_opt schema[] = {
 	{ "connections.*.ppp.auth", VD_T_WORD, VD_OPT_LIST | VD_OPT_LIVE, NULL, "mschapv2|chap|pap|eap",
 		"How clients prove who they are, the preferred method first and pap always last; without it eap and "
 		"mschapv2, as far as they are loaded." },
+	{ "connections.*.ppp.auth_retries", VD_T_UINT, VD_OPT_LIVE, NULL, "0..5",
+		"So often a client that was told that its password is wrong may send another one without dialling anew (MS-CHAPv2)." },
 	{ "connections.*.ppp.echo_interval", VD_T_DURATION, VD_OPT_LIVE, NULL, "1s..1h",
 		"After this much silence the client is asked whether it is still there." },
 	{ "connections.*.ppp.echo_failures", VD_T_UINT, VD_OPT_LIVE, NULL, "0..100",
