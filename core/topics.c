@@ -64,7 +64,7 @@ static const struct vd_field session_up_fields[] = {
 	ID(vd_session_up, session, "s"), ID(vd_session_up, chan, "c"), ID(vd_session_up, peer, "p"),
 	VD_FIELD(vd_session_up, user, VD_F_TEXT), VD_FIELD(vd_session_up, connection, VD_F_TEXT),
 	VD_FIELD(vd_session_up, address, VD_F_IP), VD_FIELD(vd_session_up, mtu, VD_F_U16),
-	VD_FIELD(vd_session_up, dialled, VD_F_BOOL),
+	VD_FIELD(vd_session_up, dialled, VD_F_BOOL), VD_FIELD(vd_session_up, network, VD_F_PREFIX),
 };
 EVENT(session_up, session_up_fields, "packets flow");
 
@@ -134,7 +134,8 @@ static const struct vd_field authenticated_fields[] = {
 	VD_FIELD_X(vd_authenticated, authenticator, VD_F_TEXT, VD_FIELD_SECRET, NULL),
 	VD_FIELD_X(vd_authenticated, send_key, VD_F_BYTES, VD_FIELD_SECRET, NULL),
 	VD_FIELD_X(vd_authenticated, recv_key, VD_F_BYTES, VD_FIELD_SECRET, NULL),
-	VD_FIELD(vd_authenticated, address, VD_F_IP), VD_FIELD(vd_authenticated, pool, VD_F_TEXT),
+	VD_FIELD(vd_authenticated, address, VD_F_IP), VD_FIELD(vd_authenticated, network, VD_F_IP),
+	VD_FIELD(vd_authenticated, pool, VD_F_TEXT),
 	VD_FIELD(vd_authenticated, session_timeout, VD_F_U32), VD_FIELD(vd_authenticated, idle_timeout, VD_F_U32),
 	VD_FIELD_X(vd_authenticated, data, VD_F_BLOB, VD_FIELD_SECRET, NULL),
 };
@@ -154,12 +155,12 @@ const struct vd_topic vd_topic_admit = { .name = "admit", .kind = VD_REQUEST, .p
 static const struct vd_field lease_address_fields[] = {
 	ID(vd_lease_address, session, "s"), VD_FIELD(vd_lease_address, user, VD_F_TEXT),
 	VD_FIELD(vd_lease_address, pool, VD_F_TEXT), VD_FIELD(vd_lease_address, family, VD_F_U8),
-	VD_FIELD(vd_lease_address, want, VD_F_IP),
+	VD_FIELD(vd_lease_address, want, VD_F_IP), VD_FIELD(vd_lease_address, length, VD_F_U8),
 };
 static const struct vd_field leased_address_fields[] = {
 	VD_FIELD(vd_leased_address, address, VD_F_IP), VD_FIELD(vd_leased_address, gateway, VD_F_IP),
 	VD_FIELD(vd_leased_address, dns, VD_F_IPS), VD_FIELD(vd_leased_address, wins, VD_F_IPS),
-	VD_FIELD(vd_leased_address, search, VD_F_TEXT),
+	VD_FIELD(vd_leased_address, search, VD_F_TEXT), VD_FIELD(vd_leased_address, length, VD_F_U8),
 };
 const struct vd_topic vd_topic_lease_address = { .name = "lease_address", .kind = VD_REQUEST,
 	.pressure = VD_PRESSURE_KEEP, .size = sizeof(struct vd_lease_address), .fields = lease_address_fields,

@@ -213,7 +213,8 @@ static int show_chain(const json_t *r)
 		{ "  up", "session/up_s", AS_DURATION }, { "  mtu", "session/mtu" },
 		{ "  in", "session/counters/octets_in", AS_OCTETS }, { "  packets", "session/counters/packets_in" },
 		{ "  out", "session/counters/octets_out", AS_OCTETS }, { "  packets", "session/counters/packets_out" },
-		{ "User", "session/user" }, { "Lease", "lease/address" }, { "  gateway", "lease/gateway" }, { NULL } };
+		{ "User", "session/user" }, { "Lease", "lease/address" }, { "  gateway", "lease/gateway" },
+		{ "Network", "lease/network" }, { NULL } };
 	size_t i, k;
 	json_t *chain, *moment;
 

@@ -27,6 +27,14 @@ static json_t *ip_json(const struct vd_ip *ip)
 	return json_string(ip->family ? vd_ip_format(ip, text) : "");
 }
 
+static json_t *network_json(const struct vd_leased_address *lease)
+{
+	struct vd_prefix prefix = { lease->address, lease->length };
+	char text[VD_IP_TEXT];
+
+	return json_string(lease->address.family ? vd_prefix_format(&prefix, text) : "");
+}
+
 static json_t *sa_json(const struct vd_sa *sa)
 {
 	char text[VD_SA_TEXT];
@@ -52,10 +60,10 @@ static json_t *session_json(const struct vd_session *s)
 {
 	const struct vd_peer *peer = vd_peer_find(s->peer);
 
-	return json_pack("{s:o,s:s,s:o,s:s,s:o,s:o,s:o,s:o,s:i,s:I,s:I,s:s,s:{s:I,s:I,s:I,s:I}}",
+	return json_pack("{s:o,s:s,s:o,s:s,s:o,s:o,s:o,s:o,s:o,s:i,s:I,s:I,s:s,s:{s:I,s:I,s:I,s:I}}",
 		"session", id_json('s', s->id), "state", vd_session_state_name(s->state), "user", text_json(s->user),
 		"connection", s->connection, "address", ip_json(&s->lease4.address),
-		"remote", peer ? sa_json(&peer->remote) : json_string(""), "chan", id_json('c', s->chan),
+		"network", network_json(&s->lease6), "remote", peer ? sa_json(&peer->remote) : json_string(""), "chan", id_json('c', s->chan),
 		"peer", id_json('p', s->peer), "mtu", (int)s->mtu, "age_s", seconds_since(s->created),
 		"up_s", s->up_since ? seconds_since(s->up_since) : (json_int_t)0, "reason", s->reason,
 		"counters", "packets_in", (json_int_t)s->counters.packets_in, "octets_in", (json_int_t)s->counters.octets_in,
@@ -99,11 +107,12 @@ static json_t *chain_json(const struct vd_session *s)
 	add_timeline(timeline, 's', s->id);
 	if (peer)
 		vd_ip_format(&peer->remote.ip, remote);
-	return json_pack("{s:o,s:o,s:o,s:{s:o,s:o,s:o},s:o,s:o}", "peer", peer ? peer_json(peer) : json_null(), "chan",
+	return json_pack("{s:o,s:o,s:o,s:{s:o,s:o,s:o,s:o,s:o},s:o,s:o}", "peer", peer ? peer_json(peer) : json_null(), "chan",
 		chan ? json_pack("{s:o,s:s,s:i,s:b,s:b}", "chan", id_json('c', chan->id), "upper", chan->upper, "mtu",
 			       (int)chan->mtu, "up", (int)chan->up, "protected", (int)chan->protected_) : json_null(),
 		"session", session_json(s), "lease", "address", ip_json(&s->lease4.address), "gateway",
-		ip_json(&s->lease4.gateway), "dns", dns, "timeline", timeline, "failures",
+		ip_json(&s->lease4.gateway), "dns", dns, "network", network_json(&s->lease6), "gateway6",
+		ip_json(&s->lease6.gateway), "timeline", timeline, "failures",
 		vd_control_reports(s->user, s->user[0] ? NULL : remote));
 }
 

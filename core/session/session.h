@@ -2,14 +2,15 @@
 #ifndef CORE_SESSION_H
 #define CORE_SESSION_H
 
+#include <viaduct/report.h>
 #include <viaduct/session.h>
 #include <viaduct/state.h>
 
 #include "core/session/object.h"
 
 #define VD_SESSION_ROUTES VD_ARRAY_SIZE(((struct vd_authenticated *)0)->routes_behind)
-/* The lease and the routes behind it. */
-#define VD_SESSION_PREFIXES (1 + VD_SESSION_ROUTES)
+/* The leases and the routes behind them. */
+#define VD_SESSION_PREFIXES (2 + VD_SESSION_ROUTES)
 
 enum vd_session_step {
 	VD_STEP_IDLE, VD_STEP_AUTH, VD_STEP_ADMIT, VD_STEP_ADDRESS, VD_STEP_ROUTES, VD_STEP_ADD, VD_STEP_FIB,
@@ -48,7 +49,12 @@ struct vd_session_rec {
 		void (*established)(void *arg, uint64_t session, const struct vd_error *err);
 	} done;
 	void *done_arg;
-	bool want4;
+	uint8_t want;              /* VD_WANT_* */
+	uint8_t asking;            /* of these, what is being asked for */
+	bool only6;                /* the pool has no IPv4 addresses */
+	enum vd_failure no_address; /* why there is none, and who said so, until all answers are there */
+	struct vd_error why;
+	char who[VD_NAME_MAX];
 };
 
 /* Provider "core" of admit, layer core.sessions. After vd_objects_init. */

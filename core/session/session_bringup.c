@@ -1,6 +1,7 @@
 /* How a session comes up, once for all protocols: authenticate, admit, address, routes, workers, up. */
 #include <errno.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <time.h>
 
 #include <viaduct/log.h>
@@ -170,25 +171,80 @@ static void configure_failed(struct vd_session_rec *rec, enum vd_failure kind, c
 	configured(rec, rec->step == VD_STEP_ADMIT ? "admit" : "address", &err);
 }
 
+/* Without IPv6 a client has what it has always had; without an IPv4 address it has nothing, unless its pool has none. */
+static void ask_done(struct vd_session_rec *rec, unsigned family)
+{
+	bool have4 = rec->pub.lease4.address.family, have6 = rec->pub.lease6.address.family;
+
+	rec->asking &= (uint8_t)~family;
+	if (rec->asking)
+		return;
+	if (have4 || (have6 && (!(rec->want & VD_WANT_V4) || rec->only6))) {
+		rec->leased = true;
+		configured(rec, "address", NULL);
+		return;
+	}
+	report(rec, rec->no_address, &rec->why, rec->who[0] ? rec->who : NULL);
+	configured(rec, "address", &rec->why);
+}
+
+static void no_lease(struct vd_session_rec *rec, unsigned family, const struct vd_answer *answer, const char *nobody)
+{
+	const char *text = answer ? why_text(answer, nobody) : nobody;
+	bool no_such = answer && (answer->verdict == VD_PASS || answer->why.code == -EAFNOSUPPORT);
+
+	if (family == VD_WANT_V6 && rec->want & VD_WANT_V4) {
+		if (!no_such) {
+			vd_count("core.session.no_ipv6", 1);
+			vd_note('s', rec->pub.id, "no IPv6: %s", text);
+		}
+	} else {
+		rec->only6 = no_such;
+		rec->no_address = address_failure(answer);
+		vd_error_set(&rec->why, answer && answer->why.code ? answer->why.code : -EACCES, "%s", text);
+		vd_strcpy(rec->why.origin, sizeof(rec->why.origin), answer ? answer->why.origin : "");
+		vd_strcpy(rec->who, sizeof(rec->who), answer ? answer->provider : "");
+	}
+	ask_done(rec, family);
+}
+
+static const char nobody[] = "no pool gives an address; does the connection name a pool";
+
 static void address_done(void *arg, const struct vd_answer *answer)
 {
 	struct vd_session_rec *rec = arg;
 	const struct vd_leased_address *lease = answer->data;
 	char text[VD_IP_TEXT];
 
-	if (answer->verdict != VD_ACCEPT || !lease || !lease->address.family) {
-		configure_failed(rec, address_failure(answer), answer, "no pool gives an address; does the connection name a pool");
+	if (answer->verdict != VD_ACCEPT || !lease || lease->address.family != AF_INET) {
+		no_lease(rec, VD_WANT_V4, answer, nobody);
 		return;
 	}
 	rec->pub.lease4 = *lease;
-	rec->leased = true;
 	vd_note('s', rec->pub.id, "address %s from %s", vd_ip_format(&lease->address, text), answer->provider);
-	configured(rec, "address", NULL);
+	ask_done(rec, VD_WANT_V4);
 }
 
-static void ask_address(struct vd_session_rec *rec)
+static void network_done(void *arg, const struct vd_answer *answer)
 {
-	struct vd_lease_address request = { .session = rec->pub.id, .family = 4 };
+	struct vd_session_rec *rec = arg;
+	const struct vd_leased_address *lease = answer->data;
+	char text[VD_IP_TEXT];
+
+	if (answer->verdict != VD_ACCEPT || !lease || lease->address.family != AF_INET6 || lease->length != 64) {
+		no_lease(rec, VD_WANT_V6, answer, nobody);
+		return;
+	}
+	rec->pub.lease6 = *lease;
+	vd_note('s', rec->pub.id, "network %s/%u from %s", vd_ip_format(&lease->address, text), lease->length,
+		answer->provider);
+	ask_done(rec, VD_WANT_V6);
+}
+
+static bool ask_one(struct vd_session_rec *rec, unsigned family)
+{
+	bool v6 = family == VD_WANT_V6;
+	struct vd_lease_address request = { .session = rec->pub.id, .family = v6 ? 6 : 4, .length = v6 ? 64 : 0 };
 	struct vd_request_opts opts = { .deadline_ms = STEP_DEADLINE, .session = rec->pub.id };
 	const char *pool = rec->pub.granted.pool;
 	const struct vd_conf_node *node = connection_opt(rec, "pool");
@@ -197,10 +253,18 @@ static void ask_address(struct vd_session_rec *rec)
 		pool = vd_conf_str(node);
 	vd_strcpy(request.user, sizeof(request.user), rec->pub.user);
 	vd_strcpy(request.pool, sizeof(request.pool), pool);
-	request.want = rec->pub.granted.address;
+	request.want = v6 ? rec->pub.granted.network : rec->pub.granted.address;
+	return vd_request(&vd_topic_lease_address, &request, &opts, v6 ? network_done : address_done, rec);
+}
+
+/* All that is wanted at once: what waits for a disk waits for one commit. */
+static void ask_addresses(struct vd_session_rec *rec)
+{
 	rec->step = VD_STEP_ADDRESS;
-	if (!vd_request(&vd_topic_lease_address, &request, &opts, address_done, rec))
-		configure_failed(rec, VD_FAIL_NO_ADDRESS, NULL, "out of memory");
+	rec->asking = rec->want;
+	for (unsigned family = VD_WANT_V4; family <= VD_WANT_V6; family <<= 1)
+		if (rec->want & family && !ask_one(rec, family))
+			no_lease(rec, family, NULL, "out of memory");
 }
 
 static void admit_done(void *arg, const struct vd_answer *answer)
@@ -212,15 +276,15 @@ static void admit_done(void *arg, const struct vd_answer *answer)
 			VD_FAIL_NOT_ADMITTED, answer, "nobody admits this user");
 		return;
 	}
-	if (rec->want4) {
-		ask_address(rec);
+	if (rec->want) {
+		ask_addresses(rec);
 		return;
 	}
 	rec->leased = true; /* nothing to lease */
 	configured(rec, "admit", NULL);
 }
 
-int vd_session_configure(uint64_t session, bool want4,
+int vd_session_configure(uint64_t session, unsigned want,
 	void (*done)(void *arg, uint64_t session, const char *stage, const struct vd_error *err), void *arg)
 {
 	struct vd_session_rec *rec = vd_session_rec(session);
@@ -237,7 +301,7 @@ int vd_session_configure(uint64_t session, bool want4,
 	vd_strcpy(request.connection, sizeof(request.connection), rec->pub.connection);
 	rec->done.configured = done;
 	rec->done_arg = arg;
-	rec->want4 = want4;
+	rec->want = want & (VD_WANT_V4 | VD_WANT_V6);
 	if (!vd_request(&vd_topic_admit, &request, &opts, admit_done, rec))
 		return -ENOMEM;
 	rec->pub.state = VD_S_CONFIGURING;
@@ -346,9 +410,11 @@ static void up(struct vd_session_rec *rec)
 	event.mtu = rec->pub.mtu;
 	event.address = rec->pub.lease4.address;
 	event.dialled = rec->pub.dialled;
+	event.network = (struct vd_prefix){ rec->pub.lease6.address, rec->pub.lease6.length };
 	vd_strcpy(event.user, sizeof(event.user), rec->pub.user);
 	vd_strcpy(event.connection, sizeof(event.connection), rec->pub.connection);
-	vd_note('s', rec->pub.id, "up with %s, mtu %u", vd_ip_format(&event.address, text), rec->pub.mtu);
+	vd_note('s', rec->pub.id, "up with %s, mtu %u", event.address.family ? vd_ip_format(&event.address, text) :
+		vd_prefix_format(&event.network, text), rec->pub.mtu);
 	vd_event_post(&vd_topic_session_up, &event);
 	if (rec->pub.granted.session_timeout)
 		vd_timer_start(&rec->timer, rec->pub.granted.session_timeout * 1000ull);
@@ -356,13 +422,15 @@ static void up(struct vd_session_rec *rec)
 	established(rec, NULL);
 }
 
-/* The addresses of the client: its lease as a host, then what lies behind it. Returns how many. */
+/* The addresses of the client: its lease as a host, its network, then what lies behind it. Returns how many. */
 static unsigned prefixes_of(const struct vd_session_rec *rec, struct vd_prefix out[VD_SESSION_PREFIXES])
 {
 	unsigned n = 0;
 
 	if (rec->pub.lease4.address.family)
 		out[n++] = (struct vd_prefix){ rec->pub.lease4.address, 32 };
+	if (rec->pub.lease6.address.family)
+		out[n++] = (struct vd_prefix){ rec->pub.lease6.address, rec->pub.lease6.length };
 	for (unsigned i = 0; i < VD_SESSION_ROUTES && rec->pub.granted.routes_behind[i].ip.family; i++)
 		out[n++] = rec->pub.granted.routes_behind[i];
 	return n;

@@ -9,10 +9,10 @@
 #include "core/id.h"
 #include "core/session/session.h"
 
-#define LAYER_VERSION 1
+#define LAYER_VERSION 2
 #define HDR_BARE 255 /* in place of a header's length */
 
-enum { F_AUTHENTICATED = 1, F_LEASED = 2, F_ADDED = 4, F_WANT4 = 8, F_CLAIMED = 16 };
+enum { F_AUTHENTICATED = 1, F_LEASED = 2, F_ADDED = 4, F_CLAIMED = 16 };
 
 static int (*counted_by)(uint64_t session, struct vd_session_counters *ret_counters);
 
@@ -64,6 +64,7 @@ static void granted_write(struct vd_wr *w, const struct vd_authenticated *g)
 {
 	vd_text_write(w, g->user);
 	ip_write(w, &g->address);
+	ip_write(w, &g->network);
 	vd_text_write(w, g->pool);
 	for (size_t i = 0; i < VD_SESSION_ROUTES; i++) {
 		ip_write(w, &g->routes_behind[i].ip);
@@ -77,6 +78,7 @@ static void granted_read(struct vd_rd *r, struct vd_authenticated *g)
 {
 	vd_text_read(r, g->user, sizeof(g->user));
 	ip_read(r, &g->address);
+	ip_read(r, &g->network);
 	vd_text_read(r, g->pool, sizeof(g->pool));
 	for (size_t i = 0; i < VD_SESSION_ROUTES; i++) {
 		ip_read(r, &g->routes_behind[i].ip);
@@ -90,6 +92,7 @@ static void lease_write(struct vd_wr *w, const struct vd_leased_address *l)
 {
 	ip_write(w, &l->address);
 	ip_write(w, &l->gateway);
+	vd_wr_u8(w, l->length);
 	for (size_t i = 0; i < VD_ARRAY_SIZE(l->dns); i++)
 		ip_write(w, &l->dns[i]);
 	for (size_t i = 0; i < VD_ARRAY_SIZE(l->wins); i++)
@@ -101,6 +104,7 @@ static void lease_read(struct vd_rd *r, struct vd_leased_address *l)
 {
 	ip_read(r, &l->address);
 	ip_read(r, &l->gateway);
+	l->length = vd_rd_u8(r);
 	for (size_t i = 0; i < VD_ARRAY_SIZE(l->dns); i++)
 		ip_read(r, &l->dns[i]);
 	for (size_t i = 0; i < VD_ARRAY_SIZE(l->wins); i++)
@@ -135,7 +139,8 @@ static int session_write(struct vd_wr *w, struct vd_session_rec *rec, struct vd_
 	vd_wr_u64(w, s->chan);
 	vd_wr_u8(w, s->state);
 	vd_wr_u8(w, (uint8_t)((rec->authenticated ? F_AUTHENTICATED : 0) | (rec->leased ? F_LEASED : 0) |
-		(rec->added ? F_ADDED : 0) | (rec->want4 ? F_WANT4 : 0) | (rec->claim ? F_CLAIMED : 0)));
+		(rec->added ? F_ADDED : 0) | (rec->claim ? F_CLAIMED : 0)));
+	vd_wr_u8(w, rec->want);
 	vd_wr_u8(w, rec->method);
 	vd_text_write(w, s->connection);
 	vd_text_write(w, s->user);
@@ -145,6 +150,7 @@ static int session_write(struct vd_wr *w, struct vd_session_rec *rec, struct vd_
 	vd_wr_u64(w, vd_timer_left(&rec->timer)); /* session_timeout */
 	granted_write(w, &s->granted);
 	lease_write(w, &s->lease4);
+	lease_write(w, &s->lease6);
 	vd_wr_u16(w, s->mtu);
 	vd_wr_u64(w, s->counters.packets_in);
 	vd_wr_u64(w, s->counters.octets_in);
@@ -204,6 +210,7 @@ static int session_read(struct vd_rd *r)
 	s->chan = vd_rd_u64(r);
 	s->state = vd_rd_u8(r);
 	flags = vd_rd_u8(r);
+	rec->want = vd_rd_u8(r);
 	rec->method = vd_rd_u8(r);
 	vd_text_read(r, s->connection, sizeof(s->connection));
 	vd_text_read(r, s->user, sizeof(s->user));
@@ -213,6 +220,7 @@ static int session_read(struct vd_rd *r)
 	left = vd_rd_u64(r);
 	granted_read(r, &s->granted);
 	lease_read(r, &s->lease4);
+	lease_read(r, &s->lease6);
 	s->mtu = vd_rd_u16(r);
 	s->counters.packets_in = rec->counted_before[0] = vd_rd_u64(r);
 	s->counters.octets_in = rec->counted_before[1] = vd_rd_u64(r);
@@ -222,8 +230,9 @@ static int session_read(struct vd_rd *r)
 	hdr_read(r, &rec->link.v6);
 	rec->authenticated = flags & F_AUTHENTICATED;
 	rec->leased = flags & F_LEASED;
-	rec->want4 = flags & F_WANT4;
 	chan = vd_chan_find(s->chan);
+	if (s->lease6.length > 128)
+		vd_rd_fail(r);
 	if (!vd_rd_ok(r) || !chan || s->state >= VD_S_CLOSING) {
 		vd_session_rec_free(rec);
 		return -EBADMSG;

@@ -24,7 +24,7 @@ struct vd_session {
 	char connection[VD_NAME_MAX], user[VD_USER_MAX];
 	bool dialled;               /* we called: lease4 is what the gateway gave us, user is who we are there */
 	struct vd_authenticated granted; /* as authenticated; current attributes may differ after a change of authority */
-	struct vd_leased_address lease4;
+	struct vd_leased_address lease4, lease6; /* family 0: none of that kind. lease6: a network, length 64 */
 	uint16_t mtu;
 	uint64_t created, up_since;
 	struct vd_session_counters counters; /* last known; final in CLOSING and later */
@@ -52,9 +52,12 @@ VD_API int vd_session_adopt(uint64_t session, const struct vd_session_owner *own
 VD_API int vd_session_authenticate(uint64_t session, struct vd_authenticate *request, uint64_t conversation,
 	void (*done)(void *arg, uint64_t session, const struct vd_answer *answer), void *arg);
 
-/* Step 2: after ACCEPT: admit (second_login), then an address if want4. configured gets the session (lease4 filled in),
- * or err: the session has to be closed by the caller, after it told the peer. stage is "admit" or "address". */
-VD_API int vd_session_configure(uint64_t session, bool want4,
+#define VD_WANT_V4 1u /* an IPv4 address */
+#define VD_WANT_V6 2u /* a network of IPv6, where the pool has a prefix: without one, a session has IPv4 alone */
+/* Step 2: after ACCEPT: admit (second_login), then what is wanted of VD_WANT_*. configured gets the session (lease4 and
+ * lease6 filled in, at least one of what was wanted), or err: the session has to be closed by the caller, after it told
+ * the peer. stage is "admit" or "address". */
+VD_API int vd_session_configure(uint64_t session, unsigned want,
 	void (*configured)(void *arg, uint64_t session, const char *stage, const struct vd_error *err), void *arg);
 
 /* Steps 1 and 2 of a session that we dialled: a gateway authenticated us as connections.NAME.user and gave us this address,

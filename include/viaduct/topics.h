@@ -69,6 +69,7 @@ struct vd_session_up {
 	struct vd_ip address;
 	uint16_t mtu;
 	bool dialled; /* we called: address is ours, given by a gateway */
+	struct vd_prefix network; /* of IPv6, the client's; family 0: none */
 };
 extern VD_API const struct vd_topic vd_topic_session_up;
 /* Once, after the workers gave up the session. Counters are final; in = from the client. */
@@ -122,7 +123,8 @@ struct vd_pool_down {
 };
 extern VD_API const struct vd_topic vd_topic_pool_down;
 
-/* An address belongs to one user (no longer): pools give it to nobody else. Posted by whoever knows accounts, at start
+/* An address, or a network of IPv6 (its last 64 bits are zero), belongs to one user (no longer): pools give it to nobody
+ * else. Posted by whoever knows accounts, at start
  * and when they change, differences only. */
 struct vd_address_reserved {
 	char pool[VD_NAME_MAX]; /* "": in every pool */
@@ -157,6 +159,7 @@ struct vd_authenticated {
 	char authenticator[44]; /* MS-CHAPv2 "S=..." */
 	uint8_t send_key[16], recv_key[16]; /* SECRET */
 	struct vd_ip address;   /* dedicated address; family 0: none */
+	struct vd_ip network;   /* dedicated network of IPv6, 64 bits long; family 0: none */
 	char pool[VD_NAME_MAX]; /* "" : the connection's */
 	struct vd_prefix routes_behind[8]; /* family 0 ends the list */
 	uint32_t session_timeout, idle_timeout; /* seconds, 0 none */
@@ -176,9 +179,11 @@ struct vd_lease_address {
 	char user[VD_USER_MAX], pool[VD_NAME_MAX];
 	uint8_t family;      /* 4 or 6 */
 	struct vd_ip want;   /* dedicated address, or family 0 */
+	uint8_t length;      /* 0: an address; 64: a network of IPv6 */
 };
 struct vd_leased_address {
 	struct vd_ip address, gateway; /* gateway: our end of the link */
+	uint8_t length;                /* 0; or address is a network of so many bits, all of which is the client's */
 	struct vd_ip dns[3], wins[2];  /* family 0 ends the list */
 	char search[VD_ID_TEXT];
 };

@@ -50,7 +50,7 @@ static void use(const char *yaml)
 	vd_conf_install(conf);
 }
 
-static const char accounts[] = "User: { password: !file pw, address: 10.9.0.11, pool: special, "
+static const char accounts[] = "User: { password: !file pw, address: 10.9.0.11, prefix: \"2001:db8:8:b::/64\", pool: special, "
 			       "routes_behind: [10.77.0.0/24, 10.78.0.0/16], session_timeout: 1h, idle_timeout: 90s }\n"
 			       "hashed: { nt_hash: !file nt }\n"
 			       "gone: { password: !file pw, disabled: true }\n"
@@ -131,7 +131,7 @@ END_TEST
 START_TEST(mschapv2_vector)
 {
 	struct vd_authenticate r = mschap("User");
-	char hex[64];
+	char hex[64], text[VD_IP_TEXT];
 
 	fake_plugin_start(PLUGIN);
 	ck_assert_int_eq(ask(&r), VD_ACCEPT);
@@ -140,6 +140,7 @@ START_TEST(mschapv2_vector)
 	ck_assert_str_eq(vd_hex(hex, sizeof(hex), got.send_key, 16), "8b7cdc149b993a1ba118cb153f56dccb");
 	ck_assert_str_eq(got.pool, "special");
 	ck_assert_uint_eq(vd_ip_u32(&got.address), 0x0a09000b);
+	ck_assert_str_eq(vd_ip_format(&got.network, text), "2001:db8:8:b::");
 	ck_assert_uint_eq(got.routes_behind[1].len, 16);
 	ck_assert_uint_eq(got.routes_behind[2].ip.family, 0);
 	ck_assert_uint_eq(got.session_timeout, 3600);
@@ -385,6 +386,10 @@ START_TEST(wrong_files)
 		{ "c: { nt_hash: !file pw }\n", "devices.yaml:1: the nt_hash of c is not 32 hexadecimal digits" },
 		{ "a: { password: !file pw, address: 10.0.0.1 }\nb: { password: !file pw, address: 10.0.0.1 }\n",
 			"have the same address 10.0.0.1" },
+		{ "a: { password: !file pw, prefix: \"2001:db8::/64\" }\nb: { password: !file pw, prefix: \"2001:db8::/64\" }\n",
+			"have the same address 2001:db8::" },
+		{ "a: { password: !file pw, prefix: \"2001:db8::/56\" }\n", "2001:db8::/56 of a is no IPv6 network of 64 bits" },
+		{ "a: { password: !file pw, prefix: 10.0.0.0/24 }\n", "10.0.0.0/24 of a is no IPv6 network of 64 bits" },
 		{ "a: { pasword: !file pw }\nb: { password: x }\n", "unknown option `pasword` in a; did you mean `password`? (and 1 more)" },
 		{ "a: { password: !file pw, routes_behind: [10.0.0.0/8, 10.0.0.0/8, 10.0.0.0/8, 10.0.0.0/8, 10.0.0.0/8, "
 		  "10.0.0.0/8, 10.0.0.0/8, 10.0.0.0/8, 10.0.0.0/8] }\n", "a has more than 8 routes_behind" },

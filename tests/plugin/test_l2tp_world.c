@@ -187,7 +187,7 @@ void w_establish(void)
 	ck_assert_int_eq(vd_provide(NULL, "lease_address", "pool", on_address, NULL, NULL), 0);
 	ck_assert_int_eq(vd_session_authenticate(w_.session, &request, 0, on_authenticated, NULL), 0);
 	fake_drain();
-	ck_assert_int_eq(vd_session_configure(w_.session, true, on_configured, NULL), 0);
+	ck_assert_int_eq(vd_session_configure(w_.session, VD_WANT_V4, on_configured, NULL), 0);
 	fake_drain();
 	w_.lower->header(w_.lower_arg, w_.session, &desc.v4);
 	memcpy(desc.v4.bytes + desc.v4.len, "\xff\x03\x00\x21", 4);

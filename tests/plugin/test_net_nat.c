@@ -132,6 +132,26 @@ START_TEST(life)
 }
 END_TEST
 
+/* A prefix that is routed to us goes out as it is, where the addresses do not; and a prefix alone may be masqueraded. */
+START_TEST(another_way_for_v6)
+{
+	static const char *const ways[][2] = { { "masquerade", "none" }, { "none", "masquerade" } };
+	char yaml[256];
+
+	for (size_t i = 0; i < VD_ARRAY_SIZE(ways); i++) {
+		snprintf(yaml, sizeof(yaml), "pools: { pa: {} }\nconnections:\n  a: { pool: pa, egress: %s, egress6: %s }\n", ways[i][0], ways[i][1]);
+		fake_conf(yaml, plugins, NULL);
+		fake_plugin_start(&net_nat_LTX_vd_plugin);
+		pool(&vd_topic_pool_up, "pa", "10.9.0.2-10.9.0.250");
+		pool(&vd_topic_pool_up, "pa", "2001:db8:8::/48");
+		rules("ip saddr 10.9.0.2-10.9.0.250 masquerade", i == 0);
+		rules("ip6 saddr 2001:db8:8::", i == 1);
+		rules("ip6 daddr 2001:db8:8::", true);
+		fake_plugin_stop(&net_nat_LTX_vd_plugin);
+	}
+}
+END_TEST
+
 /* Two connections, IPv4 and IPv6, with and without another name of the device: nothing is left. */
 START_TEST(everything_goes)
 {
@@ -177,6 +197,7 @@ int main(void)
 	tcase_set_timeout(tc, 60);
 	tcase_add_checked_fixture(tc, setup, teardown);
 	tcase_add_test(tc, life);
+	tcase_add_test(tc, another_way_for_v6);
 	tcase_add_test(tc, everything_goes);
 	suite_add_tcase(suite, tc);
 	runner = srunner_create(suite);

@@ -73,9 +73,9 @@ static const char *text_of(const struct vd_ip *ip)
 }
 
 /* The address as text, or the verdict and its reason. */
-static const char *ask6(uint64_t session, const char *user, const char *pool, const char *want, int family)
+static const char *ask_all(uint64_t session, const char *user, const char *pool, const char *want, int family, int length)
 {
-	struct vd_lease_address r = { .session = session, .family = (uint8_t)family };
+	struct vd_lease_address r = { .session = session, .family = (uint8_t)family, .length = (uint8_t)length };
 	static const char *const providers[] = { "pool", NULL };
 	struct vd_request_opts opts = { .providers = providers };
 
@@ -88,6 +88,19 @@ static const char *ask6(uint64_t session, const char *user, const char *pool, co
 	fake_drain();
 	ck_assert_uint_eq(answers, 1);
 	return last.verdict == VD_ACCEPT ? text_of(&got.address) : last.why.text;
+}
+
+static const char *ask6(uint64_t session, const char *user, const char *pool, const char *want, int family)
+{
+	return ask_all(session, user, pool, want, family, 0);
+}
+
+static const char *ask_net(uint64_t session, const char *user, const char *pool, const char *want)
+{
+	const char *text = ask_all(session, user, pool, want, 6, 64);
+
+	ck_assert_uint_eq(got.length, last.verdict == VD_ACCEPT ? 64 : got.length);
+	return text;
 }
 
 static const char *ask(uint64_t session, const char *user, const char *pool, const char *want)
@@ -239,6 +252,98 @@ START_TEST(two_gateways)
 }
 END_TEST
 
+/* Each session gets a network of its own, remembered, dedicated, and moved as addresses are. */
+START_TEST(networks)
+{
+	const struct vd_pool_up *up;
+
+	use("pools:\n  p: { range: 10.8.0.10-10.8.0.20, prefix: \"2001:db8:8::/62\", dns: [\"2001:db8::53\"] }\n"
+	    "  six: { prefix: \"fd00:1:2::/48\", gateway: \"fd00:ffff::1\" }\n");
+	fake_plugin_start(PLUGIN);
+	ck_assert_uint_eq(fake_events(&vd_topic_pool_up), 3);
+	up = fake_last(&vd_topic_pool_up);
+	ck_assert_str_eq(up->pool, "six");
+	ck_assert_str_eq(text_of(&up->first), "fd00:1:2::");
+	ck_assert_str_eq(text_of(&up->last), "fd00:1:2:ffff:ffff:ffff:ffff:ffff");
+	ck_assert_str_eq(ask_net(1, "alice", "p", NULL), "2001:db8:8:1::"); /* the first is ours */
+	ck_assert_str_eq(text_of(&got.gateway), "2001:db8:8::1");
+	ck_assert_str_eq(text_of(&got.dns[0]), "2001:db8::53");
+	ck_assert_str_eq(ask(1, "alice", "p", NULL), "10.8.0.10");
+	ck_assert_uint_eq(got.length, 0);
+	move();
+	ck_assert_str_eq(ask_net(1, "alice", "p", NULL), "2001:db8:8:1::"); /* asked again */
+	ck_assert_str_eq(ask_net(2, "bob", "p", "2001:db8:8:3::"), "2001:db8:8:3::");
+	move();
+	ck_assert_str_eq(ask_net(3, "carol", "p", NULL), "2001:db8:8:2::");
+	ck_assert_str_eq(ask_net(4, "dave", "p", NULL), "pool p is exhausted: 3 of its 3 networks are in use");
+	ck_assert_int_eq(last.why.code, -ENOSPC);
+	ck_assert_ptr_nonnull(strstr(ask_net(4, "dave", "p", "2001:db8:8::"), "the gateway of pool p is in it"));
+	ck_assert_ptr_nonnull(strstr(ask_net(4, "dave", "p", "2001:db8:8:3::"), "is held by s-2 (bob)"));
+	ck_assert_ptr_nonnull(strstr(ask_net(4, "dave", "p", "2001:db8:8:3::7"), "in place of an address"));
+	ck_assert_ptr_nonnull(strstr(ask_all(4, "dave", "p", NULL, 6, 56), "have 64 bits"));
+	ck_assert_ptr_nonnull(strstr(ask_all(4, "dave", "p", NULL, 4, 64), "have 64 bits"));
+	gone(1);
+	gone(3);
+	move();
+	ck_assert_str_eq(ask_net(5, "carol", "p", NULL), "2001:db8:8:2::");
+	ck_assert_str_eq(ask_net(6, "alice", "p", NULL), "2001:db8:8:1::");
+	/* Without a range there are no addresses, and the reverse. */
+	ck_assert_str_eq(ask(7, "eve", "six", NULL), "pool six has no IPv4 range");
+	ck_assert_int_eq(last.why.code, -EAFNOSUPPORT);
+	ck_assert_str_eq(ask6(7, "eve", "six", NULL, 6), "pool six has no IPv6 range");
+	ck_assert_str_eq(ask_net(7, "eve", "six", NULL), "fd00:1:2::"); /* the gateway is elsewhere */
+	ck_assert_str_eq(ask_net(8, "fay", "six", NULL), "fd00:1:2:1::");
+	use("pools:\n  p: { range: 10.8.0.10-10.8.0.20 }\n");
+	PLUGIN->reload(vd_plugin_find("pool_local")->self);
+	fake_drain();
+	ck_assert_str_eq(ask_net(9, "gus", "p", NULL), "pool p has no prefix");
+	ck_assert_int_eq(last.why.code, -EAFNOSUPPORT);
+	fake_plugin_stop(PLUGIN);
+}
+END_TEST
+
+/* Addresses and networks of one pool do not meet. */
+START_TEST(addresses_beside_networks)
+{
+	use("pools:\n  p: { range: \"2001:db8:9::-2001:db8:9::2\", prefix: \"2001:db8:8::/63\", gateway: \"2001:db8:7::1\" }\n");
+	fake_plugin_start(PLUGIN);
+	ck_assert_str_eq(ask6(1, "a", "p", NULL, 6), "2001:db8:9::1"); /* never the router's anycast address */
+	ck_assert_str_eq(ask_net(2, "b", "p", NULL), "2001:db8:8::");
+	ck_assert_str_eq(ask6(3, "b", "p", NULL, 6), "2001:db8:9::2"); /* what b had was a network */
+	ck_assert_str_eq(ask_net(4, "a", "p", NULL), "2001:db8:8:1::");
+	ck_assert_ptr_nonnull(strstr(ask6(5, "c", "p", NULL, 6), "of its 3 addresses are in use"));
+	ck_assert_str_eq(ask_net(5, "c", "p", NULL), "pool p is exhausted: 2 of its 2 networks are in use");
+	ck_assert_ptr_nonnull(strstr(ask6(6, "d", "p", "2001:db8:9::", 6), "in place of an address"));
+	fake_plugin_stop(PLUGIN);
+}
+END_TEST
+
+START_TEST(wrong_prefixes)
+{
+	static const struct {
+		const char *pool, *text;
+	} table[] = {
+		{ "prefix: 10.8.0.0/16", "pools.p.prefix: 10.8.0.0/16 is not an IPv6 prefix of 16 to 64 bits" },
+		{ "prefix: \"2001:db8::/72\"", "is not an IPv6 prefix of 16 to 64 bits" },
+		{ "prefix: \"2001:db8::/64\"", "the only network of 64 bits in it has our own address" },
+		{ "prefix: [\"2001:db8::/48\", \"2001:db8:0:7::/64\"]", "have addresses in common" },
+		{ "range: \"2001:db8::5-2001:db8::9\", prefix: \"2001:db8::/48\"", "have addresses in common" },
+		{ "dns: [9.9.9.9]", "pools.p: one to 8 ranges and prefixes are possible" },
+	};
+	char yaml[256];
+	struct vd_error err;
+	void *self = NULL;
+	size_t i;
+
+	for (i = 0; i < VD_ARRAY_SIZE(table); i++) {
+		snprintf(yaml, sizeof(yaml), "pools:\n  p: { %s }\n", table[i].pool);
+		use(yaml);
+		ck_assert_int_eq(PLUGIN->init(NULL, &self, &err), -EINVAL);
+		ck_assert_msg(strstr(err.text, table[i].text) != NULL, "%s", err.text);
+	}
+}
+END_TEST
+
 START_TEST(wrong_gateways)
 {
 	static const struct {
@@ -368,6 +473,9 @@ int main(void)
 	tcase_add_test(t, dedicated);
 	tcase_add_test(t, not_mine);
 	tcase_add_test(t, two_gateways);
+	tcase_add_test(t, networks);
+	tcase_add_test(t, addresses_beside_networks);
+	tcase_add_test(t, wrong_prefixes);
 	tcase_add_test(t, wrong_gateways);
 	tcase_add_test(t, large);
 	tcase_add_test(t, damaged_state);

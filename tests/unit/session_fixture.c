@@ -40,6 +40,10 @@ static bool answered(uint64_t ticket, enum fx_manner manner, const void *data)
 	case FX_REJECT:
 		vd_reply(ticket, VD_REJECT, NULL, &why);
 		return true;
+	case FX_NO_SUCH:
+		vd_error_set(&why, -EAFNOSUPPORT, "the pool has none");
+		vd_reply(ticket, VD_REJECT, NULL, &why);
+		return true;
 	case FX_UNAVAILABLE:
 		vd_reply(ticket, VD_UNAVAILABLE, NULL, &why);
 		return true;
@@ -80,6 +84,16 @@ static void on_address(void *arg, const struct vd_ask *ask)
 	struct vd_leased_address lease = { .address = vd_ip4(0x0a080017), .gateway = vd_ip4(0x0a080001) };
 
 	(void)arg;
+	if (((const struct vd_lease_address *)ask->data)->family == 6) {
+		struct vd_leased_address net = { .length = 64 };
+
+		fx.leased6 = *(const struct vd_lease_address *)ask->data;
+		trace("ask-network ");
+		ck_assert(vd_ip_parse("2001:db8:5:1::", &net.address) && vd_ip_parse("2001:db8:5::1", &net.gateway));
+		if (!answered(ask->ticket, fx.network, &net))
+			fx.network_ticket = ask->ticket;
+		return;
+	}
 	fx.leased = *(const struct vd_lease_address *)ask->data;
 	trace("ask-address ");
 	if (fx.leased.want.family)
@@ -402,7 +416,7 @@ static void configured(void *arg, uint64_t session, const char *stage, const str
 
 int fx_configure(uint64_t session)
 {
-	return vd_session_configure(session, true, configured, NULL);
+	return vd_session_configure(session, fx.want ? fx.want : VD_WANT_V4, configured, NULL);
 }
 
 static void established(void *arg, uint64_t session, const struct vd_error *err)

@@ -9,7 +9,7 @@
 #include "core/state.h"
 #include "tests/lib/fake.h"
 
-enum fx_manner { FX_ACCEPT, FX_REJECT, FX_UNAVAILABLE, FX_PASS, FX_CONTINUE, FX_SILENT, FX_REFUSE };
+enum fx_manner { FX_ACCEPT, FX_REJECT, FX_UNAVAILABLE, FX_PASS, FX_CONTINUE, FX_SILENT, FX_REFUSE, FX_NO_SUCH };
 
 struct fx {
 	enum fx_manner auth, admit, address, route, session_add, fib_add, fib_del, session_del;
@@ -19,7 +19,10 @@ struct fx {
 	unsigned sessions, fibs, in_use; /* on the doubled worker; leases held */
 	uint64_t chan, peer;
 	struct vd_authenticate asked; /* last authenticate; data is not kept */
-	struct vd_lease_address leased;
+	struct vd_lease_address leased, leased6; /* the last requests for an address and for a network */
+	unsigned want; /* VD_WANT_*; 0: an IPv4 address */
+	enum fx_manner network;
+	uint64_t network_ticket;
 	unsigned n_done, n_closed, more_packets;
 	enum vd_verdict verdict;
 	struct vd_error err;

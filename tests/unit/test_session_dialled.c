@@ -206,7 +206,7 @@ START_TEST(not_both)
 
 	establish(0, 0x0a080017);
 	ck_assert_int_lt(vd_session_authenticate(sessions[0], &request, 0, NULL, NULL), 0);
-	ck_assert_int_eq(vd_session_configure(sessions[0], true, NULL, NULL), -EINVAL);
+	ck_assert_int_eq(vd_session_configure(sessions[0], VD_WANT_V4, NULL, NULL), -EINVAL);
 	ck_assert_int_eq(vd_session_dialled(sessions[0], &(struct vd_leased_address){ .address = vd_ip4(9) }), -EINVAL);
 	ck_assert_int_eq(vd_session_dialled(sessions[1], &(struct vd_leased_address){ 0 }), -EINVAL);
 	ck_assert_int_eq(vd_session_find(sessions[1])->state, VD_S_NEW);

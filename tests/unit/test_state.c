@@ -45,6 +45,8 @@ START_TEST(after_each_step)
 
 	fx.grant.routes_behind[0] = (struct vd_prefix){ vd_ip4(0x0a4d0000), 24 };
 	fx.grant.session_timeout = 3600;
+	ck_assert(vd_ip_parse("2001:db8:5:1::", &fx.grant.network));
+	fx.want = VD_WANT_V4 | VD_WANT_V6;
 	round_trip();
 	ck_assert_int_eq(fx_auth(id, "alice"), 0);
 	round_trip();
@@ -56,7 +58,8 @@ START_TEST(after_each_step)
 	round_trip();
 	ck_assert_int_eq(vd_session_find(id)->state, VD_S_UP);
 	ck_assert_uint_eq(fx.sessions, 1);
-	ck_assert_uint_eq(fx.fibs, 2);
+	ck_assert_uint_eq(fx.fibs, 3);
+	ck_assert_uint_eq(vd_session_find(id)->lease6.length, 64);
 	/* The user is still known as logged in, ids go on, and the end is orderly. */
 	up = fx_up("staff", "alice");
 	ck_assert_uint_gt(up, id);

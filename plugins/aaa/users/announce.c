@@ -15,6 +15,18 @@ static int in_order(const void *a, const void *b)
 	return d ? d : strcmp(x->user, y->user);
 }
 
+static void add(struct users_reserved *all, const struct users_file *file, const struct vd_conf_node *user,
+	const struct vd_ip *ip)
+{
+	struct vd_address_reserved *one = &all->v[all->n];
+
+	if (!ip || !vd_strcpy(one->user, sizeof(one->user), vd_conf_name(user)))
+		return;
+	vd_format(one->source, sizeof(one->source), "users/%s", file->name);
+	one->address = *ip;
+	all->n++;
+}
+
 /* All that the files say. */
 static int collect(struct users_reserved *ret, const struct users_file *files, size_t n)
 {
@@ -22,7 +34,7 @@ static int collect(struct users_reserved *ret, const struct users_file *files, s
 	size_t i, k, room = 1;
 
 	for (i = 0; i < n; i++)
-		room += vd_conf_count(vd_conf_at(files[i].conf, NULL, ""));
+		room += 2 * vd_conf_count(vd_conf_at(files[i].conf, NULL, ""));
 	all.v = calloc(room, sizeof(*all.v));
 	if (!all.v)
 		return -ENOMEM;
@@ -31,14 +43,10 @@ static int collect(struct users_reserved *ret, const struct users_file *files, s
 
 		for (k = 0; k < vd_conf_count(root); k++) {
 			const struct vd_conf_node *user = vd_conf_nth(root, k);
-			const struct vd_ip *ip = vd_conf_ip(vd_conf_at(files[i].conf, user, "address"));
-			struct vd_address_reserved *one = &all.v[all.n];
+			const struct vd_prefix *prefix = vd_conf_prefix(vd_conf_at(files[i].conf, user, "prefix"));
 
-			if (!ip || !vd_strcpy(one->user, sizeof(one->user), vd_conf_name(user)))
-				continue;
-			vd_format(one->source, sizeof(one->source), "users/%s", files[i].name);
-			one->address = *ip;
-			all.n++;
+			add(&all, &files[i], user, vd_conf_ip(vd_conf_at(files[i].conf, user, "address")));
+			add(&all, &files[i], user, prefix ? &prefix->ip : NULL);
 		}
 	}
 	qsort(all.v, all.n, sizeof(*all.v), in_order);

@@ -91,12 +91,15 @@ static void attributes(const struct users_file *file, const struct vd_conf_node 
 {
 	const struct vd_conf_node *list = vd_conf_at(file->conf, user, "routes_behind");
 	const struct vd_ip *address = vd_conf_ip(vd_conf_at(file->conf, user, "address"));
+	const struct vd_prefix *prefix = vd_conf_prefix(vd_conf_at(file->conf, user, "prefix"));
 	const char *pool = vd_conf_str(vd_conf_at(file->conf, user, "pool"));
 	size_t i;
 
 	vd_strcpy(a->user, sizeof(a->user), vd_conf_name(user));
 	if (address)
 		a->address = *address;
+	if (prefix)
+		a->network = prefix->ip;
 	vd_strcpy(a->pool, sizeof(a->pool), pool ? pool : "");
 	for (i = 0; i < vd_conf_count(list) && i < VD_ARRAY_SIZE(a->routes_behind); i++)
 		a->routes_behind[i] = *vd_conf_prefix(vd_conf_nth(list, i));

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <viaduct/bytes.h>
 #include <viaduct/crypto.h>
 #include <viaduct/loop.h>
@@ -17,6 +18,8 @@ static const struct vd_opt schema[] = {
 	{ "*.nt_hash", VD_T_SECRET, VD_OPT_LIVE, NULL, NULL,
 		"MD4 of the password in UTF-16LE, as 32 hexadecimal digits, instead of the password." },
 	{ "*.address", VD_T_ADDR, VD_OPT_LIVE, NULL, NULL, "The dedicated address." },
+	{ "*.prefix", VD_T_PREFIX, VD_OPT_LIVE, NULL, NULL,
+		"The dedicated IPv6 network, of 64 bits, as 2001:db8:8:b::/64." },
 	{ "*.pool", VD_T_NAME, VD_OPT_LIVE, NULL, NULL, "The pool, instead of the connection's." },
 	{ "*.routes_behind", VD_T_PREFIX, VD_OPT_LIVE | VD_OPT_LIST, NULL, NULL, "Networks behind the client, at most 8." },
 	{ "*.disabled", VD_T_BOOL, VD_OPT_LIVE, "false", NULL, "May not log in." },
@@ -37,21 +40,28 @@ static int by_address(const void *a, const void *b)
 	return vd_ip_cmp(x->address, y->address);
 }
 
-/* No address twice. */
+/* No address or network twice. */
 static int check_addresses(const struct vd_conf *conf, struct vd_error *err)
 {
 	const struct vd_conf_node *root = vd_conf_at(conf, NULL, "");
 	size_t n = 0, i, count = vd_conf_count(root);
-	struct dedicated *all = calloc(count + 1, sizeof(*all));
+	struct dedicated *all = calloc(2 * count + 1, sizeof(*all));
 	char at[128], text[VD_IP_TEXT];
 	int ret = 0;
 
 	if (!all)
 		return vd_error_set(err, -ENOMEM, "out of memory");
-	for (i = 0; i < count; i++) {
-		all[n].user = vd_conf_nth(root, i);
-		all[n].address = vd_conf_ip(vd_conf_at(conf, all[n].user, "address"));
+	for (i = 0; i < count && !ret; i++) {
+		const struct vd_conf_node *user = vd_conf_nth(root, i), *node = vd_conf_at(conf, user, "prefix");
+		const struct vd_prefix *prefix = vd_conf_prefix(node);
+
+		all[n] = (struct dedicated){ vd_conf_ip(vd_conf_at(conf, user, "address")), user };
 		n += all[n].address != NULL;
+		all[n] = (struct dedicated){ prefix ? &prefix->ip : NULL, user };
+		n += prefix != NULL;
+		if (prefix && (prefix->ip.family != AF_INET6 || prefix->len != 64))
+			ret = vd_error_set(err, -EINVAL, "%s: %s of %s is no IPv6 network of 64 bits", vd_conf_origin(node, at, sizeof(at)),
+				vd_prefix_format(prefix, text), vd_conf_name(user));
 	}
 	qsort(all, n, sizeof(*all), by_address);
 	for (i = 1; i < n && !ret; i++)

@@ -43,7 +43,16 @@ static void run(struct nat *n, const char *commands)
 		vd_log(VD_LOG_ERROR, "net_nat", NULL, "cannot change nftables: %s", strerror(-ret));
 }
 
-/* Does a connection with "egress: masquerade" give addresses of this pool? What no connection gives any more is as it was:
+/* egress, or for IPv6 what egress6 says in its place. */
+static bool masquerades(const struct vd_conf *conf, const struct vd_conf_node *connection, bool v6)
+{
+	const char *egress6 = vd_conf_str(vd_conf_at(conf, connection, "egress6"));
+	const char *egress = v6 && egress6 ? egress6 : vd_conf_str(vd_conf_at(conf, connection, "egress"));
+
+	return egress && strcmp(egress, "masquerade") == 0;
+}
+
+/* Does a connection that masquerades give addresses of this pool? What no connection gives any more is as it was:
  * there may be sessions that have such an address. */
 static bool masqueraded(const struct nat_pool *pool)
 {
@@ -53,12 +62,11 @@ static bool masqueraded(const struct nat_pool *pool)
 
 	for (size_t i = 0; i < vd_conf_count(connections); i++) {
 		const struct vd_conf_node *connection = vd_conf_nth(connections, i);
-		const char *egress = vd_conf_str(vd_conf_at(conf, connection, "egress"));
 		const char *its = vd_conf_str(vd_conf_at(conf, connection, "pool"));
 
 		if (!its || strcmp(its, pool->facts.pool) != 0)
 			continue;
-		if (egress && strcmp(egress, "masquerade") == 0)
+		if (masquerades(conf, connection, pool->facts.first.family == AF_INET6))
 			return true;
 		named = true;
 	}
@@ -233,6 +241,8 @@ static void nat_fini(void *self)
 static const struct vd_opt schema[] = {
 	{ "connections.*.egress", VD_T_WORD, VD_OPT_LIVE, "none", "none|masquerade",
 		"How clients reach other networks: with their own addresses, or masqueraded behind the gateway's." },
+	{ "connections.*.egress6", VD_T_WORD, VD_OPT_LIVE, NULL, "none|masquerade",
+		"The same for IPv6 where that is another way: none for a prefix that is routed to us; without it as egress." },
 	{ NULL },
 };
 static const char *const needs[] = { "priv/1", NULL };

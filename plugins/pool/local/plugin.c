@@ -12,11 +12,14 @@
 
 static const struct vd_opt schema[] = {
 	{ "pools.*", VD_T_MAP, 0, NULL, NULL, "Addresses for clients." },
-	{ "pools.*.range", VD_T_RANGE, VD_OPT_REQUIRED | VD_OPT_LIST, NULL, NULL,
+	{ "pools.*.range", VD_T_RANGE, VD_OPT_LIST, NULL, NULL,
 		"10.8.0.10-10.8.3.250 or a prefix; at most 8. Addresses that end in .0 or .255 are never leased." },
+	{ "pools.*.prefix", VD_T_PREFIX, VD_OPT_LIST, NULL, NULL,
+		"IPv6 prefix of which each session gets a network of 64 bits for its client, as 2001:db8:8::/48. The first network "
+		"is ours. At most 8 with the ranges." },
 	{ "pools.*.gateway", VD_T_ADDR, VD_OPT_LIST, NULL, NULL,
 		"Our address toward the clients, one for IPv4 and one for IPv6; if not given, a.b.c.1 (or host 1 of the /64) of the "
-		"first address of the range. Never leased." },
+		"first address of the range or prefix. Never leased." },
 	{ "pools.*.dns", VD_T_ADDR, VD_OPT_LIST | VD_OPT_LIVE, NULL, NULL, "Name servers that clients are told, at most 3." },
 	{ "pools.*.wins", VD_T_ADDR, VD_OPT_LIST | VD_OPT_LIVE, NULL, NULL, "NetBIOS name servers, at most 2." },
 	{ "pools.*.search", VD_T_STRING, VD_OPT_LIST | VD_OPT_LIVE, NULL, "126", "Domains that clients search." },
@@ -76,6 +79,7 @@ static struct vd_leased_address answer_of(const struct pool *pool, const struct 
 	struct vd_leased_address answer = pool->facts;
 
 	answer.address = *ip;
+	answer.length = pool_is_net(ip) ? 64 : 0;
 	answer.gateway = *pool_gateway(pool, ip->family);
 	return answer;
 }
@@ -140,8 +144,9 @@ static void lease_wanted(struct pools *self, const struct vd_ask *ask, struct po
 		vd_error_set(&why, -EADDRINUSE, "%s is held by s-%" PRIu64 " (%s)", text, holder->session, holder->user);
 	for (i = 0; i < self->n; i++)
 		if (!why.code && pool_unusable(&self->v[i], &r->want))
-			vd_error_set(&why, -EADDRNOTAVAIL, "%s cannot be a client's address: it ends in .0 or .255, or is the gateway "
-				"of pool %s (%s)", text, self->v[i].name, self->v[i].origin);
+			vd_error_set(&why, -EADDRNOTAVAIL, r->length ? "%s/64 cannot be a client's network: the gateway of pool %s is in "
+				"it (%s)" : "%s cannot be a client's address: it ends in .0 or .255, or is the gateway of pool %s (%s)", text,
+				self->v[i].name, self->v[i].origin);
 	/* It may lie in the range of another pool: nobody else is to get it there. */
 	for (i = 0; i < self->n && !why.code; i++)
 		if (pool_mark(&self->v[i], &r->want, true))
@@ -155,20 +160,20 @@ static void lease_wanted(struct pools *self, const struct vd_ask *ask, struct po
 }
 
 /* Addresses of this pool that wait for their user. Only for the reason of a refusal. */
-static size_t reserved_idle(const struct pools *self, const struct pool *pool, int family)
+static size_t reserved_idle(const struct pools *self, const struct pool *pool, int family, bool net)
 {
 	const struct reservation *one;
 	size_t i, n = 0;
 
 	for (i = 0; i < self->reserve.size; i++)
 		for (one = self->reserve.slots[i]; one; one = one->chain)
-			n += one->facts.address.family == family && pool_has(pool, &one->facts.address) &&
-			     !book_holder(&self->book, &one->facts.address);
+			n += one->facts.address.family == family && pool_is_net(&one->facts.address) == net &&
+			     pool_has(pool, &one->facts.address) && !book_holder(&self->book, &one->facts.address);
 	return n;
 }
 
 /* An address that nobody holds, and if there is one nearby, that nobody had last: so that users find theirs again. */
-static int take(struct pools *self, struct pool *pool, int family, struct vd_ip *ret_ip)
+static int take(struct pools *self, struct pool *pool, int family, bool net, struct vd_ip *ret_ip)
 {
 	struct vd_ip ip, second = { 0 };
 	unsigned tries;
@@ -177,7 +182,7 @@ static int take(struct pools *self, struct pool *pool, int family, struct vd_ip 
 	for (tries = 0; tries < TAKE_TRIES; tries++) {
 		/* What another pool with the same addresses has given away stays marked here as well. */
 		do
-			err = pool_take(pool, family, &ip);
+			err = pool_take(pool, family, net, &ip);
 		while (!err && book_holder(&self->book, &ip));
 		if (err)
 			break;
@@ -204,30 +209,33 @@ static void lease_any(struct pools *self, const struct vd_ask *ask, struct pool 
 	const struct vd_lease_address *r = ask->data;
 	const struct lease *last = r->user[0] ? book_last(&self->book, pool->name, r->user, family) : NULL;
 	struct vd_error why = { 0 };
+	bool net = r->length;
 	char reserved[64] = "";
 	uint64_t size, leased;
 	struct vd_ip ip;
 	size_t n;
 	int err;
 
-	if (last && pool_is_free(pool, &last->address) && !book_holder(&self->book, &last->address)) {
+	if (last && pool_is_net(&last->address) == net && pool_is_free(pool, &last->address) && !book_holder(&self->book, &last->address)) {
 		ip = last->address;
 		err = pool_mark(pool, &ip, true);
 	} else {
-		err = take(self, pool, family, &ip);
+		err = take(self, pool, family, net, &ip);
 	}
 	if (!err) {
 		grant(self, ask, pool, &ip);
 		return;
 	}
 	vd_count("pool_local.refused", 1);
-	pool_fill(pool, family, &size, &leased);
-	n = reserved_idle(self, pool, family);
+	pool_fill(pool, family, net, &size, &leased);
+	n = reserved_idle(self, pool, family, net);
 	if (n)
 		vd_format(reserved, sizeof(reserved), " or reserved (%zu)", n);
 	if (err == -ENOSPC)
-		vd_error_set(&why, err, "pool %s is exhausted: %" PRIu64 " of its %" PRIu64 " addresses are in use%s", pool->name,
-			leased, size, reserved);
+		vd_error_set(&why, err, "pool %s is exhausted: %" PRIu64 " of its %" PRIu64 " %s are in use%s", pool->name,
+			leased, size, net ? "networks" : "addresses", reserved);
+	else if (err == -EAFNOSUPPORT && net)
+		vd_error_set(&why, err, "pool %s has no prefix", pool->name);
 	else if (err == -EAFNOSUPPORT)
 		vd_error_set(&why, err, "pool %s has no IPv%d range", pool->name, family == AF_INET ? 4 : 6);
 	else
@@ -257,8 +265,11 @@ static void lease_address(void *arg, const struct vd_ask *ask)
 			pools_answer(self, ask->ticket, r->session, family, NULL);
 		else if (writer_wait(self->writer, held, ask->ticket, &why))
 			pools_answer(self, ask->ticket, r->session, family, &why);
-	} else if (held || (r->want.family && r->want.family != family)) {
-		vd_error_set(&why, -EINVAL, held ? "the session has an address already" : "the wanted address is of another family");
+	} else if (held || (r->want.family && (r->want.family != family || pool_is_net(&r->want) != (r->length != 0))) ||
+		(r->length && (r->length != 64 || family != AF_INET6))) {
+		vd_error_set(&why, -EINVAL, held ? "the session has an address already" : r->want.family == family ?
+			"what is wanted is a network in place of an address, or the reverse" : r->want.family ?
+			"the wanted address is of another family" : "networks are of IPv6 and have 64 bits");
 		vd_reply(ask->ticket, VD_REJECT, NULL, &why);
 	} else if (r->want.family) {
 		lease_wanted(self, ask, pool);

@@ -11,10 +11,17 @@ static unsigned octets(const struct vd_ip *ip)
 	return ip->family == AF_INET ? 4 : 16;
 }
 
-/* How far ip is behind first, UINT32_MAX when farther than that. Same family, first <= ip. */
-static uint32_t offset(const struct vd_ip *first, const struct vd_ip *ip)
+/* Octets that tell one lease of the range from another. */
+static unsigned counted(const struct pool_range *r)
 {
-	unsigned n = octets(first), i, borrow = 0;
+	return r->net ? 8 : octets(&r->first);
+}
+
+/* How far ip is behind the range's first, UINT32_MAX when farther than that. Same family, first <= ip. */
+static uint32_t offset(const struct pool_range *r, const struct vd_ip *ip)
+{
+	const struct vd_ip *first = &r->first;
+	unsigned n = counted(r), i, borrow = 0;
 	uint8_t d[16];
 	uint32_t v;
 
@@ -31,12 +38,12 @@ static uint32_t offset(const struct vd_ip *first, const struct vd_ip *ip)
 	return v;
 }
 
-static struct vd_ip at_offset(const struct vd_ip *first, uint32_t off)
+static struct vd_ip at_offset(const struct pool_range *r, uint32_t off)
 {
-	struct vd_ip ip = *first;
+	struct vd_ip ip = r->first;
 	unsigned i, carry = 0;
 
-	for (i = octets(first); i-- > 0 && (off || carry);) {
+	for (i = counted(r); i-- > 0 && (off || carry);) {
 		unsigned x = ip.a[i] + (off & 255) + carry;
 
 		ip.a[i] = (uint8_t)x;
@@ -51,15 +58,22 @@ const struct vd_ip *pool_gateway(const struct pool *pool, int family)
 	return &pool->gateways[family == AF_INET6];
 }
 
-bool pool_unusable(const struct pool *pool, const struct vd_ip *ip)
+bool pool_is_net(const struct vd_ip *ip)
 {
 	static const uint8_t zero[8];
 
-	if (vd_ip_equal(ip, pool_gateway(pool, ip->family)))
+	return ip->family == AF_INET6 && !memcmp(ip->a + 8, zero, sizeof(zero));
+}
+
+bool pool_unusable(const struct pool *pool, const struct vd_ip *ip)
+{
+	const struct vd_ip *gateway = pool_gateway(pool, ip->family);
+
+	if (vd_ip_equal(ip, gateway))
 		return true;
 	if (ip->family == AF_INET)
 		return ip->a[3] == 0 || ip->a[3] == 255;
-	return !memcmp(ip->a + 8, zero, sizeof(zero)); /* subnet-router anycast, RFC 4291 section 2.6.1 */
+	return pool_is_net(ip) && gateway->family && !memcmp(ip->a, gateway->a, 8);
 }
 
 static const struct pool_range *range_of(const struct pool *pool, const struct vd_ip *ip, uint32_t *ret_offset)
@@ -69,9 +83,10 @@ static const struct pool_range *range_of(const struct pool *pool, const struct v
 	for (i = 0; i < pool->n_ranges; i++) {
 		const struct pool_range *r = &pool->ranges[i];
 
-		if (r->first.family != ip->family || vd_ip_cmp(ip, &r->first) < 0 || vd_ip_cmp(ip, &r->last) > 0)
+		if (r->first.family != ip->family || r->net != pool_is_net(ip) || vd_ip_cmp(ip, &r->first) < 0 ||
+			vd_ip_cmp(ip, &r->last) > 0)
 			continue;
-		*ret_offset = offset(&r->first, ip);
+		*ret_offset = offset(r, ip);
 		return r;
 	}
 	return NULL;
@@ -98,8 +113,8 @@ static struct pool_page *page_of(const struct pool *pool, struct pool_range *r, 
 	page = r->pages[n] = calloc(1, sizeof(*page));
 	for (i = 0; page && i < POOL_PAGE; i++) {
 		if (n * POOL_PAGE + i < r->size) {
-			ip = at_offset(&r->first, n * POOL_PAGE + i);
-			if (!pool_unusable(pool, &ip))
+			ip = at_offset(r, n * POOL_PAGE + i);
+			if (r->net == pool_is_net(&ip) && !pool_unusable(pool, &ip))
 				continue;
 		}
 		page->bits[i / 64] |= 1ull << i % 64;
@@ -167,20 +182,20 @@ static int take_in(struct pool *pool, struct pool_range *r, struct vd_ip *ret_ip
 		bit = page->used < POOL_PAGE ? clear_bit(page, from) : POOL_PAGE;
 		if (bit == POOL_PAGE)
 			continue;
-		*ret_ip = at_offset(&r->first, n * POOL_PAGE + bit);
+		*ret_ip = at_offset(r, n * POOL_PAGE + bit);
 		r->cursor = (n * POOL_PAGE + bit + 1) % r->size;
 		return pool_mark(pool, ret_ip, true);
 	}
 	return -ENOSPC;
 }
 
-int pool_take(struct pool *pool, int family, struct vd_ip *ret_ip)
+int pool_take(struct pool *pool, int family, bool net, struct vd_ip *ret_ip)
 {
 	int err = -EAFNOSUPPORT;
 	unsigned i;
 
 	for (i = 0; i < pool->n_ranges; i++) {
-		if (pool->ranges[i].first.family != family)
+		if (pool->ranges[i].first.family != family || pool->ranges[i].net != net)
 			continue;
 		err = take_in(pool, &pool->ranges[i], ret_ip);
 		if (err != -ENOSPC)
@@ -195,16 +210,16 @@ static uint64_t ending(uint64_t x, unsigned rest)
 	return x < rest ? 0 : (x - rest) / 256 + 1;
 }
 
-void pool_fill(const struct pool *pool, int family, uint64_t *ret_size, uint64_t *ret_leased)
+void pool_fill(const struct pool *pool, int family, bool net, uint64_t *ret_size, uint64_t *ret_leased)
 {
 	const struct pool_range *r;
-	const struct vd_ip *gateway;
+	struct vd_ip gateway;
 	uint32_t off, a;
 	uint64_t b;
 
 	*ret_size = *ret_leased = 0;
 	for (r = pool->ranges; r < pool->ranges + pool->n_ranges; r++) {
-		if (r->first.family != family)
+		if (r->first.family != family || r->net != net)
 			continue;
 		*ret_size += r->size;
 		*ret_leased += r->leased;
@@ -213,8 +228,10 @@ void pool_fill(const struct pool *pool, int family, uint64_t *ret_size, uint64_t
 			b = (uint64_t)a + r->size - 1;
 			*ret_size -= ending(b, 0) + ending(b, 255) - (a ? ending(a - 1, 0) + ending(a - 1, 255) : 0);
 		}
-		gateway = pool_gateway(pool, family);
-		if (range_of(pool, gateway, &off) == r && off < r->size && (family == AF_INET6 || gateway->a[3] % 255))
+		gateway = *pool_gateway(pool, family);
+		if (net)
+			memset(gateway.a + 8, 0, 8);
+		if (range_of(pool, &gateway, &off) == r && off < r->size && (family == AF_INET6 || gateway.a[3] % 255))
 			--*ret_size;
 	}
 }
@@ -268,30 +285,80 @@ static int read_gateways(struct pool *pool, const struct vd_conf_node *list, str
 	return 0;
 }
 
+static void add_range(struct pool *pool, const struct vd_ip *first, const struct vd_ip *last, bool net)
+{
+	struct pool_range *r = &pool->ranges[pool->n_ranges++];
+	uint32_t span;
+
+	r->first = *first;
+	r->last = *last;
+	r->net = net;
+	span = offset(r, &r->last);
+	r->size = span >= POOL_RANGE_MAX ? POOL_RANGE_MAX : span + 1;
+	r->n_pages = (r->size + POOL_PAGE - 1) / POOL_PAGE;
+}
+
+/* Networks are cut from prefixes; an address of a range must not lie in a network that somebody gets whole. */
+static int add_prefix(struct pool *pool, const struct vd_prefix *prefix, struct vd_error *err)
+{
+	struct vd_ip last = prefix->ip;
+	char text[VD_IP_TEXT];
+	unsigned i;
+
+	vd_prefix_format(prefix, text);
+	if (prefix->ip.family != AF_INET6 || prefix->len < 16 || prefix->len > 64)
+		return vd_error_set(err, -EINVAL, "%s: pools.%s.prefix: %s is not an IPv6 prefix of 16 to 64 bits", pool->origin,
+			pool->name, text);
+	for (i = prefix->len; i < 128; i++)
+		last.a[i / 8] |= (uint8_t)(128u >> i % 8);
+	for (i = 0; i < pool->n_ranges; i++)
+		if (pool->ranges[i].first.family == AF_INET6 && vd_ip_cmp(&pool->ranges[i].first, &last) <= 0 &&
+			vd_ip_cmp(&prefix->ip, &pool->ranges[i].last) <= 0)
+			return vd_error_set(err, -EINVAL, "%s: pools.%s.prefix: %s and a range or prefix before it have addresses in "
+				"common", pool->origin, pool->name, text);
+	add_range(pool, &prefix->ip, &last, true);
+	return 0;
+}
+
+/* Without a network for a client a prefix is an error that nobody would see before the first of them calls. */
+static int check_prefixes(const struct pool *pool, struct vd_error *err)
+{
+	uint64_t size, leased;
+
+	pool_fill(pool, AF_INET6, true, &size, &leased);
+	for (unsigned i = 0; i < pool->n_ranges && !size; i++)
+		if (pool->ranges[i].net)
+			return vd_error_set(err, -EINVAL, "%s: pools.%s.prefix: the only network of 64 bits in it has our own address; "
+				"give a shorter prefix, or another gateway", pool->origin, pool->name);
+	return 0;
+}
+
 int pool_read(struct pool *pool, const struct vd_conf *conf, const struct vd_conf_node *node, struct vd_error *err)
 {
-	const struct vd_conf_node *ranges = vd_conf_at(conf, node, "range"), *list;
-	struct pool_range *r;
+	const struct vd_conf_node *ranges = vd_conf_at(conf, node, "range"), *prefixes = vd_conf_at(conf, node, "prefix");
+	const struct vd_conf_node *list;
 	size_t i, n, len = 0;
 	int ret;
 
 	memset(pool, 0, sizeof(*pool));
 	vd_strcpy(pool->name, sizeof(pool->name), vd_conf_name(node));
 	vd_conf_origin(node, pool->origin, sizeof(pool->origin));
-	n = vd_conf_count(ranges);
+	n = vd_conf_count(ranges) + vd_conf_count(prefixes);
 	if (!n || n > POOL_RANGES)
-		return vd_error_set(err, -EINVAL, "%s: pools.%s.range: one to %u ranges are possible", pool->origin, pool->name,
+		return vd_error_set(err, -EINVAL, "%s: pools.%s: one to %u ranges and prefixes are possible", pool->origin, pool->name,
 			POOL_RANGES);
-	for (i = 0; i < n; i++) {
-		uint32_t span;
+	for (i = 0; i < vd_conf_count(ranges); i++) {
+		struct vd_ip first, last;
 
-		r = &pool->ranges[pool->n_ranges++];
-		vd_conf_range(vd_conf_nth(ranges, i), &r->first, &r->last);
-		span = offset(&r->first, &r->last);
-		r->size = span >= POOL_RANGE_MAX ? POOL_RANGE_MAX : span + 1;
-		r->n_pages = (r->size + POOL_PAGE - 1) / POOL_PAGE;
+		vd_conf_range(vd_conf_nth(ranges, i), &first, &last);
+		add_range(pool, &first, &last, false);
 	}
-	ret = read_gateways(pool, vd_conf_at(conf, node, "gateway"), err);
+	for (i = 0, ret = 0; i < vd_conf_count(prefixes) && !ret; i++)
+		ret = add_prefix(pool, vd_conf_prefix(vd_conf_nth(prefixes, i)), err);
+	if (!ret)
+		ret = read_gateways(pool, vd_conf_at(conf, node, "gateway"), err);
+	if (!ret)
+		ret = check_prefixes(pool, err);
 	if (ret)
 		return ret;
 	if (addresses(vd_conf_at(conf, node, "dns"), pool->facts.dns, VD_ARRAY_SIZE(pool->facts.dns)) > 3 ||
@@ -328,7 +395,7 @@ bool pool_same(const struct pool *a, const struct pool *b)
 		!vd_ip_equal(&a->gateways[1], &b->gateways[1]))
 		return false;
 	for (i = 0; i < a->n_ranges; i++)
-		if (!vd_ip_equal(&a->ranges[i].first, &b->ranges[i].first) ||
+		if (!vd_ip_equal(&a->ranges[i].first, &b->ranges[i].first) || a->ranges[i].net != b->ranges[i].net ||
 			!vd_ip_equal(&a->ranges[i].last, &b->ranges[i].last))
 			return false;
 	return true;

@@ -21,8 +21,11 @@ struct pool_page {
 	uint64_t bits[POOL_PAGE / 64];
 };
 
+/* Addresses; or (net) networks of IPv6, each written as its first address, whose last 64 bits are zero. As no host has such
+ * an address (RFC 4291 section 2.6.1) the two cannot be taken for each other. */
 struct pool_range {
 	struct vd_ip first, last;
+	bool net;
 	uint32_t size, cursor; /* where the search for a free address goes on, so that a freed one rests longest */
 	uint32_t n_pages, leased;
 	struct pool_page **pages;
@@ -32,7 +35,7 @@ struct pool {
 	char name[VD_NAME_MAX], origin[128];
 	struct pool_range ranges[POOL_RANGES];
 	unsigned n_ranges;
-	struct vd_ip gateways[2];       /* of IPv4 and of IPv6; family 0: no range of that kind */
+	struct vd_ip gateways[2];       /* of IPv4 and of IPv6; family 0: no range of that family */
 	struct vd_leased_address facts; /* without the address and the gateway */
 };
 
@@ -43,17 +46,20 @@ void pool_clear(struct pool *pool);
 const struct vd_ip *pool_gateway(const struct pool *pool, int family);
 /* Same ranges and gateways: leases can stay where they are. */
 bool pool_same(const struct pool *a, const struct pool *b);
-/* An IPv4 address that ends in .0 or .255, or our own address: never leased. */
+/* One network of IPv6, 64 bits long. */
+bool pool_is_net(const struct vd_ip *ip);
+/* An IPv4 address that ends in .0 or .255, our own address, or the network it is in: never leased. */
 bool pool_unusable(const struct pool *pool, const struct vd_ip *ip);
 /* Marks an address; nothing happens to one outside of the ranges, or already in that state. -ENOMEM. */
 int pool_mark(struct pool *pool, const struct vd_ip *ip, bool leased);
-/* Takes a free address of the family (AF_INET, AF_INET6). -ENOSPC, -EAFNOSUPPORT when there is no such range, -ENOMEM. */
-int pool_take(struct pool *pool, int family, struct vd_ip *ret_ip);
+/* Takes a free address of the family (AF_INET, AF_INET6), or a free network. -ENOSPC, -EAFNOSUPPORT when there is no such
+ * range, -ENOMEM. */
+int pool_take(struct pool *pool, int family, bool net, struct vd_ip *ret_ip);
 /* True when the address lies within the ranges, is usable and free. */
 bool pool_is_free(const struct pool *pool, const struct vd_ip *ip);
 bool pool_has(const struct pool *pool, const struct vd_ip *ip);
-/* Addresses that can be leased at all (ranges of this family) and that are leased. */
-void pool_fill(const struct pool *pool, int family, uint64_t *ret_size, uint64_t *ret_leased);
+/* Addresses or networks that can be leased at all (ranges of this family) and that are leased. */
+void pool_fill(const struct pool *pool, int family, bool net, uint64_t *ret_size, uint64_t *ret_leased);
 
 #define BOOK_TABLES 4
 

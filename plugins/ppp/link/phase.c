@@ -107,7 +107,7 @@ static void accepted(void *host, const struct vd_authenticated *who)
 	}
 	vd_note('s', link->node.id, "authenticated as %s by %s", who->user, link->auth[link->auth_at].name);
 	link->phase = PPP_PHASE_CONFIGURE;
-	r = vd_session_configure(link->node.id, true, configured, link->self);
+	r = vd_session_configure(link->node.id, VD_WANT_V4, configured, link->self);
 	if (r < 0)
 		ppp_link_fail(link, "the session cannot be configured: %s", strerror(-r));
 }

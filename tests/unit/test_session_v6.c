@@ -1,0 +1,177 @@
+/* Sessions with a network of IPv6: what is asked of the pools, and what a session has when they give only one family. */
+#include <check.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "tests/unit/session_fixture.h"
+
+static uint64_t configuring(void)
+{
+	uint64_t id = fx_new("staff");
+
+	ck_assert_int_eq(fx_auth(id, "alice"), 0);
+	fake_drain();
+	fx.n_done = 0;
+	ck_assert_int_eq(fx_configure(id), 0);
+	fake_drain();
+	return id;
+}
+
+static const char *note(uint64_t id, const char *begin)
+{
+	const struct vd_timeline *t = vd_session_timeline(id);
+
+	for (unsigned i = 0; i < t->n; i++)
+		if (!strncmp(t->v[i].text, begin, strlen(begin)))
+			return t->v[i].text;
+	return "";
+}
+
+START_TEST(both)
+{
+	const struct vd_session_up *up;
+	uint64_t id;
+
+	fx.want = VD_WANT_V4 | VD_WANT_V6;
+	ck_assert(vd_ip_parse("2001:db8:5:1::", &fx.grant.network));
+	id = fx_up("staff", "alice");
+	ck_assert_msg(fx_order("ask-address ", "ask-network ", "configured ", "session_add ", "fib_add(10.8.0.23/32) ",
+			      "fib_add(2001:db8:5:1::/64) ", "session_up ", NULL), "%s", fx.trace);
+	ck_assert_uint_eq(fx.leased6.length, 64);
+	ck_assert_uint_eq(fx.leased.length, 0);
+	ck_assert(vd_ip_equal(&fx.leased6.want, &fx.grant.network));
+	ck_assert_str_eq(fx.leased6.pool, "staff");
+	up = fake_last(&vd_topic_session_up);
+	ck_assert_uint_eq(vd_ip_u32(&up->address), 0x0a080017);
+	ck_assert_uint_eq(up->network.len, 64);
+	ck_assert(vd_ip_equal(&up->network.ip, &fx.grant.network));
+	ck_assert_uint_eq(fx.fibs, 2);
+	vd_session_close(id, "done", true);
+	fake_drain();
+	ck_assert_uint_eq(fx.fibs, 0);
+}
+END_TEST
+
+/* A pool without a prefix is no news, and one that is exhausted does not keep anybody out. */
+START_TEST(only_v4)
+{
+	static const enum fx_manner manners[] = { FX_NO_SUCH, FX_PASS, FX_REJECT, FX_UNAVAILABLE };
+
+	fx.want = VD_WANT_V4 | VD_WANT_V6;
+	for (size_t i = 0; i < VD_ARRAY_SIZE(manners); i++) {
+		uint64_t id;
+
+		fx.network = manners[i];
+		id = configuring();
+		ck_assert_uint_eq(fx.n_done, 1);
+		ck_assert(!fx.failed);
+		ck_assert_uint_eq(vd_session_find(id)->lease6.address.family, 0);
+		ck_assert_uint_ne(vd_session_find(id)->lease4.address.family, 0);
+		ck_assert_str_eq(note(id, "no IPv6"), i < 2 ? "" : "no IPv6: says the double");
+		vd_session_close(id, "next", true);
+		fake_drain();
+	}
+	ck_assert_uint_eq(fake_events(&vd_topic_setup_failed), 0);
+}
+END_TEST
+
+/* A pool of IPv6 alone; one that has IPv4 addresses, and none for this user, is a failure all the same. */
+START_TEST(only_v6)
+{
+	static const enum fx_manner fatal[] = { FX_REJECT, FX_UNAVAILABLE };
+	const struct vd_session_up *up;
+	uint64_t id;
+
+	fx.want = VD_WANT_V4 | VD_WANT_V6;
+	fx.address = FX_NO_SUCH;
+	id = fx_up("staff", "alice");
+	ck_assert_uint_eq(vd_session_find(id)->lease4.address.family, 0);
+	up = fake_last(&vd_topic_session_up);
+	ck_assert_uint_eq(up->address.family, 0);
+	ck_assert_uint_eq(up->network.len, 64);
+	ck_assert_str_eq(note(id, "up with"), "up with 2001:db8:5:1::/64, mtu 1280");
+	vd_session_close(id, "next", true);
+	fake_drain();
+	for (size_t i = 0; i < VD_ARRAY_SIZE(fatal); i++) {
+		fx.address = fatal[i];
+		id = configuring();
+		ck_assert_uint_eq(fx.n_done, 1);
+		ck_assert(fx.failed);
+		ck_assert_str_eq(fx.stage, "address");
+		ck_assert_uint_eq(fake_events(&vd_topic_setup_failed), i + 1);
+		ck_assert_int_eq(fx_establish(id), -EINVAL);
+		vd_session_close(id, "next", true);
+		fake_drain();
+	}
+	fx.address = fx.network = FX_NO_SUCH;
+	id = configuring();
+	ck_assert(fx.failed);
+	ck_assert_int_eq(fx.err.code, -EAFNOSUPPORT);
+	vd_session_close(id, "next", true);
+	fake_drain();
+	/* Who wants IPv6 alone gets no address, and hears why he gets nothing. */
+	fx.want = VD_WANT_V6;
+	fx.trace[0] = 0;
+	configuring();
+	ck_assert_uint_eq(fx_count("ask-address"), 0);
+	ck_assert(fx.failed);
+	ck_assert_str_eq(fx.stage, "address");
+}
+END_TEST
+
+/* One answer is late, or the session ends between the two. */
+START_TEST(one_is_late)
+{
+	struct vd_leased_address net = { .length = 64 };
+	uint64_t id;
+
+	fx.want = VD_WANT_V4 | VD_WANT_V6;
+	fx.network = FX_SILENT;
+	id = configuring();
+	ck_assert_uint_eq(fx.n_done, 0);
+	ck_assert_int_eq(fx_configure(id), -EBUSY);
+	ck_assert(vd_ip_parse("2001:db8:5:7::", &net.address));
+	vd_reply(fx.network_ticket, VD_ACCEPT, &net, NULL);
+	fake_drain();
+	ck_assert_uint_eq(fx.n_done, 1);
+	ck_assert(vd_ip_equal(&vd_session_find(id)->lease6.address, &net.address));
+	vd_session_close(id, "next", true);
+	fake_drain();
+
+	id = configuring();
+	fake_advance(5000);
+	ck_assert_uint_eq(fx.n_done, 1);
+	ck_assert(!fx.failed);
+	vd_session_close(id, "next", true);
+	fake_drain();
+
+	id = configuring();
+	vd_session_close(id, "next", true);
+	fake_drain();
+	vd_reply(fx.network_ticket, VD_ACCEPT, &net, NULL);
+	fake_drain();
+	ck_assert_uint_eq(fx.n_done, 0);
+	ck_assert_ptr_null(vd_session_find(id));
+	ck_assert_uint_eq(fake_next(), UINT64_MAX);
+}
+END_TEST
+
+int main(void)
+{
+	Suite *s = suite_create("sessions with IPv6");
+	TCase *c = tcase_create("all");
+	SRunner *r = srunner_create(s);
+	int failures;
+
+	tcase_add_checked_fixture(c, fx_start, fx_stop);
+	tcase_add_test(c, both);
+	tcase_add_test(c, only_v4);
+	tcase_add_test(c, only_v6);
+	tcase_add_test(c, one_is_late);
+	suite_add_tcase(s, c);
+	srunner_run_all(r, CK_ENV);
+	failures = srunner_ntests_failed(r);
+	srunner_free(r);
+	return failures ? EXIT_FAILURE : EXIT_SUCCESS;
+}
