@@ -68,6 +68,13 @@ static const struct vd_field session_up_fields[] = {
 };
 EVENT(session_up, session_up_fields, "packets flow");
 
+static const struct vd_field session_ipv6_fields[] = {
+	ID(vd_session_ipv6, session, "s"), VD_FIELD(vd_session_ipv6, up, VD_F_BOOL),
+	VD_FIELD(vd_session_ipv6, network, VD_F_PREFIX), VD_FIELD(vd_session_ipv6, local, VD_F_IP),
+	VD_FIELD(vd_session_ipv6, remote, VD_F_IP),
+};
+EVENT(session_ipv6, session_ipv6_fields, "a session that is up carries IPv6, or no longer");
+
 static const struct vd_field session_down_fields[] = {
 	ID(vd_session_down, session, "s"), ID(vd_session_down, chan, "c"), ID(vd_session_down, peer, "p"),
 	VD_FIELD(vd_session_down, user, VD_F_TEXT), VD_FIELD(vd_session_down, connection, VD_F_TEXT),
@@ -185,7 +192,8 @@ const struct vd_topic vd_topic_dialled_routes = { .name = "dialled_routes", .kin
 
 const struct vd_topic *const vd_core_topics[] = {
 	&vd_topic_peer_up, &vd_topic_peer_down, &vd_topic_chan_up, &vd_topic_chan_down, &vd_topic_l2tp_tunnel_up,
-	&vd_topic_session_new, &vd_topic_auth_ok, &vd_topic_auth_failed, &vd_topic_session_up, &vd_topic_session_down,
+	&vd_topic_session_new, &vd_topic_auth_ok, &vd_topic_auth_failed, &vd_topic_session_up,
+	&vd_topic_session_ipv6, &vd_topic_session_down,
 	&vd_topic_session_gone, &vd_topic_setup_failed, &vd_topic_pool_up, &vd_topic_pool_down,
 	&vd_topic_address_reserved, &vd_topic_address_released, &vd_topic_authenticate, &vd_topic_admit,
 	&vd_topic_lease_address, &vd_topic_route_add, &vd_topic_dialled_routes, NULL,

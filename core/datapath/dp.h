@@ -231,6 +231,7 @@ struct dp_inner {
 	uint16_t l4;          /* offset */
 	bool first, fragment; /* first: the L4 header is here */
 	bool df;
+	bool from_link, to_link; /* IPv6: source, destination mean something on this link alone */
 	struct vd_ip src, dst;
 };
 bool dp_inner_parse(struct vd_pkt *pkt, struct dp_inner *ret_inner);

@@ -190,6 +190,10 @@ void vd_inner_in(struct vd_worker *w, struct vd_vec *vec)
 		s->c.octets_in += pkt->len;
 		if (w->inner[0].protocol && dp_inner_take(w, s, pkt, &in))
 			continue;
+		if (in.from_link || in.to_link) { /* it ends here (RFC 4291 section 2.5.6) */
+			vd_pkt_drop(w, pkt, VD_DROP_DESTINATION);
+			continue;
+		}
 		dp_coalesce(w, pkt, &in);
 	}
 	vec->n = 0;

@@ -8,7 +8,7 @@ enum { UDP = 17, ICMP6 = 58 };
 bool dp_inner_looks(const struct vd_inner_match *m, const struct vd_pkt *pkt, const struct dp_inner *in)
 {
 	struct vd_rd r;
-	if (m->protocol != in->protocol || !vd_ip_equal(&m->to, &in->dst))
+	if (m->protocol != in->protocol || !(m->to.family ? vd_ip_equal(&m->to, &in->dst) : in->to_link))
 		return false;
 	vd_rd_init(&r, pkt->p, pkt->len);
 	vd_rd_take(&r, in->l4);

@@ -33,6 +33,17 @@ static bool parse4(struct vd_pkt *pkt, struct dp_inner *in)
 	return true;
 }
 
+/* RFC 4291 sections 2.5.2, 2.5.6 and 2.7: what has a meaning on one link alone. */
+static bool link_source(const struct vd_ip *ip)
+{
+	return vd_ip_is_any(ip) || (ip->a[0] == 0xfe && (ip->a[1] & 0xc0) == 0x80);
+}
+
+static bool link_destination(const struct vd_ip *ip)
+{
+	return link_source(ip) || (ip->a[0] == 0xff && (ip->a[1] & 15) <= 2);
+}
+
 static bool parse6(struct vd_pkt *pkt, struct dp_inner *in)
 {
 	struct vd_rd r;
@@ -47,6 +58,8 @@ static bool parse6(struct vd_pkt *pkt, struct dp_inner *in)
 	if (!vd_rd_ok(&r) || payload + 40 > pkt->len)
 		return false;
 	pkt->len = payload + 40;
+	in->from_link = link_source(&in->src);
+	in->to_link = link_destination(&in->dst);
 	in->tos = (uint8_t)(first >> 20);
 	in->df = in->first = true;
 	vd_rd_init(&r, pkt->p, pkt->len);
@@ -165,7 +178,7 @@ enum vd_drop dp_simple_in(const struct vd_wsess *s, struct vd_pkt *pkt, struct d
 		dp_mss_clamp(pkt, ret_inner, s->d.mtu);
 		return VD_DROP_NONE;
 	}
-	bool ours = false;
+	bool ours = ret_inner->from_link && s->d.v6.len;
 	for (size_t i = 0; i < VD_ARRAY_SIZE(s->d.source) && s->d.source[i].ip.family && !ours; i++)
 		ours = vd_prefix_has(&s->d.source[i], &ret_inner->src);
 	if (!ours)

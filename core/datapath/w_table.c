@@ -39,6 +39,12 @@ bool vd_worker_session_up(const struct vd_worker *w, uint32_t sess)
 	return s && s->up;
 }
 
+bool vd_worker_session_up6(const struct vd_worker *w, uint32_t sess)
+{
+	const struct vd_wsess *s = dp_sess(w, sess);
+	return s && s->up && s->d.v6.len;
+}
+
 struct vd_ip dp_fib_net(const struct vd_ip *ip, unsigned len)
 {
 	struct vd_ip out = *ip;

@@ -246,9 +246,10 @@ int vd_session_header(uint64_t session, const uint8_t *header, size_t len)
 
 	if (!rec)
 		return -ENOENT;
-	if (rec->pub.state >= VD_S_CLOSING || !rec->link.session || len > rec->link.v4.len)
+	if (rec->pub.state >= VD_S_CLOSING || !rec->link.session || (rec->link.v4.len < len && rec->link.v6.len < len))
 		return -EINVAL;
-	memcpy(rec->link.v4.bytes, header, len);
+	if (rec->link.v4.len >= len)
+		memcpy(rec->link.v4.bytes, header, len);
 	if (rec->link.v6.len >= len)
 		memcpy(rec->link.v6.bytes, header, len);
 	return rec->added && dp ? dp->session_add(dp->self, &rec->link, NULL, NULL) : 0;

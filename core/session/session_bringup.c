@@ -400,6 +400,44 @@ static void established(struct vd_session_rec *rec, const struct vd_error *err)
 	rec->done.established(rec->done_arg, rec->pub.id, err);
 }
 
+static void tell_ipv6(struct vd_session_rec *rec, bool carried)
+{
+	struct vd_session_ipv6 event = { .session = rec->pub.id, .up = carried,
+		.network = { rec->pub.lease6.address, rec->pub.lease6.length }, .local = rec->link.link_local[0],
+		.remote = rec->link.link_local[1] };
+	char text[VD_IP_TEXT];
+
+	memcpy(rec->pub.link_local, rec->link.link_local, sizeof(rec->pub.link_local));
+	vd_event_post(&vd_topic_session_ipv6, &event);
+	vd_note('s', rec->pub.id, carried ? "carries IPv6, %s" : "carries IPv6 no longer", vd_prefix_format(&event.network, text));
+}
+
+int vd_session_carry(uint64_t session, const struct vd_wsess_desc *link)
+{
+	const struct vd_datapath_1 *dp = vd_service_find("datapath/1", NULL);
+	struct vd_session_rec *rec = vd_session_rec(session);
+	struct vd_wsess_desc next;
+	bool was;
+	int res;
+
+	if (!rec)
+		return -ENOENT;
+	if (rec->pub.state != VD_S_UP || !dp)
+		return -EINVAL;
+	next = rec->link;
+	next.v4 = link->v4;
+	next.v6 = link->v6;
+	memcpy(next.link_local, link->link_local, sizeof(next.link_local));
+	res = dp->session_add(dp->self, &next, NULL, NULL);
+	if (res < 0)
+		return res;
+	was = rec->link.v6.len;
+	rec->link = next;
+	if (was != (next.v6.len != 0))
+		tell_ipv6(rec, !was);
+	return 0;
+}
+
 static void up(struct vd_session_rec *rec)
 {
 	struct vd_session_up event = { .session = rec->pub.id, .chan = rec->pub.chan, .peer = rec->pub.peer };
@@ -416,6 +454,8 @@ static void up(struct vd_session_rec *rec)
 	vd_note('s', rec->pub.id, "up with %s, mtu %u", event.address.family ? vd_ip_format(&event.address, text) :
 		vd_prefix_format(&event.network, text), rec->pub.mtu);
 	vd_event_post(&vd_topic_session_up, &event);
+	if (rec->link.v6.len)
+		tell_ipv6(rec, true);
 	if (rec->pub.granted.session_timeout)
 		vd_timer_start(&rec->timer, rec->pub.granted.session_timeout * 1000ull);
 	vd_session_idle_begin(rec);

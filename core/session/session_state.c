@@ -158,6 +158,8 @@ static int session_write(struct vd_wr *w, struct vd_session_rec *rec, struct vd_
 	vd_wr_u64(w, s->counters.octets_out);
 	hdr_write(w, &rec->link.v4);
 	hdr_write(w, &rec->link.v6);
+	ip_write(w, &rec->link.link_local[0]);
+	ip_write(w, &rec->link.link_local[1]);
 	return 0;
 }
 
@@ -228,6 +230,10 @@ static int session_read(struct vd_rd *r)
 	s->counters.octets_out = rec->counted_before[3] = vd_rd_u64(r);
 	hdr_read(r, &rec->link.v4);
 	hdr_read(r, &rec->link.v6);
+	for (unsigned i = 0; i < 2; i++) {
+		ip_read(r, &rec->link.link_local[i]);
+		s->link_local[i] = rec->link.link_local[i];
+	}
 	rec->authenticated = flags & F_AUTHENTICATED;
 	rec->leased = flags & F_LEASED;
 	chan = vd_chan_find(s->chan);

@@ -121,6 +121,7 @@ struct vd_wsess_desc {
 	/* A session that we dialled: our address there; family 0: a client's. The peer may send from any address, to this one
 	 * alone. fib_add of this address as a host means packets from it; they win over entries that lead to such sessions. */
 	struct vd_ip own;
+	struct vd_ip link_local[2]; /* of the link, ours and the peer's; family 0: it has none, or the peer's is not known */
 };
 
 struct vd_wsess; /* a session on its home worker; index = vd_pkt.sess - 1 */
@@ -131,6 +132,8 @@ VD_API uint32_t vd_worker_link(struct vd_worker *w, const struct vd_chan *chan, 
 	const struct vd_stage **ret_up, void **ret_state);
 /* True when the session behind this index is established and takes IP packets; before, everything is punted. Worker. */
 VD_API bool vd_worker_session_up(const struct vd_worker *w, uint32_t sess);
+/* True when it also takes those of IPv6: its v6 has a length. Worker. */
+VD_API bool vd_worker_session_up6(const struct vd_worker *w, uint32_t sess);
 /* IP packets from a client (pkt.sess set, p at the IP header): source check, counters, MSS clamp, TUN. Worker. */
 VD_API void vd_inner_in(struct vd_worker *w, struct vd_vec *vec);
 /* To the control thread: punt_auth with the channel, or with the session when pkt.sess is set. Frees the packet; full
@@ -164,7 +167,9 @@ typedef void vd_esp_input_fn(struct vd_worker *w, struct vd_vec *vec, const stru
 VD_API int vd_worker_slot(struct vd_host *host);
 
 /* Inner packets that somebody on the control thread wants: first fragments of UDP with this destination port, ICMPv6 of this
- * type; to: the destination, an address of the host's or of everybody. */
+ * type; to: the destination, an address of the host's or of everybody. Family 0: all destinations that IPv6 has for one link
+ * alone, which are link-local addresses and groups of ff01: and ff02:. Packets from or to those never go farther than to
+ * who takes them here. */
 struct vd_inner_match {
 	uint8_t protocol; /* 17 or 58 */
 	uint16_t port;

@@ -25,6 +25,7 @@ struct vd_session {
 	bool dialled;               /* we called: lease4 is what the gateway gave us, user is who we are there */
 	struct vd_authenticated granted; /* as authenticated; current attributes may differ after a change of authority */
 	struct vd_leased_address lease4, lease6; /* family 0: none of that kind. lease6: a network, length 64 */
+	struct vd_ip link_local[2]; /* ours and the client's, while it carries IPv6; family 0: none, or not known */
 	uint16_t mtu;
 	uint64_t created, up_since;
 	struct vd_session_counters counters; /* last known; final in CLOSING and later */
@@ -75,6 +76,11 @@ VD_API int vd_session_establish(uint64_t session, const struct vd_wsess_desc *li
  * len octets replace as many at the front of what establish was given, on the worker too. -ENOENT, or -EINVAL before
  * establish and for more octets than the header has. */
 VD_API int vd_session_header(uint64_t session, const uint8_t *header, size_t len);
+
+/* The session is up, and carries from now on the families for which link has a header, with its link-local addresses: a
+ * network protocol of PPP opened or closed. Of link only these are looked at. Posts session_ipv6 when that changed, as
+ * establish does. -ENOENT, -EINVAL for a session that is not up, or what datapath/1 says. */
+VD_API int vd_session_carry(uint64_t session, const struct vd_wsess_desc *link);
 
 /* Ends it: idempotent, the first reason wins. Requests are cancelled, worker entries removed and acknowledged, then
  * session_down, then session_gone. By_owner: the owner already knows and is not called. */

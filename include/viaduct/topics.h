@@ -72,6 +72,14 @@ struct vd_session_up {
 	struct vd_prefix network; /* of IPv6, the client's; family 0: none */
 };
 extern VD_API const struct vd_topic vd_topic_session_up;
+/* A session that is up carries IPv6 (no longer); not posted for one that ends. */
+struct vd_session_ipv6 {
+	uint64_t session;
+	bool up;
+	struct vd_prefix network;      /* the client's */
+	struct vd_ip local, remote;    /* link-local addresses, ours and the client's; family 0: not known */
+};
+extern VD_API const struct vd_topic vd_topic_session_ipv6;
 /* Once, after the workers gave up the session. Counters are final; in = from the client. */
 struct vd_session_down {
 	uint64_t session, chan, peer;

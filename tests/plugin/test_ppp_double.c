@@ -116,6 +116,7 @@ static int session_add(void *self, const struct vd_wsess_desc *desc, void (*done
 {
 	(void)self;
 	d.desc = *desc;
+	d.carried++;
 	return done ? vd_defer(done, arg) : 0;
 }
 
@@ -187,8 +188,8 @@ void double_answer_configure(void)
 		.dns = { vd_ip4(0x0a010035), vd_ip4(0x0a010036) } };
 	struct vd_error why = { 0 };
 
-	vd_error_set(&why, -ENOSPC, "the pool is empty");
-	if (d.no_address)
+	vd_error_set(&why, d.no_ipv4 ? -EAFNOSUPPORT : -ENOSPC, "the pool is empty");
+	if (d.no_address || d.no_ipv4)
 		vd_reply(d.lease_ticket, VD_REJECT, NULL, &why);
 	else
 		vd_reply(d.lease_ticket, VD_ACCEPT, &lease, NULL);
@@ -203,6 +204,15 @@ static void on_cancel(void *arg, uint64_t ticket)
 static void on_address(void *arg, const struct vd_ask *ask)
 {
 	(void)arg;
+	if (((const struct vd_lease_address *)ask->data)->family == 6) {
+		struct vd_leased_address net = { .length = 64 };
+		struct vd_error why = { 0 };
+
+		vd_error_set(&why, -EAFNOSUPPORT, "the pool has no prefix");
+		ck_assert(vd_ip_parse("2001:db8:5:1::", &net.address));
+		vd_reply(ask->ticket, d.network ? VD_ACCEPT : VD_REJECT, d.network ? &net : NULL, d.network ? NULL : &why);
+		return;
+	}
 	d.leased++;
 	d.lease_ticket = ask->ticket;
 	if (!d.hold_configure)

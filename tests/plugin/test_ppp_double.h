@@ -22,7 +22,8 @@ struct double_state {
 	char reason[VD_ID_TEXT];
 	bool hold_auth, hold_configure, no_address, unavailable; /* answers are held back; failures */
 	int code; /* of its no; 0: one that says nothing */
-	unsigned asked, leased;
+	bool network, no_ipv4; /* the pool has a prefix, 2001:db8:5:1::/64 for this session; it has no addresses */
+	unsigned asked, leased, carried; /* carried: times that session_add was called */
 	uint64_t auth_ticket, lease_ticket;
 	struct vd_authenticate request;
 	char password[256]; /* as PAP says it */

@@ -147,6 +147,7 @@ static int dp_session_add(void *self, const struct vd_wsess_desc *desc, void (*d
 	if (fx.session_add == FX_REFUSE)
 		return -ENOBUFS;
 	trace("session_add ");
+	fx.desc = *desc;
 	ck_assert_uint_ne(desc->session, 0);
 	ck_assert_uint_ne(desc->chan, 0);
 	fx.sessions++;

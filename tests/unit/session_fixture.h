@@ -22,6 +22,7 @@ struct fx {
 	struct vd_lease_address leased, leased6; /* the last requests for an address and for a network */
 	unsigned want; /* VD_WANT_*; 0: an IPv4 address */
 	enum fx_manner network;
+	struct vd_wsess_desc desc; /* of the last session_add */
 	uint64_t network_ticket;
 	unsigned n_done, n_closed, more_packets;
 	enum vd_verdict verdict;

@@ -22,6 +22,7 @@ static const struct vd_opt other_schema[] = {
 	{ "radius.*.secret", VD_T_SECRET, VD_OPT_REQUIRED, NULL, NULL, "Its secret." },
 	{ "pools.*", VD_T_MAP, 0, NULL, NULL, "A pool." },
 	{ "pools.*.range", VD_T_RANGE, VD_OPT_REQUIRED | VD_OPT_LIST, NULL, NULL, "Its addresses." },
+	{ "pools.*.prefix", VD_T_PREFIX, VD_OPT_LIST, NULL, NULL, "Its networks." },
 	{ "pools.*.dns", VD_T_ADDR, VD_OPT_LIST, NULL, NULL, "Name servers." },
 	{ "pools.*.search", VD_T_STRING, VD_OPT_LIST, NULL, "20", "Domains." },
 	{ "pools.*.rate", VD_T_RATE, 0, NULL, NULL, "Rate." },

@@ -157,6 +157,63 @@ START_TEST(one_is_late)
 }
 END_TEST
 
+/* A protocol of PPP joins and leaves a session that is up. */
+START_TEST(joins)
+{
+	struct vd_wsess_desc link = { .v4 = { .bytes = { 1, 2, 3 }, .len = 3 }, .v6 = { .bytes = { 1, 2, 4 }, .len = 3 },
+		.mtu = 9 };
+	const struct vd_session_ipv6 *told;
+	uint64_t id;
+
+	fake_watch(&vd_topic_session_ipv6);
+	fx.want = VD_WANT_V4 | VD_WANT_V6;
+	id = fx_new("staff");
+	ck_assert_int_eq(vd_session_carry(id + 99, &link), -ENOENT);
+	ck_assert_int_eq(vd_session_carry(id, &link), -EINVAL);
+	vd_session_close(id, "next", true);
+	fake_drain();
+	id = fx_up("staff", "alice");
+	ck_assert_uint_eq(fake_events(&vd_topic_session_ipv6), 0);
+	ck_assert(vd_ip_parse("fe80::1", &link.link_local[0]) && vd_ip_parse("fe80::77", &link.link_local[1]));
+	ck_assert_int_eq(vd_session_carry(id, &link), 0);
+	fake_drain();
+	told = fake_last(&vd_topic_session_ipv6);
+	ck_assert(told->up);
+	ck_assert_uint_eq(told->network.len, 64);
+	ck_assert(vd_ip_equal(&told->remote, &link.link_local[1]));
+	ck_assert(vd_ip_equal(&vd_session_find(id)->link_local[0], &link.link_local[0]));
+	/* The rest of what the workers know stays. */
+	ck_assert_uint_eq(fx.desc.v6.bytes[2], 4);
+	ck_assert_uint_eq(fx.desc.mtu, 1280);
+	ck_assert_uint_eq(fx.desc.session, id);
+	ck_assert_uint_eq(fx.desc.source[1].len, 64);
+	ck_assert_int_eq(vd_session_carry(id, &link), 0); /* nothing new */
+	/* The peer moved: both headers follow. */
+	ck_assert_int_eq(vd_session_header(id, (const uint8_t *)"\7\7", 2), 0);
+	ck_assert_mem_eq(fx.desc.v4.bytes, "\7\7\3", 3);
+	ck_assert_mem_eq(fx.desc.v6.bytes, "\7\7\4", 3);
+	link.v4.len = 0;
+	ck_assert_int_eq(vd_session_carry(id, &link), 0);
+	ck_assert_int_eq(vd_session_header(id, (const uint8_t *)"\5\5", 2), 0);
+	ck_assert_mem_eq(fx.desc.v6.bytes, "\5\5\4", 3);
+	ck_assert_uint_eq(fx.desc.v4.len, 0);
+	fake_drain();
+	ck_assert_uint_eq(fake_events(&vd_topic_session_ipv6), 1);
+	fx.session_add = FX_REFUSE;
+	ck_assert_int_eq(vd_session_carry(id, &(struct vd_wsess_desc){ .v4 = { .len = 3 } }), -ENOBUFS);
+	fx.session_add = FX_ACCEPT;
+	fake_drain();
+	ck_assert_uint_eq(fake_events(&vd_topic_session_ipv6), 1);
+	ck_assert_int_eq(vd_session_carry(id, &(struct vd_wsess_desc){ .v4 = { .len = 3 } }), 0);
+	fake_drain();
+	ck_assert(!((const struct vd_session_ipv6 *)fake_last(&vd_topic_session_ipv6))->up);
+	ck_assert_uint_eq(vd_session_find(id)->link_local[0].family, 0);
+	vd_session_close(id, "done", true);
+	ck_assert_int_eq(vd_session_carry(id, &link), -EINVAL);
+	fake_drain();
+}
+END_TEST
+
 int main(void)
 {
 	Suite *s = suite_create("sessions with IPv6");
@@ -169,6 +226,7 @@ int main(void)
 	tcase_add_test(c, only_v4);
 	tcase_add_test(c, only_v6);
 	tcase_add_test(c, one_is_late);
+	tcase_add_test(c, joins);
 	suite_add_tcase(s, c);
 	srunner_run_all(r, CK_ENV);
 	failures = srunner_ntests_failed(r);

@@ -190,6 +190,12 @@ static void give_up(struct ppp_cp *cp, const char *who)
 {
 	char text[96];
 
+	/* A network protocol takes nothing else with it. */
+	if (cp->kind->protocol != PPP_LCP && ppp_phase_other(cp)) {
+		vd_note('s', cp->link->node.id, "%s does not converge: ended", cp->kind->name);
+		ppp_cp_event(cp, PPP_EV_CLOSE);
+		return;
+	}
 	vd_format(text, sizeof(text), "%s: %s refused", cp->kind->name, who);
 	ppp_link_report(cp->link, (struct vd_report){ .kind = VD_FAIL_PPP_DIVERGES, .offered = text,
 		.stage = cp->kind->protocol == PPP_LCP ? "lcp" : "ipcp", .count = PPP_MAX_REFUSALS });

@@ -7,7 +7,7 @@
 #include <errno.h>
 #include <string.h>
 
-#define RECORD_VERSION 2
+#define RECORD_VERSION 3
 
 static void put_text(struct vd_wr *w, const char *text)
 {
@@ -60,6 +60,40 @@ static void flags(struct ppp_link *link, bool *out[FLAGS])
 	memcpy(out, all, sizeof(all));
 }
 
+static void export_ipv6(const struct ppp_link *link, struct vd_wr *w)
+{
+	ppp_cp_export(&link->ipv6cp, w);
+	vd_wr_u8(w, (uint8_t)(link->ask_id | link->asked_id << 1));
+	vd_wr_u8(w, link->may);
+	vd_wr_u8(w, link->open_now);
+	vd_wr_u8(w, link->carried);
+	vd_wr_put(w, link->id, IPV6CP_ID);
+	vd_wr_put(w, link->peer_id, IPV6CP_ID);
+	vd_wr_put(w, link->suggested, IPV6CP_ID);
+	vd_wr_u8(w, link->early6_len);
+	vd_wr_put(w, link->early6, link->early6_len);
+}
+
+static int import_ipv6(struct ppp_link *link, struct vd_rd *r)
+{
+	int ret = ppp_cp_import(&link->ipv6cp, r);
+	uint8_t bits = vd_rd_u8(r);
+
+	link->ask_id = bits & 1;
+	link->asked_id = bits & 2;
+	link->may = vd_rd_u8(r);
+	link->open_now = vd_rd_u8(r);
+	link->carried = vd_rd_u8(r);
+	vd_rd_copy(r, link->id, IPV6CP_ID);
+	vd_rd_copy(r, link->peer_id, IPV6CP_ID);
+	vd_rd_copy(r, link->suggested, IPV6CP_ID);
+	link->early6_len = vd_rd_u8(r);
+	if (link->early6_len > sizeof(link->early6))
+		return -EBADMSG;
+	vd_rd_copy(r, link->early6, link->early6_len);
+	return ret;
+}
+
 static int export_link(struct ppp_link *link, struct vd_wr *w)
 {
 	const struct vd_ppp_auth_1 *method = link->auth[link->auth_at].method;
@@ -85,6 +119,7 @@ static int export_link(struct ppp_link *link, struct vd_wr *w)
 	ppp_timer_export(&link->echo, w);
 	ppp_cp_export(&link->lcp, w);
 	ppp_cp_export(&link->ipcp, w);
+	export_ipv6(link, w);
 	vd_wr_u8(w, link->auth_unknown);
 	vd_wr_u8(w, link->n_auth);
 	for (unsigned i = 0; i < link->n_auth; i++) {
@@ -221,6 +256,8 @@ static int import_link(struct ppp_link *link, struct vd_rd *r)
 	if (ret < 0)
 		return ret;
 	ret = ppp_cp_import(&link->ipcp, r);
+	if (ret == 0)
+		ret = import_ipv6(link, r);
 	if (ret < 0)
 		return ret;
 	if (!vd_rd_ok(r) || link->phase >= PPP_PHASES || link->peer.mru < PPP_MRU_MIN)

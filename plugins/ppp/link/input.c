@@ -80,20 +80,49 @@ static void ccp(struct ppp_link *link, const uint8_t *p, size_t len)
 		ppp_link_send(link, PPP_CCP, room, w.len);
 }
 
-static void ipcp(struct ppp_link *link, const uint8_t *p, size_t len)
+/* The client is authenticated and quicker than its lease: the last request waits, which saves the client's timer. */
+static void keep(uint8_t *room, size_t size, uint8_t *ret_len, const uint8_t *p, size_t len)
 {
-	if (link->phase >= PPP_PHASE_NETWORK) {
-		ppp_cp_input(&link->ipcp, p, len);
-		return;
-	}
-	/* The client is authenticated and quicker than its lease: the last request waits, which saves the client's
-	 * timer. */
-	if (len && p[0] == PPP_CONF_REQ && len < sizeof(link->early)) {
-		memcpy(link->early, p, len);
-		link->early_len = (uint8_t)len;
+	if (len && p[0] == PPP_CONF_REQ && len < size) {
+		memcpy(room, p, len);
+		*ret_len = (uint8_t)len;
 	} else {
 		vd_count("ppp_link.drop.early", 1);
 	}
+}
+
+static void ipcp(struct ppp_link *link, const uint8_t *p, size_t len)
+{
+	if (link->phase < PPP_PHASE_NETWORK)
+		keep(link->early, sizeof(link->early), &link->early_len, p, len);
+	else if (link->may & VD_WANT_V4)
+		ppp_cp_input(&link->ipcp, p, len);
+	else
+		protocol_reject(link, PPP_IPCP, p, len);
+}
+
+static void ipv6cp(struct ppp_link *link, const uint8_t *p, size_t len)
+{
+	if (link->phase < PPP_PHASE_NETWORK) {
+		keep(link->early6, sizeof(link->early6), &link->early6_len, p, len);
+	} else if (link->may & VD_WANT_V6) {
+		if (len && p[0] == PPP_CONF_REQ)
+			ppp_phase_ipv6cp(link);
+		ppp_cp_input(&link->ipv6cp, p, len);
+	} else {
+		protocol_reject(link, PPP_IPV6CP, p, len);
+	}
+}
+
+void ppp_early(struct ppp_link *link)
+{
+	uint8_t len = link->early_len, len6 = link->early6_len;
+
+	link->early_len = link->early6_len = 0;
+	if (len)
+		ipcp(link, link->early, len);
+	if (len6)
+		ipv6cp(link, link->early6, len6);
 }
 
 void ppp_input(void *self, uint64_t session, const uint8_t *p, size_t len)
@@ -155,11 +184,21 @@ void ppp_input(void *self, uint64_t session, const uint8_t *p, size_t len)
 	case PPP_IPCP:
 		ipcp(link, p, len);
 		break;
+	case PPP_IPV6CP:
+		ipv6cp(link, p, len);
+		break;
 	case PPP_CCP:
 		ccp(link, p, len);
 		break;
 	case PPP_IP:
 		vd_count("ppp_link.drop.data_before_up", 1);
+		break;
+	case PPP_IPV6:
+		/* What is not spoken is rejected; what is may overtake the end of its negotiation, or follow it. */
+		if (link->may & VD_WANT_V6)
+			vd_count("ppp_link.drop.data_before_up", 1);
+		else
+			protocol_reject(link, protocol, p, len);
 		break;
 	default:
 		protocol_reject(link, protocol, p, len);

@@ -136,7 +136,7 @@ static void terminate(struct ppp_cp *cp, const struct ppp_packet *packet)
 
 static void up(struct ppp_cp *cp)
 {
-	ppp_phase_ipcp_up(cp->link);
+	ppp_phase_ncp(cp->link, VD_WANT_V4, true);
 }
 
 static void down(struct ppp_cp *cp)
@@ -148,6 +148,11 @@ static void finished(struct ppp_cp *cp)
 {
 	struct ppp_link *link = cp->link;
 
+	if (ppp_phase_other(cp)) {
+		vd_note('s', link->node.id, "IPCP ended");
+		ppp_phase_ncp(link, VD_WANT_V4, false);
+		return;
+	}
 	if (link->phase != PPP_PHASE_UP)
 		ppp_link_report(link, (struct vd_report){ .kind = VD_FAIL_IPCP_UNACKED });
 	ppp_link_fail(link, link->phase == PPP_PHASE_UP ? "the client ended IPCP" : "IPCP did not complete");

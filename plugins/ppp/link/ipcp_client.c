@@ -124,7 +124,7 @@ static void up(struct ppp_cp *cp)
 	if (r < 0)
 		ppp_link_fail(link, "the session cannot be configured: %s", strerror(-r));
 	else
-		ppp_phase_ipcp_up(link);
+		ppp_phase_ncp(link, VD_WANT_V4, true);
 }
 
 static void down(struct ppp_cp *cp)

@@ -213,8 +213,11 @@ static void protocol_reject(struct ppp_link *link, const struct ppp_packet *pack
 	if (protocol == PPP_LCP) {
 		ppp_link_fail(link, "%s rejects LCP itself", ppp_peer(link));
 	} else if (protocol == PPP_IPCP) {
-		ppp_link_report(link, (struct vd_report){ .kind = VD_FAIL_IPCP_REJECTED });
+		if (!ppp_phase_other(&link->ipcp))
+			ppp_link_report(link, (struct vd_report){ .kind = VD_FAIL_IPCP_REJECTED });
 		ppp_cp_rejected(&link->ipcp, true);
+	} else if (protocol == PPP_IPV6CP) {
+		ppp_cp_rejected(&link->ipv6cp, true);
 	} else if (method && protocol == method->protocol && link->phase <= PPP_PHASE_AUTHENTICATE) {
 		ppp_link_report(link, (struct vd_report){ .kind = VD_FAIL_AUTH_REJECTED,
 			.offered = link->auth[link->auth_at].name });

@@ -115,6 +115,7 @@ void ppp_link_free(struct ppp_link *link)
 	vd_timer_stop(&link->echo);
 	ppp_cp_fini(&link->lcp);
 	ppp_cp_fini(&link->ipcp);
+	ppp_cp_fini(&link->ipv6cp);
 	ppp_map_remove(&link->self->links, &link->node);
 	free(link);
 }
@@ -213,7 +214,8 @@ int ppp_link_start(void *self_, uint64_t session, const struct vd_link_lower *lo
 	link->peer.mru = PPP_MRU_DEFAULT;
 	link->mru = channel_mru(link);
 	link->ask_mru = link->mru != PPP_MRU_DEFAULT;
-	link->ask_magic = link->ask_address = true;
+	link->ask_magic = link->ask_address = link->ask_id = true;
+	link->id[IPV6CP_ID - 1] = 1; /* fe80::1 */
 	while (!link->magic)
 		vd_random_seen("magic", &link->magic, sizeof(link->magic));
 	link->tokens = 20000;
@@ -224,6 +226,7 @@ int ppp_link_start(void *self_, uint64_t session, const struct vd_link_lower *lo
 	vd_timer_init(&link->echo, ppp_echo_timer);
 	ppp_cp_init(&link->lcp, &ppp_lcp, link);
 	ppp_cp_init(&link->ipcp, link->dial ? &ppp_ipcp_client : &ppp_ipcp, link);
+	ppp_cp_init(&link->ipv6cp, &ppp_ipv6cp, link);
 	r = ppp_auth_list(link, &err);
 	if (r < 0) {
 		ppp_link_report(link, (struct vd_report){ .kind = VD_FAIL_OTHER, .stage = "lcp", .difference = err.text });

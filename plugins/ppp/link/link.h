@@ -1,4 +1,4 @@
-/* One PPP link: its phases (RFC 1661 section 3), its two control protocols and what belongs to them. Control thread. */
+/* One PPP link: its phases (RFC 1661 section 3), its control protocols and what belongs to them. Control thread. */
 #ifndef PPP_LINK_H
 #define PPP_LINK_H
 
@@ -19,7 +19,7 @@ enum ppp_phase {
 	PPP_PHASE_ESTABLISH,    /* LCP */
 	PPP_PHASE_AUTHENTICATE, /* a method runs */
 	PPP_PHASE_CONFIGURE,    /* the core admits and leases */
-	PPP_PHASE_NETWORK,      /* IPCP */
+	PPP_PHASE_NETWORK,      /* IPCP, IPV6CP: neither is open */
 	PPP_PHASE_BRING_UP,     /* the core makes routes and worker entries */
 	PPP_PHASE_UP,
 	PPP_PHASES
@@ -88,6 +88,14 @@ struct ppp_link {
 	uint8_t address_refused;
 	bool no_dns[2];                   /* dialled: the gateway rejects the option */
 	struct vd_leased_address given;   /* dialled: what the gateway told us */
+	/* IPv6, where the session has a network for it and the link is large enough */
+	struct ppp_cp ipv6cp;
+	uint8_t may;       /* of VD_WANT_*: what there are addresses for */
+	uint8_t open_now, carried; /* likewise: protocols that are open; what the core was told of them */
+	uint8_t id[IPV6CP_ID], peer_id[IPV6CP_ID], staged_id[IPV6CP_ID], suggested[IPV6CP_ID];
+	bool ask_id, asked_id, saw_id;
+	uint8_t early6_len, early6[64]; /* as early */
+
 	uint8_t early_len; /* an IPCP Configure-Request that came before the lease */
 	uint8_t early[PPP_OPTIONS_MAX];
 
@@ -135,10 +143,15 @@ static inline const char *ppp_peer(const struct ppp_link *link)
 /* ---- phase.c: from LCP open to the session up ---- */
 void ppp_phase_lcp_up(struct ppp_link *link);
 void ppp_phase_lcp_down(struct ppp_link *link, bool terminating);
-void ppp_phase_ipcp_up(struct ppp_link *link);
+/* A network protocol (VD_WANT_V4, VD_WANT_V6) is open, or no longer. With the first the session comes up, others join. */
+void ppp_phase_ncp(struct ppp_link *link, unsigned family, bool open);
+/* True while the other network protocol is open or being negotiated: the link does not end with this one. */
+bool ppp_phase_other(const struct ppp_cp *cp);
+/* The client wants IPv6: IPV6CP begins, unless it did. */
+void ppp_phase_ipv6cp(struct ppp_link *link);
 extern const struct vd_ppp_auth_host ppp_auth_host; /* its argument is the link */
-/* Octets in front of an IP packet toward the peer, as negotiated. */
-size_t ppp_phase_header(const struct ppp_link *link, uint8_t out[4]);
+/* Octets in front of a packet of PPP_IP or PPP_IPV6 toward the peer, as negotiated. */
+size_t ppp_phase_header(const struct ppp_link *link, enum ppp_protocol protocol, uint8_t out[4]);
 
 /* ---- auth.c: which method ---- */
 /* Fills link->auth from the connection's list, or with what is not weaker than MS-CHAPv2. -ENOENT with err when none. */
@@ -155,6 +168,8 @@ void ppp_auth_unasked(struct ppp_link *link);
 /* ---- input.c ---- */
 /* A punted frame (datapath/1 session_punt). */
 void ppp_input(void *self, uint64_t session, const uint8_t *p, size_t len);
+/* The lease is here: requests of network protocols that came before it. */
+void ppp_early(struct ppp_link *link);
 
 /* ---- echo.c ---- */
 void ppp_echo_start(struct ppp_link *link);
@@ -163,7 +178,7 @@ void ppp_echo_timer(struct vd_timer *t);
 /* ---- export.c ---- */
 extern const struct vd_layer ppp_layer;
 
-extern const struct ppp_cp_kind ppp_lcp, ppp_ipcp, ppp_ipcp_client;
+extern const struct ppp_cp_kind ppp_lcp, ppp_ipcp, ppp_ipcp_client, ppp_ipv6cp;
 /* Knobs of the connection. */
 uint64_t ppp_knob(const struct ppp_link *link, const char *option);
 

@@ -48,6 +48,8 @@ void ppp_phase_lcp_down(struct ppp_link *link, bool terminating)
 	link->auth_state = NULL;
 	if (link->ipcp.state >= PPP_CLOSED)
 		ppp_cp_event(&link->ipcp, PPP_EV_DOWN);
+	if (link->ipv6cp.state >= PPP_CLOSED)
+		ppp_cp_event(&link->ipv6cp, PPP_EV_DOWN);
 	link->phase = PPP_PHASE_ESTABLISH;
 	if (terminating)
 		ppp_link_close_session(link);
@@ -64,11 +66,67 @@ static void auth_send(void *host, uint16_t protocol, const uint8_t *p, size_t le
 	ppp_link_send(host, protocol, p, len);
 }
 
+size_t ppp_phase_header(const struct ppp_link *link, enum ppp_protocol protocol, uint8_t out[4])
+{
+	size_t n = 0;
+
+	/* Compressed where the peer said it takes that. */
+	if (!link->peer.acfc) {
+		out[n++] = 0xff;
+		out[n++] = 0x03;
+	}
+	if (!link->peer.pfc)
+		out[n++] = 0;
+	out[n++] = (uint8_t)protocol; /* their first octet is 0 */
+	return n;
+}
+
+/* The largest packet toward the client. */
+static uint16_t mtu_of(const struct ppp_link *link)
+{
+	const struct vd_session *session = vd_session_find(link->node.id);
+	const struct vd_chan_info *chan = session ? vd_chan_find(session->chan) : NULL;
+	uint8_t header[4];
+	int mtu = link->peer.mru, room = PPP_MRU_DEFAULT;
+
+	if (chan && chan->mtu)
+		room = chan->mtu - link->overhead - (int)ppp_phase_header(link, PPP_IP, header);
+	if (mtu > room)
+		mtu = room;
+	if (mtu > PPP_MRU_DEFAULT)
+		mtu = PPP_MRU_DEFAULT;
+	return (uint16_t)(mtu < 68 ? 68 : mtu);
+}
+
+static void start_cp(struct ppp_cp *cp)
+{
+	ppp_cp_event(cp, PPP_EV_OPEN);
+	ppp_cp_event(cp, PPP_EV_UP);
+}
+
+/* IPCP begins; IPV6CP waits for the client, unless nothing else can come. */
 static void network(struct ppp_link *link)
 {
+	const struct vd_session *session = vd_session_find(link->node.id);
+
 	link->phase = PPP_PHASE_NETWORK;
-	ppp_cp_event(&link->ipcp, PPP_EV_OPEN);
-	ppp_cp_event(&link->ipcp, PPP_EV_UP);
+	link->may = VD_WANT_V4;
+	if (!link->dial && session) {
+		link->may = session->lease4.address.family ? VD_WANT_V4 : 0;
+		link->may |= session->lease6.address.family && mtu_of(link) >= IPV6CP_MTU ? VD_WANT_V6 : 0;
+		if (session->lease6.address.family && !(link->may & VD_WANT_V6))
+			vd_note('s', link->node.id, "no IPv6: the link carries %u octets, and IPv6 needs %u", mtu_of(link), IPV6CP_MTU);
+	}
+	if (!link->may)
+		ppp_link_fail(link, "there is no address for this user that the link could carry");
+	else
+		start_cp(link->may & VD_WANT_V4 ? &link->ipcp : &link->ipv6cp);
+}
+
+void ppp_phase_ipv6cp(struct ppp_link *link)
+{
+	if (link->ipv6cp.state < PPP_CLOSED)
+		start_cp(&link->ipv6cp);
 }
 
 static void configured(void *arg, uint64_t session, const char *stage, const struct vd_error *err)
@@ -85,12 +143,7 @@ static void configured(void *arg, uint64_t session, const char *stage, const str
 		return;
 	}
 	network(link);
-	if (link->early_len) {
-		uint8_t len = link->early_len;
-
-		link->early_len = 0;
-		ppp_cp_input(&link->ipcp, link->early, len);
-	}
+	ppp_early(link);
 }
 
 static void accepted(void *host, const struct vd_authenticated *who)
@@ -107,7 +160,7 @@ static void accepted(void *host, const struct vd_authenticated *who)
 	}
 	vd_note('s', link->node.id, "authenticated as %s by %s", who->user, link->auth[link->auth_at].name);
 	link->phase = PPP_PHASE_CONFIGURE;
-	r = vd_session_configure(link->node.id, VD_WANT_V4, configured, link->self);
+	r = vd_session_configure(link->node.id, VD_WANT_V4 | VD_WANT_V6, configured, link->self);
 	if (r < 0)
 		ppp_link_fail(link, "the session cannot be configured: %s", strerror(-r));
 }
@@ -123,19 +176,54 @@ static void rejected(void *host, const char *reason)
 const struct vd_ppp_auth_host ppp_auth_host = { .send = auth_send, .accepted = accepted, .rejected = rejected };
 
 /* ---- up ---- */
-size_t ppp_phase_header(const struct ppp_link *link, uint8_t out[4])
+/* What the workers need to know of the link with these families. False when the headers do not fit. */
+static bool describe(struct ppp_link *link, unsigned families, struct vd_wsess_desc *desc)
 {
-	size_t n = 0;
+	static const struct {
+		unsigned family;
+		enum ppp_protocol protocol;
+	} all[] = { { VD_WANT_V4, PPP_IP }, { VD_WANT_V6, PPP_IPV6 } };
+	static const uint8_t nothing[IPV6CP_ID];
 
-	/* Compressed where the peer said it takes that. */
-	if (!link->peer.acfc) {
-		out[n++] = 0xff;
-		out[n++] = 0x03;
+	for (unsigned i = 0; i < VD_ARRAY_SIZE(all); i++) {
+		struct vd_hdr *hdr = all[i].family == VD_WANT_V6 ? &desc->v6 : &desc->v4;
+		uint8_t header[4];
+		size_t n = ppp_phase_header(link, all[i].protocol, header);
+
+		if (!(families & all[i].family))
+			continue;
+		link->lower->header(link->lower_arg, link->node.id, hdr);
+		if (hdr->len + n > sizeof(hdr->bytes)) {
+			ppp_link_fail(link, "the headers of the lower layer are too long");
+			return false;
+		}
+		memcpy(hdr->bytes + hdr->len, header, n);
+		hdr->len = (uint8_t)(hdr->len + n);
 	}
-	if (!link->peer.pfc)
-		out[n++] = 0;
-	out[n++] = PPP_IP;
-	return n;
+	for (unsigned i = 0; i < 2 && families & VD_WANT_V6; i++) {
+		const uint8_t *id = i ? link->peer_id : link->id;
+
+		if (i && !memcmp(id, nothing, IPV6CP_ID))
+			continue;
+		desc->link_local[i] = (struct vd_ip){ .family = AF_INET6, .a = { 0xfe, 0x80 } };
+		memcpy(desc->link_local[i].a + 8, id, IPV6CP_ID);
+	}
+	return true;
+}
+
+/* The core has to know of a protocol that opened or closed while the session is up. */
+static void carry(struct ppp_link *link)
+{
+	struct vd_wsess_desc desc = { .session = link->node.id };
+	int r;
+
+	if (link->carried == link->open_now || !link->lower || !describe(link, link->open_now, &desc))
+		return;
+	r = vd_session_carry(link->node.id, &desc);
+	if (r < 0)
+		ppp_link_fail(link, "the session cannot carry another protocol: %s", strerror(-r));
+	else
+		link->carried = link->open_now;
 }
 
 static void established(void *arg, uint64_t session, const struct vd_error *err)
@@ -150,40 +238,53 @@ static void established(void *arg, uint64_t session, const struct vd_error *err)
 	}
 	link->phase = PPP_PHASE_UP;
 	vd_timer_stop(&link->setup);
+	carry(link);
 }
 
-void ppp_phase_ipcp_up(struct ppp_link *link)
+static void bring_up(struct ppp_link *link, const char *name)
 {
 	const struct vd_session *session = vd_session_find(link->node.id);
-	const struct vd_chan_info *chan = session ? vd_chan_find(session->chan) : NULL;
 	struct vd_wsess_desc desc = { .session = link->node.id };
-	uint8_t header[4];
-	size_t n = ppp_phase_header(link, header);
-	int mtu = link->peer.mru, room, r;
+	int r;
 
-	if (link->phase != PPP_PHASE_NETWORK)
-		return; /* negotiated again: nothing that the workers know can have changed */
 	if (!session) {
 		ppp_link_fail(link, "the session is gone");
 		return;
 	}
 	desc.chan = session->chan;
-	room = chan && chan->mtu ? chan->mtu - link->overhead - (int)n : PPP_MRU_DEFAULT;
-	if (mtu > room)
-		mtu = room;
-	if (mtu > PPP_MRU_DEFAULT)
-		mtu = PPP_MRU_DEFAULT;
-	desc.mtu = (uint16_t)(mtu < 68 ? 68 : mtu);
-	link->lower->header(link->lower_arg, link->node.id, &desc.v4);
-	if (desc.v4.len + n > sizeof(desc.v4.bytes)) {
-		ppp_link_fail(link, "the headers of the lower layer are too long");
+	desc.mtu = mtu_of(link);
+	if (!describe(link, link->open_now, &desc))
 		return;
-	}
-	memcpy(desc.v4.bytes + desc.v4.len, header, n);
-	desc.v4.len = (uint8_t)(desc.v4.len + n);
-	vd_note('s', link->node.id, "IPCP open, mtu %u", desc.mtu);
+	vd_note('s', link->node.id, "%s open, mtu %u", name, desc.mtu);
 	link->phase = PPP_PHASE_BRING_UP;
+	link->carried = link->open_now;
 	r = vd_session_establish(link->node.id, &desc, established, link->self);
 	if (r < 0)
 		ppp_link_fail(link, "the session cannot be established: %s", strerror(-r));
+}
+
+void ppp_phase_ncp(struct ppp_link *link, unsigned family, bool open)
+{
+	const char *name = family == VD_WANT_V6 ? "IPV6CP" : "IPCP";
+	unsigned before = link->open_now;
+
+	link->open_now = (uint8_t)(open ? before | family : before & ~family);
+	if (link->failing || link->open_now == before)
+		return; /* negotiated again: nothing that the workers know can have changed */
+	if (link->phase == PPP_PHASE_NETWORK && open) {
+		bring_up(link, name);
+		return;
+	}
+	if (open)
+		vd_note('s', link->node.id, "%s open", name);
+	if (link->phase == PPP_PHASE_UP)
+		carry(link);
+}
+
+bool ppp_phase_other(const struct ppp_cp *cp)
+{
+	const struct ppp_link *link = cp->link;
+	const struct ppp_cp *other = cp == &link->ipcp ? &link->ipv6cp : &link->ipcp;
+
+	return !link->failing && other->state >= PPP_REQ_SENT;
 }

@@ -85,5 +85,5 @@ static void fini(void *self_)
 	free(self);
 }
 
-VD_PLUGIN(ppp_link, .version = "0.1.0", .license = "MIT", .summary = "PPP: LCP, IPCP and the phases between them",
+VD_PLUGIN(ppp_link, .version = "0.1.0", .license = "MIT", .summary = "PPP: LCP, IPCP, IPV6CP and the phases between them",
 	.provides = provides, .needs = needs, .schema = schema, .init = init, .stop = stop, .fini = fini);

@@ -49,7 +49,8 @@ static void run(struct vd_worker *w, void *state, struct vd_vec *vec)
 			vd_pkt_drop(w, pkt, VD_DROP_NO_UPPER);
 			continue;
 		}
-		if (protocol != PPP_IP || !vd_worker_session_up(w, pkt->sess)) {
+		if (!(protocol == PPP_IP && vd_worker_session_up(w, pkt->sess)) &&
+			!(protocol == PPP_IPV6 && vd_worker_session_up6(w, pkt->sess))) {
 			vd_worker_punt(w, NULL, pkt);
 			continue;
 		}

@@ -44,6 +44,12 @@ enum ppp_ipcp_option {
 	IPCP_WINS2 = 132,
 };
 
+enum ppp_ipv6cp_option {
+	IPV6CP_INTERFACE = 1,
+};
+#define IPV6CP_ID 8       /* octets of an interface identifier */
+#define IPV6CP_MTU 1280   /* IPv6 wants no less of a link (RFC 8200 section 5) */
+
 #define PPP_MRU_DEFAULT 1500 /* RFC 1661 section 6.1 */
 #define PPP_MRU_MIN 128      /* less carries nothing useful: Nak'ed */
 #define PPP_OPTIONS_MAX 256  /* octets of options in one Configure packet that we handle */
