@@ -39,6 +39,7 @@ struct robot {
 	bool nat, old;         /* behind NAT; 3DES, SHA-1 and group 2 */
 	bool gcm;              /* ESP with AES-256-GCM instead of CBC */
 	bool windows;          /* its vendor ids say so */
+	bool ipv6;             /* speaks IPV6CP, with fe80::a:b:c:d */
 	bool tunnel;           /* asks for tunnel mode */
 	enum { ROBOT_MSCHAPV2, ROBOT_CHAP, ROBOT_PAP } method; /* the only one it knows: it Naks the others */
 	const struct stock *stock; /* what it is; NULL: nothing that is sold */
@@ -60,7 +61,7 @@ struct robot {
 	bool cdn, stopccn;     /* heard */
 	unsigned hellos;
 	/* PPP */
-	struct robot_cp lcp, ipcp;
+	struct robot_cp lcp, ipcp, ipv6cp;
 	struct mschap chap;
 	uint8_t chap_id;
 	bool challenged, authenticated, refused, terminating, term_ack;
@@ -71,6 +72,8 @@ struct robot {
 	/* traffic */
 	struct robot_packet packet; /* the last inner packet */
 	unsigned n_packets;
+	struct robot_packet packets6[8]; /* the last packets of IPv6, by their number modulo 8 */
+	unsigned n_packets6;
 	/* IKE, informational */
 	unsigned dpd_acks, deletes_esp, deletes_ike;
 	uint32_t dpd_seq;
@@ -98,6 +101,8 @@ void robot_echo(struct robot *r);
 void robot_ping(struct robot *r, const uint8_t *source, uint16_t seq);
 /* Any IP packet. */
 void robot_ip(struct robot *r, const uint8_t *p, size_t len);
+/* Any packet of IPv6. */
+void robot_ip6(struct robot *r, const uint8_t *p, size_t len);
 /* What comes from the network toward an address: an ICMP echo reply. */
 void robot_pong(const uint8_t to[4], uint16_t seq);
 /* An ICMP echo packet of ROBOT_ICMP_LEN octets. */

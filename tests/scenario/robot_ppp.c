@@ -7,7 +7,8 @@
 
 #include "tests/scenario/robot.h"
 
-enum { LCP = 0xc021, CHAP = 0xc223, PAP = 0xc023, IPCP = 0x8021, IP = 0x0021 };
+enum { LCP = 0xc021, CHAP = 0xc223, PAP = 0xc023, IPCP = 0x8021, IPV6CP = 0x8057, IP = 0x0021,
+	IPV6 = 0x0057 };
 #define RESEND_MS 3000
 
 void robot_ppp_send(struct robot *r, unsigned protocol, const void *p, size_t len)
@@ -29,6 +30,7 @@ void robot_cp_send(struct robot *r, unsigned protocol, uint8_t code, uint8_t id,
 static void request(struct robot *r, unsigned protocol)
 {
 	uint8_t lcp[] = { 1, 4, 1400 >> 8, 1400 & 255, 5, 6, 0x11, 0x22, 0x33, 0x44 };
+	uint8_t ipv6cp[] = { 1, 10, 0, 10, 0, 11, 0, 12, 0, 13 };
 	uint8_t ipcp[] = { 3, 6, 0, 0, 0, 0, 129, 6, 0, 0, 0, 0 };
 
 	memcpy(ipcp + 2, r->address, 4);
@@ -36,6 +38,8 @@ static void request(struct robot *r, unsigned protocol)
 	r->ppp_due = r->clock + RESEND_MS;
 	if (protocol == LCP)
 		robot_cp_send(r, LCP, 1, ++r->lcp.id, lcp, sizeof(lcp));
+	else if (protocol == IPV6CP)
+		robot_cp_send(r, IPV6CP, 1, ++r->ipv6cp.id, ipv6cp, sizeof(ipv6cp));
 	else
 		robot_cp_send(r, IPCP, 1, ++r->ipcp.id, ipcp, sizeof(ipcp));
 }
@@ -96,6 +100,8 @@ void robot_ppp_time(struct robot *r)
 		request(r, LCP);
 	else if (r->challenged && !r->authenticated)
 		respond(r);
+	else if (r->ipv6cp.begun && !r->ipv6cp.ours)
+		request(r, IPV6CP);
 	else if (r->ipcp.begun && !r->ipcp.ours)
 		request(r, IPCP);
 }
@@ -110,6 +116,9 @@ static void let_in(struct robot *r)
 		return;
 	}
 	r->ipcp.begun = true;
+	r->ipv6cp.begun = r->ipv6;
+	if (r->ipv6)
+		request(r, IPV6CP);
 	request(r, IPCP);
 }
 
@@ -191,11 +200,11 @@ void robot_auth_begin(struct robot *r)
 
 static void cp_input(struct robot *r, unsigned protocol, const uint8_t *p, size_t len)
 {
-	struct robot_cp *cp = protocol == LCP ? &r->lcp : &r->ipcp;
+	struct robot_cp *cp = protocol == LCP ? &r->lcp : protocol == IPV6CP ? &r->ipv6cp : &r->ipcp;
 
 	switch (p[0]) {
 	case 1:
-		if (protocol == IPCP && !r->authenticated)
+		if (protocol != LCP && !r->authenticated)
 			return; /* its Success was lost */
 		if (protocol == LCP && !method_suits(r, p, len))
 			return;
@@ -224,6 +233,10 @@ static void cp_input(struct robot *r, unsigned protocol, const uint8_t *p, size_
 		return;
 	case 6:
 		r->term_ack = true;
+		return;
+	case 8:
+		ck_assert((p[4] & 0x7f) == 0 && p[5] == 0x57); /* IPv6 is all it speaks that we might not */
+		r->ipv6cp.begun = r->ipv6 = false;
 		return;
 	case 9:
 		r->echoes++;
@@ -259,12 +272,20 @@ void robot_ppp_input(struct robot *r, const uint8_t *p, size_t len)
 		r->n_packets++;
 		return;
 	}
+	if (protocol == IPV6) {
+		struct robot_packet *at = &r->packets6[r->n_packets6++ % VD_ARRAY_SIZE(r->packets6)];
+
+		ck_assert_uint_le(len, sizeof(at->p));
+		memcpy(at->p, p, len);
+		at->len = len;
+		return;
+	}
 	ck_assert_uint_eq((size_t)p[2] << 8 | p[3], len);
 	if (protocol == CHAP || protocol == PAP)
 		robot_auth_input(r, protocol, p, len);
 	else if (r->stock)
 		stock_ppp_input(r, protocol, p, len);
-	else if (protocol == LCP || protocol == IPCP)
+	else if (protocol == LCP || protocol == IPCP || (protocol == IPV6CP && r->ipv6cp.begun))
 		cp_input(r, protocol, p, len);
 	else
 		ck_abort_msg("the gateway sent PPP protocol %04x", protocol);
@@ -274,7 +295,8 @@ bool robot_up(const struct robot *r)
 {
 	if (r->stock)
 		return stock_ppp_up(r);
-	return r->lcp.ours && r->lcp.theirs && r->authenticated && r->ipcp.ours && r->ipcp.theirs;
+	return r->lcp.ours && r->lcp.theirs && r->authenticated && r->ipcp.ours && r->ipcp.theirs &&
+		(!r->ipv6cp.begun || (r->ipv6cp.ours && r->ipv6cp.theirs));
 }
 
 void robot_echo(struct robot *r)
@@ -339,6 +361,11 @@ void robot_ping(struct robot *r, const uint8_t *source, uint16_t seq)
 void robot_ip(struct robot *r, const uint8_t *p, size_t len)
 {
 	robot_ppp_send(r, IP, p, len);
+}
+
+void robot_ip6(struct robot *r, const uint8_t *p, size_t len)
+{
+	robot_ppp_send(r, IPV6, p, len);
 }
 
 void robot_pong(const uint8_t to[4], uint16_t seq)

@@ -1,4 +1,5 @@
 #include "message.h"
+#include "plugins/net/lib/names.h"
 
 #include <errno.h>
 #include <string.h>
@@ -221,29 +222,7 @@ static void put_search(struct vd_wr *w, const char *search, size_t most)
 	struct vd_wr names;
 
 	vd_wr_init(&names, all, sizeof(all));
-	while (*search) {
-		size_t word = strcspn(search, " ,");
-		size_t before = names.len;
-		bool good = word > 0;
-
-		for (size_t at = 0; good && at < word;) {
-			size_t n = strcspn(search + at, ". ,");
-
-			good = n > 0 && n <= 63 && at + n <= word;
-			if (good) {
-				vd_wr_u8(&names, (uint8_t)n);
-				vd_wr_put(&names, search + at, n);
-			}
-			at += n + 1;
-		}
-		vd_wr_u8(&names, 0);
-		if (!good || !vd_wr_ok(&names)) {
-			names.len = before;
-			if (!vd_wr_ok(&names))
-				break;
-		}
-		search += word + (search[word] != '\0');
-	}
+	net_names_put(&names, search);
 	put_option(w, INFORM_SEARCH, all, names.len, most);
 }
 
