@@ -21,6 +21,8 @@ VM_BYTES=${VM_BYTES:-104857600}
 VM_WAN=10.77.0
 VM_GW=$VM_WAN.1
 VM_SITE=198.51.100.2
+VM_SITE6=2001:db8:77::2
+VM_PREFIX=2001:db8:8::/48 # of pool alpha where a case wants one; the site knows the way back
 VM_PKGS=(user-mode-linux strongswan-charon strongswan-starter strongswan-swanctl strongswan-libcharon
 	libcharon-extra-plugins libstrongswan-extra-plugins libstrongswan-standard-plugins xl2tpd ppp iproute2 nftables
 	kmod openssl iputils-ping procps python3 util-linux dhcping netbase
@@ -134,7 +136,9 @@ vm_net() {
 	else
 		vm_ns vdvm-gw && vm_wire vdvm-gw wan0 "$VM_GW/24" vdvm-wan && vm_wire vdvm-gw out0 198.51.100.1/24 vdvm-inet || return 1
 		ip -n vdvm-gw route add default via "$VM_SITE"
+		ip -n vdvm-gw addr add 2001:db8:77::1/64 dev out0 nodad
 	fi
+	ip -n vdvm-inet addr add "$VM_SITE6/64" dev br0 nodad && ip -n vdvm-inet route add "$VM_PREFIX" via 2001:db8:77::1 || return 1
 	vm_site
 }
 
@@ -150,8 +154,10 @@ vm_site() {
 	done
 	ip netns exec vdvm-inet python3 "$VM_HERE/site.py" "$dir" "$VM_SITE" 80 >"$VM_WORK/site.log" 2>&1 &
 	vm_note_pid "$VM_WORK/site.pid" $!
+	ip netns exec vdvm-inet python3 "$VM_HERE/site.py" "$dir" "$VM_SITE6" 80 >"$VM_WORK/site6.log" 2>&1 &
+	vm_note_pid "$VM_WORK/site6.pid" $!
 	for ((i = 0; i < 100; i++)); do
-		[ -n "$(ip netns exec vdvm-inet ss -Hltn 'sport = :80')" ] && return 0
+		[ "$(ip netns exec vdvm-inet ss -Hltn 'sport = :80' | wc -l)" = 2 ] && return 0
 		sleep 0.1
 	done
 	echo "the web server did not start: $(tail -1 "$VM_WORK/site.log")" >&2
@@ -259,8 +265,8 @@ vm_dial() { # NAME USER PSK [VARIABLE=VALUE...]: 0 when PPP is up; the log lies 
 vm_dial_time() { cat "$VM_WORK/guests/$1/share/dial.time" 2>/dev/null; } # tenths of a second from the order to dial to an address
 vm_address() { vm_exec "$1" 10 "ip -4 -o addr show dev ppp0 | sed -n 's/.*inet \\([0-9.]*\\).*/\\1/p'"; }
 vm_hangup() { vm_exec "$1" 30 "$VM_WORK/guest/hangup" >/dev/null 2>&1; }
-vm_fetch() { # NAME USER [RATE]: prints "octets sha256 milliseconds longest-gap-in-milliseconds"
-	vm_exec "$1" 150 "timeout 140 python3 $VM_WORK/guest/fetch.py 'http://$VM_SITE/$2.bin${3:+?rate=$3}'"
+vm_fetch() { # NAME USER [RATE]: prints "octets sha256 milliseconds longest-gap-in-milliseconds"; VM_FROM: the site, instead
+	vm_exec "$1" 150 "timeout 140 python3 $VM_WORK/guest/fetch.py 'http://${VM_FROM:-$VM_SITE}/$2.bin${3:+?rate=$3}'"
 }
 vm_check_fetch() { # CASE NAME USER RESULT: the octets must be that user's file
 	local octets sum ms gap
@@ -411,6 +417,7 @@ vm_down() {
 	vm_end "$VM_WORK/gateway.pid" TERM 50
 	vm_end "$VM_WORK/site.pid" TERM 20
 	vm_end "$VM_WORK/returns.pid" TERM 20
+	vm_end "$VM_WORK/site6.pid" TERM 20
 	for ns in vdvm-home{1..9} vdvm-gw vdvm-nat1 vdvm-inet vdvm-wan; do
 		ip netns list | grep -q "^$ns\\b" && ip netns del "$ns"
 	done

@@ -1,6 +1,7 @@
 """site.py FOLDER ADDRESS PORT: serves the files of a folder over HTTP; "?rate=N" paces at N megabytes per second."""
 import http.server
 import os
+import socket
 import sys
 import time
 import urllib.parse
@@ -35,4 +36,5 @@ class Site(http.server.BaseHTTPRequestHandler):
         sys.stderr.write("%s %s\n" % (self.address_string(), format % args))
 
 
+http.server.ThreadingHTTPServer.address_family = socket.AF_INET6 if ":" in address else socket.AF_INET
 http.server.ThreadingHTTPServer((address, port), Site).serve_forever()
