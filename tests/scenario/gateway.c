@@ -26,12 +26,14 @@
 extern const struct vd_plugin esp_userspace_LTX_vd_plugin, ike_port_LTX_vd_plugin, ike_v1_LTX_vd_plugin,
 	net_tun_LTX_vd_plugin, ppp_auth_chap_LTX_vd_plugin, ppp_auth_mschapv2_LTX_vd_plugin, ppp_auth_pap_LTX_vd_plugin,
 	ppp_link_LTX_vd_plugin, l2tp_LTX_vd_plugin,
-	pool_local_LTX_vd_plugin, aaa_users_LTX_vd_plugin, net_dhcpinform_LTX_vd_plugin, net_ra_LTX_vd_plugin;
+	pool_local_LTX_vd_plugin, aaa_users_LTX_vd_plugin, net_dhcpinform_LTX_vd_plugin, net_ra_LTX_vd_plugin,
+	net_dhcpv6_LTX_vd_plugin;
 /* In the order of needs. */
 static const struct vd_plugin *const plugins[] = { &esp_userspace_LTX_vd_plugin, &ike_port_LTX_vd_plugin,
 	&ike_v1_LTX_vd_plugin, &net_tun_LTX_vd_plugin, &ppp_auth_chap_LTX_vd_plugin, &ppp_auth_mschapv2_LTX_vd_plugin,
 	&ppp_auth_pap_LTX_vd_plugin, &ppp_link_LTX_vd_plugin,
-	&l2tp_LTX_vd_plugin, &net_dhcpinform_LTX_vd_plugin, &net_ra_LTX_vd_plugin, &pool_local_LTX_vd_plugin, &aaa_users_LTX_vd_plugin, NULL };
+	&l2tp_LTX_vd_plugin, &net_dhcpinform_LTX_vd_plugin, &net_ra_LTX_vd_plugin, &net_dhcpv6_LTX_vd_plugin,
+	&pool_local_LTX_vd_plugin, &aaa_users_LTX_vd_plugin, NULL };
 #define N_PLUGINS (VD_ARRAY_SIZE(plugins) - 1)
 #define WORKERS 2u
 

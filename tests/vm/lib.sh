@@ -25,8 +25,7 @@ VM_SITE6=2001:db8:77::2
 VM_PREFIX=2001:db8:8::/48 # of pool alpha where a case wants one; the site knows the way back
 VM_PKGS=(user-mode-linux strongswan-charon strongswan-starter strongswan-swanctl strongswan-libcharon
 	libcharon-extra-plugins libstrongswan-extra-plugins libstrongswan-standard-plugins xl2tpd ppp iproute2 nftables
-	kmod openssl iputils-ping procps python3 util-linux dhcping netbase
-	conntrack)
+	kmod openssl iputils-ping procps python3 util-linux dhcping netbase dhcpcd-base conntrack)
 export VM_WORK VM_BUILD VM_PEER VM_BYTES
 
 # ---- results: one line each, counted by tools/test ----

@@ -8,6 +8,9 @@
 #define NET_IPV6_HEADER 40
 #define NET_UDP_HEADER 8
 #define NET_IPV6_ROOM 1500
+/* Seconds that addresses of a session's network are good for, however the client learns of them; and preferred. */
+#define NET_VALID 86400u
+#define NET_PREFERRED 14400u
 enum { NET_ICMPV6 = 58, NET_UDP = 17 };
 
 struct net_ipv6 {

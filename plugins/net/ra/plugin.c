@@ -86,7 +86,7 @@ static void advertise(struct client *c, const struct vd_ip *to)
 	if (!s || s->state != VD_S_UP || !s->link_local[0].family)
 		return;
 	uint32_t seconds = (uint32_t)(knob(s, "interval") / 1000), lifetime = (uint32_t)(knob(s, "lifetime") / 1000);
-	struct ra_facts f = { .network = { s->lease6.address, s->lease6.length }, .valid = 86400, .preferred = 14400,
+	struct ra_facts f = { .network = { s->lease6.address, s->lease6.length }, .valid = NET_VALID, .preferred = NET_PREFERRED,
 		.managed = vd_conf_bool(vd_conf_knob(vd_conf_current(), s->connection, "ra", "managed")),
 		.other = vd_conf_bool(vd_conf_knob(vd_conf_current(), s->connection, "ra", "other")), .mtu = s->mtu,
 		.dns = s->lease6.dns, .n_dns = VD_ARRAY_SIZE(s->lease6.dns), .search = s->lease6.search,
