@@ -76,6 +76,29 @@ static int journal_add(const char *line)
 	return ret;
 }
 
+/* A kernel that begins to forward forgets at once what routers advertised to it, and with that the host's way out, except on
+ * interfaces whose accept_ra is 2. So those that have a default route of that kind get it first. */
+static int keep_default_routes(struct vd_error *err)
+{
+	enum { DEFAULT = 0x10000, ADVERTISED = 0x40000 }; /* RTF_DEFAULT, RTF_ADDRCONF of linux/ipv6_route.h */
+	char line[256], dev[32], name[VALUE_MAX], found[VALUE_MAX];
+	FILE *f = fopen("/proc/net/ipv6_route", "re");
+	unsigned flags;
+	int ret = 0;
+
+	while (f && ret == 0 && fgets(line, sizeof(line), f)) {
+		if (sscanf(line, "%*s %*s %*s %*s %*s %*s %*s %*s %x %31s", &flags, dev) != 2 ||
+			(flags & (DEFAULT | ADVERTISED)) != (DEFAULT | ADVERTISED))
+			continue;
+		vd_format(name, sizeof(name), "net/ipv6/conf/%s/accept_ra", dev);
+		if (read_value(name, found) >= 0 && strcmp(found, "1") == 0)
+			ret = vd_sysctl_set(name, "2", err);
+	}
+	if (f)
+		fclose(f);
+	return ret;
+}
+
 int vd_sysctl_set(const char *name, const char *value, struct vd_error *err)
 {
 	char found[VALUE_MAX], line[3 * VALUE_MAX + 4];
@@ -86,6 +109,8 @@ int vd_sysctl_set(const char *name, const char *value, struct vd_error *err)
 	ret = read_value(name, found);
 	if (ret >= 0 && strcmp(found, value) == 0)
 		return 0;
+	if (ret >= 0 && !strcmp(name, "net/ipv6/conf/all/forwarding") && !strcmp(value, "1") && keep_default_routes(err) < 0)
+		return err->code;
 	if (ret >= 0 && !word_ok(found))
 		ret = -EINVAL;
 	if (ret >= 0) {

@@ -35,7 +35,8 @@ struct vd_priv_1 {
 	/* One nftables transaction in nft syntax. */
 	int (*nft)(void *self, const char *commands, void (*done)(void *arg, const struct vd_error *err), void *arg);
 	/* Sets a sysctl ("net/ipv4/ip_forward") to value; the value found is kept in the state directory and restored at a
-	 * clean end, or at the next start after a crash. */
+	 * clean end, or at the next start after a crash. Before IPv6 is forwarded, interfaces with a default route from router
+	 * advertisements are told to keep it (accept_ra 2), likewise. */
 	int (*sysctl)(void *self, const char *name, const char *value,
 		void (*done)(void *arg, const struct vd_error *err), void *arg);
 	/* A file with a secret; refused when readable for the world. */

@@ -439,6 +439,63 @@ START_TEST(sysctl)
 END_TEST
 
 /* Lines that do not belong there are passed over: torn, foreign, hostile. */
+/* A router advertisement out of one end of a veth pair, which is its router's for half an hour. */
+static void advertise(const char *dev)
+{
+	static const uint8_t ra[16] = { 134, 0, 0, 0, 64, 0, 1800 >> 8, 1800 & 255 };
+	struct sockaddr_in6 all = { .sin6_family = AF_INET6, .sin6_addr = { { { 0xff, 2, [15] = 1 } } },
+		.sin6_scope_id = if_nametoindex(dev) };
+	int fd = socket(AF_INET6, SOCK_RAW | SOCK_CLOEXEC, IPPROTO_ICMPV6), hops = 255, index = (int)all.sin6_scope_id;
+
+	ck_assert_int_ge(fd, 0);
+	ck_assert_int_eq(setsockopt(fd, IPPROTO_IPV6, IPV6_MULTICAST_HOPS, &hops, sizeof(hops)), 0);
+	ck_assert_int_eq(setsockopt(fd, IPPROTO_IPV6, IPV6_MULTICAST_IF, &index, sizeof(index)), 0);
+	ck_assert_int_eq(sendto(fd, ra, sizeof(ra), 0, (struct sockaddr *)&all, sizeof(all)), sizeof(ra));
+	close(fd);
+}
+
+static char accept_ra(const char *dev)
+{
+	char path[64], c = '?';
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/proc/sys/net/ipv6/conf/%s/accept_ra", dev);
+	f = fopen(path, "r");
+	ck_assert_ptr_nonnull(f);
+	ck_assert_uint_eq(fread(&c, 1, 1, f), 1);
+	fclose(f);
+	return c;
+}
+
+static bool has_default(void)
+{
+	return system("ip -6 route show default dev va proto ra | grep -q default") == 0;
+}
+
+/* A host that has its own way out from a router keeps it when it begins to forward for others. */
+START_TEST(own_router)
+{
+	if (system("command -v ip >/dev/null && sysctl -qw net.ipv6.conf.all.forwarding=0 net.ipv6.conf.default.accept_dad=0 && "
+		   "ip link add va type veth peer name vb && "
+		   "sysctl -qw net.ipv6.conf.va.accept_ra_from_local=1 && ip link set va up && ip link set vb up") != 0) {
+		puts("SKIP own_router: no veth pair can be made here");
+		return;
+	}
+	for (unsigned i = 0; i < 50 && !has_default(); i++) {
+		advertise("vb");
+		usleep(100000);
+	}
+	ck_assert(has_default());
+	ok(svc->sysctl(svc->self, "net/ipv6/conf/all/forwarding", "1", on_plain, NULL));
+	ck_assert(has_default());
+	ck_assert_int_eq(accept_ra("va"), '2');
+	ck_assert_int_eq(accept_ra("vb"), '1'); /* no router there */
+	ck_assert_int_eq(vd_priv_restore(), 0);
+	ck_assert_int_eq(accept_ra("va"), '1');
+	ck_assert(has_default());
+}
+END_TEST
+
 START_TEST(journal_hostile)
 {
 	char path[64], was = forward();
@@ -554,6 +611,7 @@ int main(void)
 	tcase_add_test(tc, nft_pool);
 	tcase_add_test(tc, nft_pool_dropped);
 	tcase_add_test(tc, sysctl);
+	tcase_add_test(tc, own_router);
 	tcase_add_test(tc, journal_hostile);
 	tcase_add_test(tc, secrets);
 	tcase_add_loop_test(tc, drop, 0, 2);
