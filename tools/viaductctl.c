@@ -210,7 +210,7 @@ static int show_chain(const json_t *r)
 		{ "  identity", "peer/identity" }, { "  IKE", "peer/version" }, { "  suite", "peer/suite" },
 		{ "  profile", "peer/profile" }, { "Channel", "chan/chan" }, { "  for", "chan/upper" }, { "  mtu", "chan/mtu" },
 		{ "Session", "session/session" }, { "  state", "session/state" }, { "  connection", "session/connection" },
-		{ "  up", "session/up_s", AS_DURATION }, { "  mtu", "session/mtu" },
+		{ "  up", "session/up_s", AS_DURATION }, { "  mtu", "session/mtu" }, { "  client", "session/client" },
 		{ "  in", "session/counters/octets_in", AS_OCTETS }, { "  packets", "session/counters/packets_in" },
 		{ "  out", "session/counters/octets_out", AS_OCTETS }, { "  packets", "session/counters/packets_out" },
 		{ "User", "session/user" }, { "Lease", "lease/address" }, { "  gateway", "lease/gateway" },

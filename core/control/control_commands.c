@@ -60,12 +60,12 @@ static json_t *session_json(const struct vd_session *s)
 {
 	const struct vd_peer *peer = vd_peer_find(s->peer);
 
-	return json_pack("{s:o,s:s,s:o,s:s,s:o,s:o,s:o,s:o,s:o,s:i,s:I,s:I,s:s,s:{s:I,s:I,s:I,s:I}}",
+	return json_pack("{s:o,s:s,s:o,s:s,s:o,s:o,s:o,s:o,s:o,s:i,s:I,s:I,s:s,s:o,s:{s:I,s:I,s:I,s:I}}",
 		"session", id_json('s', s->id), "state", vd_session_state_name(s->state), "user", text_json(s->user),
 		"connection", s->connection, "address", ip_json(&s->lease4.address),
 		"network", network_json(&s->lease6), "remote", peer ? sa_json(&peer->remote) : json_string(""), "chan", id_json('c', s->chan),
 		"peer", id_json('p', s->peer), "mtu", (int)s->mtu, "age_s", seconds_since(s->created),
-		"up_s", s->up_since ? seconds_since(s->up_since) : (json_int_t)0, "reason", s->reason,
+		"up_s", s->up_since ? seconds_since(s->up_since) : (json_int_t)0, "reason", s->reason, "client", text_json(s->client),
 		"counters", "packets_in", (json_int_t)s->counters.packets_in, "octets_in", (json_int_t)s->counters.octets_in,
 		"packets_out", (json_int_t)s->counters.packets_out, "octets_out", (json_int_t)s->counters.octets_out);
 }

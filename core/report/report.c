@@ -4,6 +4,7 @@
 #include <viaduct/log.h>
 #include <viaduct/loop.h>
 #include <viaduct/object.h>
+#include <viaduct/quirk.h>
 
 #include "core/report/report.h"
 #include "core/session/session.h"
@@ -111,10 +112,11 @@ static void expand(const struct words *w, const char *pattern, char *out, size_t
 
 static void client_sees(const struct vd_failure_words *t, const char *profile, char *out, size_t size)
 {
-	bool windows = t->windows && strcmp(profile, "apple") != 0, apple = t->apple && strcmp(profile, "windows") != 0;
+	uint8_t shows = vd_quirks_named(profile)->shows;
+	bool windows = t->windows && shows != VD_SHOWS_APPLE, apple = t->apple && shows != VD_SHOWS_WINDOWS;
 
-	if (!strcmp(profile, "strongswan"))
-		return; /* its user reads a log */
+	if (shows == VD_SHOWS_LOG)
+		return;
 	vd_format(out, size, "%s%s%s%s%s%s", windows ? "Windows shows " : "", windows ? t->windows : "",
 		windows && apple ? "; " : "", apple ? "macOS and iOS show \"" : "", apple ? t->apple : "", apple ? "\"" : "");
 }

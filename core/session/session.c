@@ -255,6 +255,15 @@ int vd_session_header(uint64_t session, const uint8_t *header, size_t len)
 	return rec->added && dp ? dp->session_add(dp->self, &rec->link, NULL, NULL) : 0;
 }
 
+void vd_session_client(uint64_t session, const char *text)
+{
+	struct vd_session_rec *rec = vd_session_rec(session);
+	size_t len = rec ? strlen(rec->pub.client) : 0;
+
+	if (rec)
+		vd_format(rec->pub.client + len, sizeof(rec->pub.client) - len, "%s%s", len ? ", " : "", text);
+}
+
 /* ---- waiting for workers ---- */
 void vd_step_begin(struct vd_session_rec *rec, enum vd_session_step step)
 {

@@ -145,6 +145,7 @@ static int session_write(struct vd_wr *w, struct vd_session_rec *rec, struct vd_
 	vd_text_write(w, s->connection);
 	vd_text_write(w, s->user);
 	vd_text_write(w, rec->realm);
+	vd_text_write(w, s->client);
 	vd_wr_u64(w, ago(s->created));
 	vd_wr_u64(w, ago(s->up_since));
 	vd_wr_u64(w, vd_timer_left(&rec->timer)); /* session_timeout */
@@ -217,6 +218,7 @@ static int session_read(struct vd_rd *r)
 	vd_text_read(r, s->connection, sizeof(s->connection));
 	vd_text_read(r, s->user, sizeof(s->user));
 	vd_text_read(r, rec->realm, sizeof(rec->realm));
+	vd_text_read(r, s->client, sizeof(s->client));
 	s->created = at_of(vd_rd_u64(r));
 	s->up_since = at_of(vd_rd_u64(r));
 	left = vd_rd_u64(r);

@@ -30,6 +30,7 @@ struct vd_session {
 	uint64_t created, up_since;
 	struct vd_session_counters counters; /* last known; final in CLOSING and later */
 	char reason[VD_ID_TEXT];
+	char client[VD_ID_TEXT]; /* what it calls itself, printable: LCP Identifications, separated by commas */
 };
 
 /* How the protocol that carries the session (PPP, IKEv2) hears of decisions. All through the FIFO, never re-entrant. */
@@ -81,6 +82,9 @@ VD_API int vd_session_header(uint64_t session, const uint8_t *header, size_t len
  * network protocol of PPP opened or closed. Of link only these are looked at. Posts session_ipv6 when that changed, as
  * establish does. -ENOENT, -EINVAL for a session that is not up, or what datapath/1 says. */
 VD_API int vd_session_carry(uint64_t session, const struct vd_wsess_desc *link);
+
+/* What the client calls itself; adds to what it said before, as far as there is room. */
+VD_API void vd_session_client(uint64_t session, const char *text);
 
 /* Ends it: idempotent, the first reason wins. Requests are cancelled, worker entries removed and acknowledged, then
  * session_down, then session_gone. By_owner: the owner already knows and is not called. */

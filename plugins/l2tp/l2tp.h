@@ -15,6 +15,7 @@
 #include <viaduct/log.h>
 #include <viaduct/loop.h>
 #include <viaduct/object.h>
+#include <viaduct/quirk.h>
 #include <viaduct/plugin.h>
 #include <viaduct/record.h>
 #include <viaduct/report.h>

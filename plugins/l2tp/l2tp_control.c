@@ -164,9 +164,10 @@ void l2tp_on_retransmit(struct vd_timer *timer)
 		/* Android 9 and 10 stop answering HELLO while data flows: one who is heard at all needs not be asked, and the
 		 * question goes out again after the next silence. Other messages have no such excuse. */
 		uint64_t every = l2tp_knob(t->chan, "hello"), silence = l2tp_tunnel_silence(t);
-		if (silence < every) {
+		bool asleep = t->tries >= retries && silence < vd_peer_quirks(t->chan->peer)->sleeps_ms;
+		if (silence < every || asleep) {
 			t->tries = 0;
-			vd_timer_start(&t->retransmit, every - silence);
+			vd_timer_start(&t->retransmit, asleep ? every : every - silence);
 			return;
 		}
 		/* Lines are down for a minute and come back; nobody waits for this message. It is asked on, as slowly as it goes. */

@@ -24,6 +24,7 @@ struct stock_ncp {
 struct stock {
 	const char *name;
 	const char *psk;               /* the group that its connection must allow */
+	const char *profile;           /* what the gateway takes it for */
 	const char *ike_chosen, *esp_chosen; /* what it gets, as the gateway names it */
 	const char *const *ike;        /* attributes of each transform of phase 1 */
 	const char *const *vendors;

@@ -5,6 +5,7 @@
 #include <string.h>
 #include <viaduct/bytes.h>
 #include <viaduct/log.h>
+#include <viaduct/quirk.h>
 #include <viaduct/session.h>
 
 #include "core/session/session.h"
@@ -82,6 +83,8 @@ START_TEST(test_first_flight)
 	peer = fake_last(&vd_topic_peer_up);
 	ck_assert_str_eq(peer->suite, s->ike_chosen);
 	ck_assert_str_eq(esp_chosen(), s->esp_chosen);
+	ck_assert_str_eq(vd_peer_find(peer->peer)->profile, s->profile);
+	ck_assert_str_eq(vd_session_after(NULL)->client, s->identify[0] ? "MSRASV5.20, MSRAS-0-DESKTOP-1A2B3CD" : "");
 	ck_assert_uint_eq(vd_counter("l2tp.bad_avp"), 0);
 	ck_assert_uint_eq(vd_counter("ppp_link.unknown_code"), 0);
 	steps_ping(&r);
@@ -89,6 +92,70 @@ START_TEST(test_first_flight)
 	for (unsigned i = 0; i < r.ppp.n; i++)
 		ck_assert_msg(r.ppp.cps[i].ours || r.ppp.cps[i].over || r.ppp.cps[i].protocol == 0x80fd, "%s: %04x is not answered",
 			s->name, r.ppp.cps[i].protocol);
+	hang_up();
+}
+END_TEST
+
+/* Twenty minutes without a word: a phone's session is still there when it wakes up, and works; another one has ended. */
+START_TEST(test_sleep)
+{
+	static const struct {
+		const char *name;
+		bool stays;
+	} sleepers[] = { { "Android", true }, { "iOS", true }, { "Windows 10", false }, { "NetworkManager-l2tp", false } };
+	const struct stock *s = stock_find(sleepers[_i].name);
+	const struct vd_session_down *down;
+
+	begin(s, true);
+	steps_login(&r, s->psk, 11);
+	r.silent = true;
+	wire_wait(20 * 60000);
+	r.silent = false;
+	ck_assert_uint_eq(vd_session_count(), sleepers[_i].stays);
+	if (sleepers[_i].stays) {
+		steps_ping(&r);
+		wire_wait(120000);
+		ck_assert_uint_gt(r.echoes + r.hellos, 0);
+		steps_ping(&r);
+		r.silent = true;
+		wire_wait(40 * 60000); /* not for ever */
+		ck_assert_uint_eq(vd_session_count(), 0);
+	}
+	down = fake_last(&vd_topic_session_down);
+	ck_assert_msg(strstr(down->reason, "LCP echoes") || strstr(down->reason, "does not answer"), "%s", down->reason);
+	r.silent = true;
+	for (unsigned minutes = 0; minutes < 600; minutes++) { /* its IKE SA lives for 8 hours */
+		fake_advance(60000);
+		wire_pump();
+	}
+	gateway_empty();
+	robot_free(&r);
+	gateway_stop();
+}
+END_TEST
+
+/* What a client says of itself makes its profile more exact, never less. */
+START_TEST(test_evidence)
+{
+	struct vd_peer *p;
+
+	begin(stock_find("macOS"), false);
+	steps_login(&r, GATEWAY_PSK_STAFF, 11);
+	p = vd_peer_find(vd_session_after(NULL)->peer);
+	vd_peer_evidence(p->id, VD_EVIDENCE_L2TP_VENDOR, "Microsoft"); /* IKE knew better */
+	ck_assert_str_eq(p->profile, "apple");
+	ck_assert(vd_peer_quirks(p->id)->sha256);
+	strcpy(p->profile, "strongswan");
+	vd_peer_evidence(p->id, VD_EVIDENCE_L2TP_HOST, "Microsoft");
+	vd_peer_evidence(p->id, VD_EVIDENCE_LCP, "MSR");
+	vd_peer_evidence(p->id, VD_EVIDENCE_L2TP_VENDOR, "");
+	vd_peer_evidence(p->id + 1000, VD_EVIDENCE_L2TP_VENDOR, "MikroTik");
+	ck_assert_str_eq(p->profile, "strongswan");
+	vd_peer_evidence(p->id, VD_EVIDENCE_LCP, "MSRASV5.20");
+	ck_assert_str_eq(p->profile, "windows");
+	ck_assert_uint_eq(vd_peer_quirks(p->id)->shows, VD_SHOWS_WINDOWS);
+	ck_assert_str_eq(vd_quirks_named("nobody")->name, "generic");
+	ck_assert_str_eq(vd_peer_quirks(p->id + 1000)->name, "generic");
 	hang_up();
 }
 END_TEST
@@ -187,6 +254,8 @@ int main(void)
 	tcase_set_timeout(t, 120);
 	variants_make();
 	tcase_add_loop_test(t, test_first_flight, 0, (int)n_stocks * 2);
+	tcase_add_loop_test(t, test_sleep, 0, 4);
+	tcase_add_test(t, test_evidence);
 	tcase_add_test(t, test_length);
 	tcase_add_loop_test(t, test_refused_in_turn, 0, (int)n_variants);
 	suite_add_tcase(s, t);

@@ -49,13 +49,16 @@ uint32_t ike_vendor_flag(const uint8_t *p, size_t len)
 
 const char *ike_vendor_profile(uint32_t flags)
 {
-	if (flags & IKE_V_MICROSOFT)
-		return "windows";
-	if (flags & IKE_V_APPLE)
-		return "apple";
-	if (flags & IKE_V_STRONGSWAN)
-		return "strongswan";
-	if ((flags & IKE_V_FRAGMENTATION) && (flags & IKE_V_NATT_DRAFT) && (flags & IKE_V_DPD))
-		return "racoon";
+	static const struct {
+		uint32_t all; /* of these it must have sent */
+		const char *row;
+	} profiles[] = {
+		{ IKE_V_MICROSOFT, "windows" }, { IKE_V_APPLE, "apple" }, { IKE_V_STRONGSWAN, "strongswan" },
+		{ IKE_V_FRAGMENTATION | IKE_V_NATT_DRAFT | IKE_V_DPD, "racoon" },
+	};
+
+	for (size_t i = 0; i < VD_ARRAY_SIZE(profiles); i++)
+		if ((flags & profiles[i].all) == profiles[i].all)
+			return profiles[i].row;
 	return "generic";
 }

@@ -21,7 +21,7 @@ enum ike_vendor {
 
 /* The flag of one vendor id body; IKE_V_UNKNOWN for others. */
 uint32_t ike_vendor_flag(const uint8_t *p, size_t len);
-/* The quirk profile: "windows", "apple", "strongswan", "racoon", "generic". */
+/* The row of viaduct/quirk.h: "windows", "apple", "strongswan", "racoon", "generic". */
 const char *ike_vendor_profile(uint32_t flags);
 /* Bodies that we send; 16 octets each. */
 extern const uint8_t ike_vendor_rfc3947[16], ike_vendor_natt_02n[16], ike_vendor_dpd[16];

@@ -127,12 +127,10 @@ static bool choose(struct ike_v1_quick *q, const struct ike_policy *policy, cons
 	return false;
 }
 
-/* The lists have SHA1 before SHA256, since some old clients truncate HMAC-SHA-256 to 96 bits without saying so. Apple's
- * do it right, and say who they are. */
 static bool choose_for(struct ike_v1_quick *q, const struct ike_policy *policy, const struct ike_offers *offers,
 	bool have_ke)
 {
-	if ((q->sa->vendors & IKE_V_APPLE) && choose(q, policy, offers, have_ke, IKE_HASH_SHA256))
+	if (vd_quirks_named(ike_vendor_profile(q->sa->vendors))->sha256 && choose(q, policy, offers, have_ke, IKE_HASH_SHA256))
 		return true;
 	return choose(q, policy, offers, have_ke, IKE_HASH_NONE);
 }

@@ -17,6 +17,8 @@
 
 #include "../lib/advice.h"
 #include "../lib/ident.h"
+#include <viaduct/quirk.h>
+
 #include "../lib/isakmp.h"
 #include "../lib/policy.h"
 #include "../lib/propose.h"

@@ -2,12 +2,21 @@
 #include "link.h"
 
 #include <viaduct/conf.h>
+#include <viaduct/quirk.h>
 
 void ppp_echo_start(struct ppp_link *link)
 {
 	link->echo_lost = 0;
 	link->echo_heard = false;
 	vd_timer_start(&link->echo, ppp_knob(link, "echo_interval"));
+}
+
+/* How long a phone may be out of reach. */
+static uint64_t sleeps(const struct ppp_link *link)
+{
+	const struct vd_session *session = vd_session_find(link->node.id);
+
+	return session && !link->dial ? vd_peer_quirks(session->peer)->sleeps_ms : 0;
 }
 
 static void send_echo(struct ppp_link *link)
@@ -18,11 +27,12 @@ static void send_echo(struct ppp_link *link)
 
 	if (!failures || link->echo_off)
 		return;
-	if (link->echo_lost >= failures) {
+	if (link->echo_lost >= failures && link->echo_lost * ppp_knob(link, "echo_interval") >= sleeps(link)) {
 		ppp_link_fail(link, "%s answered none of %u LCP echoes", ppp_peer(link), link->echo_lost);
 		return;
 	}
-	link->echo_lost++;
+	if (link->echo_lost < UINT8_MAX)
+		link->echo_lost++;
 	vd_wr_init(&w, room, sizeof(room));
 	vd_wr_u32(&w, link->magic);
 	link->echo_id = ppp_cp_send(&link->lcp, PPP_ECHO_REQ, room, w.len);

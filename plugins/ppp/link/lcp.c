@@ -2,6 +2,7 @@
  */
 #include "link.h"
 
+#include <viaduct/quirk.h>
 #include <viaduct/secret.h>
 
 #include <string.h>
@@ -150,6 +151,7 @@ static void identification(struct ppp_link *link, const struct ppp_packet *packe
 	char text[80];
 	size_t n = 0, len = packet->len > 4 ? packet->len - 4 : 0;
 	const uint8_t *p = packet->data + 4;
+	const struct vd_session *session = vd_session_find(link->node.id);
 	bool printable = true;
 
 	if (!len || link->notes >= 4)
@@ -167,6 +169,10 @@ static void identification(struct ppp_link *link, const struct ppp_packet *packe
 		vd_hex(text, sizeof(text), p, len > 32 ? 32 : len);
 	}
 	vd_note('s', link->node.id, "%s identifies itself: %s", ppp_peer(link), text);
+	if (!session || !printable)
+		return;
+	vd_peer_evidence(session->peer, VD_EVIDENCE_LCP, text);
+	vd_session_client(link->node.id, text);
 }
 
 static bool extra(struct ppp_cp *cp, const struct ppp_packet *packet)

@@ -1,0 +1,53 @@
+/* Viaduct: kinds of clients, and what is odd about each, as one table (core/quirk/quirk.c). A peer is of one kind at a time
+ * (struct vd_peer, profile); what it says of itself on the way up narrows it. What suits everybody is no quirk: it is simply
+ * how we do things. Control thread.
+ */
+#ifndef VIADUCT_QUIRK_H
+#define VIADUCT_QUIRK_H
+
+#include <viaduct/topics.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* Whose words its user gets to see when it does not connect; reports quote them. */
+enum vd_shows {
+	VD_SHOWS_ANY,     /* nobody knows: Windows' and Apple's are quoted */
+	VD_SHOWS_WINDOWS,
+	VD_SHOWS_APPLE,
+	VD_SHOWS_LOG,     /* its user reads a log */
+};
+
+struct vd_quirks {
+	const char *name;
+	/* A row replaces one of lower rank: a family of programs (1) nobody knew, a product (2) its family. */
+	uint8_t rank;
+	/* ---- what it is known by; NULL: not by this. Vendor ids of IKE name their row (ike/lib/vendor.c). ---- */
+	const char *l2tp_vendor; /* the Vendor Name of its L2TP begins like this */
+	const char *l2tp_host;   /* its Host Name is this */
+	const char *lcp;         /* an Identification of LCP begins like this */
+	/* ---- what is odd ---- */
+	uint8_t shows;           /* enum vd_shows */
+	/* HMAC-SHA2-256 of its ESP is the RFC's: preferred to SHA-1, which others get since some of them cut it to 96 bits
+	 * without saying so. */
+	bool sha256;
+	/* Milliseconds for which it may sleep: LCP echoes and L2TP Hellos that are not answered end nothing before. 0: as
+	 * ppp.echo_failures and l2tp.retries say. */
+	uint32_t sleeps_ms;
+};
+
+/* Never NULL: "generic" for names that are none. */
+VD_API const struct vd_quirks *vd_quirks_named(const char *name);
+/* Of the peer's profile; "generic" when there is no such peer. */
+VD_API const struct vd_quirks *vd_peer_quirks(uint64_t peer);
+
+enum vd_evidence { VD_EVIDENCE_L2TP_VENDOR, VD_EVIDENCE_L2TP_HOST, VD_EVIDENCE_LCP };
+/* What the peer says of itself, printable. Its profile becomes a row that is known by this, when that one's rank is higher
+ * than its own; its timeline says so. */
+VD_API void vd_peer_evidence(uint64_t peer, enum vd_evidence kind, const char *text);
+
+#ifdef __cplusplus
+}
+#endif
+#endif
