@@ -70,6 +70,11 @@ static void ccp(struct ppp_link *link, const uint8_t *p, size_t len)
 		vd_wr_u16(&w, total);
 		vd_wr_put(&w, p + 4, total - 4u);
 	} else {
+		char text[VD_ID_TEXT];
+
+		if (code == PPP_TERM_REQ && !link->ccp_ended && ppp_reason(p + 4, total - 4u, text, sizeof(text)))
+			vd_note('s', link->node.id, "%s terminates CCP: %s", ppp_peer(link), text);
+		link->ccp_ended |= code == PPP_TERM_REQ;
 		/* An empty request asks for nothing we could reject: answered as in state Closed. */
 		vd_wr_u8(&w, PPP_TERM_ACK);
 		vd_wr_u8(&w, id);

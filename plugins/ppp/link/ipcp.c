@@ -130,8 +130,14 @@ static void refused(struct ppp_cp *cp, bool reject, uint8_t type, const uint8_t 
 
 static void terminate(struct ppp_cp *cp, const struct ppp_packet *packet)
 {
-	(void)packet;
-	vd_note('s', cp->link->node.id, "%s terminates IPCP", ppp_peer(cp->link));
+	struct ppp_link *link = cp->link;
+	char text[VD_ID_TEXT];
+	bool why = ppp_reason(packet->data, packet->len, text, sizeof(text));
+
+	vd_note('s', link->node.id, "%s terminates IPCP%s%s", ppp_peer(link), why ? ": " : "", text);
+	/* The link ends with it, see finished(); before IPCP is open the client may go on. */
+	if (why && cp->state == PPP_OPENED && !link->reason[0])
+		vd_format(link->reason, sizeof(link->reason), "%s ended IPCP: %s", ppp_peer(link), text);
 }
 
 static void up(struct ppp_cp *cp)

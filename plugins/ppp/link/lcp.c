@@ -273,18 +273,6 @@ static void opened_extra(struct ppp_cp *cp, const struct ppp_packet *packet)
 	}
 }
 
-/* What a gateway has to say, as pppd and we do: printable, or nothing. */
-static void said(const struct ppp_packet *packet, char *out, size_t size)
-{
-	size_t n = 0;
-
-	while (n < packet->len && n < size - 1 && packet->data[n] >= 0x20 && packet->data[n] < 0x7f) {
-		out[n] = (char)packet->data[n];
-		n++;
-	}
-	out[n == packet->len ? n : 0] = '\0';
-}
-
 static void terminate(struct ppp_cp *cp, const struct ppp_packet *packet)
 {
 	struct ppp_link *link = cp->link;
@@ -293,13 +281,11 @@ static void terminate(struct ppp_cp *cp, const struct ppp_packet *packet)
 
 	if (link->reason[0])
 		return;
-	if (ppp_ras_reason(packet->data, packet->len, text, sizeof(text)))
+	if (ppp_ras_reason(packet->data, packet->len, text, sizeof(text))) {
 		vd_format(link->reason, sizeof(link->reason), "%s", text);
-	else if (!link->dial)
-		vd_format(link->reason, sizeof(link->reason), "the client ended the connection");
-	else {
-		said(packet, text, 65);
-		n = vd_format(link->reason, sizeof(link->reason), "the gateway ended the connection%s%s",
+	} else {
+		ppp_said(packet->data, packet->len, text, 65);
+		n = vd_format(link->reason, sizeof(link->reason), "%s ended the connection%s%s", ppp_peer(link),
 			text[0] ? ": " : "", text);
 		if (link->wants[0])
 			vd_format(link->reason + n, sizeof(link->reason) - n, "; it wants to authenticate us with %s",

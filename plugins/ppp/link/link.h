@@ -102,6 +102,7 @@ struct ppp_link {
 	uint16_t rejected[PPP_PROTOCOLS_MAX];
 	uint8_t rejections[PPP_PROTOCOLS_MAX];
 	uint8_t n_rejected, ccp_requests;
+	bool ccp_ended;      /* the timeline says why, once */
 	uint8_t other_id; /* identifiers of what we send besides Configure- and Terminate-Requests */
 	uint32_t tokens;     /* answers that the peer may provoke now, in thousandths */
 	uint64_t tokens_at;
@@ -185,5 +186,9 @@ uint64_t ppp_knob(const struct ppp_link *link, const char *option);
 /* ---- ras.c ---- */
 /* Decodes the data of a Windows Terminate-Request: false when it is none. */
 bool ppp_ras_reason(const uint8_t *data, size_t len, char *out, size_t size);
+/* Words in such data: what fits, or nothing when an octet is not printable. size is not 0. */
+void ppp_said(const uint8_t *data, size_t len, char *out, size_t size);
+/* Either; false (and nothing) when it says nothing. */
+bool ppp_reason(const uint8_t *data, size_t len, char *out, size_t size);
 
 #endif

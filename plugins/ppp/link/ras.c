@@ -1,4 +1,5 @@
-/* Windows puts its RAS error into the data of Terminate-Request: the best diagnosis a client gives. */
+/* The data of a Terminate-Request is the best diagnosis a client gives: Windows puts its RAS error into it, pppd, macOS and
+ * we some words. */
 #include "link.h"
 
 static const struct {
@@ -48,4 +49,24 @@ bool ppp_ras_reason(const uint8_t *data, size_t len, char *out, size_t size)
 		}
 	vd_format(out, size, "client error %u", code);
 	return true;
+}
+
+void ppp_said(const uint8_t *data, size_t len, char *out, size_t size)
+{
+	size_t n = 0;
+
+	while (len && data[len - 1] == 0)
+		len--;
+	while (n < len && n < size - 1 && data[n] >= 0x20 && data[n] < 0x7f) {
+		out[n] = (char)data[n];
+		n++;
+	}
+	out[n == len || n == size - 1 ? n : 0] = '\0';
+}
+
+bool ppp_reason(const uint8_t *data, size_t len, char *out, size_t size)
+{
+	if (!ppp_ras_reason(data, len, out, size))
+		ppp_said(data, len, out, size < 65 ? size : 65);
+	return out[0] != '\0';
 }
