@@ -35,6 +35,8 @@ struct vd_quirks {
 	/* Milliseconds for which it may sleep: LCP echoes and L2TP Hellos that are not answered end nothing before. 0: as
 	 * ppp.echo_failures and l2tp.retries say. */
 	uint32_t sleeps_ms;
+	/* What its user has to do when it sees that the gateway is behind NAT, and goes no further; NULL: nothing is known. */
+	const char *natted;
 };
 
 /* Never NULL: "generic" for names that are none. */

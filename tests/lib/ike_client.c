@@ -510,10 +510,18 @@ static void new_spi(struct client *c)
 static void send_qm1(struct client *c, uint32_t mid, const struct msg *sa, unsigned group, uint16_t port, struct msg *m)
 {
 	static const uint8_t none[64];
-	uint8_t id[8] = { 1, 17, (uint8_t)(port >> 8), (uint8_t)port, 192, 168, 0, 5 };
+	const uint8_t id[8] = { 1, 17, (uint8_t)(port >> 8), (uint8_t)port, 192, 168, 0, 5 };
 	uint16_t port_r = c->port_r ? c->port_r : 1701;
-	uint8_t idr[8] = { 1, 17, (uint8_t)(port_r >> 8), (uint8_t)port_r }, oa[8] = { 1 };
+	uint8_t *idr = c->idcr, oa[8] = { 1 };
 
+	memcpy(c->idci, id, 8);
+	c->idci_len = 8;
+	if (c->fqdn) {
+		c->idci[0] = 2;
+		c->idci_len = 4 + strlen(c->fqdn);
+		memcpy(c->idci + 4, c->fqdn, c->idci_len - 4);
+	}
+	memcpy(idr, (uint8_t[]){ 1, 17, (uint8_t)(port_r >> 8), (uint8_t)port_r }, 4);
 	memcpy(idr + 4, c->path.local.ip.a, 4);
 	c->mid = mid;
 	c->qgroup = group;
@@ -525,7 +533,7 @@ static void send_qm1(struct client *c, uint32_t mid, const struct msg *sa, unsig
 		exchange(c, group);
 		payload(m, 5, c->gxi, group_len(group));
 	}
-	payload(m, 5, id, 8);
+	payload(m, 5, c->idci, c->idci_len);
 	payload(m, c->natoa ? 21 : 0, idr, 8);
 	if (c->natoa) { /* RFC 3947 section 5.2 */
 		memcpy(oa + 4, id + 4, 4);
@@ -627,6 +635,9 @@ bool client_qm2(struct client *c, const struct msg *in, size_t keymat_len)
 	memcpy(c->qnr, nr, n);
 	c->qnr_len = n;
 	c->spi_r = (uint32_t)sa[16] << 24 | (uint32_t)sa[17] << 16 | (uint32_t)sa[18] << 8 | sa[19];
+	/* They come back as they were sent. */
+	if (in1 != c->idci_len || in2 != 8 || memcmp(id1, c->idci, in1) != 0 || memcmp(id2, c->idcr, 8) != 0)
+		return false;
 	if ((ke != NULL) != (c->qgroup != 0) || (ke != NULL && kn != group_len(c->qgroup)))
 		return false;
 	size_t gn = ke != NULL ? shared(c, c->qgroup, ke, gxy) : 0;

@@ -28,6 +28,9 @@ struct client {
 	unsigned also_auth; /* a second transform with this integrity; 0: none */
 	bool natoa; /* NAT-OA payloads behind the identities, as behind NAT */
 	unsigned qgroup; /* of PFS; 0: none */
+	const char *fqdn; /* quick mode: its identity is this name; NULL: its address */
+	uint8_t idci[72], idcr[8];
+	size_t idci_len;
 	unsigned esp, esp_bits, esp_auth; /* of the answer */
 	bool esp_unchanged; /* client_qm1_sa: it is one transform of the offer, octet by octet */
 	uint32_t mid, spi_i, spi_r;

@@ -38,6 +38,7 @@ struct stock {
 	const char *sccrq, *scccn, *icrq, *iccn, *cdn, *stopccn;
 	bool waits;                    /* asks for its call, and begins PPP, only when the last message is acknowledged */
 	bool data_length;              /* data messages have a length */
+	unsigned late_ms;              /* after its ICCN it says nothing for so long */
 	const char *lcp;               /* options of its Configure-Requests */
 	const char *const *methods;    /* data of LCP's option 3 that it agrees to; the first is what it Naks with */
 	const char *identify[4];       /* Identifications, when LCP is open */

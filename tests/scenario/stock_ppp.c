@@ -83,7 +83,12 @@ static void request(struct robot *r, struct stock_cp *cp)
 
 void stock_ppp_start(struct robot *r)
 {
-	request(r, cp_new(r, LCP, r->stock->lcp));
+	struct stock_cp *cp = cp_new(r, LCP, r->stock->lcp);
+
+	if (r->stock->late_ms)
+		r->ppp_due = r->clock + r->stock->late_ms;
+	else
+		request(r, cp);
 }
 
 void stock_ppp_network(struct robot *r)

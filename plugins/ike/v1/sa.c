@@ -171,7 +171,9 @@ void ike_v1_sa_life_fired(struct vd_timer *t)
 		if (!sa->failed_reported)
 			ike_v1_failed(sa, (struct vd_report){
 				.kind = sa->state == IKE_V1_DH ? VD_FAIL_BUSY : VD_FAIL_NO_MESSAGE_5,
-				.count = sa->natted_us || sa->natted_peer ? 4500 : sa->path.local.port });
+				.count = sa->natted_us || sa->natted_peer ? 4500 : sa->path.local.port,
+				.remedy = sa->natted_us && sa->state != IKE_V1_DH ?
+					vd_quirks_named(ike_vendor_profile(sa->vendors))->natted : NULL });
 		ike_v1_sa_free(sa, "timed out");
 		return;
 	}
