@@ -14,6 +14,7 @@
 #define OP_UNAVAILABLE 16u /* nobody can say who it is, or there is no address */
 #define OP_OTHERS 32u /* in the first record: the connection names all methods, MS-CHAPv2 last but PAP */
 #define OP_DIAL 64u  /* in the first record: we dial */
+#define OP_RETRY 128u /* in the first record: a wrong password may be corrected; in others: it is too old */
 
 #define YAML(ppp) \
 	"gateway: { name: vpn.example.com }\n" \
@@ -23,12 +24,16 @@
 	"connections: { staff: { realm: corp, pool: staff, peer: 192.0.2.1, user: till-01, " \
 	"password: !env VD_TEST_PPP_PASSWORD" ppp " } }\n"
 
+static bool retries;
+
 static void begin(uint8_t op)
 {
 	fuzz_begin();
 	setenv("VD_TEST_PPP_PASSWORD", "correct horse", 1);
 	double_dials = op & OP_DIAL;
-	setup_with(op & OP_OTHERS ? YAML(", ppp: { auth: [chap, pap, mschapv2] }") : YAML(""), 1416);
+	setup_with(op & OP_OTHERS ? YAML(", ppp: { auth: [chap, pap, mschapv2] }") :
+		op & OP_RETRY ? YAML(", ppp: { auth_retries: 3 }") : YAML(""), 1416);
+	retries = op & OP_RETRY;
 }
 
 static void end(void)
@@ -51,6 +56,7 @@ static void frame(const struct fuzz_record *r)
 	size_t n = r->op & OP_HEADER ? 2 : 0, at = n, len = r->len;
 	const struct frame *ours = len >= 4 ? said(r->p) : NULL;
 
+	d.code = !retries ? 0 : r->op & OP_RETRY ? -EKEYEXPIRED : -EKEYREJECTED;
 	if (len > sizeof(room) - 2)
 		return;
 	memcpy(room + n, r->p, len);
@@ -153,6 +159,31 @@ static void log_in(const char *name, bool refused)
 	end();
 }
 
+/* A wrong password, twice, then the right one; or one that is too old, and another. */
+static void retry(const char *name, bool expired)
+{
+	static const char wrong[] = "c2230200000031" PEER "0000000000000000000102030405060708090a0b0c0d0e0f10111213141516170055736572";
+	char change[13 + 2 * 582];
+
+	begin(OP_RETRY);
+	open_lcp(OP_RETRY);
+	if (expired) {
+		say(OPS | OP_ID | OP_RETRY, wrong);
+		memset(change, 'a', sizeof(change));
+		memcpy(change, "c22307000000", 12);
+		change[sizeof(change) - 1] = 0;
+		say(OPS | OP_ID, change);
+		ck_assert_uint_eq(count(CHAP, 4), 2);
+	} else {
+		say(OPS | OP_ID, wrong);
+		say(OPS | OP_ID, wrong);
+		say(OPS | OP_ID, "c2230200000031" PEER "0000000000000000" NT "0055736572");
+		open_ipcp();
+	}
+	fuzz_put_done(name);
+	end();
+}
+
 static void negotiate(void)
 {
 	begin(0);
@@ -250,6 +281,8 @@ void fuzz_seeds(void)
 	methods();
 	log_in("login", false);
 	log_in("refused", true);
+	retry("retry", false);
+	retry("expired", true);
 	negotiate();
 	dialled();
 }
