@@ -413,8 +413,10 @@ static void on_iccn(struct l2tp_call *c, const struct l2tp_msg *m)
 		l2tp_call_end(c, L2TP_CDN_ERROR, L2TP_E_VALUE, "ICCN is out of sequence");
 		return;
 	}
-	if (L2TP_SEEN(m, L2TP_A_SEQUENCING))
+	if (L2TP_SEEN(m, L2TP_A_SEQUENCING)) {
 		vd_count("l2tp.sequencing_asked", 1);
+		vd_note('s', c->session, "the client requires sequence numbers in data messages; ours have none");
+	}
 	l2tp_call_begin(c);
 }
 

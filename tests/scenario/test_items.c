@@ -7,6 +7,7 @@
 #include <viaduct/report.h>
 #include <viaduct/session.h>
 
+#include "core/session/object.h"
 #include "core/session/session.h"
 #include "tests/scenario/gateway.h"
 #include "tests/scenario/steps.h"
@@ -660,6 +661,28 @@ START_TEST(test_peer_22_echo_through_rekey)
 }
 END_TEST
 
+/* Sequencing Required (RFC 2661 section 4.4.6): the session comes up all the same, and the timeline says what is missing. */
+START_TEST(test_peer_38_sequencing_required)
+{
+	static char iccn[300];
+	uint64_t asked = vd_counter("l2tp.sequencing_asked");
+	const struct vd_timeline *t;
+	bool said = false;
+
+	begin("NetworkManager-l2tp", false);
+	snprintf(iccn, sizeof(iccn), "%s800600000027", own.iccn);
+	own.iccn = iccn;
+	steps_login(&r, own.psk, 11);
+	ck_assert_uint_eq(vd_counter("l2tp.sequencing_asked"), asked + 1);
+	t = vd_timeline_find('s', vd_session_after(NULL)->id);
+	for (unsigned i = 0; i < t->n; i++)
+		said |= strstr(t->v[(t->first + i) % VD_TIMELINE_MAX].text, "requires sequence numbers") != NULL;
+	ck_assert(said);
+	steps_ping(&r);
+	over();
+}
+END_TEST
+
 #define TEST(name) &test_##name, "test_" #name
 static const struct item {
 	const char *id, *what;
@@ -765,6 +788,7 @@ static const struct item {
 	{ "Q35", "vendor ids", NULL, "tests/plugin/test_ike_lib.c" },
 	{ "Q36", "MTU and MSS", NULL, "tests/plugin/test_ppp_link.c, test_esp_path.c" },
 	{ "Q37", "UDP checksum 0 inside", NULL, "every scenario: robot_esp.c sends none" },
+	{ "Q38", "sequence numbers are required of us", TEST(peer_38_sequencing_required) },
 };
 
 static int table(void)
