@@ -34,6 +34,7 @@ static void begin(uint8_t op)
 	setup_with(op & OP_OTHERS ? YAML(", ppp: { auth: [chap, pap, mschapv2] }") :
 		op & OP_RETRY ? YAML(", ppp: { auth_retries: 3 }") : YAML(""), 1416);
 	retries = op & OP_RETRY;
+	d.network = true;
 }
 
 static void end(void)
@@ -272,8 +273,31 @@ static void methods(void)
 	end();
 }
 
+/* IPv6 beside IPv4: identifiers that are none, ours, another; what the client thinks of ours; data, and both ends. */
+static void ipv6(void)
+{
+	begin(0);
+	open_lcp(0);
+	say(OPS | OP_ID, "c2230200000031" PEER "0000000000000000" NT "0055736572");
+	open_ipcp();
+	say(OPS, "80570101000e010a0000000000000000");
+	say(OPS, "80570102000e010a0000000000000001");
+	say(OPS, "805701030012010a0123456789abcdef0204004f");
+	say(OPS, "80570104000e010a0123456789abcdef");
+	say(OPS, "80570301000e010a0000000000000009");
+	say(OPS | OP_ECHO, "80570200");
+	ck_assert_int_eq(link_now()->ipv6cp.state, PPP_OPENED);
+	ck_assert_uint_eq(d.desc.v6.len, 17);
+	say(OPS, "8021050b0004");
+	say(OPS, "80570105000e010a0000000000000077");
+	say(OPS, "c0210809000a805701010004");
+	fuzz_put_done("ipv6");
+	end();
+}
+
 void fuzz_seeds(void)
 {
+	ipv6();
 	chap("chap", false);
 	chap("chap-refused", true);
 	pap("pap", "c023010700140455736572" "0a636c69656e7450617373", false);

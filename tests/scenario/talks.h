@@ -12,7 +12,7 @@ struct talk {
 	bool logged_in;        /* begins with the client logged in, and only then messages are lost */
 	/* Returns who is logged in after it; NULL: everything shall be gone. what is for messages of assertions. */
 	struct robot *(*run)(struct robot *r, const char *what);
-	bool nat, old;
+	bool nat, old, ipv6;   /* ipv6: the pool has a prefix, and the client wants it */
 	const char *password, *psk; /* NULL: the right one */
 	enum vd_failure why;   /* what is reported, once; 0: nothing */
 	bool replaced;         /* the session is one of a second login */

@@ -4,6 +4,7 @@
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <viaduct/session.h>
 
 #include "core/session/session.h"
@@ -44,7 +45,8 @@ static void it_is_up(struct robot *r, const struct talk *talk, const char *what)
 			ck_assert_msg(vd_peer_count() == 1, "%s: %zu peers", what, vd_peer_count());
 			ck_assert_msg(vd_chan_count() == 1, "%s: %zu channels", what, vd_chan_count());
 		}
-		ck_assert_uint_eq(gateway_leases(), 1);
+		ck_assert_uint_eq(gateway_leases(), talk->ipv6 ? 2 : 1);
+		ck_assert_uint_eq(vd_session_after(NULL)->link_local[1].family, talk->ipv6 ? AF_INET6 : 0);
 		ck_assert_uint_eq(r->address[3], 11);
 		steps_ping(r);
 		wire_wait(10000); /* what is still repeated must do no harm */
@@ -61,9 +63,10 @@ static void run(const struct talk *talk, enum wire_way way, unsigned victim, enu
 
 	snprintf(what, sizeof(what), "%s, datagram %u of the %s %s%s", talk->name, victim, ways[way], fates[fate],
 		born ? ", made anew" : "");
-	gateway_start(GATEWAY_DEFAULT);
+	gateway_start(talk->ipv6 ? GATEWAY_YAML("10.8.0.10-10.8.0.20, prefix: \"2001:db8:8::/48\"", "") : GATEWAY_DEFAULT);
 	robot_init(&r, 0, "alice", talk->password ? talk->password : "alice-password", talk->nat);
 	r.old = talk->old;
+	r.ipv6 = talk->ipv6;
 	r.psk = talk->psk ? talk->psk : GATEWAY_PSK_STAFF;
 	if (talk->logged_in) {
 		steps_login(&r, r.psk, 11);
