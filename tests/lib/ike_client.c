@@ -173,6 +173,7 @@ void client_init(struct client *c, const char *psk, unsigned enc, unsigned bits,
 	RAND_bytes(c->ni, sizeof(c->ni));
 	memcpy(c->id, "\x01\x11\x01\xf4\xc0\xa8\x00\x05", 8); /* ID_IPV4_ADDR 192.168.0.5, UDP 500 */
 	c->id_len = 8;
+	memcpy(c->inside, c->id + 4, 4);
 	c->path.endpoint = 1;
 	c->path.local = (struct vd_sa){ .ip = vd_ip4(0xcb00710a), .port = 500 };
 	c->path.remote = (struct vd_sa){ .ip = vd_ip4(0xc6336407), .port = 500 };
@@ -220,12 +221,17 @@ void client_mm1(struct client *c, struct msg *m)
 {
 	static const uint8_t rfc3947[16] = "\x4a\x13\x1c\x81\x07\x03\x58\x45\x5c\x57\x28\xf2\x0e\x95\x45\x2f";
 	static const uint8_t windows[20] = "\x1e\x2b\x51\x69\x05\x99\x1c\x7d\x7c\x96\xfc\xbf\xb5\x87\xe4\x61\0\0\0\x09";
-	const uint8_t *vids[] = { rfc3947, windows };
-	size_t lens[] = { 16, 20 };
+	static const uint8_t dpd[16] = "\xaf\xca\xd7\x13\x68\xa1\xf1\xc9\x6b\x86\x96\xfc\x77\x57\x01\x00";
+	const uint8_t *vids[3] = { rfc3947 };
+	size_t lens[3] = { 16 }, n = 1;
 	struct msg sa = { .len = 0 };
 
+	if (c->windows)
+		vids[n] = windows, lens[n++] = 20;
+	if (c->dpd)
+		vids[n] = dpd, lens[n++] = 16;
 	transform1(c, &sa);
-	client_mm1_sa(c, sa.p, sa.len, vids, lens, c->windows ? 2 : 1, m);
+	client_mm1_sa(c, sa.p, sa.len, vids, lens, n, m);
 }
 
 bool client_mm2(struct client *c, const struct msg *m)
@@ -361,7 +367,10 @@ void client_mm3(struct client *c, struct msg *m)
 {
 	uint8_t h[64];
 
-	exchange(c, c->group);
+	if (c->dh_of)
+		memcpy(c->gxi, c->dh_of->gxi, c->g_len);
+	else
+		exchange(c, c->group);
 	header(c, m, 4, 2, 0, 0);
 	payload(m, 10, c->gxi, c->g_len);
 	payload(m, 20, c->ni, sizeof(c->ni));
@@ -372,24 +381,27 @@ void client_mm3(struct client *c, struct msg *m)
 	finish(m);
 }
 
-/* What both know then; returns its octets: the first coordinate alone of a curve's point (RFC 5903 section 9). */
-static size_t shared(struct client *c, unsigned group, const uint8_t *peer, uint8_t *out)
+/* What both know then; returns its octets: the first coordinate alone of a curve's point (RFC 5903 section 9); 0 when the
+ * peer's value is none. */
+static size_t shared(const struct client *c, unsigned group, const uint8_t *peer, uint8_t *out)
 {
+	const struct client *own = c->dh_of ? c->dh_of : c;
 	BN_CTX *ctx = BN_CTX_new();
 	EC_GROUP *ec = curve(group);
 	size_t n = ec ? group_len(group) / 2 : group_len(group);
 	BIGNUM *p = ec ? NULL : prime(group), *y = BN_bin2bn(peer, (int)n, NULL), *s = BN_new();
+	bool ok;
 
 	if (ec) {
 		BIGNUM *y2 = BN_bin2bn(peer + n, (int)n, NULL);
 		EC_POINT *q = EC_POINT_new(ec);
 
-		if (EC_POINT_set_affine_coordinates(ec, q, y, y2, ctx) == 1 && EC_POINT_mul(ec, q, NULL, q, c->x, ctx) == 1)
-			EC_POINT_get_affine_coordinates(ec, q, s, NULL, ctx);
+		ok = EC_POINT_set_affine_coordinates(ec, q, y, y2, ctx) == 1 && EC_POINT_mul(ec, q, NULL, q, own->x, ctx) == 1 &&
+			EC_POINT_get_affine_coordinates(ec, q, s, NULL, ctx) == 1;
 		BN_free(y2);
 		EC_POINT_free(q);
 	} else {
-		BN_mod_exp(s, y, c->x, p, ctx);
+		ok = BN_mod_exp(s, y, own->x, p, ctx) == 1;
 	}
 	BN_bn2binpad(s, out, (int)n);
 	EC_GROUP_free(ec);
@@ -397,7 +409,7 @@ static size_t shared(struct client *c, unsigned group, const uint8_t *peer, uint
 	BN_free(y);
 	BN_free(s);
 	BN_CTX_free(ctx);
-	return n;
+	return ok ? n : 0;
 }
 
 static void derive(struct client *c)
@@ -440,8 +452,28 @@ bool client_mm4(struct client *c, const struct msg *m)
 	memcpy(c->nr, nr, nn);
 	c->nr_len = nn;
 	c->gxy_len = shared(c, c->group, ke, c->gxy);
+	if (c->gxy_len == 0)
+		return false;
 	derive(c);
 	return true;
+}
+
+bool client_mm4_nat(const struct client *c, const struct msg *m)
+{
+	uint8_t us[64], them[64];
+	bool seen_them = false;
+	size_t n;
+	const uint8_t *h = find(m, 20, 0, &n);
+
+	if (h == NULL)
+		return false;
+	natd(c, &c->path.remote, false, us);
+	natd(c, &c->path.local, false, them);
+	if (n != c->hash_len || memcmp(h, us, n) != 0)
+		return true;
+	for (unsigned i = 1; !seen_them && (h = find(m, 20, i, &n)) != NULL; i++)
+		seen_them = n == c->hash_len && memcmp(h, them, n) == 0;
+	return !seen_them;
 }
 
 void client_mm5(struct client *c, struct msg *m)
@@ -510,7 +542,7 @@ static void new_spi(struct client *c)
 static void send_qm1(struct client *c, uint32_t mid, const struct msg *sa, unsigned group, uint16_t port, struct msg *m)
 {
 	static const uint8_t none[64];
-	const uint8_t id[8] = { 1, 17, (uint8_t)(port >> 8), (uint8_t)port, 192, 168, 0, 5 };
+	const uint8_t id[8] = { 1, 17, (uint8_t)(port >> 8), (uint8_t)port, c->inside[0], c->inside[1], c->inside[2], c->inside[3] };
 	uint16_t port_r = c->port_r ? c->port_r : 1701;
 	uint8_t *idr = c->idcr, oa[8] = { 1 };
 
@@ -605,12 +637,29 @@ static void keymat(const struct client *c, uint32_t spi, const uint8_t *gxy, siz
 	}
 }
 
+/* Where the payloads end and padding begins; false when they do not end in the message. */
+static bool chain_end(const struct msg *m, size_t *ret_end)
+{
+	size_t at = 28;
+
+	for (uint8_t type = m->p[16]; type != 0;) {
+		size_t n = at + 4 <= m->len ? (size_t)m->p[at + 2] << 8 | m->p[at + 3] : 0;
+
+		if (n < 4 || n > m->len - at)
+			return false;
+		type = m->p[at];
+		at += n;
+	}
+	*ret_end = at;
+	return true;
+}
+
 bool client_qm2(struct client *c, const struct msg *in, size_t keymat_len)
 {
 	struct msg m = *in;
 	uint8_t iv[16], hash[64], gxy[512],
 		b[4] = { (uint8_t)(c->mid >> 24), (uint8_t)(c->mid >> 16), (uint8_t)(c->mid >> 8), (uint8_t)c->mid };
-	size_t n, sn, hn, kn, in1, in2, end = 28;
+	size_t n, sn, hn, kn, in1, in2, end;
 
 	memcpy(iv, c->qiv, 16);
 	if (m.len < 60 || (m.len - 28) % c->block != 0 || m.p[18] != 32)
@@ -622,10 +671,8 @@ bool client_qm2(struct client *c, const struct msg *in, size_t keymat_len)
 	if (h == NULL || sa == NULL || nr == NULL || id1 == NULL || id2 == NULL || hn != c->hash_len || sn < 20 ||
 		n > 256)
 		return false;
-	for (uint8_t type = m.p[16]; type != 0;) {
-		type = m.p[end];
-		end += (size_t)m.p[end + 2] << 8 | m.p[end + 3];
-	}
+	if (!chain_end(&m, &end))
+		return false;
 	size_t from = 32 + c->hash_len;
 	struct part parts[] = { { b, 4 }, { c->qni, sizeof(c->qni) }, { m.p + from, end - from } };
 	hmac(c, c->a, c->hash_len, parts, 3, hash);
@@ -768,6 +815,8 @@ bool gateway_mm4(struct client *c, const struct msg *in, struct msg *m)
 	RAND_bytes(c->nr, 32);
 	c->nr_len = 32;
 	c->gxy_len = shared(c, c->group, theirs, c->gxy);
+	if (c->gxy_len == 0)
+		return false;
 	derive(c);
 	header(c, m, 4, 2, 0, 0);
 	payload(m, 10, c->gxr, n);
@@ -815,7 +864,7 @@ bool gateway_qm2(struct client *c, const struct msg *in, unsigned encap, size_t 
 	static const uint8_t none[64];
 	struct msg one = *in, sa = { .len = 0 };
 	uint8_t hash[64];
-	size_t sn, nn, hn, in1, in2, end = 28;
+	size_t sn, nn, hn, in1, in2, end;
 
 	if (one.len < 60 || one.p[18] != 32 || (one.len - 28) % c->block != 0)
 		return false;
@@ -827,10 +876,8 @@ bool gateway_qm2(struct client *c, const struct msg *in, unsigned encap, size_t 
 	if (h == NULL || offer == NULL || ni == NULL || id1 == NULL || id2 == NULL || hn != c->hash_len || sn < 20 ||
 		nn != sizeof(c->qni))
 		return false;
-	for (uint8_t type = one.p[16]; type != 0;) {
-		type = one.p[end];
-		end += (size_t)one.p[end + 2] << 8 | one.p[end + 3];
-	}
+	if (!chain_end(&one, &end))
+		return false;
 	uint8_t b[4] = { (uint8_t)(c->mid >> 24), (uint8_t)(c->mid >> 16), (uint8_t)(c->mid >> 8), (uint8_t)c->mid };
 	size_t from = 32 + c->hash_len;
 	struct part parts[] = { { b, 4 }, { one.p + from, end - from } };

@@ -13,6 +13,7 @@ struct client {
 	uint8_t sa[1600];
 	size_t sa_len;
 	BIGNUM *x;
+	const struct client *dh_of; /* whose key pair is ours, too; NULL: one of our own */
 	uint8_t gxi[512], gxr[512], gxy[512];
 	size_t g_len, gxy_len;
 	uint8_t ni[32], nr[256];
@@ -22,7 +23,8 @@ struct client {
 	size_t id_len;
 	uint8_t said[64]; /* a gateway's: the identity that it was told */
 	size_t said_len;
-	bool initial_contact, bad_natd_us, bad_natd_peer, windows; /* windows: it says that it is one */
+	uint8_t inside[4];     /* in its selectors */
+	bool initial_contact, bad_natd_us, bad_natd_peer, windows, dpd; /* windows: it says that it is one */
 	/* quick mode */
 	uint16_t port_r; /* the gateway's in its selector; 0: 1701 */
 	unsigned also_auth; /* a second transform with this integrity; 0: none */
@@ -55,6 +57,8 @@ bool client_mm2(struct client *c, const struct msg *m);
 bool client_mm2_chosen(struct client *c, const struct msg *m);
 void client_mm3(struct client *c, struct msg *m);
 bool client_mm4(struct client *c, const struct msg *m);
+/* Whether there is a NAT between us, after what the gateway said of our addresses in message 4. */
+bool client_mm4_nat(const struct client *c, const struct msg *m);
 void client_mm5(struct client *c, struct msg *m);
 bool client_mm6(struct client *c, const struct msg *m);
 /* encap, and the ESP transform: id, bits, auth. group 0: no PFS. */

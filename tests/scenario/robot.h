@@ -4,7 +4,7 @@
 #define TESTS_SCENARIO_ROBOT_H
 
 #include "tests/lib/ike_client.h"
-#include "tests/scenario/mschap.h"
+#include "tests/lib/mschap.h"
 #include "tests/scenario/stock.h"
 #include "tests/scenario/wire.h"
 

@@ -1,6 +1,6 @@
 /* The client's side of MS-CHAPv2 (RFC 2759). */
-#ifndef TESTS_SCENARIO_MSCHAP_H
-#define TESTS_SCENARIO_MSCHAP_H
+#ifndef TESTS_LIB_MSCHAP_H
+#define TESTS_LIB_MSCHAP_H
 
 #include <stdint.h>
 

@@ -1,6 +1,6 @@
 /* The client's side of MS-CHAPv2 (RFC 2759 section 8), on the low-level functions of OpenSSL. */
 #define OPENSSL_SUPPRESS_DEPRECATED
-#include "tests/scenario/mschap.h"
+#include "tests/lib/mschap.h"
 
 #include <openssl/des.h>
 #include <openssl/md4.h>
