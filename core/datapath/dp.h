@@ -146,6 +146,15 @@ struct dp_gso_off { /* batches were refused on the way there */
 struct dp_rx; /* buffers of recvmmsg, w_rx.c */
 struct dp_tx; /* messages of sendmmsg, w_send.c */
 
+/* A datagram that came before anything was attached to its channel: w_early.c. len 0: none. */
+#define DP_EARLY 64u
+#define DP_EARLY_MS 1000u /* then it comes again by itself: RFC 2661 section 5.8 */
+struct dp_early {
+	uint64_t chan, came;
+	uint32_t len;
+	uint8_t p[400];
+};
+
 struct vd_worker {
 	struct vd_datapath *dp;
 	unsigned index, workers;
@@ -170,6 +179,8 @@ struct vd_worker {
 	struct vd_inner_match inner[DP_INNER]; /* protocol 0: none */
 	vd_esp_input_fn *esp_input;
 	struct dp_esp_batch in;
+	struct dp_early early[DP_EARLY];
+	unsigned early_next;
 	struct dp_out_batch out;
 	struct dp_flow flow[DP_FLOWS];
 	unsigned flow_next; /* the one that makes room */
@@ -212,6 +223,12 @@ static inline bool dp_can(const struct vd_worker *w, enum vd_cap cap)
 void dp_pool_init(struct vd_worker *w);
 /* Copies of these octets as a packet; false when there is no buffer or they do not fit (counted). */
 bool dp_pkt_copy(struct vd_worker *w, const void *p, size_t len, struct vd_pkt *ret_pkt);
+
+/* ---- w_early.c ---- */
+/* Takes the packet. */
+void dp_early_keep(struct vd_worker *w, const struct vd_chan *chan, struct vd_pkt *pkt);
+/* What was kept of this channel goes to what is attached to it now; when that is nothing, it is dropped. */
+void dp_early_deliver(struct vd_worker *w, struct vd_chan *chan);
 
 /* ---- w_table.c ---- */
 struct vd_wsess *dp_sess(const struct vd_worker *w, uint32_t sess);

@@ -69,6 +69,7 @@ static void w_chan_add(struct vd_worker *w, void *arg)
 static void w_chan_remove(struct vd_worker *w, void *arg)
 {
 	struct dp_chan *c = arg;
+	dp_early_deliver(w, c->chan); /* if there is anything, nobody wanted it */
 	dp_map_del(&w->chans, &c->w.node);
 }
 
@@ -134,9 +135,9 @@ struct attach {
 static void w_attach(struct vd_worker *w, void *arg)
 {
 	struct attach *a = arg;
-	(void)w;
 	a->chan->up = a->up;
 	a->chan->upper = a->upper ? a->upper : a->chan;
+	dp_early_deliver(w, a->chan);
 }
 
 static int chan_attach(void *self, uint64_t chan, const struct vd_stage *up, void *upper,

@@ -5,7 +5,7 @@
  *                                   0xFF alone: keepalive; first word 0: IKE, punted raw; else ESP with its SPI
  *   owner             here          dp_in_esp: worker (SPI & 255) % N; a foreign one gets a copy over its hand ring
  *   SA                esp plugin    esp_input: SPI -> SA, replay window; the whole vector is opened; window update, padding
- *   channel           here          vd_chan_input: the stage that was attached: l2tp
+ *   channel           here          vd_chan_input: the stage that was attached: l2tp; w_early.c until one is
  *   link              l2tp, ppp     L2TP header -> vd_worker_link -> PPP header; control is punted (vd_worker_punt)
  *   inner packet      here          vd_inner_in: is the session up, does the source belong to it, MSS clamp (w_simple.c)
  *   for us?           w_inner.c     dp_inner_take: DHCP and the like are punted
@@ -165,7 +165,7 @@ void vd_chan_input(struct vd_worker *w, struct vd_chan *chan, struct vd_vec *vec
 		chan->up->run(w, chan->upper, vec);
 	} else {
 		for (unsigned i = 0; i < vec->n; i++)
-			vd_pkt_drop(w, &vec->v[i], VD_DROP_NO_UPPER);
+			dp_early_keep(w, chan, &vec->v[i]);
 	}
 	vec->n = 0;
 }

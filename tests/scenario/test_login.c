@@ -212,6 +212,32 @@ START_TEST(test_two_behind_one_nat)
 }
 END_TEST
 
+/* Clients say SCCRQ right behind message 3 of quick mode: nothing is attached to the channel then, and still nobody waits
+ * for it to be said again. */
+START_TEST(test_sccrq_at_once)
+{
+	struct robot r;
+	unsigned n = 0;
+
+	gateway_start(GATEWAY_DEFAULT);
+	robot_init(&r, 0, "alice", "alice-password", _i);
+	wire_add(&r);
+	robot_dial(&r, GATEWAY_PSK_STAFF);
+	while (r.ns == 0) {
+		ck_assert_uint_lt(n++, 100);
+		ck_assert(wire_step());
+	}
+	wire_burst();
+	ck_assert_msg(robot_up(&r), "the first SCCRQ was lost");
+	steps_ping(&r);
+	steps_hang_up(&r);
+	wire_wait(60000);
+	gateway_empty();
+	robot_free(&r);
+	gateway_stop();
+}
+END_TEST
+
 int main(void)
 {
 	Suite *s = suite_create("scenario_login");
@@ -226,6 +252,7 @@ int main(void)
 	tcase_add_loop_test(t, test_methods, 0, VD_ARRAY_SIZE(methods));
 	tcase_add_loop_test(t, test_method_not_named, ROBOT_CHAP, ROBOT_PAP + 1);
 	tcase_add_test(t, test_two_behind_one_nat);
+	tcase_add_loop_test(t, test_sccrq_at_once, 0, 2);
 	suite_add_tcase(s, t);
 	SRunner *r = srunner_create(s);
 	srunner_run_all(r, CK_NORMAL);

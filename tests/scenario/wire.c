@@ -98,14 +98,11 @@ static void deliver(const struct datagram *d)
 		}
 }
 
-bool wire_step(void)
+/* The oldest on the wire; false: there is none. */
+static bool deliver_one(void)
 {
-	struct datagram *d;
+	struct datagram *d = head;
 
-	fake_drain();
-	vd_datapath_turn();
-	fake_drain();
-	d = head;
 	if (!d)
 		return false;
 	head = d->next;
@@ -113,6 +110,23 @@ bool wire_step(void)
 		tail = &head;
 	deliver(d);
 	free(d);
+	return true;
+}
+
+void wire_burst(void)
+{
+	while (deliver_one())
+		;
+	wire_pump();
+}
+
+bool wire_step(void)
+{
+	fake_drain();
+	vd_datapath_turn();
+	fake_drain();
+	if (!deliver_one())
+		return false;
 	fake_drain();
 	vd_datapath_turn();
 	fake_drain();

@@ -32,6 +32,8 @@ void wire_sent(void *arg, const struct vd_datapath_sent *sent);
 void wire_up(const struct vd_path *path, const void *p, size_t len);
 /* Delivers one datagram and lets the gateway finish with it; false when there is none. */
 bool wire_step(void);
+/* All that is on the wire now arrives at once, before the gateway did anything with the first of it. */
+void wire_burst(void);
 /* What is on the wire now is lost. */
 void wire_drop(void);
 /* Delivers until nobody says anything more; no time passes. */
