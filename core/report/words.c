@@ -142,6 +142,17 @@
 		"the server ended the connection") \
 	K(NO_ADDRESS, "no-address", "address", "no address for user {user}: {difference}{at}", NULL, "", NULL, \
 		"error 734 or 738", "the server ended the connection") \
+	K(XAUTH_SILENT, "xauth-silent", "xauth", "the {peer} was {offered} by XAuth, and did not answer in {count} s", \
+		"the answer to XAuth did not come", \
+		"the user may not have typed a password in time; else see whether packets to the client arrive", NULL, NULL, \
+		"the server did not respond") \
+	K(XAUTH_ANSWER, "xauth-answer", "xauth", "the {peer}'s answer to XAuth cannot be used: {difference}", NULL, \
+		"set the client to user name and password", NULL, NULL, "user authentication failed") \
+	K(XAUTH_SKIPPED, "xauth-skipped", "xauth", "the {peer} began quick mode without answering XAuth", "XAuth", \
+		"give the client's connection a user name and a password", NULL, NULL, "user authentication failed") \
+	K(TUNNEL_SELECTORS, "tunnel-selectors", "quick mode", "selectors refused: {peer} asked for {offered}: {difference}", NULL, \
+		"let the client take its address from the gateway, and name what it wants to reach in the connection's routes", \
+		NULL, NULL, "negotiation failed") \
 	K(ESTABLISH, "establish", "establish", "the session of user {user} cannot be brought up: {difference}", NULL, \
 		"see the gateway's log", NULL, "error 629 or 734", "the server ended the connection")
 

@@ -71,6 +71,11 @@ enum vd_failure {
 	VD_FAIL_NO_ADDRESS,       /* difference, origin */
 	VD_FAIL_ESTABLISH,        /* difference */
 	VD_FAIL_AUTH_NONE,        /* the client refuses to be authenticated; configured: the methods it may use */
+	/* ---- XAuth ---- */
+	VD_FAIL_XAUTH_SILENT,     /* offered: what it was told, or asked; count: seconds */
+	VD_FAIL_XAUTH_ANSWER,     /* difference: what is wrong with it */
+	VD_FAIL_XAUTH_SKIPPED,    /* it began quick mode before */
+	VD_FAIL_TUNNEL_SELECTORS, /* offered, difference */
 	VD_FAILURES
 };
 

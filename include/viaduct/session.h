@@ -73,6 +73,11 @@ VD_API int vd_session_dialled(uint64_t session, const struct vd_leased_address *
 VD_API int vd_session_establish(uint64_t session, const struct vd_wsess_desc *link,
 	void (*done)(void *arg, uint64_t session, const struct vd_error *err), void *arg);
 
+/* The networks of this family that clients of the session's connection send to us (its `routes`): at most so many, with the
+ * number of the others in ret_too_many. 0: everything. */
+VD_API size_t vd_session_routes(const struct vd_session *session, uint16_t family, struct vd_prefix *out, size_t most,
+	size_t *ret_too_many);
+
 /* The lower layer's part of the header in front of every packet is another one now (the peer moved to another port): its
  * len octets replace as many at the front of what establish was given, on the worker too. -ENOENT, or -EINVAL before
  * establish and for more octets than the header has. */

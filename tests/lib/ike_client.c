@@ -212,7 +212,7 @@ static void transform1(const struct client *c, struct msg *sa)
 		put16(sa, 0x800e), put16(sa, c->enc_bits);
 	put16(sa, 0x8002), put16(sa, c->hash);
 	put16(sa, 0x8004), put16(sa, c->group);
-	put16(sa, 0x8003), put16(sa, 1);
+	put16(sa, 0x8003), put16(sa, c->auth ? c->auth : 1);
 	put16(sa, 0x800b), put16(sa, 1);
 	put16(sa, 0x000c), put16(sa, 4), put32(sa, 28800);
 }
@@ -222,8 +222,10 @@ void client_mm1(struct client *c, struct msg *m)
 	static const uint8_t rfc3947[16] = "\x4a\x13\x1c\x81\x07\x03\x58\x45\x5c\x57\x28\xf2\x0e\x95\x45\x2f";
 	static const uint8_t windows[20] = "\x1e\x2b\x51\x69\x05\x99\x1c\x7d\x7c\x96\xfc\xbf\xb5\x87\xe4\x61\0\0\0\x09";
 	static const uint8_t dpd[16] = "\xaf\xca\xd7\x13\x68\xa1\xf1\xc9\x6b\x86\x96\xfc\x77\x57\x01\x00";
-	const uint8_t *vids[3] = { rfc3947 };
-	size_t lens[3] = { 16 }, n = 1;
+	static const uint8_t xauth[8] = "\x09\x00\x26\x89\xdf\xd6\xb7\x12";
+	static const uint8_t unity[16] = "\x12\xf5\xf2\x8c\x45\x71\x68\xa9\x70\x2d\x9f\xe2\x74\xcc\x01\x00";
+	const uint8_t *vids[5] = { rfc3947 };
+	size_t lens[5] = { 16 }, n = 1;
 	struct msg sa = { .len = 0 };
 
 	if (c->windows)
@@ -231,6 +233,10 @@ void client_mm1(struct client *c, struct msg *m)
 	if (c->dpd)
 		vids[n] = dpd, lens[n++] = 16;
 	transform1(c, &sa);
+	if (c->auth) {
+		vids[n] = xauth, lens[n++] = sizeof(xauth);
+		vids[n] = unity, lens[n++] = sizeof(unity);
+	}
 	client_mm1_sa(c, sa.p, sa.len, vids, lens, n, m);
 }
 
@@ -565,8 +571,17 @@ static void send_qm1(struct client *c, uint32_t mid, const struct msg *sa, unsig
 		exchange(c, group);
 		payload(m, 5, c->gxi, group_len(group));
 	}
+	c->idcr_len = 8;
+	if (c->tunnel[0]) {
+		memcpy(c->idci, (uint8_t[]){ 1, 0, 0, 0 }, 4);
+		memcpy(c->idci + 4, c->tunnel, 4);
+		memcpy(idr, (uint8_t[]){ 4, 0, 0, 0 }, 4);
+		memcpy(idr + 4, c->tunnel + 4, 8);
+		c->idci_len = 8;
+		c->idcr_len = 12;
+	}
 	payload(m, 5, c->idci, c->idci_len);
-	payload(m, c->natoa ? 21 : 0, idr, 8);
+	payload(m, c->natoa ? 21 : 0, idr, c->idcr_len);
 	if (c->natoa) { /* RFC 3947 section 5.2 */
 		memcpy(oa + 4, id + 4, 4);
 		payload(m, 21, oa, 8);
@@ -683,7 +698,7 @@ bool client_qm2(struct client *c, const struct msg *in, size_t keymat_len)
 	c->qnr_len = n;
 	c->spi_r = (uint32_t)sa[16] << 24 | (uint32_t)sa[17] << 16 | (uint32_t)sa[18] << 8 | sa[19];
 	/* They come back as they were sent. */
-	if (in1 != c->idci_len || in2 != 8 || memcmp(id1, c->idci, in1) != 0 || memcmp(id2, c->idcr, 8) != 0)
+	if (in1 != c->idci_len || in2 != c->idcr_len || memcmp(id1, c->idci, in1) != 0 || memcmp(id2, c->idcr, in2) != 0)
 		return false;
 	if ((ke != NULL) != (c->qgroup != 0) || (ke != NULL && kn != group_len(c->qgroup)))
 		return false;
@@ -772,6 +787,44 @@ const uint8_t *client_info_open(struct client *c, struct msg *m, uint8_t *ret_ty
 		return NULL;
 	*ret_type = m->p[28];
 	return find(m, *ret_type, 0, ret_len);
+}
+
+void client_cfg(struct client *c, uint32_t mid, bool first, uint8_t iv[16], const void *body, size_t len, struct msg *m)
+{
+	static const uint8_t none[64];
+
+	header(c, m, 8, 6, 0, mid);
+	payload(m, 14, none, c->hash_len);
+	payload(m, 0, body, len);
+	hash1(c, mid, "", 0, m);
+	if (first)
+		mid_iv(c, mid, iv);
+	encrypt(c, iv, m);
+}
+
+const uint8_t *client_cfg_open(struct client *c, struct msg *m, bool first, uint8_t iv[16], size_t *ret_len)
+{
+	uint32_t mid = (uint32_t)m->p[20] << 24 | (uint32_t)m->p[21] << 16 | (uint32_t)m->p[22] << 8 | m->p[23];
+	uint8_t hash[64], b[4];
+	size_t end = 28, from = 32 + c->hash_len;
+
+	if (m->p[18] != 6 || !(m->p[19] & 1) || (m->len - 28) % c->block != 0)
+		return NULL;
+	if (first)
+		mid_iv(c, mid, iv);
+	crypt_(c, 0, iv, m->p + 28, m->len - 28);
+	if (m->p[16] != 8 || m->p[31] != c->hash_len + 4 || m->p[28] != 14)
+		return NULL;
+	for (uint8_t type = m->p[16]; type != 0 && end + 4 <= m->len;) {
+		type = m->p[end];
+		end += (size_t)m->p[end + 2] << 8 | m->p[end + 3];
+	}
+	memcpy(b, m->p + 20, 4);
+	struct part parts[] = { { b, 4 }, { m->p + from, end - from } };
+	if (end > m->len)
+		return NULL;
+	hmac(c, c->a, c->hash_len, parts, 2, hash);
+	return memcmp(hash, m->p + 32, c->hash_len) == 0 ? find(m, 14, 0, ret_len) : NULL;
 }
 
 /* ---- the other role ---- */

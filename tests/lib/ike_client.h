@@ -9,6 +9,7 @@ struct client {
 	struct vd_path path;
 	const char *psk, *md, *cipher;
 	unsigned group, hash_len, key_len, block, enc, enc_bits, hash;
+	unsigned auth; /* of phase 1; 0: a pre-shared key */
 	uint8_t ic[8], rc[8];
 	uint8_t sa[1600];
 	size_t sa_len;
@@ -26,13 +27,14 @@ struct client {
 	uint8_t inside[4];     /* in its selectors */
 	bool initial_contact, bad_natd_us, bad_natd_peer, windows, dpd; /* windows: it says that it is one */
 	/* quick mode */
+	uint8_t tunnel[12]; /* its address inside, and network and mask of the other side, instead of UDP 1701; 0: not */
 	uint16_t port_r; /* the gateway's in its selector; 0: 1701 */
 	unsigned also_auth; /* a second transform with this integrity; 0: none */
 	bool natoa; /* NAT-OA payloads behind the identities, as behind NAT */
 	unsigned qgroup; /* of PFS; 0: none */
 	const char *fqdn; /* quick mode: its identity is this name; NULL: its address */
-	uint8_t idci[72], idcr[8];
-	size_t idci_len;
+	uint8_t idci[72], idcr[12];
+	size_t idci_len, idcr_len;
 	unsigned esp, esp_bits, esp_auth; /* of the answer */
 	bool esp_unchanged; /* client_qm1_sa: it is one transform of the offer, octet by octet */
 	uint32_t mid, spi_i, spi_r;
@@ -77,6 +79,10 @@ extern void (*client_plain)(const struct msg *m);
 void client_main_with(struct client *c, uint8_t next, const void *body, size_t len, struct msg *m);
 void client_sealed_with(struct client *c, uint8_t exchange, uint32_t mid, bool hashed, uint8_t next, const void *body,
 	size_t len, struct msg *m);
+/* Transaction exchanges: one message, with the IV that it goes on from and leaves behind; first: it begins the exchange.
+ * open returns the body of the Attributes payload, or NULL. */
+void client_cfg(struct client *c, uint32_t mid, bool first, uint8_t iv[16], const void *body, size_t len, struct msg *m);
+const uint8_t *client_cfg_open(struct client *c, struct msg *m, bool first, uint8_t iv[16], size_t *ret_len);
 /* HASH_I over this identification payload's body. */
 void client_hash_i(const struct client *c, const void *id, size_t len, uint8_t *ret_hash);
 /* The other role, as a gateway that is dialled: c->path.remote is its address, c->id its identity. Message 1, 3 or 5 in, the

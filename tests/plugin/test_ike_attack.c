@@ -381,9 +381,10 @@ START_TEST(test_xauth)
 	client_mm1_sa(&c, sa, sizeof(sa), NULL, NULL, 0, &m);
 	ck_assert_uint_eq(ask(&c, &m)->p[39], 14);
 	const struct vd_setup_failed *f = fake_last(&vd_topic_setup_failed);
-	ck_assert_ptr_nonnull(strstr(f->text, "1 with XAuth"));
+	ck_assert_ptr_nonnull(strstr(f->text, "client offered aes256-sha1-modp2048 with XAuth"));
 	ck_assert_ptr_nonnull(strstr(f->text, "staff ("));
 	ck_assert_ptr_nonnull(strstr(f->text, ":2"));
+	ck_assert_ptr_nonnull(strstr(f->text, "let a connection accept xauth"));
 	client_free(&c);
 }
 END_TEST

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "plugins/ike/lib/cfg.h"
 #include "plugins/ike/lib/ident.h"
 #include "plugins/ike/lib/isakmp.h"
 #include "plugins/ike/lib/policy.h"
@@ -118,7 +119,7 @@ START_TEST(test_offers)
 	ck_assert_int_eq(ike_offers_parse(1, windows_sa, sizeof(windows_sa), &o), 0);
 	ck_assert_uint_eq(o.n, 1);
 	ck_assert_uint_eq(o.v[0].life_seconds, 28800);
-	ck_assert(ike_suite_from_phase1(&o.v[0], &s));
+	ck_assert(ike_suite_from_phase1(&o.v[0], IKE_AUTH_PSK, &s));
 	ck_assert_uint_eq(s.group, 20);
 	/* Hostile: every octet takes every value of a few, every length; nothing but errors may come of it. */
 	for (size_t at = 0; at < sizeof(body); at++) {
@@ -128,7 +129,7 @@ START_TEST(test_offers)
 			if (ike_offers_parse(1, body, sizeof(body), &o) == 0)
 				for (unsigned i = 0; i < o.n; i++) {
 					ck_assert_uint_le((size_t)o.v[i].at + o.v[i].len, sizeof(body));
-					(void)ike_suite_from_phase1(&o.v[i], &s);
+					(void)ike_suite_from_phase1(&o.v[i], IKE_AUTH_PSK, &s);
 				}
 			(void)ike_offers_parse(2, body, sizeof(body), &o);
 		}
@@ -211,6 +212,88 @@ START_TEST(test_identities)
 }
 END_TEST
 
+START_TEST(test_selectors)
+{
+	static const struct { const char *body; size_t len; const char *net; } rows[] = {
+		{ "\x01\0\0\0\x0a\x08\0\x0b", 8, "10.8.0.11/32" },
+		{ "\x04\0\0\0\0\0\0\0\0\0\0\0", 12, "0.0.0.0/0" },
+		{ "\x04\0\0\0\x0a\x01\0\0\xff\xff\0\0", 12, "10.1.0.0/16" },
+		{ "\x04\0\0\0\x0a\x01\2\3\xff\xff\0\0", 12, "10.1.0.0/16" }, /* host bits */
+		{ "\x04\0\0\0\x0a\x08\0\x0b\xff\xff\xff\xff", 12, "10.8.0.11/32" },
+		{ "\x04\0\0\0\x0a\x01\0\0\xff\0\xff\0", 12, NULL }, /* holes */
+		{ "\x07\0\0\0\0\0\0\0\xff\xff\xff\xff", 12, "0.0.0.0/0" },
+		{ "\x07\0\0\0\x0a\x01\0\0\x0a\x01\0\xff", 12, "10.1.0.0/24" },
+		{ "\x07\0\0\0\x0a\x01\0\1\x0a\x01\0\xff", 12, NULL },
+		{ "\x07\0\0\0\x0a\x01\0\xff\x0a\x01\0\0", 12, NULL },
+		{ "\x06\0\0\0\x20\1\x0d\xb8\0\0\0\0\0\0\0\0\0\0\0\0"
+		  "\xff\xff\xff\xff\0\0\0\0\0\0\0\0\0\0\0\0", 36, "2001:db8::/32" },
+		{ "\x01\0\0\0\x0a\x08\0", 7, NULL },
+		{ "\x01\0\0\0\x0a\x08\0\x0b\0", 9, NULL },
+		{ "\x02\0\0\0host", 8, NULL },
+		{ "\x04\0", 2, NULL },
+	};
+	struct ike_selector s;
+	char text[VD_IP_TEXT];
+
+	for (size_t i = 0; i < VD_ARRAY_SIZE(rows); i++) {
+		bool ok = ike_selector_parse((const uint8_t *)rows[i].body, rows[i].len, &s);
+
+		ck_assert_msg(ok == (rows[i].net != NULL), "row %zu", i);
+		if (ok)
+			ck_assert_str_eq(vd_prefix_format(&s.net, text), rows[i].net);
+	}
+}
+END_TEST
+
+START_TEST(test_cfg)
+{
+	static const uint8_t body[] = { 1, 0, 0x47, 0x11, 0, 1, 0, 0, 0xc0, 0x88, 0, 7, 0x70, 0, 0, 3, 'a', 'b', 'c', 0x40,
+		0x8f, 0, 1, 1 };
+	uint8_t many[4 + 4 * (IKE_CFG_ATTRS_MAX + 1)] = { 1 }, room[256];
+	struct ike_header h = { 0 };
+	struct ike_chain chain;
+	struct ike_cfg cfg;
+	struct ike_out out;
+	uint32_t v;
+
+	ck_assert_int_eq(ike_cfg_parse(body, sizeof(body), &cfg), 0);
+	ck_assert_uint_eq(cfg.kind, IKE_CFG_REQUEST);
+	ck_assert_uint_eq(cfg.id, 0x4711);
+	ck_assert_uint_eq(cfg.n, 4);
+	ck_assert_uint_eq(ike_cfg_find(&cfg, IKE_CFG_IP4_ADDRESS)->len, 0);
+	ck_assert(ike_cfg_number(ike_cfg_find(&cfg, IKE_XAUTH_TYPE), &v));
+	ck_assert_uint_eq(v, 7);
+	ck_assert(ike_cfg_number(ike_cfg_find(&cfg, IKE_XAUTH_STATUS), &v)); /* the long form is a number as well */
+	ck_assert_uint_eq(v, 1);
+	ck_assert_mem_eq(ike_cfg_find(&cfg, IKE_UNITY_BANNER)->p, "abc", 3);
+	ck_assert_ptr_null(ike_cfg_find(&cfg, IKE_XAUTH_USER_NAME));
+	ck_assert(!ike_cfg_number(ike_cfg_find(&cfg, IKE_CFG_IP4_ADDRESS), &v));
+	ck_assert(!ike_cfg_number(NULL, &v));
+	for (size_t n = 0; n < sizeof(body); n++) {
+		uint8_t *cut = malloc(n + 1);
+
+		memcpy(cut, body, n);
+		bool whole = n == 4 || n == 8 || n == 12 || n == 19;
+		ck_assert_int_eq(ike_cfg_parse(cut, n, &cfg), whole ? 0 : -EBADMSG);
+		free(cut);
+	}
+	ck_assert_int_eq(ike_cfg_parse(many, sizeof(many) - 4, &cfg), 0);
+	ck_assert_int_eq(ike_cfg_parse(many, sizeof(many), &cfg), -E2BIG);
+	ike_out_init(&out, room, sizeof(room), &h);
+	ike_out_cfg(&out, IKE_CFG_SET, 5);
+	ike_out_attr16(&out, IKE_XAUTH_STATUS, 1);
+	ike_out_attr(&out, IKE_CFG_IP4_DNS, "\1\2\3\4", 4);
+	ike_out_end(&out);
+	int len = ike_out_finish(&out);
+	ck_assert_int_gt(len, 0);
+	ck_assert_int_eq(ike_chain_parse(room[16], room + 28, (size_t)len - 28, &chain), 0);
+	ck_assert_uint_eq(chain.v[0].type, IKE_P_ATTRIBUTES);
+	ck_assert_int_eq(ike_cfg_parse(chain.v[0].p, chain.v[0].len, &cfg), 0);
+	ck_assert_uint_eq(cfg.n, 2);
+	ck_assert_mem_eq(cfg.v[1].p, "\1\2\3\4", 4);
+}
+END_TEST
+
 START_TEST(test_vendors)
 {
 	uint8_t id[20];
@@ -269,6 +352,8 @@ int main(void)
 	tcase_add_test(t, test_offers_limits);
 	tcase_add_test(t, test_chain);
 	tcase_add_test(t, test_identities);
+	tcase_add_test(t, test_selectors);
+	tcase_add_test(t, test_cfg);
 	tcase_add_test(t, test_vendors);
 	suite_add_tcase(s, t);
 	SRunner *r = srunner_create(s);

@@ -18,6 +18,18 @@
 	"connections:\n" \
 	"  staff: { accept: [l2tp], realm: office, pool: office, " staff "l2tp: { psk: !env SCENARIO_PSK_STAFF } }\n" \
 	"  devices: { accept: [l2tp], realm: office, pool: office, crypto: legacy, l2tp: { psk: !env SCENARIO_PSK_DEVICES } }\n"
+/* The same for clients with XAuth; staff: more of the connection's `xauth`. */
+#define GATEWAY_XAUTH(staff) \
+	"gateway: { name: vpn.example.com, listen: [192.0.2.1] }\n" \
+	"users: { office: { file: users.yaml } }\n" \
+	"realms: { office: { authenticate: [users/office] } }\n" \
+	"pools: { office: { range: 10.8.0.10-10.8.0.20, gateway: 10.8.0.1, dns: [10.1.0.53], search: [corp.example.com] } }\n" \
+	"connections:\n" \
+	"  staff: { accept: [l2tp, xauth], realm: office, pool: office, routes: [192.0.2.0/24, 10.1.0.0/16],\n" \
+	"    l2tp: { psk: !env SCENARIO_PSK_STAFF },\n" \
+	"    xauth: { " staff "psk: !env SCENARIO_PSK_STAFF, banner: Welcome } }\n" \
+	"  devices: { accept: [xauth], realm: office, pool: office, routes: all, crypto: legacy,\n" \
+	"    xauth: { psk: !env SCENARIO_PSK_DEVICES } }\n"
 #define GATEWAY_DEFAULT GATEWAY_YAML("10.8.0.10-10.8.0.20", "")
 
 void gateway_start(const char *yaml);

@@ -52,6 +52,11 @@ static void send_ike(const struct client *c, const struct msg *m)
 		wire_up(&c->path, m->p, m->len);
 }
 
+void robot_ike_send(const struct robot *r, const struct msg *m)
+{
+	send_ike(&r->ike[0].c, m);
+}
+
 static void send_main(struct robot *r, struct robot_ike *ike)
 {
 	r->ike_due = r->clock + RESEND_MS;
@@ -67,6 +72,7 @@ static void main_mode(struct robot *r, struct robot_ike *ike, const char *psk, b
 	else
 		client_init(&ike->c, psk, 7, 256, 4, 14);
 	ike->c.windows = r->windows;
+	ike->c.auth = r->xauth.kind ? 65001 : 0;
 	vd_ip_parse("192.0.2.1", &ike->c.path.local.ip);
 	ike->c.path.remote = r->at;
 	ike->c.bad_natd_peer = r->nat;
@@ -93,14 +99,17 @@ void robot_phase1(struct robot *r)
 
 bool robot_phase1_done(const struct robot *r)
 {
-	return r->ike[0].state == ROBOT_IKE_UP && r->ike[1].state == ROBOT_NO_IKE;
+	return r->ike[0].state == ROBOT_IKE_UP && r->ike[1].state == ROBOT_NO_IKE &&
+		(!r->xauth.kind || (r->xauth.passed && r->xauth.pull.len == 0));
 }
 
 void robot_quick(struct robot *r)
 {
 	struct client *c = &r->ike[0].c;
-	unsigned encap = (r->nat ? 4u : 2u) - r->tunnel;
+	unsigned encap = (r->nat ? 4u : 2u) - (r->tunnel || r->xauth.kind);
 
+	if (r->xauth.kind)
+		memcpy(c->tunnel, r->address, 4);
 	r->quick = true;
 	if (r->stock)
 		stock_qm1(r, encap);
@@ -138,9 +147,11 @@ static void main_input(struct robot *r, struct robot_ike *ike, const struct msg 
 			client_free(&r->ike[0].c);
 			r->ike[0] = r->ike[1];
 			memset(&r->ike[1], 0, sizeof(r->ike[1]));
-		} else {
+		} else if (!r->xauth.kind) {
 			robot_quick(r);
 		}
+		if (r->xauth.kind)
+			robot_xauth_begin(r);
 		return;
 	} else {
 		return; /* came twice, or is not from where we think */
@@ -167,7 +178,10 @@ static void quick_input(struct robot *r, const struct msg *m)
 	memmove(r->in + 1, r->in, sizeof(r->in) - sizeof(r->in[0]));
 	robot_keys(r, &r->in[0], c->spi_i, c->keymat_out);
 	robot_keys(r, &r->out, c->spi_r, c->keymat_in);
-	robot_l2tp_start(r);
+	if (!r->xauth.kind)
+		robot_l2tp_start(r);
+	else if (r->xauth.wants_split)
+		robot_xauth_next(r);
 }
 
 static void info_input(struct robot *r, const struct msg *in)
@@ -215,6 +229,8 @@ void robot_receive(struct robot *r, bool ike, const struct vd_path *path, const 
 			main_input(r, &r->ike[i], &m);
 		else if (p[18] == 32 && i == 0)
 			quick_input(r, &m);
+		else if (p[18] == 6 && i == 0 && r->ike[0].state == ROBOT_IKE_UP)
+			robot_xauth_input(r, &m);
 		else if (p[18] == 5 && i == 0 && r->ike[0].state == ROBOT_IKE_UP)
 			info_input(r, &m);
 		return;
@@ -233,6 +249,7 @@ void robot_time(struct robot *r, uint64_t ms)
 				send_main(r, &r->ike[i]);
 		if (r->quick)
 			send_ike(&r->ike[0].c, &r->qm1);
+		robot_xauth_time(r);
 	}
 	robot_l2tp_time(r);
 	robot_ppp_time(r);

@@ -33,14 +33,35 @@ struct robot_cp {
 	uint8_t id;
 };
 
+/* XAuth and mode config, with what the gateway told. */
+struct robot_xauth {
+	enum { ROBOT_NO_XAUTH, ROBOT_APPLE, ROBOT_ANDROID } kind; /* the shape of what it says */
+	const char *code;      /* for who asks a further one */
+	uint32_t mid;          /* the gateway's last exchange, answered with reply */
+	struct msg reply, pull; /* pull: ours, not answered yet */
+	uint32_t pull_mid;
+	uint8_t iv[16];        /* of the pull */
+	bool passed, refused;  /* heard of its status */
+	bool silent;           /* it never answers what it is asked */
+	bool waits;            /* it does not pull: the gateway has to push */
+	unsigned asked, pushed;
+	char message[256], banner[512], domain[64];
+	bool save_password;
+	uint8_t split[14 * 8];
+	size_t split_len;
+	bool wants_split;      /* a pair of SAs for each network */
+	unsigned next_split;   /* of them */
+};
+
 struct robot {
+	struct robot_xauth xauth;
 	const char *user, *password;
 	const char *psk;       /* for who dials later; robot_dial takes its own */
 	bool nat, old;         /* behind NAT; 3DES, SHA-1 and group 2 */
 	bool gcm;              /* ESP with AES-256-GCM instead of CBC */
 	bool windows;          /* its vendor ids say so */
 	bool ipv6;             /* speaks IPV6CP, with fe80::a:b:c:d */
-	bool tunnel;           /* asks for tunnel mode */
+	bool tunnel;           /* asks for tunnel mode, or has it, with XAuth */
 	enum { ROBOT_MSCHAPV2, ROBOT_CHAP, ROBOT_PAP } method; /* the only one it knows: it Naks the others */
 	const struct stock *stock; /* what it is; NULL: nothing that is sold */
 	struct stock_ppp ppp;
@@ -51,7 +72,7 @@ struct robot {
 	bool quick;            /* quick mode is under way */
 	struct msg qm1, qm2, qm3;
 	uint32_t mids;
-	struct robot_sa in[4], out; /* in: newest first */
+	struct robot_sa in[8], out; /* in: newest first */
 	uint32_t deleted_out;  /* the gateway's Deletes */
 	/* L2TP; raw, when set, gets what comes instead, and nothing is said by itself */
 	void (*raw)(struct robot *r, const uint8_t *p, size_t len);
@@ -117,6 +138,16 @@ void robot_stopccn(struct robot *r);
 void robot_delete_esp(struct robot *r, bool all);
 void robot_delete_ike(struct robot *r);
 
+/* robot_xauth.c: with XAuth, instead of L2TP and PPP */
+void robot_xauth_begin(struct robot *r);
+void robot_xauth_input(struct robot *r, const struct msg *m);
+void robot_xauth_time(struct robot *r);
+/* One more network's quick mode. */
+bool robot_xauth_next(struct robot *r);
+/* robot.c */
+void robot_ike_send(const struct robot *r, const struct msg *m);
+
+
 /* robot_ppp.c, told by robot.c; and for stock_ppp.c */
 void robot_ppp_send(struct robot *r, unsigned protocol, const void *p, size_t len);
 void robot_cp_send(struct robot *r, unsigned protocol, uint8_t code, uint8_t id, const void *p, size_t len);
@@ -134,6 +165,8 @@ void robot_l2tp_time(struct robot *r);
 void robot_l2tp_data(struct robot *r, const uint8_t *p, size_t len);
 /* robot_esp.c: a UDP datagram 1701 to 1701 */
 void robot_esp_send(struct robot *r, const uint8_t *p, size_t len);
+/* An inner packet, in a tunnel. */
+void robot_esp_packet(struct robot *r, const uint8_t *p, size_t len);
 void robot_esp_receive(struct robot *r, const uint8_t *p, size_t len);
 size_t robot_keymat(const struct robot *r);
 void robot_keys(const struct robot *r, struct robot_sa *sa, uint32_t spi, const uint8_t *keymat);

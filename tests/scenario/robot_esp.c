@@ -1,4 +1,4 @@
-/* ESP in transport mode (RFC 4303) around UDP 1701: AES-256-CBC with SHA-256, 3DES-CBC with SHA-1, or AES-256-GCM. */
+/* ESP (RFC 4303) in transport mode around UDP 1701, or with XAuth in tunnel mode: AES-256-CBC with SHA-256, 3DES-CBC with SHA-1, or AES-256-GCM. */
 #include <check.h>
 #include <openssl/evp.h>
 #include <openssl/hmac.h>
@@ -84,7 +84,8 @@ static uint32_t get32(const uint8_t *p)
 	return (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3];
 }
 
-void robot_esp_send(struct robot *r, const uint8_t *p, size_t len)
+/* The head of UDP, if any, then the rest. */
+static void seal(struct robot *r, const uint8_t *head, size_t head_len, const uint8_t *p, size_t len, uint8_t next)
 {
 	struct vd_path path = { .endpoint = 1, .local = r->ike[0].c.path.local, .remote = r->at4500, .natt = r->nat };
 	uint8_t out[2048], *text;
@@ -96,14 +97,14 @@ void robot_esp_send(struct robot *r, const uint8_t *p, size_t len)
 	put32(out + 4, ++r->out.seq);
 	RAND_bytes(out + 8, (int)block);
 	text = out + 8 + block;
-	memcpy(text, (uint8_t[]){ (uint8_t)(port(r) >> 8), (uint8_t)port(r), 1701 >> 8, 1701 & 255, (uint8_t)((len + 8) >> 8), (uint8_t)(len + 8),
-		0, 0 }, 8);
-	memcpy(text + 8, p, len);
-	n = len + 8;
+	if (head_len)
+		memcpy(text, head, head_len);
+	memcpy(text + head_len, p, len);
+	n = len + head_len;
 	for (uint8_t pad = 1; (n + 2) % block != 0; pad++)
 		text[n++] = pad;
-	text[n] = (uint8_t)(n - len - 8);
-	text[n + 1] = 17;
+	text[n] = (uint8_t)(n - len - head_len);
+	text[n + 1] = next;
 	n += 2;
 	if (is_gcm(r))
 		ck_assert(gcm(r, &r->out, true, out, n));
@@ -116,6 +117,18 @@ void robot_esp_send(struct robot *r, const uint8_t *p, size_t len)
 	if (!r->nat)
 		path.remote.port = 0;
 	wire_up(&path, out, n + icv_len(r));
+}
+
+void robot_esp_send(struct robot *r, const uint8_t *p, size_t len)
+{
+	uint8_t udp[8] = { (uint8_t)(port(r) >> 8), (uint8_t)port(r), 1701 >> 8, 1701 & 255, (uint8_t)((len + 8) >> 8), (uint8_t)(len + 8) };
+
+	seal(r, udp, sizeof(udp), p, len, 17);
+}
+
+void robot_esp_packet(struct robot *r, const uint8_t *p, size_t len)
+{
+	seal(r, NULL, 0, p, len, 4);
 }
 
 void robot_esp_receive(struct robot *r, const uint8_t *p, size_t len)
@@ -145,9 +158,16 @@ void robot_esp_receive(struct robot *r, const uint8_t *p, size_t len)
 		ck_assert(gcm(r, sa, false, in, n));
 	else
 		cbc(r, sa, false, in + 8, text, n);
-	ck_assert_uint_eq(text[n - 1], 17);
+	ck_assert_uint_eq(text[n - 1], r->xauth.kind ? 4 : 17);
 	ck_assert_uint_le((size_t)text[n - 2] + 2 + 8, n);
 	n -= (size_t)text[n - 2] + 2;
+	if (r->xauth.kind) {
+		ck_assert_uint_le(n, sizeof(r->packet.p));
+		memcpy(r->packet.p, text, n);
+		r->packet.len = n;
+		r->n_packets++;
+		return;
+	}
 	/* Our ports, and the length of UDP is that of the datagram. */
 	ck_assert_mem_eq(text, "\x06\xa5", 2);
 	ck_assert_uint_eq((unsigned)text[2] << 8 | text[3], port(r));

@@ -293,6 +293,8 @@ void robot_ppp_input(struct robot *r, const uint8_t *p, size_t len)
 
 bool robot_up(const struct robot *r)
 {
+	if (r->xauth.kind)
+		return r->xauth.passed && r->address[0] && !r->quick && r->out.live;
 	if (r->stock)
 		return stock_ppp_up(r);
 	return r->lcp.ours && r->lcp.theirs && r->authenticated && r->ipcp.ours && r->ipcp.theirs &&
@@ -355,12 +357,15 @@ void robot_ping(struct robot *r, const uint8_t *source, uint16_t seq)
 	uint8_t p[ROBOT_ICMP_LEN];
 
 	robot_icmp(p, 8, seq, source ? source : r->address, far);
-	robot_ppp_send(r, IP, p, sizeof(p));
+	robot_ip(r, p, sizeof(p));
 }
 
 void robot_ip(struct robot *r, const uint8_t *p, size_t len)
 {
-	robot_ppp_send(r, IP, p, len);
+	if (r->xauth.kind)
+		robot_esp_packet(r, p, len);
+	else
+		robot_ppp_send(r, IP, p, len);
 }
 
 void robot_ip6(struct robot *r, const uint8_t *p, size_t len)

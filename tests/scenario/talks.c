@@ -42,9 +42,10 @@ static struct robot *replace(struct robot *r, const char *what)
 
 	robot_init(&again, 1, r->user, r->password, r->nat);
 	again.psk = r->psk;
+	again.xauth.kind = r->xauth.kind;
 	login(&again, what);
 	wire_wait(10000);
-	ck_assert_msg(r->cdn, "%s: the older login was not told", what);
+	ck_assert_msg(r->cdn || r->xauth.kind, "%s: the older login was not told", what); /* Deletes are not repeated */
 	r->silent = true;
 	return &again;
 }
@@ -184,6 +185,29 @@ static struct robot *wrong_psk(struct robot *r, const char *what)
 	return NULL;
 }
 
+/* ---- with XAuth ---- */
+static struct robot *killed_tunnel(struct robot *r, const char *what)
+{
+	(void)r, (void)what;
+	vd_session_close(vd_session_after(NULL)->id, "closed by the administrator", false);
+	wire_wait(5000);
+	return NULL;
+}
+
+static bool told_so(const struct robot *r)
+{
+	return r->xauth.refused;
+}
+
+static struct robot *refused_by_xauth(struct robot *r, const char *what)
+{
+	wire_add(r);
+	robot_dial(r, r->psk);
+	COMES(told_so, r, what);
+	ck_assert_msg(!r->address[0], "%s: not refused", what);
+	return NULL;
+}
+
 const struct talk talks[] = {
 	{ "login", false, login },
 	{ "login behind NAT", false, login, .nat = true },
@@ -206,5 +230,19 @@ const struct talk talks[] = {
 	{ "wrong password behind NAT", false, refused, .password = "guessed", .why = VD_FAIL_PASSWORD, .nat = true,
 		.minutes = 12 },
 	{ "wrong PSK", false, wrong_psk, .psk = "not the key", .why = VD_FAIL_PSK },
+	{ "XAuth as macOS", false, login, .xauth = ROBOT_APPLE, .nat = true },
+	{ "XAuth as macOS, protocol 50", false, login, .xauth = ROBOT_APPLE },
+	{ "XAuth as Android", false, login, .xauth = ROBOT_ANDROID, .nat = true, .old = true, .psk = GATEWAY_PSK_DEVICES },
+	{ "XAuth, mode config pushed", false, login, .xauth = ROBOT_APPLE, .push = true },
+	{ "XAuth, second login replaces", true, replace, .xauth = ROBOT_APPLE, .replaced = true },
+	{ "XAuth, quick mode rekey", true, quick, .xauth = ROBOT_APPLE },
+	{ "XAuth, phase 1 rekey behind NAT", true, phase1, .xauth = ROBOT_APPLE, .nat = true },
+	{ "XAuth, phase 1 rekey, quick mode in it", true, both, .xauth = ROBOT_APPLE },
+	{ "XAuth, dead peer detection", true, dpd, .xauth = ROBOT_APPLE },
+	{ "XAuth, Deletes", true, delete_all, .xauth = ROBOT_APPLE, .minutes = 12 },
+	{ "XAuth, session kill", true, killed_tunnel, .xauth = ROBOT_APPLE },
+	{ "XAuth, wrong password", false, refused_by_xauth, .xauth = ROBOT_APPLE, .password = "guessed",
+		.why = VD_FAIL_PASSWORD },
+	{ "XAuth, wrong PSK", false, wrong_psk, .xauth = ROBOT_APPLE, .psk = "not the key", .why = VD_FAIL_PSK },
 };
 const unsigned n_talks = VD_ARRAY_SIZE(talks);

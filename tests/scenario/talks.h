@@ -13,6 +13,8 @@ struct talk {
 	/* Returns who is logged in after it; NULL: everything shall be gone. what is for messages of assertions. */
 	struct robot *(*run)(struct robot *r, const char *what);
 	bool nat, old, ipv6;   /* ipv6: the pool has a prefix, and the client wants it */
+	int xauth;             /* the shape of its XAuth; 0: L2TP */
+	bool push;             /* with mode config pushed */
 	const char *password, *psk; /* NULL: the right one */
 	enum vd_failure why;   /* what is reported, once; 0: nothing */
 	bool replaced;         /* the session is one of a second login */

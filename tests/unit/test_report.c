@@ -197,6 +197,21 @@ static const struct {
 		"the session of user alice cannot be brought up: the route of 10.8.0.11 is in use; see the"
 		" gateway's log (Windows shows error 629 or 734; macOS and iOS show \"the server ended the"
 		" connection\")" },
+	[VD_FAIL_XAUTH_SILENT] = { { .offered = "asked for name and password", .count = 120 },
+		"the client was asked for name and password by XAuth, and did not answer in 120 s; the user may not have typed"
+		" a password in time; else see whether packets to the client arrive (macOS and iOS show \"the server did not"
+		" respond\")" },
+	[VD_FAIL_XAUTH_ANSWER] = { { .difference = "name or password is missing" },
+		"the client's answer to XAuth cannot be used: name or password is missing; set the client to user name and"
+		" password (macOS and iOS show \"user authentication failed\")" },
+	[VD_FAIL_XAUTH_SKIPPED] = { { 0 },
+		"the client began quick mode without answering XAuth; give the client's connection a user name and a password"
+		" (macOS and iOS show \"user authentication failed\")" },
+	[VD_FAIL_TUNNEL_SELECTORS] = { { .offered = "10.8.0.12 to 0.0.0.0/0",
+		.difference = "the client's selector is not the address that it was given" },
+		"selectors refused: client asked for 10.8.0.12 to 0.0.0.0/0: the client's selector is not the address that it"
+		" was given; let the client take its address from the gateway, and name what it wants to reach in the"
+		" connection's routes (macOS and iOS show \"negotiation failed\")" },
 };
 
 static void start(void)

@@ -19,7 +19,7 @@
 #define ESP_WINDOW_MAX 4096u
 #define ESP_ICV_MAX 32u
 #define ESP_ICV_CUT 12u       /* HMAC-SHA2-256 of peers that cut it to 96 bits, as Linux did and Android up to 7 does */
-#define ESP_SAS_MAX 16u    /* of one channel and direction */
+#define ESP_SAS_MAX 48u    /* of one channel and direction */
 #define ESP_RESERVED_MAX 8u /* SPIs of one channel that wait for their SA */
 #define ESP_TAKEOVER (1u << 20)
 

@@ -6,7 +6,7 @@
 struct question {
 	unsigned phase;
 	const struct ike_offers *offers;
-	bool natt, have_ke;
+	bool natt, have_ke, tunnel;
 };
 
 static const struct ike_suite *suites_of(const struct question *q, const struct ike_policy *p, unsigned *ret_n)
@@ -15,11 +15,11 @@ static const struct ike_suite *suites_of(const struct question *q, const struct 
 	return q->phase == 1 ? p->ike : p->esp;
 }
 
-static bool suite_of(const struct question *q, unsigned i, struct ike_suite *ret)
+static bool suite_of(const struct question *q, unsigned i, bool xauth, struct ike_suite *ret)
 {
 	const struct ike_offer *o = &q->offers->v[i];
 
-	return q->phase == 1 ? ike_suite_from_phase1(o, ret) : ike_suite_from_phase2(o, ret);
+	return q->phase == 1 ? ike_suite_from_phase1(o, xauth ? IKE_AUTH_XAUTH_PSK : IKE_AUTH_PSK, ret) : ike_suite_from_phase2(o, ret);
 }
 
 /* How many of cipher, hash and group are the same; 3: all. */
@@ -29,19 +29,13 @@ static unsigned alike(const struct question *q, const struct ike_suite *a, const
 		(q->phase == 2 || a->group == b->group);
 }
 
-static bool encap_fits(const struct question *q, uint16_t encap)
-{
-	return q->natt ? encap == IKE_ENCAP_UDP_TRANSPORT || encap == IKE_ENCAP_UDP_TRANSPORT_DRAFT :
-		encap == IKE_ENCAP_TRANSPORT;
-}
-
 static bool group_fits(const struct question *q, const struct ike_policy *p, uint16_t group)
 {
 	return (group != 0) == q->have_ke && (group == 0 || ike_policy_allows_group(p, group));
 }
 
-/* Would any offer be taken under this policy? */
-static bool takes(const struct question *q, const struct ike_policy *p)
+/* Would any offer be taken under this policy, with or without XAuth? */
+static bool takes(const struct question *q, const struct ike_policy *p, bool xauth)
 {
 	const struct ike_suite *list;
 	struct ike_suite got;
@@ -49,8 +43,8 @@ static bool takes(const struct question *q, const struct ike_policy *p)
 
 	list = suites_of(q, p, &n);
 	for (unsigned i = 0; i < q->offers->n; i++)
-		for (unsigned k = 0; suite_of(q, i, &got) && k < n; k++)
-			if (alike(q, &got, &list[k]) == 3 && (q->phase == 1 || (encap_fits(q, q->offers->v[i].encap) &&
+		for (unsigned k = 0; suite_of(q, i, xauth, &got) && k < n; k++)
+			if (alike(q, &got, &list[k]) == 3 && (q->phase == 1 || (ike_encap_fits(q->offers->v[i].encap, q->tunnel, q->natt) &&
 				group_fits(q, p, q->offers->v[i].group))))
 				return true;
 	return false;
@@ -87,7 +81,7 @@ static void differ(const struct question *q, const struct ike_allows *list, unsi
 		const struct ike_suite *want = suites_of(q, list[c].policy, &count);
 
 		for (unsigned i = 0; i < q->offers->n; i++)
-			for (unsigned k = 0; suite_of(q, i, &got) && k < count; k++)
+			for (unsigned k = 0; suite_of(q, i, list[c].xauth, &got) && k < count; k++)
 				if (!any || alike(q, &got, &want[k]) > best) {
 					any = true;
 					best = alike(q, &got, &want[k]);
@@ -109,9 +103,9 @@ static void differ(const struct question *q, const struct ike_allows *list, unsi
 		add_word(out, size, "group", part(&best_got, 2, a), part(&best_want, 2, b));
 	if (out[0] != '\0' || q->phase == 1)
 		return;
-	if (!encap_fits(q, q->offers->v[best_offer].encap))
-		vd_format(out, size, "encapsulation mode %u is offered where transport mode%s is served",
-			q->offers->v[best_offer].encap, q->natt ? " in UDP" : "");
+	if (!ike_encap_fits(q->offers->v[best_offer].encap, q->tunnel, q->natt))
+		vd_format(out, size, "encapsulation mode %u is offered where %s mode%s is served",
+			q->offers->v[best_offer].encap, q->tunnel ? "tunnel" : "transport", q->natt ? " in UDP" : "");
 	else if (q->offers->v[best_offer].group != 0)
 		vd_format(out, size, "%s is offered for perfect forward secrecy",
 			vd_dh_name(q->offers->v[best_offer].group) != NULL ? vd_dh_name(q->offers->v[best_offer].group) :
@@ -180,38 +174,46 @@ static void remedy(const struct vd_conf *conf, const struct question *q, const s
 	struct ike_policy p;
 	struct ike_suite known;
 	char word[IKE_SUITE_TEXT], names[256];
-	bool transport = false;
+	bool mode = false, served[2] = { false, false };
 
 	where(list, n, names, sizeof(names));
+	for (unsigned i = 0; i < n; i++)
+		served[list[i].xauth] = true;
 	for (size_t s = 0; n > 0 && s < VD_ARRAY_SIZE(sets); s++)
-		if (ike_policy_load(conf, sets[s], &p, NULL) == 0 && takes(q, &p)) {
+		if (ike_policy_load(conf, sets[s], &p, NULL) == 0 && ((served[0] && takes(q, &p, false)) ||
+			(served[1] && takes(q, &p, true)))) {
 			change(list, n, sets[s], out, size);
 			return;
 		}
 	for (unsigned i = 0; i < q->offers->n; i++) {
-		transport |= q->phase == 1 || encap_fits(q, q->offers->v[i].encap);
-		if (!transport || !suite_of(q, i, &known))
+		mode |= q->phase == 1 || ike_encap_fits(q->offers->v[i].encap, q->tunnel, q->natt);
+		if (!mode || !((served[0] && suite_of(q, i, false, &known)) || (served[1] && suite_of(q, i, true, &known))))
 			continue;
 		vd_format(out, size, "update the client, or make a set with %s under 'crypto:' and name it in %s",
 			ike_suite_format(&known, word), names);
 		return;
 	}
 	for (unsigned i = 0; q->phase == 1 && i < q->offers->n; i++)
-		if (q->offers->v[i].auth != 1) {
+		if (q->offers->v[i].auth == IKE_AUTH_PSK && !served[0] && served[1]) {
+			vd_format(out, size, "make it an \"IPSec\" (Cisco, XAuth) connection on the client, as %s wants it, or let a "
+				"connection accept l2tp", names);
+			return;
+		} else if (q->offers->v[i].auth != IKE_AUTH_PSK && !(served[1] && q->offers->v[i].auth == IKE_AUTH_XAUTH_PSK)) {
 			vd_format(out, size, q->offers->v[i].auth > 65000 ?
-				"make it an L2TP connection with a pre-shared key on the client, as %s wants it: XAuth "
-				"(\"Cisco IPsec\") is not served" :
+				"make it an L2TP connection with a pre-shared key on the client, as %s wants it, or let a connection "
+				"accept xauth (\"Cisco IPsec\")" :
 				"set the client to a pre-shared key instead of a certificate, as %s wants it", names);
 			return;
 		}
-	vd_strcpy(out, size, transport ? "update the client: what it offers is known to be broken, or not known here" :
+	vd_strcpy(out, size, mode ? "update the client: what it offers is known to be broken, or not known here" : q->tunnel ?
+		"make it an IPsec connection in tunnel mode on the client: with XAuth nothing else is served" :
 		"make it an L2TP/IPsec connection on the client: L2TP is carried in transport mode");
 }
 
 void ike_advise(const struct vd_conf *conf, unsigned phase, const struct ike_offers *offers, const struct ike_allows *list,
 	unsigned n, bool natt, bool have_ke, struct ike_advice *ret_advice)
 {
-	struct question q = { phase, offers, natt, have_ke };
+	struct question q = { phase, offers, natt, have_ke, phase == 2 && n > 0 && list[0].xauth };
 
 	ike_offers_format(phase, offers, ret_advice->offered, sizeof(ret_advice->offered));
 	allow(&q, list, n, ret_advice->configured, sizeof(ret_advice->configured));

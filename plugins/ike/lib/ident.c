@@ -41,6 +41,53 @@ static int print_dn(struct ike_ident *id, const uint8_t *p, size_t n)
 	return 0;
 }
 
+/* The network from this address to a last one (range), or with a mask, whose host bits some clients leave in the address.
+ * False for a range that is no network, and for a mask with holes. */
+static bool net_of(struct vd_prefix *net, const uint8_t *second, size_t n, bool range)
+{
+	unsigned len = 0;
+
+	for (unsigned bit = 0; bit < 8 * n; bit++) {
+		uint8_t one = (uint8_t)(0x80u >> bit % 8);
+		bool a = net->ip.a[bit / 8] & one, b = second[bit / 8] & one;
+
+		if (len == bit && (range ? a == b : b))
+			len++; /* one of the network's own bits */
+		else if (range ? a || !b : b)
+			return false;
+		else
+			net->ip.a[bit / 8] &= (uint8_t)~one;
+	}
+	net->len = (uint8_t)len;
+	return true;
+}
+
+bool ike_selector_parse(const uint8_t *body, size_t len, struct ike_selector *ret_selector)
+{
+	struct ike_selector s = { 0 };
+	struct vd_rd r;
+
+	vd_rd_init(&r, body, len);
+	uint8_t type = vd_rd_u8(&r);
+	s.proto = vd_rd_u8(&r);
+	s.port = vd_rd_u16(&r);
+	bool six = type == IKE_ID_IPV6_ADDR || type == IKE_ID_IPV6_SUBNET || type == IKE_ID_IPV6_RANGE;
+	bool alone = type == IKE_ID_IPV4_ADDR || type == IKE_ID_IPV6_ADDR;
+	bool range = type == IKE_ID_IPV4_RANGE || type == IKE_ID_IPV6_RANGE;
+	size_t n = six ? 16 : 4;
+
+	if (!six && !alone && !range && type != IKE_ID_IPV4_SUBNET)
+		return false;
+	s.net.ip.family = six ? AF_INET6 : AF_INET;
+	s.net.len = (uint8_t)(8 * n);
+	vd_rd_copy(&r, s.net.ip.a, n);
+	const uint8_t *second = alone ? NULL : vd_rd_take(&r, n);
+	if (!vd_rd_done(&r) || (!alone && !net_of(&s.net, second, n, range)))
+		return false;
+	*ret_selector = s;
+	return true;
+}
+
 int ike_ident_parse(const uint8_t *body, size_t len, struct ike_ident *ret_ident)
 {
 	struct ike_ident id = { 0 };
@@ -83,6 +130,17 @@ int ike_ident_parse(const uint8_t *body, size_t len, struct ike_ident *ret_ident
 	case IKE_ID_DER_ASN1_DN:
 		rc = print_dn(&id, p, n);
 		break;
+	case IKE_ID_IPV4_SUBNET:
+	case IKE_ID_IPV6_SUBNET:
+	case IKE_ID_IPV4_RANGE:
+	case IKE_ID_IPV6_RANGE: {
+		struct ike_selector s;
+
+		if (!ike_selector_parse(body, len, &s))
+			return -EBADMSG;
+		vd_prefix_format(&s.net, id.text);
+		break;
+	}
 	default:
 		vd_format(id.text, sizeof(id.text), "type-%u", id.type);
 		rc = -EPROTONOSUPPORT;

@@ -8,7 +8,7 @@
 
 enum ike_id_type {
 	IKE_ID_IPV4_ADDR = 1, IKE_ID_FQDN = 2, IKE_ID_USER_FQDN = 3, IKE_ID_IPV4_SUBNET = 4, IKE_ID_IPV6_ADDR = 5,
-	IKE_ID_IPV6_SUBNET = 6, IKE_ID_DER_ASN1_DN = 9, IKE_ID_KEY_ID = 11,
+	IKE_ID_IPV6_SUBNET = 6, IKE_ID_IPV4_RANGE = 7, IKE_ID_IPV6_RANGE = 8, IKE_ID_DER_ASN1_DN = 9, IKE_ID_KEY_ID = 11,
 };
 
 struct ike_ident {
@@ -20,6 +20,15 @@ struct ike_ident {
 /* body: type, protocol, port, data. -EBADMSG when the data does not fit the type, -EPROTONOSUPPORT for other types
  * (text then is the type's number). Any thread. */
 int ike_ident_parse(const uint8_t *body, size_t len, struct ike_ident *ret_ident);
+
+/* A selector of quick mode: an address, a network, or a range that is one. */
+struct ike_selector {
+	uint8_t proto;
+	uint16_t port;
+	struct vd_prefix net;
+};
+/* body: as above. False for other types, and for ranges and masks that are no network. */
+bool ike_selector_parse(const uint8_t *body, size_t len, struct ike_selector *ret_selector);
 
 /* An ID payload for what a configuration says: an address, a name with an @ (ID_USER_FQDN), or another name (ID_FQDN). */
 void ike_out_ident(struct ike_out *out, const char *text);

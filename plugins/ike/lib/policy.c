@@ -239,12 +239,12 @@ static uint8_t hash_phase1(uint16_t hash)
 	}
 }
 
-bool ike_suite_from_phase1(const struct ike_offer *offer, struct ike_suite *ret_suite)
+bool ike_suite_from_phase1(const struct ike_offer *offer, uint16_t auth, struct ike_suite *ret_suite)
 {
 	struct ike_suite s = { .hash = hash_phase1(offer->hash) };
 
-	/* transform id 1: KEY_IKE; authentication 1: pre-shared key */
-	if (!offer->usable || offer->id != 1 || offer->auth != 1 || s.hash == 0)
+	/* transform id 1: KEY_IKE */
+	if (!offer->usable || offer->id != 1 || offer->auth != auth || s.hash == 0)
 		return false;
 	if (offer->encr == 7)
 		s = (struct ike_suite){ .encr = VD_ENCR_AES_CBC, .hash = s.hash, .key_bits = offer->key_bits };
@@ -268,6 +268,13 @@ static uint8_t hash_phase2(uint16_t auth)
 	case 7: return IKE_HASH_SHA512;
 	default: return IKE_HASH_NONE;
 	}
+}
+
+bool ike_encap_fits(uint16_t encap, bool tunnel, bool udp)
+{
+	if (tunnel)
+		return udp ? encap == IKE_ENCAP_UDP_TUNNEL || encap == IKE_ENCAP_UDP_TUNNEL_DRAFT : encap == IKE_ENCAP_TUNNEL;
+	return udp ? encap == IKE_ENCAP_UDP_TRANSPORT || encap == IKE_ENCAP_UDP_TRANSPORT_DRAFT : encap == IKE_ENCAP_TRANSPORT;
 }
 
 bool ike_suite_from_phase2(const struct ike_offer *offer, struct ike_suite *ret_suite)
@@ -323,19 +330,27 @@ char *ike_suites_format(const struct ike_suite *suites, unsigned n, char *out, s
 char *ike_offers_format(unsigned phase, const struct ike_offers *offers, char *out, size_t size)
 {
 	struct ike_suite known[IKE_OFFERS_MAX];
-	unsigned n = 0, xauth = 0, other_auth = 0;
+	unsigned n = 0, xauth = 0, other_auth = 0; /* xauth: with no more to tell */
 
 	for (unsigned i = 0; i < offers->n; i++) {
 		const struct ike_offer *o = &offers->v[i];
 
-		if (phase == 1 ? ike_suite_from_phase1(o, &known[n]) : ike_suite_from_phase2(o, &known[n]))
+		if (phase == 1 ? ike_suite_from_phase1(o, IKE_AUTH_PSK, &known[n]) : ike_suite_from_phase2(o, &known[n]))
 			n++;
 		else if (phase == 1 && o->auth > 65000) /* draft-ietf-ipsec-isakmp-xauth */
 			xauth++;
 		else if (phase == 1 && o->auth != 1)
 			other_auth++;
 	}
+	bool all_xauth = n == 0 && xauth > 0;
+	for (unsigned i = 0; all_xauth && i < offers->n; i++)
+		if (ike_suite_from_phase1(&offers->v[i], IKE_AUTH_XAUTH_PSK, &known[n])) {
+			n++;
+			xauth--;
+		}
 	ike_suites_format(known, n, out, size);
+	if (all_xauth && n > 0)
+		vd_format(out + strlen(out), size - strlen(out), " with XAuth");
 	const struct { unsigned n; const char *what; } rest[] = { { xauth, "with XAuth" },
 		{ other_auth, "with certificates or another authentication" },
 		{ offers->n - n - xauth - other_auth, "not known here (DES, MD5, ...)" } };

@@ -40,12 +40,15 @@ bool ike_policy_allows(const struct ike_policy *policy, const struct ike_suite *
 /* Groups of 2048 bits and above are always fine for PFS; weaker ones where the policy has them for phase 1. */
 bool ike_policy_allows_group(const struct ike_policy *policy, uint16_t group);
 
-/* What an IKEv1 offer means as a suite. False when it is nothing that we have (DES, MD5, certificates). */
-bool ike_suite_from_phase1(const struct ike_offer *offer, struct ike_suite *ret_suite);
+/* What an IKEv1 offer means as a suite. False when it is nothing that we have (DES, MD5), or of phase 1 with another
+ * authentication than this (enum ike_auth). */
+bool ike_suite_from_phase1(const struct ike_offer *offer, uint16_t auth, struct ike_suite *ret_suite);
 bool ike_suite_from_phase2(const struct ike_offer *offer, struct ike_suite *ret_suite);
 /* "aes256-sha1-modp2048, 3des-sha1-modp1024, 2 others" for reports. Returns out. */
 char *ike_offers_format(unsigned phase, const struct ike_offers *offers, char *out, size_t size);
 char *ike_suites_format(const struct ike_suite *suites, unsigned n, char *out, size_t size);
+/* Does this encapsulation mode (enum ike_encap) fit a tunnel, or L2TP's transport mode, with or without UDP? */
+bool ike_encap_fits(uint16_t encap, bool tunnel, bool udp);
 /* Of ESP: the integrity transform of esp/1. */
 uint8_t ike_hash_integ(uint8_t hash);
 

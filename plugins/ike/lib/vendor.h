@@ -23,7 +23,8 @@ enum ike_vendor {
 uint32_t ike_vendor_flag(const uint8_t *p, size_t len);
 /* The row of viaduct/quirk.h: "windows", "apple", "strongswan", "racoon", "generic". */
 const char *ike_vendor_profile(uint32_t flags);
-/* Bodies that we send; 16 octets each. */
-extern const uint8_t ike_vendor_rfc3947[16], ike_vendor_natt_02n[16], ike_vendor_dpd[16];
+/* Bodies that we send. */
+extern const uint8_t ike_vendor_rfc3947[16], ike_vendor_natt_02n[16], ike_vendor_dpd[16], ike_vendor_unity[16];
+extern const uint8_t ike_vendor_xauth[8];
 
 #endif

@@ -85,53 +85,64 @@ static bool trial_one(const struct ike_v1_sa *sa, const struct ike_v1_trial *t, 
 static void wrong_psk(struct ike_v1_sa *sa, unsigned tried)
 {
 	char where[384] = "";
+	const char *origin = NULL;
 	size_t len = 0;
+	unsigned n = 0;
 
 	vd_count("ike_v1.failed.psk", 1);
 	sa->state = IKE_V1_WAIT_MM5; /* the real client may still come: anybody could have sent that message */
 	if (sa->failed_reported)
 		return;
 	sa->failed_reported = true;
-	if (sa->v->n_candidates == 0) {
+	for (unsigned i = 0; i < sa->v->n_candidates; i++) {
+		const struct ike_v1_candidate *c = &sa->v->candidates[i];
+
+		if (ike_v1_auth(c) != sa->auth)
+			continue;
+		len += vd_format(where + len, sizeof(where) - len, "%s%s (%s)", n > 0 ? " and of " : c->xauth ?
+			"xauth.psk of " : "l2tp.psk of ", c->connection, c->psk_origin);
+		origin = n++ == 0 ? c->psk_origin : NULL;
+	}
+	if (n == 0) {
 		const struct ike_v1_peer *dialled = ike_v1_peer_dialled(sa->v, &sa->path.remote);
 
 		vd_format(where, sizeof(where), "l2tp.psk of %s, which dials", dialled != NULL ? dialled->connection : "a connection");
 	}
-	for (unsigned i = 0; i < sa->v->n_candidates; i++)
-		len += vd_format(where + len, sizeof(where) - len, "%s%s (%s)", len > 0 ? " and of " : "l2tp.psk of ",
-			sa->v->candidates[i].connection, sa->v->candidates[i].psk_origin);
 	ike_v1_failed(sa, (struct vd_report){ .kind = VD_FAIL_PSK, .count = tried, .configured = where,
-		.origin = sa->v->n_candidates == 1 ? sa->v->candidates[0].psk_origin : NULL });
+		.origin = origin });
 	/* Once, in the clear, as RFC 2408 section 5.1 allows: there is no key that both have. It tells who listens
 	 * nothing, since every wrong message 5 gets the same, and lets clients that believe it fail at once instead of
 	 * after a minute. */
 	ike_v1_info_plain(sa->v, &sa->path, sa->icookie, sa->rcookie, IKE_N_PAYLOAD_MALFORMED);
 }
 
-unsigned ike_v1_possible(const struct ike_v1 *v, const struct vd_sa *remote,
+unsigned ike_v1_possible(const struct ike_v1 *v, const struct vd_sa *remote, uint16_t auth,
 	struct ike_v1_possible list[IKE_V1_POSSIBLE_MAX])
 {
 	const struct ike_v1_peer *dialled = ike_v1_peer_dialled(v, remote);
 	unsigned n = 0;
 
-	for (; n < v->n_candidates; n++) {
-		const struct ike_v1_candidate *c = &v->candidates[n];
+	for (unsigned i = 0; i < v->n_candidates; i++) {
+		const struct ike_v1_candidate *c = &v->candidates[i];
 
-		list[n] = (struct ike_v1_possible){ .connection = c->connection, .key = c->key, .policy = &c->policy };
+		if (auth == 0 || auth == ike_v1_auth(c))
+			list[n++] = (struct ike_v1_possible){ .connection = c->connection, .key = c->key, .policy = &c->policy,
+				.auth = ike_v1_auth(c) };
 	}
-	if (dialled != NULL) /* last: where the gateway is our client with the same key as well, its logins come first */
+	if (dialled != NULL && auth != IKE_AUTH_XAUTH_PSK) /* last: where the gateway is our client with the same key as well, its logins come first */
 		list[n++] = (struct ike_v1_possible){ .connection = dialled->connection, .key = dialled->dial->key,
-			.policy = &dialled->dial->policy, .dialled = true };
+			.policy = &dialled->dial->policy, .auth = IKE_AUTH_PSK, .dialled = true };
 	return n;
 }
 
 /* The living peer that this phase 1 continues, or NULL: same endpoint, identity and connection, heard lately. */
 static struct ike_v1_peer *peer_to_join(struct ike_v1_sa *sa, const char *connection, const char *identity, bool fresh)
 {
-	struct ike_v1_peer *peer = ike_v1_peer_find(sa->v, &sa->path.remote, connection, identity);
+	bool tunnel = sa->auth == IKE_AUTH_XAUTH_PSK;
+	struct ike_v1_peer *peer = ike_v1_peer_find(sa->v, &sa->path.remote, connection, identity, tunnel);
 
 	/* Only for the very same (address, port) and identity: a private address is an identity that many have. */
-	for (; fresh && peer != NULL; peer = ike_v1_peer_find(sa->v, &sa->path.remote, connection, identity)) {
+	for (; fresh && peer != NULL; peer = ike_v1_peer_find(sa->v, &sa->path.remote, connection, identity, tunnel)) {
 		vd_count("ike_v1.initial_contact", 1);
 		ike_v1_peer_end(peer, peer->dial != NULL ? "the gateway started anew" : "the client started anew", false);
 	}
@@ -185,6 +196,7 @@ static struct ike_v1_peer *peer_make(struct ike_v1_sa *sa, const char *connectio
 			vd_peer_close(object->id, "out of memory");
 		return NULL;
 	}
+	peer->tunnel = sa->auth == IKE_AUTH_XAUTH_PSK;
 	vd_strcpy(peer->connection, sizeof(peer->connection), connection);
 	ike_v1_peer_announce(peer, sa, identity);
 	return peer;
@@ -243,7 +255,7 @@ static void bound(struct ike_v1_sa *sa, const struct ike_v1_trial *t, unsigned m
 {
 	const char *connection = t->keys[match].connection;
 	struct ike_v1_possible list[IKE_V1_POSSIBLE_MAX], *c = NULL;
-	unsigned n_list = ike_v1_possible(sa->v, &t->path.remote, list);
+	unsigned n_list = ike_v1_possible(sa->v, &t->path.remote, sa->auth, list);
 	uint8_t room[512], digest[32];
 	struct ike_ident id;
 	size_t n;
@@ -262,7 +274,7 @@ static void bound(struct ike_v1_sa *sa, const struct ike_v1_trial *t, unsigned m
 		if (ike_offers_parse(1, sa->sa_body.p, sa->sa_body.len, &offers) < 0)
 			offers.n = 0;
 		for (unsigned i = 0; i < offers.n && chosen.n == 0; i++)
-			if (ike_suite_from_phase1(&offers.v[i], &got) && ike_suite_equal(&got, &sa->suite))
+			if (ike_suite_from_phase1(&offers.v[i], sa->auth, &got) && ike_suite_equal(&got, &sa->suite))
 				chosen.v[chosen.n++] = offers.v[i];
 		ike_v1_failed_offers(sa, (struct vd_report){ .kind = VD_FAIL_SUITE }, 1, &chosen, connection, false);
 		ike_v1_info_plain(sa->v, &sa->path, sa->icookie, sa->rcookie, IKE_N_NO_PROPOSAL_CHOSEN);
@@ -306,6 +318,8 @@ static void bound(struct ike_v1_sa *sa, const struct ike_v1_trial *t, unsigned m
 	ike_v1_send(sa->v, &sa->path, room, (size_t)len);
 	if (peer->dial != NULL)
 		ike_v1_dial_phase1_up(peer->dial, sa);
+	else if (peer->tunnel && !ike_v1_xauth_begin(sa))
+		ike_v1_sa_free(sa, "XAuth cannot begin");
 }
 
 static void trial_finish(struct ike_v1_trial *t)
@@ -354,7 +368,7 @@ void ike_v1_mm5(struct ike_v1_sa *sa, const struct vd_path *path, const uint8_t 
 	struct ike_v1 *v = sa->v;
 	uint8_t nonces[2 * IKE_V1_NONCE_MAX];
 	struct ike_v1_possible list[IKE_V1_POSSIBLE_MAX];
-	unsigned n = ike_v1_possible(v, &path->remote, list);
+	unsigned n = ike_v1_possible(v, &path->remote, sa->auth, list);
 	struct ike_v1_trial *t;
 
 	if (len > IKE_MESSAGE_MAX || n == 0) {

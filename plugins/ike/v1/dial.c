@@ -193,7 +193,7 @@ static int dial_configure(struct ike_v1_dial *dial, const char *name, struct vd_
 	const struct vd_conf *conf = vd_conf_current();
 	const struct vd_conf_node *c = vd_conf_child(vd_conf_at(conf, NULL, "connections"), name);
 
-	if (c == NULL || !ike_v1_speaks(conf, c, "connect"))
+	if (c == NULL || !ike_v1_speaks(conf, c, "connect", "l2tp"))
 		return vd_error_set(err, -ENOENT, "there is no connection %s with connect: [l2tp]", name);
 	dial->key = vd_conf_key(vd_conf_at(conf, c, "l2tp.psk"));
 	if (dial->key == 0)

@@ -78,7 +78,7 @@ void ike_v1_embryo_sweep_fired(struct vd_timer *t)
 static int choose(const struct ike_v1 *v, const struct vd_sa *remote, const struct ike_offers *offers)
 {
 	struct ike_v1_possible list[IKE_V1_POSSIBLE_MAX];
-	unsigned best_count = 0, n = ike_v1_possible(v, remote, list);
+	unsigned best_count = 0, n = ike_v1_possible(v, remote, 0, list);
 	int best = -1;
 
 	for (unsigned c = 0; c < n; c++)
@@ -87,13 +87,13 @@ static int choose(const struct ike_v1 *v, const struct vd_sa *remote, const stru
 			unsigned count = 0;
 
 			for (unsigned k = 0; k < n; k++)
-				count += ike_policy_allows(list[k].policy, want);
+				count += list[k].auth == list[c].auth && ike_policy_allows(list[k].policy, want);
 			if (count <= best_count)
 				continue;
 			for (unsigned i = 0; i < offers->n; i++) {
 				struct ike_suite got;
 
-				if (ike_suite_from_phase1(&offers->v[i], &got) && got.encr == want->encr &&
+				if (ike_suite_from_phase1(&offers->v[i], list[c].auth, &got) && got.encr == want->encr &&
 					got.hash == want->hash && got.group == want->group &&
 					got.key_bits == want->key_bits) {
 					best = (int)i;
@@ -109,7 +109,7 @@ static void no_proposal(struct ike_v1 *v, const struct vd_path *path, const stru
 	const struct ike_offers *offers, uint32_t vendors)
 {
 	struct ike_allows list[IKE_V1_CANDIDATES_MAX];
-	unsigned n = ike_v1_allows(v, NULL, list);
+	unsigned n = ike_v1_allows(v, NULL, 0, list);
 	struct ike_advice advice;
 
 	vd_count("ike_v1.failed.no_proposal", 1);
@@ -119,6 +119,12 @@ static void no_proposal(struct ike_v1 *v, const struct vd_path *path, const stru
 		.offered = advice.offered, .configured = advice.configured, .difference = advice.difference,
 		.remedy = advice.remedy, .origin = n == 1 ? list[0].origin : NULL });
 	ike_v1_info_plain(v, path, h->icookie, h->rcookie, IKE_N_NO_PROPOSAL_CHOSEN);
+}
+
+void ike_v1_vendors_xauth(struct ike_out *out)
+{
+	ike_out_payload(out, IKE_P_VENDOR, ike_vendor_xauth, sizeof(ike_vendor_xauth));
+	ike_out_payload(out, IKE_P_VENDOR, ike_vendor_unity, sizeof(ike_vendor_unity));
 }
 
 static void mm2_send(struct ike_v1 *v, const struct ike_v1_embryo *e)
@@ -140,6 +146,8 @@ static void mm2_send(struct ike_v1 *v, const struct ike_v1_embryo *e)
 	else if (e->vendors & IKE_V_NATT_02N)
 		ike_out_payload(&out, IKE_P_VENDOR, ike_vendor_natt_02n, sizeof(ike_vendor_natt_02n));
 	ike_out_payload(&out, IKE_P_VENDOR, ike_vendor_dpd, sizeof(ike_vendor_dpd));
+	if (offers.v[e->offer].auth == IKE_AUTH_XAUTH_PSK)
+		ike_v1_vendors_xauth(&out);
 	int len = ike_out_finish(&out);
 	if (len > 0)
 		ike_v1_send(v, &e->path, room, (size_t)len);

@@ -174,7 +174,7 @@ static void mm2_take(struct ike_v1_sa *sa, const struct ike_header *h, const str
 	struct ike_suite suite;
 
 	if (vd_same(h->rcookie, none, sizeof(none)) || p == NULL || ike_offers_parse(1, p->p, p->len, &offers) < 0 ||
-		offers.n != 1 || !ike_suite_from_phase1(&offers.v[0], &suite) || !ike_policy_allows(&sa->dial->policy, &suite)) {
+		offers.n != 1 || !ike_suite_from_phase1(&offers.v[0], IKE_AUTH_PSK, &suite) || !ike_policy_allows(&sa->dial->policy, &suite)) {
 		vd_count("ike_v1.drop.mm2", 1); /* not one of those that we offered */
 		return;
 	}

@@ -97,7 +97,8 @@ static bool embryo_to_sa(struct ike_v1_sa *sa, const struct ike_v1_embryo *e)
 	if (ike_offers_parse(1, e->sa, e->sa_len, &offers) < 0 || e->offer >= offers.n)
 		return false;
 	sa->life_seconds = offers.v[e->offer].life_seconds;
-	return ike_suite_from_phase1(&offers.v[e->offer], &sa->suite) &&
+	sa->auth = offers.v[e->offer].auth;
+	return ike_suite_from_phase1(&offers.v[e->offer], sa->auth, &sa->suite) &&
 		ike_v1_buf_set(&sa->sa_body, e->sa, e->sa_len) == 0;
 }
 

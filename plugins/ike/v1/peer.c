@@ -73,11 +73,11 @@ void ike_v1_peer_set_chan(struct ike_v1_peer *peer, uint64_t chan)
 }
 
 struct ike_v1_peer *ike_v1_peer_find(struct ike_v1 *v, const struct vd_sa *remote, const char *connection,
-	const char *identity)
+	const char *identity, bool tunnel)
 {
 	for (struct ike_v1_peer *p = *endpoint_bucket(v, remote); p != NULL; p = p->endpoint_next)
 		if (!p->closing && vd_sa_equal(&p->path.remote, remote) && strcmp(p->connection, connection) == 0 &&
-			strcmp(p->identity, identity) == 0)
+			p->tunnel == tunnel && strcmp(p->identity, identity) == 0)
 			return p;
 	return NULL;
 }
@@ -112,9 +112,9 @@ struct ike_v1_peer *ike_v1_peer_by_chan(struct ike_v1 *v, uint64_t chan)
 }
 
 /* A peer that is going, or says nothing, and never began quick mode. */
-static void no_quick_mode(struct ike_v1_peer *p)
+void ike_v1_peer_no_quick(struct ike_v1_peer *p)
 {
-	if (p->quick_seen || p->chan != 0 || p->v->stopped || p->dial != NULL)
+	if (p->quick_seen || (p->chan != 0 && p->session == 0) || p->v->stopped || p->dial != NULL)
 		return;
 	p->quick_seen = true;
 	vd_report_failure(&(struct vd_report){ .kind = VD_FAIL_NO_QUICK_MODE, .peer = p->id });
@@ -128,7 +128,7 @@ static void orphan_fired(struct vd_timer *t)
 	struct ike_v1_peer *p = VD_CONTAINER_OF(t, struct ike_v1_peer, orphan);
 	bool half = p->sas == NULL || p->children == NULL;
 
-	no_quick_mode(p);
+	ike_v1_peer_no_quick(p);
 	if (half && ike_v1_peer_silence(p) >= p->v->opt.orphan_ms) {
 		vd_count("ike_v1.orphaned", 1);
 		ike_v1_peer_end(
@@ -190,15 +190,22 @@ uint64_t ike_v1_peer_silence(const struct ike_v1_peer *peer)
 	return least;
 }
 
+void ike_v1_peer_replaced(struct ike_v1_peer *peer, const struct ike_v1_sa *sa)
+{
+	for (struct ike_v1_sa *old = peer->sas; old != NULL; old = old->peer_next)
+		if (old != sa && old->life.kind != IKE_V1_T_REPLACED) {
+			old->life.kind = IKE_V1_T_REPLACED;
+			vd_timer_start(&old->life, IKE_V1_REPLACED_MS);
+		}
+}
+
 void ike_v1_peer_join(struct ike_v1_peer *peer, struct ike_v1_sa *sa)
 {
 	unsigned n = 0;
 
+	if (!peer->tunnel) /* else not before XAuth is done again */
+		ike_v1_peer_replaced(peer, sa);
 	for (struct ike_v1_sa *old = peer->sas; old != NULL; old = old->peer_next, n++) {
-		if (old->life.kind != IKE_V1_T_REPLACED) {
-			old->life.kind = IKE_V1_T_REPLACED;
-			vd_timer_start(&old->life, IKE_V1_REPLACED_MS);
-		}
 		if (old->peer_next == NULL && n + 1 >= IKE_V1_SAS_MAX) {
 			ike_v1_sa_free(old, "replaced"); /* the oldest; others remain, so the peer does too */
 			break;
@@ -228,7 +235,7 @@ void ike_v1_peer_check(struct ike_v1_peer *peer, const char *why)
 	if (peer->sas != NULL)
 		return;
 	if (peer->children == NULL) {
-		no_quick_mode(peer);
+		ike_v1_peer_no_quick(peer);
 		ike_v1_peer_end(peer, why, false);
 		return;
 	}
@@ -258,6 +265,7 @@ void ike_v1_peer_discard(struct ike_v1_peer *peer, const char *why, bool farewel
 			ike_v1_info_delete_ike(peer->sas);
 		ike_v1_sa_free(peer->sas, why);
 	}
+	ike_v1_tunnel_down(peer);
 	vd_timer_stop(&peer->orphan);
 	vd_timer_stop(&peer->keepalive);
 	peer_unindex(peer);
@@ -318,7 +326,8 @@ static void child_fired(struct vd_timer *t)
 	ike_v1_peer_check(peer, "CHILD SA lifetime is over");
 }
 
-struct ike_v1_child *ike_v1_child_add(struct ike_v1_peer *peer, uint32_t spi_in, uint32_t spi_out)
+struct ike_v1_child *ike_v1_child_add(struct ike_v1_peer *peer, uint32_t spi_in, uint32_t spi_out,
+	const struct vd_prefix *local)
 {
 	struct ike_v1_child *child = calloc(1, sizeof(*child));
 	struct ike_v1_child *last = NULL;
@@ -328,11 +337,12 @@ struct ike_v1_child *ike_v1_child_add(struct ike_v1_peer *peer, uint32_t spi_in,
 		return NULL;
 	for (struct ike_v1_child *c = peer->children; c != NULL; c = c->next, n++)
 		last = c;
-	if (n >= IKE_V1_CHILDREN_MAX && last != NULL)
+	if (n >= (peer->tunnel ? IKE_V1_TUNNELS_MAX : IKE_V1_CHILDREN_MAX) && last != NULL)
 		ike_v1_child_remove(last, true);
 	child->peer = peer;
 	child->spi_in = spi_in;
 	child->spi_out = spi_out;
+	child->local = *local;
 	vd_timer_init(&child->timer, child_fired);
 	child->next = peer->children;
 	peer->children = child;
@@ -381,7 +391,8 @@ static void esp_first_in(void *arg, uint64_t chan, uint32_t spi)
 	if (child == NULL)
 		return;
 	for (struct ike_v1_child *old = child->next; old != NULL; old = old->next)
-		if (old->timer.kind != IKE_V1_T_CHILD_REPLACED)
+		if (old->timer.kind != IKE_V1_T_CHILD_REPLACED && old->local.len == child->local.len &&
+			vd_ip_equal(&old->local.ip, &child->local.ip))
 			ike_v1_child_life(old, IKE_V1_REPLACED_MS, IKE_V1_T_CHILD_REPLACED);
 }
 

@@ -1,4 +1,4 @@
-/* Plugin ike_v1: IKEv1 in both roles, main mode with pre-shared keys, for L2TP over IPsec. */
+/* Plugin ike_v1: IKEv1 in both roles, main mode with pre-shared keys, for L2TP over IPsec; as responder with XAuth too. */
 #include "v1.h"
 
 #include <errno.h>
@@ -61,6 +61,9 @@ static void v1_input(void *arg, const struct vd_path *path, const uint8_t *p, si
 	case IKE_X_MAIN:
 		ike_v1_main_input(sa, path, &h, p, len);
 		break;
+	case IKE_X_TRANSACTION:
+		ike_v1_transaction_input(sa, path, &h, p, len);
+		break;
 	case IKE_X_QUICK:
 		ike_v1_quick_input(sa, path, &h, p, len);
 		break;
@@ -74,48 +77,57 @@ static void v1_input(void *arg, const struct vd_path *path, const uint8_t *p, si
 	}
 }
 
-bool ike_v1_speaks(const struct vd_conf *conf, const struct vd_conf_node *connection, const char *list)
+bool ike_v1_speaks(const struct vd_conf *conf, const struct vd_conf_node *connection, const char *list, const char *word)
 {
 	const struct vd_conf_node *words = vd_conf_at(conf, connection, list);
 
 	for (size_t i = 0; i < vd_conf_count(words); i++)
-		if (strcmp(vd_conf_str(vd_conf_nth(words, i)), "l2tp") == 0)
+		if (strcmp(vd_conf_str(vd_conf_nth(words, i)), word) == 0)
 			return true;
 	return false;
 }
 
+/* What this connection accepts by that word, as one more of the list. */
+static int candidate_load(const struct vd_conf *conf, const struct vd_conf_node *c, const char *word,
+	struct ike_v1_candidate *out, struct vd_error *err)
+{
+	const struct vd_conf_node *section = vd_conf_at(conf, c, word), *psk = vd_conf_at(conf, section, "psk");
+	const struct vd_conf_node *says = vd_conf_at(conf, c, "crypto");
+	const char *name = vd_conf_name(c), *crypto = vd_conf_str(says);
+
+	*out = (struct ike_v1_candidate){ .key = section != NULL ? vd_conf_key(psk) : 0,
+		.xauth = strcmp(word, "xauth") == 0, .crypto_written = vd_conf_written(says) };
+	if (out->key == 0)
+		return vd_error_set(err, -EINVAL, "connections.%s accepts %s and has no %s.psk", name, word, word);
+	vd_strcpy(out->connection, sizeof(out->connection), name);
+	vd_conf_origin(out->crypto_written ? says : c, out->origin, sizeof(out->origin));
+	vd_conf_origin(psk, out->psk_origin, sizeof(out->psk_origin));
+	int rc = ike_policy_load(conf, crypto != NULL ? crypto : "compatible", &out->policy, err);
+	return rc < 0 ? vd_error_prefix(err, "connections.%s: ", name) : 0;
+}
+
 static int candidates_load(struct ike_v1_candidate *list, unsigned *ret_n, struct vd_error *err)
 {
+	static const char *const words[] = { "l2tp", "xauth" };
 	const struct vd_conf *conf = vd_conf_current();
 	const struct vd_conf_node *connections = vd_conf_at(conf, NULL, "connections");
-	unsigned n = 0;
+	unsigned n = 0, of[VD_ARRAY_SIZE(words)] = { 0 };
 
-	for (size_t i = 0; i < vd_conf_count(connections); i++) {
-		const struct vd_conf_node *c = vd_conf_nth(connections, i);
-		uint64_t key = vd_conf_key(vd_conf_at(conf, c, "l2tp.psk"));
-		const char *name = vd_conf_name(c), *crypto = vd_conf_str(vd_conf_at(conf, c, "crypto"));
+	for (size_t i = 0; i < vd_conf_count(connections); i++)
+		for (size_t w = 0; w < VD_ARRAY_SIZE(words); w++) {
+			const struct vd_conf_node *c = vd_conf_nth(connections, i);
 
-		if (!ike_v1_speaks(conf, c, "accept"))
-			continue;
-		if (key == 0)
-			return vd_error_set(err, -EINVAL, "connections.%s accepts l2tp and has no l2tp.psk", name);
-		if (n == IKE_V1_CANDIDATES_MAX)
-			return vd_error_set(err, -E2BIG,
-				"connections.%s: at most %u connections can accept l2tp with a PSK, since every "
-				"PSK is tried at each login",
-				name, IKE_V1_CANDIDATES_MAX);
-		struct ike_v1_candidate *out = &list[n];
-		vd_strcpy(out->connection, sizeof(out->connection), name);
-		out->key = key;
-		const struct vd_conf_node *says = vd_conf_at(conf, c, "crypto");
-		out->crypto_written = vd_conf_written(says);
-		vd_conf_origin(out->crypto_written ? says : c, out->origin, sizeof(out->origin));
-		vd_conf_origin(vd_conf_at(conf, c, "l2tp.psk"), out->psk_origin, sizeof(out->psk_origin));
-		int rc = ike_policy_load(conf, crypto != NULL ? crypto : "compatible", &out->policy, err);
-		if (rc < 0)
-			return vd_error_prefix(err, "connections.%s: ", name);
-		n++;
-	}
+			if (!ike_v1_speaks(conf, c, "accept", words[w]))
+				continue;
+			if (of[w]++ == IKE_V1_PSKS_MAX)
+				return vd_error_set(err, -E2BIG,
+					"connections.%s: at most %u connections can accept %s with a PSK, since every "
+					"PSK is tried at each login",
+					vd_conf_name(c), IKE_V1_PSKS_MAX, words[w]);
+			int rc = candidate_load(conf, c, words[w], &list[n++], err);
+			if (rc < 0)
+				return rc;
+		}
 	*ret_n = n;
 	return 0;
 }
@@ -134,6 +146,7 @@ static void options_load(struct ike_v1 *v)
 	v->opt.resends = (uint32_t)option("ike_v1.retransmits");
 	v->opt.orphan_ms = option("ike_v1.orphan_idle");
 	v->opt.dpd_ms = option("ike_v1.dpd");
+	v->opt.xauth_ms = option("ike_v1.xauth_timeout");
 }
 
 static void peer_down(void *arg, const void *event)
@@ -170,7 +183,7 @@ static void chan_down(void *arg, const void *event)
 	while (peer->children != NULL)
 		ike_v1_child_remove(peer->children, true);
 	ike_v1_peer_set_chan(peer, 0);
-	if (peer->dial != NULL) /* what is above it is gone as well */
+	if (peer->dial != NULL || peer->tunnel) /* what is above it is gone as well */
 		ike_v1_peer_end(peer, down->reason, true);
 	else
 		ike_v1_peer_check(peer, down->reason);
@@ -196,9 +209,10 @@ static int v1_init(struct vd_host *host, void **ret_self, struct vd_error *err)
 	v->esp = vd_service_find("esp/1", NULL);
 	v->port = vd_service_find("ike.port/1", NULL);
 	v->keys = vd_service_find("keys/1", NULL);
-	if (v->esp == NULL || v->port == NULL || v->keys == NULL) {
+	v->dp = vd_service_find("datapath/1", NULL);
+	if (v->esp == NULL || v->port == NULL || v->keys == NULL || v->dp == NULL) {
 		v1_free(v);
-		return vd_error_set(err, -ENOENT, "a service is missing: esp/1, ike.port/1 and keys/1 are needed");
+		return vd_error_set(err, -ENOENT, "a service is missing: esp/1, ike.port/1, keys/1 and datapath/1 are needed");
 	}
 	vd_random(&v->secret, sizeof(v->secret));
 	vd_timer_init(&v->sweep, ike_v1_embryo_sweep_fired);
@@ -303,7 +317,16 @@ static const struct vd_opt v1_schema[] = {
 		"Of a connection that we dial: who the gateway must say it is; anybody with the key if not given." },
 	{ "connections.*.l2tp.psk", VD_T_KEY, 0, NULL, NULL,
 		"The pre-shared key, at best 128 random bits: who has it can pose as the gateway." },
-	{ "ike_v1", VD_T_MAP, 0, NULL, NULL, "IKEv1, for L2TP over IPsec." },
+	{ "connections.*.xauth", VD_T_MAP, 0, NULL, NULL,
+		"IPsec with XAuth on this connection: \"Cisco IPsec\" of Apple, \"IPSec Xauth PSK\" of Android, vpnc." },
+	{ "connections.*.xauth.banner", VD_T_STRING, 0, NULL, "500", "A text that clients show to their users." },
+	{ "connections.*.xauth.mode_config", VD_T_WORD, 0, "pull", "pull|push",
+		"Whether clients ask for their address, as all stock clients do, or are told." },
+	{ "connections.*.xauth.psk", VD_T_KEY, 0, NULL, NULL,
+		"The pre-shared key, at best 128 random bits: who has it can pose as the gateway and learn passwords." },
+	{ "connections.*.xauth.save_password", VD_T_BOOL, 0, "true", NULL,
+		"Whether clients may keep the password; without, users type it again at every rekey of phase 1." },
+	{ "ike_v1", VD_T_MAP, 0, NULL, NULL, "IKEv1, for L2TP over IPsec and for IPsec with XAuth." },
 	{ "ike_v1.embryos", VD_T_UINT, 0, "1024", "8..65536",
 		"First messages that are remembered at the same time, about 1.7 kB each; new ones push out old ones." },
 	{ "ike_v1.half_open_timeout", VD_T_DURATION, VD_OPT_LIVE, "30s", "5s..120s",
@@ -319,11 +342,13 @@ static const struct vd_opt v1_schema[] = {
 		"A client without an IKE SA, or without a CHILD SA, is let go after this time without a packet." },
 	{ "ike_v1.dpd", VD_T_DURATION, VD_OPT_LIVE, "30s", "5s..1h",
 		"A gateway that we dialled and that is silent this long is asked whether it lives." },
+	{ "ike_v1.xauth_timeout", VD_T_DURATION, VD_OPT_LIVE, "2m", "10s..10m",
+		"Time for a user to answer what XAuth asks." },
 	{ NULL, 0, 0, NULL, NULL, NULL },
 };
-static const char *const v1_provides[] = { "ike/v1", "accept/l2tp", "ike.connect/1", NULL };
+static const char *const v1_provides[] = { "ike/v1", "accept/l2tp", "accept/xauth", "ike.connect/1", NULL };
 static const char *const v1_needs[] = { "esp/1", "ike.port/1", "keys/1", "datapath/1", NULL };
 
 VD_PLUGIN(ike_v1, .version = "1.0", .license = "MIT",
-	.summary = "IKEv1 with pre-shared keys for L2TP over IPsec, answering and dialling", .provides = v1_provides,
+	.summary = "IKEv1 with pre-shared keys for L2TP over IPsec, answering and dialling, and for XAuth", .provides = v1_provides,
 	.needs = v1_needs, .schema = v1_schema, .init = v1_init, .reload = v1_reload, .check = v1_check, .stop = v1_stop, .fini = v1_fini);

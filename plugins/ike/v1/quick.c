@@ -1,5 +1,5 @@
-/* Quick mode as responder (RFC 2409 section 5.5), transport mode for L2TP: one channel per peer, whose SAs the client
- * replaces. The inbound SA is in place before message 2 lets the client use it, the outbound one comes with message 3.
+/* Quick mode as responder (RFC 2409 section 5.5), transport mode for L2TP or tunnel mode behind XAuth: one channel per peer,
+ * whose SAs the client replaces. The inbound SA is in place before message 2 lets the client use it, the outbound one comes with message 3.
  */
 #include "v1.h"
 
@@ -91,13 +91,6 @@ static void no_resources(const struct ike_v1_quick *q, const char *what)
 	ike_v1_failed(q->sa, (struct vd_report){ .kind = VD_FAIL_RESOURCES, .difference = what });
 }
 
-static bool encap_fits(const struct ike_v1_quick *q, uint16_t encap)
-{
-	if (!q->path.natt)
-		return encap == IKE_ENCAP_TRANSPORT;
-	return encap == IKE_ENCAP_UDP_TRANSPORT || encap == IKE_ENCAP_UDP_TRANSPORT_DRAFT;
-}
-
 /* Takes the best offer of the policy, in its order; hash: only suites with this one, or IKE_HASH_NONE for all. */
 static bool choose(struct ike_v1_quick *q, const struct ike_policy *policy, const struct ike_offers *offers,
 	bool have_ke, uint8_t hash)
@@ -111,7 +104,8 @@ static bool choose(struct ike_v1_quick *q, const struct ike_policy *policy, cons
 			if (hash != IKE_HASH_NONE && want->hash != hash)
 				break;
 			if (!ike_suite_from_phase2(o, &got) || got.encr != want->encr || got.hash != want->hash ||
-				got.key_bits != want->key_bits || !encap_fits(q, o->encap))
+				got.key_bits != want->key_bits ||
+				!ike_encap_fits(o->encap, q->sa->peer->tunnel, q->path.natt))
 				continue;
 			if ((o->group != 0) != have_ke || (have_ke && !ike_policy_allows_group(policy, o->group)))
 				continue;
@@ -172,7 +166,7 @@ static void qm2_send(struct ike_v1_quick *q)
 		ike_out_payload(&m.out, IKE_P_KE, q->gxr.p, q->gxr.len);
 	ike_out_payload(&m.out, IKE_P_ID, q->idci.p, q->idci.len);
 	ike_out_payload(&m.out, IKE_P_ID, q->idcr.p, q->idcr.len);
-	if (q->encap != IKE_ENCAP_TRANSPORT) { /* RFC 3947 section 5.2: initiator's address as seen, then our own */
+	if (!sa->peer->tunnel && q->encap != IKE_ENCAP_TRANSPORT) { /* RFC 3947 section 5.2: initiator's address as seen, then our own */
 		uint8_t type = sa->natt == IKE_V1_NATT_DRAFT ? IKE_P_NATOA_DRAFT : IKE_P_NATOA;
 
 		ike_out_address(&m.out, type, &q->path.remote.ip);
@@ -220,6 +214,7 @@ static struct vd_esp_sa esp_sa(const struct ike_v1_quick *q, uint32_t spi, struc
 		.encr = q->suite.encr,
 		.integ = ike_hash_integ(q->suite.hash),
 		.key_bits = q->suite.key_bits,
+		.local = q->local,
 		.keymat = keymat };
 }
 
@@ -363,11 +358,14 @@ static void qm1_take(struct ike_v1_quick *q, const struct ike_chain *chain)
 		ike_offers_parse(2, sa->p, sa->len, &offers) < 0)
 		return qm1_refused(q, IKE_N_PAYLOAD_MALFORMED,
 			(struct vd_report){ .kind = VD_FAIL_MALFORMED, .offered = "message 1 of quick mode" });
-	const char *wrong = ids_wrong(ci, cr);
+	bool tunnel = q->sa->peer->tunnel;
+	const char *wrong = tunnel ? ike_v1_tunnel_selectors(q->sa->peer, ci, cr, &q->local) : ids_wrong(ci, cr);
 	if (wrong != NULL) {
 		selectors_format(ci, cr, offered, sizeof(offered));
-		return qm1_refused(q, IKE_N_INVALID_ID_INFORMATION, (struct vd_report){ .kind = VD_FAIL_SELECTORS,
-			.offered = offered, .configured = "UDP, port 1701 on the gateway's side", .difference = wrong });
+		return qm1_refused(q, IKE_N_INVALID_ID_INFORMATION, (struct vd_report){
+			.kind = tunnel ? VD_FAIL_TUNNEL_SELECTORS : VD_FAIL_SELECTORS,
+			.offered = offered, .difference = wrong, .configured = tunnel ?
+			"a tunnel for its address alone" : "UDP, port 1701 on the gateway's side" });
 	}
 	if (policy == NULL)
 		return qm1_refused(q, IKE_N_NO_PROPOSAL_CHOSEN, (struct vd_report){ .kind = VD_FAIL_CONNECTION_GONE });
@@ -395,6 +393,13 @@ static void qm1_take(struct ike_v1_quick *q, const struct ike_chain *chain)
 			.difference = "the key exchange value does not fit the group, or too much work is waiting" });
 }
 
+static const char *mode_name(const struct ike_v1_quick *q)
+{
+	if (q->sa->peer->tunnel)
+		return q->path.natt ? "tunnel in UDP" : "tunnel";
+	return q->path.natt ? "transport in UDP" : "transport";
+}
+
 static void install_out_done(void *arg)
 {
 	struct ike_v1_quick *q = arg;
@@ -410,7 +415,9 @@ static void install_out_done(void *arg)
 	vd_log(VD_LOG_INFO, "ike", &ids, "quick mode up: connection %s, ESP %s%s%s, %s, SPI in %08x out %08x",
 		q->sa->peer->connection, suite, q->group != 0 ? ", PFS " : "",
 		q->group != 0 ? vd_dh_name(q->group) : "",
-		q->encap == IKE_ENCAP_TRANSPORT ? "transport" : "transport in UDP", q->spi_in, q->spi_out);
+		mode_name(q), q->spi_in, q->spi_out);
+	if (q->sa->peer->tunnel)
+		ike_v1_tunnel_up(q->sa->peer);
 }
 
 void ike_v1_quick_out(struct ike_v1_quick *q)
@@ -418,7 +425,7 @@ void ike_v1_quick_out(struct ike_v1_quick *q)
 	const struct vd_esp_1 *esp = q->v->esp;
 	struct ike_v1_peer *peer = q->sa->peer;
 	struct vd_esp_sa sa = esp_sa(q, q->spi_out, q->keymat_out);
-	struct ike_v1_child *child = ike_v1_child_add(peer, q->spi_in, q->spi_out);
+	struct ike_v1_child *child = ike_v1_child_add(peer, q->spi_in, q->spi_out, &q->local);
 	uint64_t life = (uint64_t)q->life_seconds * 1000;
 
 	vd_timer_stop(&q->resend);
@@ -534,6 +541,16 @@ void ike_v1_quick_kill_on(struct ike_v1_sa *sa, uint64_t chan)
 	}
 }
 
+/* It goes on before its user has said who he is. */
+static void before_xauth(struct ike_v1_sa *sa)
+{
+	vd_count("ike_v1.refused.before_xauth", 1);
+	if (sa->failed_reported)
+		return;
+	sa->failed_reported = true;
+	ike_v1_failed(sa, (struct vd_report){ .kind = VD_FAIL_XAUTH_SKIPPED });
+}
+
 void ike_v1_quick_input(struct ike_v1_sa *sa, const struct vd_path *path, const struct ike_header *h, const uint8_t *p,
 	size_t len)
 {
@@ -574,6 +591,10 @@ void ike_v1_quick_input(struct ike_v1_sa *sa, const struct vd_path *path, const 
 	}
 	/* An old message 1 may be a replay that the message ids have forgotten, so it moves nobody: message 3 does. */
 	sa->heard = vd_now();
+	if (sa->xauth != NULL && !ike_v1_xauth_passed(sa)) {
+		before_xauth(sa);
+		return;
+	}
 	q = ike_v1_quick_new(sa, path, h->mid);
 	if (q == NULL)
 		return;

@@ -133,6 +133,7 @@ void ike_v1_sa_free(struct ike_v1_sa *sa, const char *why)
 			}
 	while (sa->quicks != NULL)
 		ike_v1_quick_kill(sa->quicks);
+	ike_v1_xauth_free(sa);
 	ike_v1_sa_half_open_done(sa);
 	vd_timer_stop(&sa->life);
 	vd_timer_stop(&sa->resend);
@@ -231,15 +232,16 @@ void ike_v1_failed(const struct ike_v1_sa *sa, struct vd_report report)
 	vd_report_failure(&report);
 }
 
-unsigned ike_v1_allows(const struct ike_v1 *v, const char *connection, struct ike_allows list[IKE_V1_CANDIDATES_MAX])
+unsigned ike_v1_allows(const struct ike_v1 *v, const char *connection, uint16_t auth,
+	struct ike_allows list[IKE_V1_CANDIDATES_MAX])
 {
 	unsigned n = 0;
 
 	for (unsigned i = 0; i < v->n_candidates; i++) {
 		const struct ike_v1_candidate *c = &v->candidates[i];
 
-		if (connection == NULL || strcmp(c->connection, connection) == 0)
-			list[n++] = (struct ike_allows){ c->connection, c->origin, c->crypto_written, &c->policy };
+		if ((connection == NULL || strcmp(c->connection, connection) == 0) && (auth == 0 || auth == ike_v1_auth(c)))
+			list[n++] = (struct ike_allows){ c->connection, c->origin, c->crypto_written, c->xauth, &c->policy };
 	}
 	return n;
 }
@@ -248,7 +250,7 @@ void ike_v1_failed_offers(const struct ike_v1_sa *sa, struct vd_report report, u
 	const struct ike_offers *offers, const char *connection, bool have_ke)
 {
 	struct ike_allows list[IKE_V1_CANDIDATES_MAX];
-	unsigned n = ike_v1_allows(sa->v, connection, list);
+	unsigned n = ike_v1_allows(sa->v, connection, sa->auth, list);
 	struct ike_advice advice;
 
 	ike_advise(vd_conf_current(), phase, offers, list, n, sa->path.natt, have_ke, &advice);

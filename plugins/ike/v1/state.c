@@ -164,6 +164,13 @@ static void walk_offer(struct walk *k, struct ike_offer *o)
 	WALK_INT(k, o->len);
 }
 
+static void walk_prefix(struct walk *k, struct vd_prefix *p)
+{
+	WALK_INT(k, p->ip.family);
+	walk_bytes(k, p->ip.a, sizeof(p->ip.a));
+	WALK_INT(k, p->len);
+}
+
 static void walk_quick(struct walk *k, struct ike_v1_quick *q)
 {
 	WALK_INT(k, q->state);
@@ -177,6 +184,7 @@ static void walk_quick(struct walk *k, struct ike_v1_quick *q)
 	walk_suite(k, &q->suite);
 	WALK_INT(k, q->group);
 	WALK_INT(k, q->encap);
+	walk_prefix(k, &q->local);
 	walk_offer(k, &q->offer);
 	walk_buf(k, &q->sa_body);
 	walk_buf(k, &q->ni);
@@ -194,6 +202,36 @@ static void walk_quick(struct walk *k, struct ike_v1_quick *q)
 		vd_rd_fail(k->r);
 }
 
+static void walk_xauth(struct walk *k, struct ike_v1_sa *sa)
+{
+	bool there = sa->xauth != NULL;
+
+	WALK_INT(k, there);
+	if (!there)
+		return;
+	struct ike_v1_xauth *x = k->r == NULL ? sa->xauth : ike_v1_xauth_new(sa);
+	if (x == NULL) {
+		vd_rd_fail(k->r);
+		return;
+	}
+	WALK_INT(k, x->state);
+	WALK_INT(k, x->tries);
+	walk_u64(k, &x->session);
+	walk_u64(k, &x->conversation);
+	WALK_INT(k, x->another);
+	walk_bytes(k, x->given, sizeof(x->given));
+	WALK_INT(k, x->mid);
+	WALK_INT(k, x->id);
+	walk_bytes(k, x->iv, sizeof(x->iv));
+	walk_buf(k, &x->sent);
+	WALK_INT(k, x->resends);
+	walk_cache(k, &x->answered);
+	walk_timer(k, &x->resend);
+	walk_timer(k, &x->patience);
+	if (k->r != NULL && (x->state > IKE_V1_X_DONE || x->state == IKE_V1_X_CHECKING || x->state == IKE_V1_X_ADMITTED))
+		vd_rd_fail(k->r);
+}
+
 static void walk_sa(struct walk *k, struct ike_v1_sa *sa)
 {
 	WALK_INT(k, sa->state);
@@ -207,6 +245,7 @@ static void walk_sa(struct walk *k, struct ike_v1_sa *sa)
 	WALK_INT(k, sa->failed_reported);
 	walk_suite(k, &sa->suite);
 	WALK_INT(k, sa->life_seconds);
+	WALK_INT(k, sa->auth);
 	WALK_INT(k, sa->trials);
 	walk_buf(k, &sa->sa_body);
 	walk_buf(k, &sa->ni);
@@ -228,6 +267,7 @@ static void walk_sa(struct walk *k, struct ike_v1_sa *sa)
 	walk_timer(k, &sa->life);
 	walk_timer(k, &sa->resend);
 	WALK_INT(k, sa->resends);
+	walk_xauth(k, sa);
 	if (k->r != NULL && (sa->mid_at >= IKE_V1_MIDS || sa->state > IKE_V1_UP || sa->gxi.len != sa->gxr.len ||
 		sa->ni.len > IKE_V1_NONCE_MAX || sa->nr.len > IKE_V1_NONCE_MAX))
 		vd_rd_fail(k->r);
@@ -241,6 +281,8 @@ static void walk_peer(struct walk *k, struct ike_v1_peer *peer)
 	walk_path(k, &peer->path);
 	WALK_INT(k, peer->natted_us);
 	WALK_INT(k, peer->quick_seen);
+	WALK_INT(k, peer->tunnel);
+	walk_u64(k, &peer->session);
 	walk_timer(k, &peer->orphan);
 	walk_timer(k, &peer->keepalive);
 }
@@ -263,7 +305,8 @@ static void export_sa(struct vd_wr *w, struct ike_v1_sa *sa)
 /* Half-open SAs are those without a peer; they stand in the hash chains alone. */
 static bool sa_busy(const struct ike_v1_sa *sa)
 {
-	if (sa->state == IKE_V1_DH || sa->state == IKE_V1_TRIAL)
+	if (sa->state == IKE_V1_DH || sa->state == IKE_V1_TRIAL ||
+		(sa->xauth != NULL && (sa->xauth->state == IKE_V1_X_CHECKING || sa->xauth->state == IKE_V1_X_ADMITTED)))
 		return true;
 	for (const struct ike_v1_quick *q = sa->quicks; q != NULL; q = q->next)
 		if (q->pending > 0 || q->dh != NULL)
@@ -311,6 +354,7 @@ static int v1_export(void *self, struct vd_wr *w, struct vd_error *err)
 		for (struct ike_v1_child *c = p->children; c != NULL; c = c->next) {
 			vd_wr_u32(w, c->spi_in);
 			vd_wr_u32(w, c->spi_out);
+			walk_prefix(&k, &c->local);
 			walk_timer(&k, &c->timer);
 		}
 		n = 0;
@@ -387,11 +431,13 @@ static bool import_peer(struct ike_v1 *v, struct vd_rd *r, struct ike_v1_peer **
 	uint32_t n = vd_rd_u32(r);
 	for (uint32_t i = 0; i < n && vd_rd_ok(r); i++) {
 		uint32_t in = vd_rd_u32(r), out = vd_rd_u32(r);
+		struct vd_prefix local = { 0 };
 
+		walk_prefix(&k, &local);
 		/* Added at the head of nothing, then moved to the tail: the order stays. */
 		struct ike_v1_child *rest = p->children;
 		p->children = NULL;
-		struct ike_v1_child *c = ike_v1_child_add(p, in, out);
+		struct ike_v1_child *c = ike_v1_child_add(p, in, out, &local);
 		p->children = rest;
 		if (c == NULL)
 			return false;
@@ -413,6 +459,8 @@ static bool import_peer(struct ike_v1 *v, struct vd_rd *r, struct ike_v1_peer **
 	}
 	if (p->chan != 0 && v->esp->chan_adopt(v->esp->self, p->chan, &ike_v1_esp_events, v) < 0)
 		vd_count("ike_v1.import.no_channel", 1);
+	else
+		ike_v1_tunnel_adopt(p);
 	return vd_rd_ok(r);
 }
 
@@ -477,4 +525,4 @@ static int v1_import(void *self, uint16_t version, struct vd_rd *r, enum vd_impo
 	return vd_rd_ok(r) ? 0 : vd_error_set(err, -EBADMSG, "the IKEv1 state is cut or damaged");
 }
 
-const struct vd_layer ike_v1_layer = { .name = "ike_v1", .version = 3, .export_ = v1_export, .import = v1_import };
+const struct vd_layer ike_v1_layer = { .name = "ike_v1", .version = 4, .export_ = v1_export, .import = v1_import };

@@ -12,23 +12,26 @@
 #include <viaduct/plugin.h>
 #include <viaduct/record.h>
 #include <viaduct/report.h>
+#include <viaduct/session.h>
 #include <viaduct/state.h>
 #include <viaduct/work.h>
 
 #include "../lib/advice.h"
+#include "../lib/cfg.h"
 #include "../lib/ident.h"
 #include <viaduct/quirk.h>
 
 #include "../lib/isakmp.h"
 #include "../lib/policy.h"
 #include "../lib/propose.h"
+#include "../lib/tunnel_stage.h"
 #include "../lib/v1keys.h"
 #include "../lib/vendor.h"
 
 /* Distinct PSKs tried at message 5; each costs one decryption and five HMACs for every login. */
 #define IKE_V1_PSKS_MAX 8u
-/* Connections that accept l2tp with a PSK: as many as PSKs, since only the PSK tells them apart. */
-#define IKE_V1_CANDIDATES_MAX IKE_V1_PSKS_MAX
+/* Connections that accept l2tp or xauth with a PSK: of each as many as PSKs, since only the PSK tells them apart. */
+#define IKE_V1_CANDIDATES_MAX (2 * IKE_V1_PSKS_MAX)
 /* Body of the SA payload of message 1, kept for HASH_I: Windows sends 208 octets, racoon about 500. */
 #define IKE_V1_SA_MAX 1600u
 /* Nonces are 8 to 256 octets (RFC 2409 section 5). */
@@ -51,6 +54,8 @@
 #define IKE_V1_MIDS 128u
 /* CHILD SAs of one peer: the current one, those it replaces within 30 s, and room for crossing rekeys. */
 #define IKE_V1_CHILDREN_MAX 8u
+/* The same of a client with tunnels, which makes a pair for each of its networks. */
+#define IKE_V1_TUNNELS_MAX 24u
 /* IKE SAs of one peer; beyond it the oldest goes. */
 #define IKE_V1_SAS_MAX 4u
 /* A replaced SA stays this long, for packets under way. */
@@ -63,6 +68,12 @@
 #define IKE_V1_QUICK_LINGER_MS 30000u
 /* How often a peer is looked at, whether it lacks an IKE SA or CHILD SAs and says nothing. */
 #define IKE_V1_ORPHAN_CHECK_MS 30000u
+/* Passwords that one XAuth takes before it is over. */
+#define IKE_V1_XAUTH_TRIES 3u
+/* A client that was refused may say so much longer that it heard it. */
+#define IKE_V1_XAUTH_REFUSED_MS 10000u
+/* Passwords and codes. */
+#define IKE_V1_XAUTH_TEXT 255u
 
 struct ike_v1_buf {
 	uint8_t *p;
@@ -76,9 +87,15 @@ struct ike_v1_candidate {
 	char origin[128]; /* where its crypto stands, or the connection: "20-staff.yaml:3" */
 	char psk_origin[128];
 	bool crypto_written;
+	bool xauth; /* by its `xauth`, else by its `l2tp` */
 	uint64_t key;
 	struct ike_policy policy;
 };
+
+static inline uint16_t ike_v1_auth(const struct ike_v1_candidate *c)
+{
+	return c->xauth ? IKE_AUTH_XAUTH_PSK : IKE_AUTH_PSK;
+}
 
 /* What message 1 leaves: fixed size, in a table that never grows. */
 struct ike_v1_embryo {
@@ -97,7 +114,8 @@ enum ike_v1_natt { IKE_V1_NATT_NONE, IKE_V1_NATT_RFC, IKE_V1_NATT_DRAFT };
 enum ike_v1_state { IKE_V1_DH, IKE_V1_WAIT_MM5, IKE_V1_TRIAL, IKE_V1_UP, IKE_V1_WAIT_MM2, IKE_V1_OWN_DH, IKE_V1_WAIT_MM4,
 	IKE_V1_KEYS, IKE_V1_WAIT_MM6 };
 enum ike_v1_timer { IKE_V1_T_HALF_OPEN = 1, IKE_V1_T_LIFE, IKE_V1_T_REPLACED, IKE_V1_T_RESEND, IKE_V1_T_QUICK,
-	IKE_V1_T_LINGER, IKE_V1_T_CHILD_LIFE, IKE_V1_T_CHILD_REPLACED, IKE_V1_T_ORPHAN, IKE_V1_T_KEEPALIVE, IKE_V1_T_SWEEP };
+	IKE_V1_T_LINGER, IKE_V1_T_CHILD_LIFE, IKE_V1_T_CHILD_REPLACED, IKE_V1_T_ORPHAN, IKE_V1_T_KEEPALIVE, IKE_V1_T_SWEEP,
+	IKE_V1_T_XAUTH };
 /* Times of the side that dials: between repeated questions whether the gateway lives, and how many; until a rekey that failed
  * is tried again; the longest pause between repetitions of a message. */
 #define IKE_V1_DPD_RETRY_MS 5000u
@@ -138,6 +156,33 @@ struct ike_v1_cache {
 bool ike_v1_cache_hit(const struct ike_v1_cache *cache, const uint8_t *p, size_t len);
 int ike_v1_cache_set(struct ike_v1_cache *cache, const uint8_t digest[32], const uint8_t *reply, size_t len);
 
+/* XAuth on one IKE SA, and mode config behind it. The enumerators' comments: what is waited for. */
+enum ike_v1_xauth_state {
+	IKE_V1_X_ASKED,    /* name and password */
+	IKE_V1_X_CHECKING, /* the realm's providers */
+	IKE_V1_X_ADMITTED, /* admission and address */
+	IKE_V1_X_TOLD,     /* that the client knows it was accepted */
+	IKE_V1_X_REFUSED,  /* that it knows it was not */
+	IKE_V1_X_DONE,     /* nothing */
+};
+struct ike_v1_xauth {
+	struct ike_v1_sa *sa;
+	enum ike_v1_xauth_state state;
+	unsigned tries;
+	uint64_t session, conversation; /* session: the one that is being authenticated */
+	bool another;                   /* what was asked is a further round */
+	uint8_t given[32];              /* digest of name and password that were wrong */
+	/* The transaction that we began, while sent is not empty: not answered. */
+	uint32_t mid;
+	uint16_t id;
+	uint8_t iv[IKE_BLOCK_MAX];
+	struct ike_v1_buf sent;
+	unsigned resends;
+	struct ike_v1_cache answered; /* the client's last one */
+	struct vd_timer resend, patience;
+};
+
+struct ike_v1_sealed;
 struct ike_v1_trial;
 struct ike_v1_psk;
 struct ike_v1_dial;
@@ -155,6 +200,8 @@ struct ike_v1_sa {
 	bool natted_us, natted_peer, failed_reported;
 	struct ike_suite suite;
 	uint32_t life_seconds;         /* offered; 0: not said */
+	uint16_t auth;                 /* enum ike_auth, of the chosen offer */
+	struct ike_v1_xauth *xauth;    /* once it is up, with IKE_AUTH_XAUTH_PSK */
 	unsigned trials;
 	struct ike_v1_buf sa_body, ni, nr, gxi, gxr;
 	struct vd_secret *shared;
@@ -193,6 +240,7 @@ struct ike_v1_quick {
 	struct vd_path path; /* where message 1 came from; the peer's own only changes with message 3 */
 	struct ike_suite suite;
 	uint16_t group, encap;
+	struct vd_prefix local; /* of a tunnel: our side of it; family 0: everything */
 	struct ike_offer offer; /* of sa_body, answered unchanged */
 	struct ike_v1_buf sa_body, ni, nr, idci, idcr, gxr;
 	struct vd_secret *keymat_in, *keymat_out;
@@ -206,6 +254,7 @@ struct ike_v1_child {
 	struct ike_v1_peer *peer;
 	struct ike_v1_child *next; /* older */
 	uint32_t spi_in, spi_out;
+	struct vd_prefix local; /* as of its quick mode */
 	struct vd_timer timer;
 };
 
@@ -217,6 +266,8 @@ struct ike_v1_peer {
 	char connection[VD_NAME_MAX], identity[VD_ID_TEXT];
 	struct vd_path path;
 	bool natted_us, closing;
+	bool tunnel;         /* it came with XAuth: its channel carries IP */
+	uint64_t session;    /* of a tunnel, once it has an address; 0: none */
 	struct ike_v1_dial *dial; /* we called it */
 	bool quick_seen; /* a quick mode was begun, or its absence reported */
 	struct ike_v1_sa *sas;          /* newest first */
@@ -247,7 +298,7 @@ struct ike_v1_dial {
 
 struct ike_v1_options {
 	uint32_t embryos, resends;
-	uint64_t half_open_ms, quick_ms, life_max_ms, resend_ms, orphan_ms, dpd_ms;
+	uint64_t half_open_ms, quick_ms, life_max_ms, resend_ms, orphan_ms, dpd_ms, xauth_ms;
 };
 
 struct ike_v1 {
@@ -255,6 +306,7 @@ struct ike_v1 {
 	const struct vd_esp_1 *esp;
 	const struct vd_ike_port_1 *port;
 	const struct vd_keys_1 *keys;
+	const struct vd_datapath_1 *dp;
 	struct ike_v1_options opt;
 	struct ike_v1_candidate *candidates;
 	unsigned n_candidates;
@@ -270,8 +322,8 @@ struct ike_v1 {
 };
 
 /* ---- plugin.c ---- */
-/* Is l2tp among the protocols of this list of a connection: accept, or connect? */
-bool ike_v1_speaks(const struct vd_conf *conf, const struct vd_conf_node *connection, const char *list);
+/* Is this word among the protocols of this list of a connection: accept, or connect? */
+bool ike_v1_speaks(const struct vd_conf *conf, const struct vd_conf_node *connection, const char *list, const char *word);
 
 /* ---- embryo.c ---- */
 void ike_v1_mm1(struct ike_v1 *v, const struct vd_path *path, const struct ike_header *h, const uint8_t *p, size_t len);
@@ -279,19 +331,23 @@ struct ike_v1_embryo *ike_v1_embryo_find(struct ike_v1 *v, const uint8_t *icooki
 /* Embryos that waited in vain are reported and forgotten some time after this; armed while there are any. */
 void ike_v1_embryo_sweep(struct ike_v1 *v);
 void ike_v1_embryo_sweep_fired(struct vd_timer *t);
+/* Vendor ids that say we speak XAuth and mode config. */
+void ike_v1_vendors_xauth(struct ike_out *out);
 /* Free place for a new embryo of this cookie: an old one of its set goes. */
 struct ike_v1_embryo *ike_v1_embryo_place(struct ike_v1 *v, const uint8_t *icookie);
 
 /* ---- main_mode.c, bind.c ---- */
-/* What may answer a phase 1 that comes from there: connections that accept, and behind them one that we dialled to there. */
+/* What may answer a phase 1 that comes from there: connections that accept, and behind them one that we dialled to there.
+ * auth: those of this authentication alone; 0: of all. */
 struct ike_v1_possible {
 	const char *connection;
 	uint64_t key;
 	const struct ike_policy *policy;
+	uint16_t auth;
 	bool dialled;
 };
 #define IKE_V1_POSSIBLE_MAX (IKE_V1_CANDIDATES_MAX + 1u)
-unsigned ike_v1_possible(const struct ike_v1 *v, const struct vd_sa *remote,
+unsigned ike_v1_possible(const struct ike_v1 *v, const struct vd_sa *remote, uint16_t auth,
 	struct ike_v1_possible list[IKE_V1_POSSIBLE_MAX]);
 void ike_v1_mm3(struct ike_v1 *v, struct ike_v1_embryo *embryo, const struct vd_path *path, const struct ike_header *h,
 	const uint8_t *p, size_t len);
@@ -360,12 +416,13 @@ void ike_v1_failed(const struct ike_v1_sa *sa, struct vd_report report);
 /* The same with what a policy says to its offers. connection NULL: all candidates. */
 void ike_v1_failed_offers(const struct ike_v1_sa *sa, struct vd_report report, unsigned phase,
 	const struct ike_offers *offers, const char *connection, bool have_ke);
-/* Candidates as ike/lib/advice.h wants them; returns how many. */
-unsigned ike_v1_allows(const struct ike_v1 *v, const char *connection, struct ike_allows list[IKE_V1_CANDIDATES_MAX]);
+/* Candidates as ike/lib/advice.h wants them; returns how many. auth: as of ike_v1_possible. */
+unsigned ike_v1_allows(const struct ike_v1 *v, const char *connection, uint16_t auth,
+	struct ike_allows list[IKE_V1_CANDIDATES_MAX]);
 
 /* ---- peer.c ---- */
 struct ike_v1_peer *ike_v1_peer_find(struct ike_v1 *v, const struct vd_sa *remote, const char *connection,
-	const char *identity);
+	const char *identity, bool tunnel);
 /* One that we dialled and that is up, at this address and port, or at port 4500 of it. */
 struct ike_v1_peer *ike_v1_peer_dialled(const struct ike_v1 *v, const struct vd_sa *remote);
 struct ike_v1_peer *ike_v1_peer_by_id(struct ike_v1 *v, uint64_t id);
@@ -376,6 +433,10 @@ void ike_v1_peer_index(struct ike_v1_peer *peer);
 /* 0: it has none now. */
 void ike_v1_peer_set_chan(struct ike_v1_peer *peer, uint64_t chan);
 void ike_v1_peer_join(struct ike_v1_peer *peer, struct ike_v1_sa *sa);
+/* This SA of it is as good as the older ones: they go in 30 s. */
+void ike_v1_peer_replaced(struct ike_v1_peer *peer, const struct ike_v1_sa *sa);
+/* Reports, once, that it never began quick mode. */
+void ike_v1_peer_no_quick(struct ike_v1_peer *peer);
 /* Milliseconds since an authenticated packet of it was seen. */
 uint64_t ike_v1_peer_silence(const struct ike_v1_peer *peer);
 /* The last IKE SA went, or the last CHILD SA did: waits, or ends the peer. */
@@ -385,7 +446,8 @@ void ike_v1_peer_discard(struct ike_v1_peer *peer, const char *why, bool farewel
 /* The same, and the core closes sessions, channel and peer. */
 void ike_v1_peer_end(struct ike_v1_peer *peer, const char *why, bool farewell);
 void ike_v1_peer_moved(struct ike_v1_peer *peer, const struct vd_path *path);
-struct ike_v1_child *ike_v1_child_add(struct ike_v1_peer *peer, uint32_t spi_in, uint32_t spi_out);
+struct ike_v1_child *ike_v1_child_add(struct ike_v1_peer *peer, uint32_t spi_in, uint32_t spi_out,
+	const struct vd_prefix *local);
 /* delete_: the peer is told. */
 void ike_v1_child_remove(struct ike_v1_child *child, bool delete_);
 void ike_v1_child_life(struct ike_v1_child *child, uint64_t ms, uint32_t kind);
@@ -420,6 +482,55 @@ void ike_v1_qm3_send(struct ike_v1_quick *q);
 void ike_v1_quick_failed(struct ike_v1_quick *q, const char *why);
 /* The gateway said so, authenticated: what we began there is over. */
 void ike_v1_quick_refused(struct ike_v1_sa *sa, uint16_t type);
+
+/* ---- transaction.c: transaction exchanges (draft-ietf-ipsec-isakmp-mode-cfg-05) ---- */
+void ike_v1_transaction_input(struct ike_v1_sa *sa, const struct vd_path *path, const struct ike_header *h,
+	const uint8_t *p, size_t len);
+/* One of ours on an SA with XAuth: begin, put attributes into m->out, finish. It is repeated until it is answered, and is
+ * then handed to ike_v1_xauth_answer(). One at a time. */
+void ike_v1_transaction_begin(struct ike_v1_xauth *x, struct ike_v1_sealed *m, uint8_t kind);
+int ike_v1_transaction_finish(struct ike_v1_xauth *x, struct ike_v1_sealed *m);
+/* It is answered, or nobody cares any more. */
+void ike_v1_transaction_over(struct ike_v1_xauth *x);
+void ike_v1_transaction_timer_init(struct ike_v1_xauth *x);
+
+/* ---- xauth.c ---- */
+/* Phase 1 is up: asks for name and password. False: it cannot; the SA was not touched. */
+bool ike_v1_xauth_begin(struct ike_v1_sa *sa);
+/* The client's answer to what we asked or told; may free the SA. */
+void ike_v1_xauth_answer(struct ike_v1_xauth *x, const struct ike_cfg *cfg);
+/* The client goes on, which it does only after it heard that it was accepted. False: it was not, or not yet. */
+bool ike_v1_xauth_passed(struct ike_v1_sa *sa);
+void ike_v1_xauth_free(struct ike_v1_sa *sa);
+/* Somebody ended the session that is being authenticated. */
+void ike_v1_xauth_closed(struct ike_v1_peer *peer, uint64_t session);
+/* For an import. NULL: out of memory. */
+struct ike_v1_xauth *ike_v1_xauth_new(struct ike_v1_sa *sa);
+
+/* ---- modecfg.c ---- */
+/* Answers a request of the client's in m: what it asked for and we have. */
+void ike_v1_cfg_reply(const struct ike_v1_sa *sa, const struct ike_cfg *request, struct ike_v1_sealed *m);
+/* The same without being asked (push). */
+void ike_v1_cfg_push(const struct ike_v1_sa *sa, struct ike_v1_sealed *m);
+
+/* ---- tunnel.c: the session of a client with XAuth ---- */
+/* A channel for it. */
+int ike_v1_tunnel_channel(struct ike_v1_peer *peer, const struct vd_path *path);
+/* A session on it, to be authenticated; 0 with err. */
+uint64_t ike_v1_tunnel_session(struct ike_v1_peer *peer, struct vd_error *err);
+/* It has an address now and is the peer's. */
+int ike_v1_tunnel_taken(struct ike_v1_peer *peer, uint64_t session);
+/* NULL, or why the selectors are not those of this client; ret_local: our side. */
+const char *ike_v1_tunnel_selectors(const struct ike_v1_peer *peer, const struct ike_payload *ci,
+	const struct ike_payload *cr, struct vd_prefix *ret_local);
+/* A pair of SAs is there: brings the session up. */
+void ike_v1_tunnel_up(struct ike_v1_peer *peer);
+/* The peer goes: its link on the worker. The core closes the session. */
+void ike_v1_tunnel_down(struct ike_v1_peer *peer);
+/* After an import. */
+void ike_v1_tunnel_adopt(struct ike_v1_peer *peer);
+/* Does its connection tell clients without being asked? */
+bool ike_v1_tunnel_pushes(const struct ike_v1_peer *peer);
 
 /* ---- info.c ---- */
 void ike_v1_info_input(struct ike_v1_sa *sa, const struct vd_path *path, const struct ike_header *h, uint8_t *p,

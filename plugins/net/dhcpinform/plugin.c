@@ -30,27 +30,6 @@ struct inform {
 	struct vd_log_limit limit;
 };
 
-/* The connection's routes, unless everything goes through us anyway. */
-static size_t routes_of(const struct vd_session *s, struct vd_prefix *out, size_t most, size_t *ret_too_many)
-{
-	const struct vd_conf_node *all = vd_conf_at(s->conf, NULL, "connections");
-	const struct vd_conf_node *node = all ? vd_conf_child(all, s->connection) : NULL;
-	const struct vd_conf_node *list = node ? vd_conf_at(s->conf, node, "routes") : NULL;
-	size_t n = 0;
-
-	for (size_t i = 0; i < vd_conf_count(list); i++) {
-		const struct vd_prefix *p = vd_conf_prefix(vd_conf_nth(list, i));
-
-		if (!p)
-			return 0; /* all */
-		if (p->ip.family == AF_INET && n == most)
-			++*ret_too_many;
-		else if (p->ip.family == AF_INET)
-			out[n++] = *p;
-	}
-	return n;
-}
-
 static void answer(struct inform *self, const struct vd_session *s, const struct inform_request *q)
 {
 	struct vd_prefix routes[INFORM_ROUTES];
@@ -60,7 +39,7 @@ static void answer(struct inform *self, const struct vd_session *s, const struct
 		.wins = s->lease4.wins, .n_wins = VD_ARRAY_SIZE(s->lease4.wins), .search = s->lease4.search, .routes = routes };
 	int n;
 
-	f.n_routes = routes_of(s, routes, VD_ARRAY_SIZE(routes), &too_many);
+	f.n_routes = vd_session_routes(s, AF_INET, routes, VD_ARRAY_SIZE(routes), &too_many);
 	n = inform_answer(q, &f, mtu, out, sizeof(out), &left_out);
 	if (n < 0 || self->dp->session_send(self->dp->self, s->id, out, (size_t)n) < 0) {
 		vd_count("dhcpinform.not_sent", 1);

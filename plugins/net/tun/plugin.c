@@ -386,7 +386,7 @@ static const struct vd_opt schema[] = {
 		"MTU of the device; sessions that carry less are helped by MSS clamping and too-big messages." },
 	{ NULL },
 };
-static const char *const provides[] = { "tun/1", NULL };
+static const char *const provides[] = { "tun/1", "accept=xauth", NULL };
 static const char *const needs[] = { "priv/1", "datapath/1", NULL };
 
 VD_PLUGIN(net_tun, .version = "1.0", .license = "MIT",

@@ -1,0 +1,376 @@
+/* XAuth as responder (draft-ietf-ipsec-isakmp-xauth-06), type generic: who is behind the group's pre-shared key? Asked
+ * before anything else can be done on an IKE SA that was offered so, and again on each one that takes its place. */
+#include "v1.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static void authenticated(void *arg, uint64_t session, const struct vd_answer *answer);
+static void configured(void *arg, uint64_t session, const char *stage, const struct vd_error *err);
+
+static void over(struct ike_v1_xauth *x, const char *why)
+{
+	struct ike_v1_sa *sa = x->sa;
+
+	ike_v1_info_delete_ike(sa);
+	ike_v1_sa_free(sa, why);
+}
+
+static void patience_fired(struct vd_timer *t)
+{
+	struct ike_v1_xauth *x = VD_CONTAINER_OF(t, struct ike_v1_xauth, patience);
+
+	if (x->state == IKE_V1_X_ASKED || x->state == IKE_V1_X_TOLD) {
+		vd_count("ike_v1.failed.xauth_timeout", 1);
+		ike_v1_failed(x->sa, (struct vd_report){ .kind = VD_FAIL_XAUTH_SILENT, .count = x->sa->v->opt.xauth_ms / 1000,
+			.offered = x->state == IKE_V1_X_TOLD ? "told that it was accepted" : x->another ? "asked for a further code" :
+			"asked for name and password" });
+	}
+	over(x, x->state == IKE_V1_X_REFUSED ? "XAuth failed" : "XAuth took too long");
+}
+
+struct ike_v1_xauth *ike_v1_xauth_new(struct ike_v1_sa *sa)
+{
+	struct ike_v1_xauth *x = calloc(1, sizeof(*x));
+
+	if (x == NULL)
+		return NULL;
+	x->sa = sa;
+	ike_v1_transaction_timer_init(x);
+	vd_timer_init(&x->patience, patience_fired);
+	x->patience.kind = IKE_V1_T_XAUTH;
+	sa->xauth = x;
+	return x;
+}
+
+/* The session that was to be authenticated is not needed: another one has been, or it failed. */
+static void session_drop(struct ike_v1_xauth *x, const char *why)
+{
+	uint64_t session = x->session;
+
+	x->session = 0;
+	if (session != 0)
+		vd_session_close(session, why, true);
+}
+
+void ike_v1_xauth_free(struct ike_v1_sa *sa)
+{
+	struct ike_v1_xauth *x = sa->xauth;
+
+	if (x == NULL)
+		return;
+	sa->xauth = NULL;
+	ike_v1_transaction_over(x);
+	vd_timer_stop(&x->patience);
+	if (!sa->v->silent)
+		session_drop(x, "XAuth was not finished");
+	ike_v1_buf_free(&x->answered.reply);
+	vd_wipe(x, sizeof(*x));
+	free(x);
+}
+
+/* ---- what we say ---- */
+/* Asks for name and password, or (another) for one more code. */
+static bool ask(struct ike_v1_xauth *x, const char *message)
+{
+	struct ike_v1_sealed m;
+
+	ike_v1_transaction_begin(x, &m, IKE_CFG_REQUEST);
+	ike_out_attr16(&m.out, IKE_XAUTH_TYPE, 0); /* generic */
+	if (message != NULL)
+		ike_out_attr(&m.out, IKE_XAUTH_MESSAGE, message, strlen(message));
+	if (!x->another)
+		ike_out_attr(&m.out, IKE_XAUTH_USER_NAME, NULL, 0);
+	ike_out_attr(&m.out, x->another ? IKE_XAUTH_PASSCODE : IKE_XAUTH_USER_PASSWORD, NULL, 0);
+	x->state = IKE_V1_X_ASKED;
+	return ike_v1_transaction_finish(x, &m) == 0;
+}
+
+static void tell(struct ike_v1_xauth *x, bool passed, const char *message)
+{
+	struct ike_v1_sealed m;
+
+	ike_v1_transaction_begin(x, &m, IKE_CFG_SET);
+	ike_out_attr16(&m.out, IKE_XAUTH_STATUS, passed);
+	if (message != NULL)
+		ike_out_attr(&m.out, IKE_XAUTH_MESSAGE, message, strlen(message));
+	x->state = passed ? IKE_V1_X_TOLD : IKE_V1_X_REFUSED;
+	if (!passed)
+		vd_timer_start(&x->patience, IKE_V1_XAUTH_REFUSED_MS);
+	if (ike_v1_transaction_finish(x, &m) < 0)
+		over(x, "out of memory");
+}
+
+static void refuse(struct ike_v1_xauth *x, const char *message)
+{
+	vd_count("ike_v1.failed.xauth", 1);
+	session_drop(x, "XAuth failed");
+	tell(x, false, message);
+}
+
+static void pass(struct ike_v1_xauth *x)
+{
+	struct ike_v1_peer *peer = x->sa->peer;
+
+	vd_count("ike_v1.xauth", 1);
+	ike_v1_peer_replaced(peer, x->sa);
+	tell(x, true, NULL);
+}
+
+bool ike_v1_xauth_begin(struct ike_v1_sa *sa)
+{
+	struct ike_v1_peer *peer = sa->peer;
+	struct ike_v1_xauth *x = ike_v1_xauth_new(sa);
+	struct vd_error err = { 0 };
+
+	if (x == NULL)
+		return false;
+	if (ike_v1_tunnel_channel(peer, &sa->path) < 0)
+		vd_error_set(&err, -1, "no channel can be had, or no memory for it");
+	else
+		x->session = ike_v1_tunnel_session(peer, &err);
+	if (x->session == 0) {
+		ike_v1_failed(sa, (struct vd_report){ .kind = VD_FAIL_RESOURCES, .stage = "xauth", .difference = err.text });
+		ike_v1_info_delete_ike(sa);
+		return false;
+	}
+	vd_timer_start(&x->patience, sa->v->opt.xauth_ms);
+	return ask(x, NULL);
+}
+
+/* ---- what the client says ---- */
+/* Android counts the terminator in. */
+static bool take_text(const struct ike_cfg_attr *a, char *out, size_t size)
+{
+	size_t len = a != NULL ? a->len : 0;
+
+	if (len > 0 && a->p[len - 1] == 0)
+		len--;
+	if (len >= size || (len > 0 && memchr(a->p, 0, len) != NULL))
+		return false;
+	if (len > 0)
+		memcpy(out, a->p, len);
+	out[len] = '\0';
+	return true;
+}
+
+static const struct ike_cfg_attr *password_of(const struct ike_cfg *cfg)
+{
+	static const uint16_t types[] = { IKE_XAUTH_USER_PASSWORD, IKE_XAUTH_PASSCODE, IKE_XAUTH_ANSWER };
+
+	for (size_t i = 0; i < VD_ARRAY_SIZE(types); i++) {
+		const struct ike_cfg_attr *a = ike_cfg_find(cfg, types[i]);
+
+		if (a != NULL && a->len > 0)
+			return a;
+	}
+	return ike_cfg_find(cfg, IKE_XAUTH_USER_PASSWORD);
+}
+
+/* NULL, or what is wrong with it. password: IKE_V1_XAUTH_TEXT + 1 octets. */
+static const char *reply_read(const struct ike_cfg *cfg, bool another, struct vd_authenticate *request, char *password)
+{
+	const struct ike_cfg_attr *type = ike_cfg_find(cfg, IKE_XAUTH_TYPE), *secret = password_of(cfg);
+	char domain[VD_USER_MAX], user[VD_USER_MAX];
+	uint32_t number = 0;
+
+	if (ike_cfg_find(cfg, IKE_XAUTH_NEXT_PIN) != NULL)
+		return "a new PIN was not asked for, and cannot be set here";
+	if (type != NULL && (!ike_cfg_number(type, &number) || number != 0))
+		return "only XAuth of type generic is spoken here";
+	if (!take_text(ike_cfg_find(cfg, IKE_XAUTH_USER_NAME), user, sizeof(user)) ||
+		!take_text(ike_cfg_find(cfg, IKE_XAUTH_DOMAIN), domain, sizeof(domain)) ||
+		!take_text(secret, password, IKE_V1_XAUTH_TEXT + 1))
+		return "name or password is too long, or is no text";
+	if (secret == NULL || (!another && user[0] == '\0'))
+		return "name or password is missing";
+	if (strlen(domain) + 1 + strlen(user) >= sizeof(request->user))
+		return "name or password is too long, or is no text";
+	vd_format(request->user, sizeof(request->user), "%s%s%s", domain, domain[0] != '\0' ? "\\" : "", user);
+	return NULL;
+}
+
+/* Whoever gives what was wrong a moment ago does not ask his user: it would only count against the account. */
+static bool given_before(struct ike_v1_xauth *x, const struct vd_authenticate *request)
+{
+	struct vd_slice parts[] = { { (const uint8_t *)request->user, strlen(request->user) + 1 },
+		{ request->data.p, request->data.len } };
+	uint8_t digest[64];
+	size_t n;
+
+	if (vd_digest_parts("SHA256", parts, VD_ARRAY_SIZE(parts), digest, &n) < 0)
+		return false;
+	bool same = x->tries > 0 && vd_verified(vd_same(digest, x->given, sizeof(x->given)));
+	memcpy(x->given, digest, sizeof(x->given));
+	vd_wipe(digest, sizeof(digest));
+	return same;
+}
+
+static void malformed(struct ike_v1_xauth *x, const char *wrong)
+{
+	ike_v1_failed(x->sa, (struct vd_report){ .kind = VD_FAIL_XAUTH_ANSWER, .difference = wrong });
+	refuse(x, wrong);
+}
+
+static void reply_take(struct ike_v1_xauth *x, const struct ike_cfg *cfg)
+{
+	struct vd_authenticate request = { .method = VD_AUTH_PAP };
+	char password[IKE_V1_XAUTH_TEXT + 1] = "";
+
+	if (!vd_budget_take(VD_COST_AUTH, &x->sa->path.remote.ip, NULL)) {
+		vd_count("ike_v1.refused.budget", 1); /* what we asked is asked again */
+		return;
+	}
+	ike_v1_transaction_over(x);
+	const char *wrong = reply_read(cfg, x->another, &request, password);
+	vd_conceal(password, strlen(password));
+	request.data = (struct vd_blob){ (const uint8_t *)password, (uint32_t)strlen(password) };
+	if (wrong != NULL) {
+		malformed(x, wrong);
+	} else if (given_before(x, &request)) {
+		refuse(x, NULL);
+	} else {
+		x->state = IKE_V1_X_CHECKING;
+		int rc = vd_session_authenticate(x->session, &request, x->conversation, authenticated, x->sa->v);
+		if (rc < 0)
+			refuse(x, NULL); /* the core has reported why, or the session is closing */
+	}
+	vd_wipe(password, sizeof(password));
+	vd_wipe(&request, sizeof(request));
+}
+
+void ike_v1_xauth_answer(struct ike_v1_xauth *x, const struct ike_cfg *cfg)
+{
+	bool asked = x->state == IKE_V1_X_ASKED;
+
+	if (cfg->kind != (asked ? IKE_CFG_REPLY : IKE_CFG_ACK)) {
+		vd_count("ike_v1.drop.transaction", 1);
+		return;
+	}
+	if (asked) {
+		reply_take(x, cfg);
+		return;
+	}
+	ike_v1_transaction_over(x);
+	if (x->state == IKE_V1_X_REFUSED)
+		over(x, "XAuth failed");
+	else
+		ike_v1_xauth_passed(x->sa);
+}
+
+bool ike_v1_xauth_passed(struct ike_v1_sa *sa)
+{
+	struct ike_v1_xauth *x = sa->xauth;
+	struct ike_v1_sealed m;
+
+	if (x->state != IKE_V1_X_TOLD)
+		return x->state == IKE_V1_X_DONE;
+	ike_v1_transaction_over(x);
+	vd_timer_stop(&x->patience);
+	x->state = IKE_V1_X_DONE;
+	if (ike_v1_tunnel_pushes(sa->peer)) {
+		ike_v1_transaction_begin(x, &m, IKE_CFG_SET);
+		ike_v1_cfg_push(sa, &m);
+		ike_v1_transaction_finish(x, &m);
+	}
+	return true;
+}
+
+/* ---- what the core says ---- */
+static struct ike_v1_xauth *xauth_of(struct ike_v1 *v, uint64_t session)
+{
+	const struct vd_session *s = vd_session_find(session);
+	struct ike_v1_peer *peer = s != NULL ? ike_v1_peer_by_id(v, s->peer) : NULL;
+
+	for (struct ike_v1_sa *sa = peer != NULL ? peer->sas : NULL; sa != NULL; sa = sa->peer_next)
+		if (sa->xauth != NULL && sa->xauth->session == session)
+			return sa->xauth;
+	return NULL;
+}
+
+/* The peer has a session: this is its user, who proved himself again? */
+static void again(struct ike_v1_xauth *x, const struct vd_session *session, const struct vd_session *living)
+{
+	if (strcmp(session->user, living->user) == 0) {
+		vd_note('s', living->id, "%s authenticated again, on a new IKE SA", living->user);
+		session_drop(x, "it was only to authenticate again");
+		pass(x);
+		return;
+	}
+	vd_report_failure(&(struct vd_report){ .kind = VD_FAIL_REFUSED, .session = session->id, .configured = "XAuth",
+		.difference = "the tunnel belongs to another user, who has to end it first" });
+	refuse(x, NULL);
+}
+
+static void wrong(struct ike_v1_xauth *x, const struct vd_answer *answer)
+{
+	bool more = answer->verdict == VD_REJECT && ++x->tries < IKE_V1_XAUTH_TRIES;
+
+	x->conversation = 0;
+	x->another = false;
+	if (!more || !ask(x, "Wrong user name or password."))
+		refuse(x, NULL);
+}
+
+static void further(struct ike_v1_xauth *x, const struct vd_answer *answer)
+{
+	const struct vd_authenticated *data = answer->data;
+	char message[IKE_V1_XAUTH_TEXT + 1] = "Next code:";
+
+	if (data != NULL && data->data.len > 0)
+		vd_format(message, sizeof(message), "%.*s", (int)data->data.len, (const char *)data->data.p);
+	x->conversation = answer->conversation;
+	x->another = true;
+	vd_timer_start(&x->patience, x->sa->v->opt.xauth_ms);
+	if (!ask(x, message))
+		refuse(x, NULL);
+}
+
+static void authenticated(void *arg, uint64_t session, const struct vd_answer *answer)
+{
+	struct ike_v1_xauth *x = xauth_of(arg, session);
+
+	if (x == NULL || x->state != IKE_V1_X_CHECKING) {
+		vd_count("ike_v1.xauth.late_answer", 1);
+		return;
+	}
+	struct ike_v1_peer *peer = x->sa->peer;
+	const struct vd_session *living = peer->session != 0 ? vd_session_find(peer->session) : NULL;
+	if (answer->verdict == VD_CONTINUE) {
+		further(x, answer);
+	} else if (answer->verdict != VD_ACCEPT) {
+		wrong(x, answer);
+	} else if (living != NULL) {
+		again(x, vd_session_find(session), living);
+	} else {
+		x->state = IKE_V1_X_ADMITTED;
+		if (vd_session_configure(session, 1, configured, arg) < 0)
+			refuse(x, NULL);
+	}
+}
+
+static void configured(void *arg, uint64_t session, const char *stage, const struct vd_error *err)
+{
+	struct ike_v1_xauth *x = xauth_of(arg, session);
+
+	(void)stage; /* the core has reported it */
+	if (x == NULL || x->state != IKE_V1_X_ADMITTED)
+		return;
+	if (err != NULL || ike_v1_tunnel_taken(x->sa->peer, session) < 0) {
+		refuse(x, NULL);
+		return;
+	}
+	x->session = 0;
+	pass(x);
+}
+
+/* Somebody ended the session while it was being authenticated. */
+void ike_v1_xauth_closed(struct ike_v1_peer *peer, uint64_t session)
+{
+	for (struct ike_v1_sa *sa = peer->sas; sa != NULL; sa = sa->peer_next)
+		if (sa->xauth != NULL && sa->xauth->session == session) {
+			sa->xauth->session = 0;
+			refuse(sa->xauth, NULL);
+			return;
+		}
+}
