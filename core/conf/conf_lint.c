@@ -185,6 +185,10 @@ static void connection(const struct vd_conf_node *c, const char *const *words, s
 		if (part && !lists(c, "accept", *words) && !lists(c, "connect", *words))
 			warn(errs, part, "connections.%s.%s has no effect: neither accept nor connect names %s", c->name, *words,
 				*words);
+		if (part && vd_conf_bool(conf_node_find(part, "aggressive")))
+			warn(errs, conf_node_find(part, "aggressive"), "connections.%s.%s.aggressive: whoever knows the group's name gets "
+				"something to guess the pre-shared key from, offline; take it out unless a client knows no main mode, and make "
+				"the key with: openssl rand -base64 24", c->name, *words);
 		part = part ? conf_node_find(part, "psk") : NULL;
 		key = part && part->opt && part->opt->type == VD_T_KEY ? vd_keys_get(part->number) : NULL;
 		if (key && vd_secret_len(key) < PSK_SHORT)

@@ -153,6 +153,13 @@
 	K(TUNNEL_SELECTORS, "tunnel-selectors", "quick mode", "selectors refused: {peer} asked for {offered}: {difference}", NULL, \
 		"let the client take its address from the gateway, and name what it wants to reach in the connection's routes", \
 		NULL, NULL, "negotiation failed") \
+	K(GROUP, "unknown-group", "phase1", "the {peer} wants aggressive mode with group {offered}, which no connection has", "the group name", \
+		"correct the group name (identifier) on the client, or clear it for main mode", NULL, NULL, \
+		"the server did not respond") \
+	K(NO_AGGRESSIVE_3, "no-aggressive-3", "phase1", \
+		"the {peer} sent message 1 of aggressive mode, and nothing after our answer", "message 3 did not come", \
+		"its pre-shared key may be another one: type it anew there; else see whether our answer reaches it", NULL, NULL, \
+		"the server did not respond") \
 	K(ESTABLISH, "establish", "establish", "the session of user {user} cannot be brought up: {difference}", NULL, \
 		"see the gateway's log", NULL, "error 629 or 734", "the server ended the connection")
 

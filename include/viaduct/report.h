@@ -76,6 +76,9 @@ enum vd_failure {
 	VD_FAIL_XAUTH_ANSWER,     /* difference: what is wrong with it */
 	VD_FAIL_XAUTH_SKIPPED,    /* it began quick mode before */
 	VD_FAIL_TUNNEL_SELECTORS, /* offered, difference */
+	/* ---- aggressive mode ---- */
+	VD_FAIL_GROUP,            /* offered: the name that no connection has */
+	VD_FAIL_NO_AGGRESSIVE_3,
 	VD_FAILURES
 };
 

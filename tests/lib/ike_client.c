@@ -518,6 +518,61 @@ bool client_mm6(struct client *c, const struct msg *in)
 	return true;
 }
 
+void client_am1(struct client *c, struct msg *m)
+{
+	static const uint8_t rfc3947[16] = "\x4a\x13\x1c\x81\x07\x03\x58\x45\x5c\x57\x28\xf2\x0e\x95\x45\x2f";
+	struct msg sa = { .len = 0 }, mm3;
+
+	transform1(c, &sa);
+	memcpy(c->sa, sa.p, sa.len);
+	c->sa_len = sa.len;
+	memset(c->rc, 0, 8);
+	client_mm3(c, &mm3); /* an exponent, and our public value */
+	header(c, m, 1, 4, 0, 0);
+	payload(m, 4, sa.p, sa.len);
+	payload(m, 10, c->gxi, c->g_len);
+	payload(m, 5, c->ni, sizeof(c->ni));
+	payload(m, 13, c->id, c->id_len);
+	payload(m, 0, rfc3947, 16);
+	finish(m);
+}
+
+bool client_am2(struct client *c, const struct msg *m)
+{
+	uint8_t hash[64];
+	size_t n, hn;
+
+	if (m->len < 28 || m->p[18] != 4 || find(m, 1, 0, &n) == NULL)
+		return false;
+	memcpy(c->rc, m->p + 8, 8);
+	if (!client_mm4(c, m))
+		return false;
+	const uint8_t *id = find(m, 5, 0, &n), *h = find(m, 8, 0, &hn);
+	if (id == NULL || h == NULL || hn != c->hash_len)
+		return false;
+	struct part parts[] = { { c->gxr, c->g_len }, { c->gxi, c->g_len }, { c->rc, 8 }, { c->ic, 8 },
+		{ c->sa, c->sa_len }, { id, n } };
+	hmac(c, c->skeyid, c->hash_len, parts, 6, hash);
+	return memcmp(hash, h, hn) == 0;
+}
+
+void client_am3(struct client *c, bool encrypted, struct msg *m)
+{
+	uint8_t hash[64], h[64];
+
+	client_hash_i(c, c->id, c->id_len, hash);
+	header(c, m, 8, 4, 0, 0);
+	payload(m, 20, hash, c->hash_len);
+	natd(c, &c->path.local, c->bad_natd_us, h);
+	payload(m, 20, h, c->hash_len);
+	natd(c, &c->path.remote, c->bad_natd_peer, h);
+	payload(m, 0, h, c->hash_len);
+	finish(m);
+	memcpy(c->last, c->iv, 16);
+	if (encrypted)
+		encrypt(c, c->last, m);
+}
+
 static void mid_iv(const struct client *c, uint32_t mid, uint8_t *iv)
 {
 	uint8_t hash[64], b[4] = { (uint8_t)(mid >> 24), (uint8_t)(mid >> 16), (uint8_t)(mid >> 8), (uint8_t)mid };

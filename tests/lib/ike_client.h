@@ -62,6 +62,10 @@ bool client_mm4(struct client *c, const struct msg *m);
 /* Whether there is a NAT between us, after what the gateway said of our addresses in message 4. */
 bool client_mm4_nat(const struct client *c, const struct msg *m);
 void client_mm5(struct client *c, struct msg *m);
+/* Aggressive mode, as who c->id says. */
+void client_am1(struct client *c, struct msg *m);
+bool client_am2(struct client *c, const struct msg *m);
+void client_am3(struct client *c, bool encrypted, struct msg *m);
 bool client_mm6(struct client *c, const struct msg *m);
 /* encap, and the ESP transform: id, bits, auth. group 0: no PFS. */
 void client_qm1(struct client *c, uint32_t mid, unsigned encap, unsigned esp, unsigned bits, unsigned auth,

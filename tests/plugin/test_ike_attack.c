@@ -369,6 +369,134 @@ START_TEST(test_aggressive)
 }
 END_TEST
 
+#define GROUP_YAML \
+	"connections:\n" \
+	"  staff: { accept: [l2tp], l2tp: { psk: !env IKE_TEST_PSK_A, aggressive: true, group: sales } }\n" \
+	"  devices: { accept: [l2tp], crypto: legacy, l2tp: { psk: !env IKE_TEST_PSK_B } }\n"
+
+static void sales(struct client *c, const char *psk, const char *group)
+{
+	client_init(c, psk, 7, 256, 4, 14);
+	c->id_len = 4 + strlen(group);
+	memcpy(c->id, "\x0b\0\0\0", 4);
+	memcpy(c->id + 4, group, strlen(group));
+}
+
+/* Encrypted or not, and quick mode on it; message 3 again changes nothing. */
+START_TEST(test_aggressive_by_name)
+{
+	struct client c;
+	struct msg m;
+
+	world_stop();
+	world_start(GROUP_YAML);
+	reimport = true;
+	sales(&c, PSK_A, "sales");
+	client_am1(&c, &m);
+	ck_assert(client_am2(&c, ask(&c, &m)));
+	step();
+	client_am3(&c, _i, &m);
+	silent(&c, &m);
+	step();
+	ck_assert_uint_eq(vd_peer_count(), 1);
+	silent(&c, &m);
+	quick(&c, 7, 0);
+	ck_assert_uint_eq(vd_peer_count(), 1);
+	client_free(&c);
+}
+END_TEST
+
+/* Nobody gets more than three times what he sent, whatever he repeats; the forged one holds nothing for long. */
+START_TEST(test_aggressive_amplify)
+{
+	struct client c;
+	struct msg m;
+	size_t up = 0, down = 0;
+
+	world_stop();
+	world_start(GROUP_YAML);
+	sales(&c, PSK_A, "sales");
+	client_am1(&c, &m);
+	for (unsigned i = 0; i < 10; i++) {
+		unsigned n = world.n_sent;
+
+		world_input(&c, &m);
+		fake_advance(i < 2 ? 3000 : 100);
+		up += m.len;
+		for (; n < world.n_sent; n++)
+			down += world.sent[n % WORLD_SENT].len;
+		ck_assert_uint_le(down, 3 * up);
+	}
+	ck_assert_uint_gt(down, 0);
+	fake_advance(40000);
+	ck_assert_uint_eq(fake_events(&vd_topic_setup_failed), 1);
+	const struct vd_setup_failed *f = fake_last(&vd_topic_setup_failed);
+	ck_assert_uint_eq(f->kind, VD_FAIL_NO_AGGRESSIVE_3);
+	ck_assert_uint_eq(f->trust, VD_TRUST_NONE);
+	client_free(&c);
+}
+END_TEST
+
+/* Another group, another key, a suite that is not allowed. */
+START_TEST(test_aggressive_refused)
+{
+	static const enum vd_failure kinds[] = { VD_FAIL_GROUP, VD_FAIL_PSK, VD_FAIL_NO_PROPOSAL };
+	struct client c;
+	struct msg m;
+
+	world_stop();
+	world_start(GROUP_YAML);
+	sales(&c, _i == 1 ? "guessed" : PSK_A, _i == 0 ? "sale" : "sales");
+	if (_i == 2) {
+		client_free(&c);
+		client_init(&c, PSK_A, 5, 0, 2, 2);
+		memcpy(c.id, "\x0b\0\0\0sales", 9);
+		c.id_len = 9;
+	}
+	client_am1(&c, &m);
+	struct msg *r = ask(&c, &m);
+	if (_i == 1) {
+		ck_assert(!client_am2(&c, r)); /* its own HASH_R is wrong already; it may go on all the same */
+		for (unsigned i = 0; i < IKE_V1_TRIALS_MAX + 2; i++) {
+			client_am3(&c, true, &m);
+			silent(&c, &m);
+		}
+	} else {
+		ck_assert_uint_eq(r->p[18], 5);
+		ck_assert_uint_eq(r->p[39], _i == 0 ? 7 : 14);
+	}
+	ck_assert_uint_eq(fake_events(&vd_topic_setup_failed), 1);
+	const struct vd_setup_failed *f = fake_last(&vd_topic_setup_failed);
+	ck_assert_uint_eq(f->kind, kinds[_i]);
+	ck_assert_uint_eq(fake_events(&vd_topic_peer_up), 0);
+	client_free(&c);
+}
+END_TEST
+
+/* Cut anywhere, with any octet changed: nothing but drops and refusals. */
+START_TEST(test_aggressive_hostile)
+{
+	struct client c;
+	struct msg m, bad;
+
+	world_stop();
+	world_start(GROUP_YAML);
+	sales(&c, PSK_A, "sales");
+	client_am1(&c, &m);
+	for (size_t at = 28; at < m.len; at++) {
+		bad = m;
+		bad.p[at] ^= 0x55;
+		bad.p[1]++; /* another client */
+		world_input(&c, &bad);
+		bad = m;
+		bad.len = at;
+		world_input(&c, &bad);
+	}
+	ck_assert_uint_eq(fake_events(&vd_topic_peer_up), 0);
+	client_free(&c);
+}
+END_TEST
+
 /* XAuth is refused with its name; the report says where the connections stand. */
 START_TEST(test_xauth)
 {
@@ -426,6 +554,10 @@ int main(void)
 	tcase_add_test(t, test_budget);
 	tcase_add_loop_test(t, test_apple_esp, 0, 2);
 	tcase_add_test(t, test_aggressive);
+	tcase_add_loop_test(t, test_aggressive_by_name, 0, 2);
+	tcase_add_test(t, test_aggressive_amplify);
+	tcase_add_loop_test(t, test_aggressive_refused, 0, 3);
+	tcase_add_test(t, test_aggressive_hostile);
 	tcase_add_test(t, test_xauth);
 	tcase_add_loop_test(t, test_dead_peer, 0, 2);
 	suite_add_tcase(s, t);

@@ -78,11 +78,19 @@ static void main_mode(struct robot *r, struct robot_ike *ike, const char *psk, b
 	ike->c.bad_natd_peer = r->nat;
 	if (!first)
 		to_4500(r, &ike->c); /* RFC 3947 section 4: a rekey stays there */
-	ike->state = ROBOT_MM2;
-	if (r->stock)
-		stock_mm1(r->stock, &ike->c, &ike->last);
-	else
-		client_mm1(&ike->c, &ike->last);
+	if (r->group) {
+		ike->c.id_len = 4 + strlen(r->group);
+		memcpy(ike->c.id, "\x0b\0\0\0", 4); /* ID_KEY_ID */
+		memcpy(ike->c.id + 4, r->group, ike->c.id_len - 4);
+		ike->state = ROBOT_AM2;
+		client_am1(&ike->c, &ike->last);
+	} else {
+		ike->state = ROBOT_MM2;
+		if (r->stock)
+			stock_mm1(r->stock, &ike->c, &ike->last);
+		else
+			client_mm1(&ike->c, &ike->last);
+	}
 	send_main(r, ike);
 }
 
@@ -128,10 +136,39 @@ bool robot_quick_done(const struct robot *r)
 	return !r->quick;
 }
 
+static void main_up(struct robot *r, struct robot_ike *ike)
+{
+	ike->state = ROBOT_IKE_UP;
+	if (ike == &r->ike[1]) { /* the successor takes over */
+		client_free(&r->ike[0].c);
+		r->ike[0] = r->ike[1];
+		memset(&r->ike[1], 0, sizeof(r->ike[1]));
+	} else if (!r->xauth.kind) {
+		robot_quick(r);
+	}
+	if (r->xauth.kind)
+		robot_xauth_begin(r);
+}
+
 static void main_input(struct robot *r, struct robot_ike *ike, const struct msg *m)
 {
 	struct client *c = &ike->c;
 
+	if (m->p[18] == 4) {
+		bool again = ike->state == ROBOT_IKE_UP && ike->am2_len == m->len;
+
+		if (!again && (ike->state != ROBOT_AM2 || !client_am2(c, m)))
+			return;
+		ike->am2_len = m->len;
+		if (!again) {
+			to_4500(r, c);
+			client_am3(c, true, &ike->last);
+		}
+		send_ike(c, &ike->last);
+		if (!again)
+			main_up(r, ike);
+		return;
+	}
 	if (ike->state == ROBOT_MM2 && client_mm2(c, m)) {
 		if (r->stock)
 			ck_assert_msg(client_mm2_chosen(c, m), "%s: the answer has another transform", r->stock->name);
@@ -142,16 +179,7 @@ static void main_input(struct robot *r, struct robot_ike *ike, const struct msg 
 		to_4500(r, c);
 		client_mm5(c, &ike->last);
 	} else if (ike->state == ROBOT_MM6 && client_mm6(c, m)) {
-		ike->state = ROBOT_IKE_UP;
-		if (ike == &r->ike[1]) { /* the successor takes over */
-			client_free(&r->ike[0].c);
-			r->ike[0] = r->ike[1];
-			memset(&r->ike[1], 0, sizeof(r->ike[1]));
-		} else if (!r->xauth.kind) {
-			robot_quick(r);
-		}
-		if (r->xauth.kind)
-			robot_xauth_begin(r);
+		main_up(r, ike);
 		return;
 	} else {
 		return; /* came twice, or is not from where we think */
@@ -225,7 +253,7 @@ void robot_receive(struct robot *r, bool ike, const struct vd_path *path, const 
 	for (unsigned i = 0; i < 2; i++) {
 		if (r->ike[i].state == ROBOT_NO_IKE || memcmp(r->ike[i].c.ic, p, 8) != 0)
 			continue;
-		if (p[18] == 2)
+		if (p[18] == 2 || p[18] == 4)
 			main_input(r, &r->ike[i], &m);
 		else if (p[18] == 32 && i == 0)
 			quick_input(r, &m);

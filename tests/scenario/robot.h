@@ -8,11 +8,12 @@
 #include "tests/scenario/stock.h"
 #include "tests/scenario/wire.h"
 
-enum robot_ike_state { ROBOT_NO_IKE, ROBOT_MM2, ROBOT_MM4, ROBOT_MM6, ROBOT_IKE_UP };
+enum robot_ike_state { ROBOT_NO_IKE, ROBOT_AM2, ROBOT_MM2, ROBOT_MM4, ROBOT_MM6, ROBOT_IKE_UP };
 struct robot_ike {
 	enum robot_ike_state state;
 	struct client c;
-	struct msg last; /* ours, not answered yet */
+	struct msg last; /* ours, not answered yet; of aggressive mode, message 3 */
+	size_t am2_len;  /* of its message 2 */
 };
 
 struct robot_sa { /* one direction of ESP */
@@ -57,6 +58,7 @@ struct robot {
 	struct robot_xauth xauth;
 	const char *user, *password;
 	const char *psk;       /* for who dials later; robot_dial takes its own */
+	const char *group;     /* aggressive mode, with this name; NULL: main mode */
 	bool nat, old;         /* behind NAT; 3DES, SHA-1 and group 2 */
 	bool gcm;              /* ESP with AES-256-GCM instead of CBC */
 	bool windows;          /* its vendor ids say so */

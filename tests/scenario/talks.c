@@ -43,6 +43,7 @@ static struct robot *replace(struct robot *r, const char *what)
 	robot_init(&again, 1, r->user, r->password, r->nat);
 	again.psk = r->psk;
 	again.xauth.kind = r->xauth.kind;
+	again.group = r->group;
 	login(&again, what);
 	wire_wait(10000);
 	ck_assert_msg(r->cdn || r->xauth.kind, "%s: the older login was not told", what); /* Deletes are not repeated */
@@ -234,6 +235,9 @@ const struct talk talks[] = {
 	{ "XAuth as macOS, protocol 50", false, login, .xauth = ROBOT_APPLE },
 	{ "XAuth as Android", false, login, .xauth = ROBOT_ANDROID, .nat = true, .old = true, .psk = GATEWAY_PSK_DEVICES },
 	{ "XAuth, mode config pushed", false, login, .xauth = ROBOT_APPLE, .push = true },
+	{ "XAuth, aggressive mode", false, login, .xauth = ROBOT_APPLE, .aggressive = true },
+	{ "XAuth, aggressive mode behind NAT", false, login, .xauth = ROBOT_ANDROID, .aggressive = true, .nat = true },
+	{ "XAuth, aggressive mode again", true, phase1, .xauth = ROBOT_APPLE, .aggressive = true, .nat = true },
 	{ "XAuth, second login replaces", true, replace, .xauth = ROBOT_APPLE, .replaced = true },
 	{ "XAuth, quick mode rekey", true, quick, .xauth = ROBOT_APPLE },
 	{ "XAuth, phase 1 rekey behind NAT", true, phase1, .xauth = ROBOT_APPLE, .nat = true },

@@ -15,6 +15,7 @@ struct talk {
 	bool nat, old, ipv6;   /* ipv6: the pool has a prefix, and the client wants it */
 	int xauth;             /* the shape of its XAuth; 0: L2TP */
 	bool push;             /* with mode config pushed */
+	bool aggressive;
 	const char *password, *psk; /* NULL: the right one */
 	enum vd_failure why;   /* what is reported, once; 0: nothing */
 	bool replaced;         /* the session is one of a second login */

@@ -64,12 +64,14 @@ static void run(const struct talk *talk, enum wire_way way, unsigned victim, enu
 	snprintf(what, sizeof(what), "%s, datagram %u of the %s %s%s", talk->name, victim, ways[way], fates[fate],
 		born ? ", made anew" : "");
 	gateway_start(talk->ipv6 ? GATEWAY_YAML("10.8.0.10-10.8.0.20, prefix: \"2001:db8:8::/48\"", "") : !talk->xauth ? GATEWAY_DEFAULT :
-		talk->push ? GATEWAY_XAUTH("mode_config: push, ") : GATEWAY_XAUTH(""));
+		talk->push ? GATEWAY_XAUTH("mode_config: push, ") :
+		talk->aggressive ? GATEWAY_XAUTH("aggressive: true, group: sales, ") : GATEWAY_XAUTH(""));
 	robot_init(&r, 0, "alice", talk->password ? talk->password : "alice-password", talk->nat);
 	r.old = talk->old;
 	r.ipv6 = talk->ipv6;
 	r.xauth.kind = talk->xauth;
 	r.xauth.waits = talk->push;
+	r.group = talk->aggressive ? "sales" : NULL;
 	r.psk = talk->psk ? talk->psk : GATEWAY_PSK_STAFF;
 	if (talk->logged_in) {
 		steps_login(&r, r.psk, 11);

@@ -212,6 +212,13 @@ static const struct {
 		"selectors refused: client asked for 10.8.0.12 to 0.0.0.0/0: the client's selector is not the address that it"
 		" was given; let the client take its address from the gateway, and name what it wants to reach in the"
 		" connection's routes (macOS and iOS show \"negotiation failed\")" },
+	[VD_FAIL_GROUP] = { { .offered = "keyid:73616c65" },
+		"the client wants aggressive mode with group keyid:73616c65, which no connection has; correct the group name"
+		" (identifier) on the client, or clear it for main mode (macOS and iOS show \"the server did not respond\")" },
+	[VD_FAIL_NO_AGGRESSIVE_3] = { { 0 },
+		"the client sent message 1 of aggressive mode, and nothing after our answer; its pre-shared key may be another"
+		" one: type it anew there; else see whether our answer reaches it (macOS and iOS show \"the server did not"
+		" respond\")" },
 };
 
 static void start(void)

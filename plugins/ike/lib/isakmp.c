@@ -74,6 +74,15 @@ unsigned ike_chain_count(const struct ike_chain *chain, uint8_t type)
 	return n;
 }
 
+bool ike_chain_notify(const struct ike_chain *chain, uint16_t type)
+{
+	for (unsigned i = 0; i < chain->n; i++)
+		if (chain->v[i].type == IKE_P_NOTIFY && chain->v[i].len >= 8 &&
+			(chain->v[i].p[6] << 8 | chain->v[i].p[7]) == type)
+			return true;
+	return false;
+}
+
 void ike_out_init(struct ike_out *out, void *room, size_t size, const struct ike_header *header)
 {
 	vd_wr_init(&out->w, room, size);

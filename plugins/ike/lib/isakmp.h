@@ -73,6 +73,8 @@ int ike_chain_parse(uint8_t first, const uint8_t *p, size_t len, struct ike_chai
 /* The nth payload (from 0) of a type; NULL when there is none. */
 const struct ike_payload *ike_chain_find(const struct ike_chain *chain, uint8_t type, unsigned nth);
 unsigned ike_chain_count(const struct ike_chain *chain, uint8_t type);
+/* Is there a notification of this type? */
+bool ike_chain_notify(const struct ike_chain *chain, uint16_t type);
 
 /* One transform with the proposal it stands in. Attributes are read in any order, short or long form; what was not said
  * is 0. Numbers are those of the phase (RFC 2409 appendix A, RFC 2407 section 4.5). */

@@ -70,10 +70,7 @@ static bool trial_one(const struct ike_v1_sa *sa, const struct ike_v1_trial *t, 
 				sa->sa_body.p, sa->sa_body.len, id->p, id->len, hash) == 0 &&
 			vd_verified(vd_same(hash, h->p, h->len)))
 			good = ike_v1_buf_set(&r.id, id->p, id->len) == 0;
-		for (unsigned k = 0; good && k < chain.n; k++)
-			if (chain.v[k].type == IKE_P_NOTIFY && chain.v[k].len >= 8 &&
-				(chain.v[k].p[6] << 8 | chain.v[k].p[7]) == IKE_N_INITIAL_CONTACT)
-				r.initial_contact = true;
+		r.initial_contact = good && ike_chain_notify(&chain, IKE_N_INITIAL_CONTACT);
 	}
 	if (good)
 		*ret = r;
@@ -218,6 +215,7 @@ void ike_v1_sa_up(struct ike_v1_sa *sa, struct ike_v1_peer *peer, const char *id
 	ike_v1_buf_free(&sa->gxi);
 	ike_v1_buf_free(&sa->gxr);
 	ike_v1_buf_free(&sa->sa_body);
+	ike_v1_buf_free(&sa->idii);
 	ike_v1_buf_free(&sa->sent);
 	vd_secret_free(sa->shared);
 	sa->shared = NULL;
@@ -229,6 +227,38 @@ void ike_v1_sa_up(struct ike_v1_sa *sa, struct ike_v1_peer *peer, const char *id
 	vd_count("ike_v1.up", 1);
 	ike_suite_format(&sa->suite, suite);
 	vd_log(VD_LOG_INFO, "ike", &ids, "phase 1 up: connection %s, identity %s, %s", peer->connection, identity, suite);
+}
+
+struct ike_v1_peer *ike_v1_take(struct ike_v1_sa *sa, const char *connection, bool dialled, const char *identity, bool fresh)
+{
+	struct ike_v1_peer *peer = peer_to_join(sa, connection, identity, fresh);
+	if (peer == NULL && dialled) { /* a gateway may renew what we dialled, and no more */
+		vd_count("ike_v1.refused.dialled", 1);
+		ike_v1_info_plain(sa->v, &sa->path, sa->icookie, sa->rcookie, IKE_N_INVALID_ID_INFORMATION);
+		ike_v1_sa_free(sa, "it continues nothing that we dialled");
+		return NULL;
+	}
+	if (peer == NULL)
+		peer = peer_make(sa, connection, identity);
+	if (peer == NULL) {
+		const struct vd_conf_node *max = vd_conf_at(vd_conf_current(), NULL, "gateway.max_peers");
+		char at[128];
+
+		ike_v1_failed(sa, (struct vd_report){ .kind = VD_FAIL_PEERS_FULL, .connection = connection,
+			.count = vd_conf_uint(max), .origin = vd_conf_origin(max, at, sizeof(at)) });
+		ike_v1_sa_free(sa, "no more peers");
+		return NULL;
+	}
+	ike_v1_sa_up(sa, peer, identity);
+	return peer;
+}
+
+void ike_v1_above(struct ike_v1_sa *sa)
+{
+	if (sa->peer->dial != NULL)
+		ike_v1_dial_phase1_up(sa->peer->dial, sa);
+	else if (sa->peer->tunnel && !ike_v1_xauth_begin(sa))
+		ike_v1_sa_free(sa, "XAuth cannot begin");
 }
 
 /* IDir, HASH_R, encrypted with the chain of message 5. Updates iv to the last block. */
@@ -296,30 +326,10 @@ static void bound(struct ike_v1_sa *sa, const struct ike_v1_trial *t, unsigned m
 		return;
 	}
 	memcpy(sa->last_block, r->iv, sa->keys.block);
-	struct ike_v1_peer *peer = peer_to_join(sa, connection, id.text, r->initial_contact);
-	if (peer == NULL && c->dialled) { /* a gateway may renew what we dialled, and no more */
-		vd_count("ike_v1.refused.dialled", 1);
-		ike_v1_info_plain(sa->v, &sa->path, sa->icookie, sa->rcookie, IKE_N_INVALID_ID_INFORMATION);
-		ike_v1_sa_free(sa, "it continues nothing that we dialled");
+	if (ike_v1_take(sa, connection, c->dialled, id.text, r->initial_contact) == NULL)
 		return;
-	}
-	if (peer == NULL)
-		peer = peer_make(sa, connection, id.text);
-	if (peer == NULL) {
-		const struct vd_conf_node *max = vd_conf_at(vd_conf_current(), NULL, "gateway.max_peers");
-		char at[128];
-
-		ike_v1_failed(sa, (struct vd_report){ .kind = VD_FAIL_PEERS_FULL, .connection = connection,
-			.count = vd_conf_uint(max), .origin = vd_conf_origin(max, at, sizeof(at)) });
-		ike_v1_sa_free(sa, "no more peers");
-		return;
-	}
-	ike_v1_sa_up(sa, peer, id.text);
 	ike_v1_send(sa->v, &sa->path, room, (size_t)len);
-	if (peer->dial != NULL)
-		ike_v1_dial_phase1_up(peer->dial, sa);
-	else if (peer->tunnel && !ike_v1_xauth_begin(sa))
-		ike_v1_sa_free(sa, "XAuth cannot begin");
+	ike_v1_above(sa);
 }
 
 static void trial_finish(struct ike_v1_trial *t)

@@ -121,8 +121,16 @@ static void no_proposal(struct ike_v1 *v, const struct vd_path *path, const stru
 	ike_v1_info_plain(v, path, h->icookie, h->rcookie, IKE_N_NO_PROPOSAL_CHOSEN);
 }
 
-void ike_v1_vendors_xauth(struct ike_out *out)
+void ike_v1_vendors(struct ike_out *out, uint32_t vendors, uint16_t auth)
 {
+	/* One NAT traversal only: clients that see two may mix their payload numbers. */
+	if (vendors & IKE_V_RFC3947)
+		ike_out_payload(out, IKE_P_VENDOR, ike_vendor_rfc3947, sizeof(ike_vendor_rfc3947));
+	else if (vendors & IKE_V_NATT_02N)
+		ike_out_payload(out, IKE_P_VENDOR, ike_vendor_natt_02n, sizeof(ike_vendor_natt_02n));
+	ike_out_payload(out, IKE_P_VENDOR, ike_vendor_dpd, sizeof(ike_vendor_dpd));
+	if (auth != IKE_AUTH_XAUTH_PSK)
+		return;
 	ike_out_payload(out, IKE_P_VENDOR, ike_vendor_xauth, sizeof(ike_vendor_xauth));
 	ike_out_payload(out, IKE_P_VENDOR, ike_vendor_unity, sizeof(ike_vendor_unity));
 }
@@ -140,14 +148,7 @@ static void mm2_send(struct ike_v1 *v, const struct ike_v1_embryo *e)
 	memcpy(h.rcookie, e->rcookie, IKE_COOKIE_LEN);
 	ike_out_init(&out, room, sizeof(room), &h);
 	ike_out_sa(&out, &offers.v[e->offer], e->sa, NULL, 0);
-	/* One NAT traversal only: clients that see two may mix their payload numbers. */
-	if (e->vendors & IKE_V_RFC3947)
-		ike_out_payload(&out, IKE_P_VENDOR, ike_vendor_rfc3947, sizeof(ike_vendor_rfc3947));
-	else if (e->vendors & IKE_V_NATT_02N)
-		ike_out_payload(&out, IKE_P_VENDOR, ike_vendor_natt_02n, sizeof(ike_vendor_natt_02n));
-	ike_out_payload(&out, IKE_P_VENDOR, ike_vendor_dpd, sizeof(ike_vendor_dpd));
-	if (offers.v[e->offer].auth == IKE_AUTH_XAUTH_PSK)
-		ike_v1_vendors_xauth(&out);
+	ike_v1_vendors(&out, e->vendors, offers.v[e->offer].auth);
 	int len = ike_out_finish(&out);
 	if (len > 0)
 		ike_v1_send(v, &e->path, room, (size_t)len);

@@ -6,18 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* One question to keys/1; it outlives an SA that goes meanwhile. */
-struct ike_v1_psk {
-	struct ike_v1_sa *sa; /* NULL: abandoned */
-};
-
-void ike_v1_psk_abandon(struct ike_v1_sa *sa)
-{
-	if (sa->psk != NULL)
-		sa->psk->sa = NULL;
-	sa->psk = NULL;
-}
-
 const char *ike_v1_notify_name(uint16_t type)
 {
 	switch (type) {
@@ -236,27 +224,17 @@ static void mm5_send(struct ike_v1_sa *sa)
 	say(sa, room, (size_t)rc, IKE_V1_WAIT_MM6);
 }
 
-static void skeyid_done(void *arg, struct vd_secret *skeyid, const struct vd_error *err)
+static void keys_done(struct ike_v1_sa *sa, bool ok)
 {
-	struct ike_v1_psk *psk = arg;
-	struct ike_v1_sa *sa = psk->sa;
-
-	free(psk);
-	if (sa == NULL)
-		return;
-	sa->psk = NULL;
-	if (skeyid == NULL || (err != NULL && err->code != 0) ||
-		ike_v1_keys_derive(&sa->keys, &sa->suite, vd_secret_data(skeyid), vd_secret_len(skeyid), vd_secret_data(sa->shared),
-			vd_secret_len(sa->shared), sa->icookie, sa->rcookie) < 0)
-		ike_v1_phase1_failed(sa, "no keys can be made from the pre-shared key");
-	else
+	if (ok)
 		mm5_send(sa);
+	else
+		ike_v1_phase1_failed(sa, "no keys can be made from the pre-shared key");
 }
 
 static void shared_done(struct ike_v1_dh *dh, int result)
 {
 	struct ike_v1_sa *sa = dh->owner;
-	uint8_t nonces[2 * IKE_V1_NONCE_MAX];
 
 	sa->dh = NULL;
 	if (result < 0) {
@@ -264,19 +242,8 @@ static void shared_done(struct ike_v1_dh *dh, int result)
 		return;
 	}
 	sa->shared = vd_secret_ref(dh->shared);
-	memcpy(nonces, sa->ni.p, sa->ni.len);
-	memcpy(nonces + sa->ni.len, sa->nr.p, sa->nr.len);
-	struct ike_v1_psk *psk = malloc(sizeof(*psk));
-	if (psk != NULL) {
-		psk->sa = sa;
-		sa->psk = psk;
-		if (sa->v->keys->psk_prf(sa->v->keys->self, sa->dial->key, ike_hash_md(sa->suite.hash), nonces,
-			(size_t)sa->ni.len + sa->nr.len, skeyid_done, psk) == 0)
-			return;
-		sa->psk = NULL;
-		free(psk);
-	}
-	ike_v1_phase1_failed(sa, "the pre-shared key cannot be used");
+	if (ike_v1_psk_ask(sa, sa->dial->key, keys_done) < 0)
+		ike_v1_phase1_failed(sa, "the pre-shared key cannot be used");
 }
 
 static void mm4_take(struct ike_v1_sa *sa, const struct ike_chain *chain)

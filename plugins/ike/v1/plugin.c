@@ -22,15 +22,17 @@ static void v1_input(void *arg, const struct vd_path *path, const uint8_t *p, si
 		vd_count("ike_v1.drop.ms_fragment", 1);
 		return;
 	}
-	if (h.exchange == IKE_X_AGGRESSIVE) {
-		vd_count("ike_v1.drop.aggressive", 1);
-		if (vd_same(h.rcookie, none, sizeof(none))) {
-			vd_report_failure(&(struct vd_report){ .kind = VD_FAIL_AGGRESSIVE, .remote = &path->remote });
-			ike_v1_info_plain(v, path, h.icookie, h.rcookie, IKE_N_INVALID_EXCHANGE_TYPE);
-		}
+	bool first = vd_same(h.rcookie, none, sizeof(none));
+	if (h.exchange == IKE_X_AGGRESSIVE && first && ike_v1_aggressive(v)) {
+		ike_v1_am1(v, path, &h, p, len);
 		return;
 	}
-	bool first = vd_same(h.rcookie, none, sizeof(none));
+	if (h.exchange == IKE_X_AGGRESSIVE && (first || !ike_v1_aggressive(v))) {
+		vd_count("ike_v1.drop.aggressive", 1);
+		if (first)
+			ike_v1_am_off(v, path, &h);
+		return;
+	}
 	struct ike_v1_sa *sa = ike_v1_sa_find(v, h.icookie, h.rcookie);
 	if (sa == NULL && !first && !(h.flags & IKE_F_ENCRYPTED)) /* an answer to our message 1 brings a new cookie */
 		sa = ike_v1_sa_find(v, h.icookie, none);
@@ -60,6 +62,9 @@ static void v1_input(void *arg, const struct vd_path *path, const uint8_t *p, si
 	switch (h.exchange) {
 	case IKE_X_MAIN:
 		ike_v1_main_input(sa, path, &h, p, len);
+		break;
+	case IKE_X_AGGRESSIVE:
+		ike_v1_am3(sa, path, &h, p, len);
 		break;
 	case IKE_X_TRANSACTION:
 		ike_v1_transaction_input(sa, path, &h, p, len);
@@ -99,6 +104,13 @@ static int candidate_load(const struct vd_conf *conf, const struct vd_conf_node 
 		.xauth = strcmp(word, "xauth") == 0, .crypto_written = vd_conf_written(says) };
 	if (out->key == 0)
 		return vd_error_set(err, -EINVAL, "connections.%s accepts %s and has no %s.psk", name, word, word);
+	const char *group = vd_conf_str(vd_conf_at(conf, section, "group"));
+	bool aggressive = vd_conf_bool(vd_conf_at(conf, section, "aggressive"));
+	if (aggressive != (group != NULL && group[0] != '\0'))
+		return vd_error_set(err, -EINVAL, aggressive ? "connections.%s.%s.aggressive needs %s.group, the name that clients say" :
+			"connections.%s.%s.group is heard in aggressive mode alone: write %s.aggressive: true, or take the group out",
+			name, word, word);
+	vd_strcpy(out->group, sizeof(out->group), aggressive ? group : "");
 	vd_strcpy(out->connection, sizeof(out->connection), name);
 	vd_conf_origin(out->crypto_written ? says : c, out->origin, sizeof(out->origin));
 	vd_conf_origin(psk, out->psk_origin, sizeof(out->psk_origin));
@@ -124,9 +136,14 @@ static int candidates_load(struct ike_v1_candidate *list, unsigned *ret_n, struc
 					"connections.%s: at most %u connections can accept %s with a PSK, since every "
 					"PSK is tried at each login",
 					vd_conf_name(c), IKE_V1_PSKS_MAX, words[w]);
-			int rc = candidate_load(conf, c, words[w], &list[n++], err);
+			int rc = candidate_load(conf, c, words[w], &list[n], err);
 			if (rc < 0)
 				return rc;
+			for (unsigned k = 0; list[n].group[0] != '\0' && k < n; k++)
+				if (strcmp(list[k].group, list[n].group) == 0 && list[k].xauth == list[n].xauth)
+					return vd_error_set(err, -EINVAL, "connections.%s and %s have the same %s.group: nothing tells their "
+						"clients apart in aggressive mode", list[k].connection, list[n].connection, words[w]);
+			n++;
 		}
 	*ret_n = n;
 	return 0;
@@ -135,6 +152,14 @@ static int candidates_load(struct ike_v1_candidate *list, unsigned *ret_n, struc
 static uint64_t option(const char *path)
 {
 	return vd_conf_uint(vd_conf_at(vd_conf_current(), NULL, path));
+}
+
+static void aggressive_tell(const struct ike_v1 *v)
+{
+	for (unsigned i = 0; i < v->n_candidates; i++)
+		if (v->candidates[i].group[0] != '\0')
+			vd_log(VD_LOG_WARNING, "ike", NULL, "connections.%s answers aggressive mode: whoever knows the name of its group can "
+				"guess its pre-shared key offline", v->candidates[i].connection);
 }
 
 static void options_load(struct ike_v1 *v)
@@ -234,6 +259,7 @@ static int v1_init(struct vd_host *host, void **ret_self, struct vd_error *err)
 		v1_free(v);
 		return rc;
 	}
+	aggressive_tell(v);
 	*ret_self = v;
 	return 0;
 }
@@ -255,6 +281,7 @@ static void v1_reload(void *self)
 	free(v->candidates);
 	v->candidates = fresh;
 	v->n_candidates = n;
+	aggressive_tell(v);
 }
 
 static int v1_check(void *self, struct vd_plan *plan, struct vd_error *err)
@@ -307,10 +334,15 @@ static void v1_fini(void *self)
 
 static const struct vd_opt v1_schema[] = {
 	{ "connections.*.l2tp", VD_T_MAP, 0, NULL, NULL, "L2TP over IPsec on this connection." },
+	{ "connections.*.l2tp.aggressive", VD_T_BOOL, 0, "false", NULL,
+		"Answer aggressive mode, which some clients insist on: whoever knows the group's name gets something to guess the "
+		"pre-shared key from, offline, so the key must have 128 random bits." },
 	{ "connections.*.l2tp.auth", VD_T_WORD, 0, "psk", "psk",
 		"How gateway and client prove themselves to each other in IKE." },
 	{ "connections.*.l2tp.encap", VD_T_WORD, 0, "auto", "auto|udp",
 		"How ESP of a connection that we dial travels: in UDP where there is a NAT, or always." },
+	{ "connections.*.l2tp.group", VD_T_STRING, 0, NULL, "127",
+		"With aggressive: the name by which clients choose this connection; they call it group or identifier." },
 	{ "connections.*.l2tp.id", VD_T_STRING, 0, NULL, "127",
 		"Of a connection that we dial: who we say we are, an address or a name; our address if not given." },
 	{ "connections.*.l2tp.peer_id", VD_T_STRING, 0, NULL, "127",
@@ -319,7 +351,12 @@ static const struct vd_opt v1_schema[] = {
 		"The pre-shared key, at best 128 random bits: who has it can pose as the gateway." },
 	{ "connections.*.xauth", VD_T_MAP, 0, NULL, NULL,
 		"IPsec with XAuth on this connection: \"Cisco IPsec\" of Apple, \"IPSec Xauth PSK\" of Android, vpnc." },
+	{ "connections.*.xauth.aggressive", VD_T_BOOL, 0, "false", NULL,
+		"Answer aggressive mode, which some clients insist on: whoever knows the group's name gets something to guess the "
+		"pre-shared key from, offline, so the key must have 128 random bits." },
 	{ "connections.*.xauth.banner", VD_T_STRING, 0, NULL, "500", "A text that clients show to their users." },
+	{ "connections.*.xauth.group", VD_T_STRING, 0, NULL, "127",
+		"With aggressive: the name by which clients choose this connection; they call it group or identifier." },
 	{ "connections.*.xauth.mode_config", VD_T_WORD, 0, "pull", "pull|push",
 		"Whether clients ask for their address, as all stock clients do, or are told." },
 	{ "connections.*.xauth.psk", VD_T_KEY, 0, NULL, NULL,

@@ -144,6 +144,7 @@ void ike_v1_sa_free(struct ike_v1_sa *sa, const char *why)
 		sa->dial->phase1 = NULL;
 	vd_dh_free(sa->dh_key);
 	ike_v1_buf_free(&sa->sent);
+	ike_v1_buf_free(&sa->idii);
 	vd_secret_free(sa->shared);
 	ike_v1_buf_free(&sa->sa_body);
 	ike_v1_buf_free(&sa->ni);
@@ -171,9 +172,10 @@ void ike_v1_sa_life_fired(struct vd_timer *t)
 		/* Where NAT was seen, message 5 comes to port 4500 (RFC 3947 section 4). */
 		if (!sa->failed_reported)
 			ike_v1_failed(sa, (struct vd_report){
-				.kind = sa->state == IKE_V1_DH ? VD_FAIL_BUSY : VD_FAIL_NO_MESSAGE_5,
+				.kind = sa->state == IKE_V1_DH || sa->state == IKE_V1_AM_DH ? VD_FAIL_BUSY :
+					sa->state == IKE_V1_WAIT_AM3 ? VD_FAIL_NO_AGGRESSIVE_3 : VD_FAIL_NO_MESSAGE_5,
 				.count = sa->natted_us || sa->natted_peer ? 4500 : sa->path.local.port,
-				.remedy = sa->natted_us && sa->state != IKE_V1_DH ?
+				.remedy = sa->natted_us && sa->state == IKE_V1_WAIT_MM5 ?
 					vd_quirks_named(ike_vendor_profile(sa->vendors))->natted : NULL });
 		ike_v1_sa_free(sa, "timed out");
 		return;
@@ -198,6 +200,8 @@ void ike_v1_sa_resend_fired(struct vd_timer *t)
 		ike_v1_phase1_resend(sa);
 		return;
 	}
+	if (sa->state == IKE_V1_WAIT_AM3)
+		ike_v1_am2_again(sa);
 	if (sa->state != IKE_V1_WAIT_MM5 || sa->mm3.reply.len == 0)
 		return;
 	vd_count("ike_v1.resent.mm4", 1);
@@ -228,7 +232,7 @@ void ike_v1_failed(const struct ike_v1_sa *sa, struct vd_report report)
 	}
 	report.remote = &sa->path.remote;
 	report.profile = ike_vendor_profile(sa->vendors);
-	report.answered = true; /* it repeated our cookie */
+	report.answered = !sa->unproven;
 	vd_report_failure(&report);
 }
 

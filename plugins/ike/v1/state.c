@@ -252,6 +252,11 @@ static void walk_sa(struct walk *k, struct ike_v1_sa *sa)
 	walk_buf(k, &sa->nr);
 	walk_buf(k, &sa->gxi);
 	walk_buf(k, &sa->gxr);
+	WALK_INT(k, sa->unproven);
+	walk_text(k, sa->wanted, sizeof(sa->wanted));
+	walk_buf(k, &sa->idii);
+	WALK_INT(k, sa->asked);
+	WALK_INT(k, sa->told);
 	walk_secret(k, &sa->shared);
 	walk_keys(k, &sa->keys);
 	walk_bytes(k, sa->last_block, sizeof(sa->last_block));
@@ -268,7 +273,7 @@ static void walk_sa(struct walk *k, struct ike_v1_sa *sa)
 	walk_timer(k, &sa->resend);
 	WALK_INT(k, sa->resends);
 	walk_xauth(k, sa);
-	if (k->r != NULL && (sa->mid_at >= IKE_V1_MIDS || sa->state > IKE_V1_UP || sa->gxi.len != sa->gxr.len ||
+	if (k->r != NULL && (sa->mid_at >= IKE_V1_MIDS || (sa->state > IKE_V1_UP && sa->state != IKE_V1_WAIT_AM3) || sa->gxi.len != sa->gxr.len ||
 		sa->ni.len > IKE_V1_NONCE_MAX || sa->nr.len > IKE_V1_NONCE_MAX))
 		vd_rd_fail(k->r);
 }
@@ -305,7 +310,7 @@ static void export_sa(struct vd_wr *w, struct ike_v1_sa *sa)
 /* Half-open SAs are those without a peer; they stand in the hash chains alone. */
 static bool sa_busy(const struct ike_v1_sa *sa)
 {
-	if (sa->state == IKE_V1_DH || sa->state == IKE_V1_TRIAL ||
+	if (sa->state == IKE_V1_DH || sa->state == IKE_V1_TRIAL || sa->state == IKE_V1_AM_DH ||
 		(sa->xauth != NULL && (sa->xauth->state == IKE_V1_X_CHECKING || sa->xauth->state == IKE_V1_X_ADMITTED)))
 		return true;
 	for (const struct ike_v1_quick *q = sa->quicks; q != NULL; q = q->next)
@@ -515,7 +520,7 @@ static int v1_import(void *self, uint16_t version, struct vd_rd *r, enum vd_impo
 	for (uint32_t i = 0; i < n && vd_rd_ok(r); i++) {
 		struct ike_v1_sa *sa = import_sa(v, r);
 
-		if (sa != NULL && sa->state == IKE_V1_WAIT_MM5 && sa->quicks == NULL)
+		if (sa != NULL && (sa->state == IKE_V1_WAIT_MM5 || sa->state == IKE_V1_WAIT_AM3) && sa->quicks == NULL)
 			continue;
 		if (sa != NULL) /* an SA that is up belongs to a peer */
 			ike_v1_sa_free(sa, "import failed");

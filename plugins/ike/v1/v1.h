@@ -88,6 +88,7 @@ struct ike_v1_candidate {
 	char psk_origin[128];
 	bool crypto_written;
 	bool xauth; /* by its `xauth`, else by its `l2tp` */
+	char group[128]; /* name that clients say in aggressive mode; "": it is not served */
 	uint64_t key;
 	struct ike_policy policy;
 };
@@ -112,7 +113,7 @@ struct ike_v1_embryo {
 enum ike_v1_natt { IKE_V1_NATT_NONE, IKE_V1_NATT_RFC, IKE_V1_NATT_DRAFT };
 /* Those behind UP are the initiator's, on its way there. */
 enum ike_v1_state { IKE_V1_DH, IKE_V1_WAIT_MM5, IKE_V1_TRIAL, IKE_V1_UP, IKE_V1_WAIT_MM2, IKE_V1_OWN_DH, IKE_V1_WAIT_MM4,
-	IKE_V1_KEYS, IKE_V1_WAIT_MM6 };
+	IKE_V1_KEYS, IKE_V1_WAIT_MM6, /* aggressive mode, as responder: */ IKE_V1_AM_DH, IKE_V1_WAIT_AM3 };
 enum ike_v1_timer { IKE_V1_T_HALF_OPEN = 1, IKE_V1_T_LIFE, IKE_V1_T_REPLACED, IKE_V1_T_RESEND, IKE_V1_T_QUICK,
 	IKE_V1_T_LINGER, IKE_V1_T_CHILD_LIFE, IKE_V1_T_CHILD_REPLACED, IKE_V1_T_ORPHAN, IKE_V1_T_KEEPALIVE, IKE_V1_T_SWEEP,
 	IKE_V1_T_XAUTH };
@@ -198,18 +199,24 @@ struct ike_v1_sa {
 	uint32_t vendors;
 	uint8_t natt;                  /* enum ike_v1_natt */
 	bool natted_us, natted_peer, failed_reported;
+	bool unproven;                 /* its address may be forged: it has not repeated our cookie */
 	struct ike_suite suite;
 	uint32_t life_seconds;         /* offered; 0: not said */
 	uint16_t auth;                 /* enum ike_auth, of the chosen offer */
 	struct ike_v1_xauth *xauth;    /* once it is up, with IKE_AUTH_XAUTH_PSK */
 	unsigned trials;
 	struct ike_v1_buf sa_body, ni, nr, gxi, gxr;
+	/* Aggressive mode: its connection, the chosen offer, octets that came and went before message 3, its identity. */
+	char wanted[VD_NAME_MAX];
+	uint8_t offer;
+	uint32_t asked, told;
+	struct ike_v1_buf idii;
 	struct vd_secret *shared;
 	struct ike_v1_dh *dh;
 	struct ike_v1_trial *trial;
 	struct ike_v1_keys keys;
 	uint8_t last_block[IKE_BLOCK_MAX]; /* of phase 1: start of every later IV */
-	struct ike_v1_cache mm3, mm5;
+	struct ike_v1_cache mm3, mm5; /* mm3: of aggressive mode, message 1 */
 	uint32_t mids[IKE_V1_MIDS];
 	uint16_t mid_at;
 	uint32_t dpd_seq;
@@ -331,8 +338,8 @@ struct ike_v1_embryo *ike_v1_embryo_find(struct ike_v1 *v, const uint8_t *icooki
 /* Embryos that waited in vain are reported and forgotten some time after this; armed while there are any. */
 void ike_v1_embryo_sweep(struct ike_v1 *v);
 void ike_v1_embryo_sweep_fired(struct vd_timer *t);
-/* Vendor ids that say we speak XAuth and mode config. */
-void ike_v1_vendors_xauth(struct ike_out *out);
+/* Vendor ids that say what we speak, to somebody who sent these (enum ike_vendor) and offers this authentication. */
+void ike_v1_vendors(struct ike_out *out, uint32_t vendors, uint16_t auth);
 /* Free place for a new embryo of this cookie: an old one of its set goes. */
 struct ike_v1_embryo *ike_v1_embryo_place(struct ike_v1 *v, const uint8_t *icookie);
 
@@ -360,6 +367,11 @@ void ike_v1_trial_abandon(struct ike_v1_sa *sa);
 void ike_v1_natd_out(const struct ike_v1_sa *sa, struct ike_out *out);
 /* What the other side's NAT-D payloads tell; natt becomes NONE when there are none. */
 void ike_v1_natd_in(struct ike_v1_sa *sa, const struct ike_chain *chain);
+/* Phase 1 as responder is done: the SA is up and joins its peer, or one that is made; fresh: the client knows of no older
+ * ones. NULL: not, and the SA is freed. */
+struct ike_v1_peer *ike_v1_take(struct ike_v1_sa *sa, const char *connection, bool dialled, const char *identity, bool fresh);
+/* What comes after phase 1, once the other side can know that it is done; may free the SA. */
+void ike_v1_above(struct ike_v1_sa *sa);
 /* The keys are there and both have proved themselves: the SA is up and joins the peer. */
 void ike_v1_sa_up(struct ike_v1_sa *sa, struct ike_v1_peer *peer, const char *identity);
 /* Makes the first IKE SA of a peer known to the core. */
@@ -376,7 +388,21 @@ void ike_v1_hint(struct ike_v1_sa *sa, const struct ike_header *h, const uint8_t
 void ike_v1_phase1_resend(struct ike_v1_sa *sa);
 /* It took too long, or cannot go on; frees it. why NULL: by what it waited for. */
 void ike_v1_phase1_failed(struct ike_v1_sa *sa, const char *why);
+
+/* ---- psk.c ---- */
+/* Derives the SA's keys from this key, its nonces, cookies and shared value; done comes later, unless it is abandoned. */
+int ike_v1_psk_ask(struct ike_v1_sa *sa, uint64_t key, void (*done)(struct ike_v1_sa *sa, bool ok));
 void ike_v1_psk_abandon(struct ike_v1_sa *sa);
+
+/* ---- aggressive.c ---- */
+/* Does any connection serve it? */
+bool ike_v1_aggressive(const struct ike_v1 *v);
+/* A message 1 while none does. */
+void ike_v1_am_off(struct ike_v1 *v, const struct vd_path *path, const struct ike_header *h);
+void ike_v1_am1(struct ike_v1 *v, const struct vd_path *path, const struct ike_header *h, const uint8_t *p, size_t len);
+void ike_v1_am3(struct ike_v1_sa *sa, const struct vd_path *path, const struct ike_header *h, const uint8_t *p, size_t len);
+/* Message 2 again, as long as it is in proportion to what came. */
+void ike_v1_am2_again(struct ike_v1_sa *sa);
 
 /* ---- dial.c: what we called, and keeping it alive ---- */
 int ike_v1_dial_service(struct ike_v1 *v);
