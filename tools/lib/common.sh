@@ -6,7 +6,7 @@ VD_TOP=${VD_TOP:-$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)}
 VD_BUILD_PKGS=(gcc make libc6-dev linux-libc-dev autoconf automake libtool pkg-config libssl-dev libyaml-dev
 	libjansson-dev libmnl-dev libnftables-dev libev-dev libltdl-dev libsqlite3-dev libsystemd-dev iproute2 nftables procps)
 [ "$(dpkg --print-architecture 2>/dev/null)" != amd64 ] || VD_BUILD_PKGS+=(libipsec-mb-dev) # faster ESP; optional
-VD_TEST_PKGS=(sqlite3 g++ check binutils shellcheck ike-scan python3 python3-jsonschema groff-base git xz-utils clang
+VD_TEST_PKGS=(sqlite3 vpnc g++ check binutils shellcheck ike-scan python3 python3-jsonschema groff-base git xz-utils clang
 	libclang-rt-14-dev)
 VD_BENCH_PKGS=(iperf3 iputils-ping python3 wireguard-go wireguard-tools strongswan-charon strongswan-swanctl libcharon-extra-plugins
 	libstrongswan-standard-plugins libstrongswan-extra-plugins)
