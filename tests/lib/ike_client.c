@@ -1,62 +1,11 @@
 #include "tests/lib/ike_client.h"
+#include "tests/lib/ike_group.h"
+#include "tests/lib/ike_msg.h"
 
-#include <openssl/ec.h>
 #include <openssl/evp.h>
 #include <openssl/hmac.h>
 #include <openssl/rand.h>
 #include <string.h>
-
-static void put(struct msg *m, const void *p, size_t n)
-{
-	memcpy(m->p + m->len, p, n);
-	m->len += n;
-}
-
-static void put8(struct msg *m, unsigned v)
-{
-	m->p[m->len++] = (uint8_t)v;
-}
-
-static void put16(struct msg *m, unsigned v)
-{
-	put8(m, v >> 8);
-	put8(m, v);
-}
-
-static void put32(struct msg *m, uint32_t v)
-{
-	put16(m, v >> 16);
-	put16(m, v & 0xffff);
-}
-
-static void payload(struct msg *m, uint8_t next, const void *p, size_t n)
-{
-	put8(m, next);
-	put8(m, 0);
-	put16(m, (unsigned)n + 4);
-	put(m, p, n);
-}
-
-static void header(const struct client *c, struct msg *m, uint8_t next, uint8_t exchange, uint8_t flags, uint32_t mid)
-{
-	m->len = 0;
-	put(m, c->ic, 8);
-	put(m, c->rc, 8);
-	put8(m, next);
-	put8(m, 0x10);
-	put8(m, exchange);
-	put8(m, flags);
-	put32(m, mid);
-	put32(m, 0);
-}
-
-static void finish(struct msg *m)
-{
-	m->p[24] = 0;
-	m->p[25] = 0;
-	m->p[26] = (uint8_t)(m->len >> 8);
-	m->p[27] = (uint8_t)m->len;
-}
 
 struct part {
 	const void *p;
@@ -137,19 +86,6 @@ static const uint8_t *find(const struct msg *m, uint8_t type, unsigned nth, size
 	return NULL;
 }
 
-/* Octets of a public value; curves (RFC 5903): both coordinates. */
-static size_t group_len(unsigned group)
-{
-	switch (group) {
-	case 2: return 128;
-	case 5: return 192;
-	case 15: return 384;
-	case 19: return 64;
-	case 20: return 96;
-	default: return 256;
-	}
-}
-
 static void suite(struct client *c, unsigned enc, unsigned bits, unsigned hash, unsigned group)
 {
 	c->enc = enc;
@@ -161,7 +97,7 @@ static void suite(struct client *c, unsigned enc, unsigned bits, unsigned hash, 
 	c->cipher = enc == 5 ? "DES-EDE3-CBC" : bits == 256 ? "AES-256-CBC" : "AES-128-CBC";
 	c->block = enc == 5 ? 8 : 16;
 	c->key_len = enc == 5 ? 24 : bits / 8;
-	c->g_len = group_len(group);
+	c->g_len = ike_group_len(group);
 }
 
 void client_init(struct client *c, const char *psk, unsigned enc, unsigned bits, unsigned hash, unsigned group)
@@ -322,53 +258,6 @@ static void natd(const struct client *c, const struct vd_sa *sa, bool bad, uint8
 		out[0] ^= 1;
 }
 
-static BIGNUM *prime(unsigned group)
-{
-	switch (group) {
-	case 2: return BN_get_rfc2409_prime_1024(NULL);
-	case 5: return BN_get_rfc3526_prime_1536(NULL);
-	case 15: return BN_get_rfc3526_prime_3072(NULL);
-	default: return BN_get_rfc3526_prime_2048(NULL);
-	}
-}
-
-static EC_GROUP *curve(unsigned group)
-{
-	return group == 19 ? EC_GROUP_new_by_curve_name(NID_X9_62_prime256v1) :
-		group == 20 ? EC_GROUP_new_by_curve_name(NID_secp384r1) : NULL;
-}
-
-/* A new private value in x, the public one in gxi. */
-static void exchange(struct client *c, unsigned group)
-{
-	BN_CTX *ctx = BN_CTX_new();
-	EC_GROUP *ec = curve(group);
-	BIGNUM *p = ec ? NULL : prime(group), *g = BN_new(), *y = BN_new();
-	size_t n = group_len(group);
-
-	BN_free(c->x);
-	c->x = BN_new();
-	BN_rand(c->x, 255, BN_RAND_TOP_ONE, BN_RAND_BOTTOM_ANY);
-	if (ec) {
-		EC_POINT *q = EC_POINT_new(ec);
-
-		EC_POINT_mul(ec, q, c->x, NULL, NULL, ctx);
-		EC_POINT_get_affine_coordinates(ec, q, g, y, ctx);
-		BN_bn2binpad(g, c->gxi, (int)n / 2);
-		BN_bn2binpad(y, c->gxi + n / 2, (int)n / 2);
-		EC_POINT_free(q);
-	} else {
-		BN_set_word(g, 2);
-		BN_mod_exp(y, g, c->x, p, ctx);
-		BN_bn2binpad(y, c->gxi, (int)n);
-	}
-	EC_GROUP_free(ec);
-	BN_free(p);
-	BN_free(g);
-	BN_free(y);
-	BN_CTX_free(ctx);
-}
-
 void client_mm3(struct client *c, struct msg *m)
 {
 	uint8_t h[64];
@@ -376,7 +265,7 @@ void client_mm3(struct client *c, struct msg *m)
 	if (c->dh_of)
 		memcpy(c->gxi, c->dh_of->gxi, c->g_len);
 	else
-		exchange(c, c->group);
+		ike_group_make(c, c->group);
 	header(c, m, 4, 2, 0, 0);
 	payload(m, 10, c->gxi, c->g_len);
 	payload(m, 20, c->ni, sizeof(c->ni));
@@ -385,37 +274,6 @@ void client_mm3(struct client *c, struct msg *m)
 	natd(c, &c->path.remote, c->bad_natd_peer, h);
 	payload(m, 0, h, c->hash_len);
 	finish(m);
-}
-
-/* What both know then; returns its octets: the first coordinate alone of a curve's point (RFC 5903 section 9); 0 when the
- * peer's value is none. */
-static size_t shared(const struct client *c, unsigned group, const uint8_t *peer, uint8_t *out)
-{
-	const struct client *own = c->dh_of ? c->dh_of : c;
-	BN_CTX *ctx = BN_CTX_new();
-	EC_GROUP *ec = curve(group);
-	size_t n = ec ? group_len(group) / 2 : group_len(group);
-	BIGNUM *p = ec ? NULL : prime(group), *y = BN_bin2bn(peer, (int)n, NULL), *s = BN_new();
-	bool ok;
-
-	if (ec) {
-		BIGNUM *y2 = BN_bin2bn(peer + n, (int)n, NULL);
-		EC_POINT *q = EC_POINT_new(ec);
-
-		ok = EC_POINT_set_affine_coordinates(ec, q, y, y2, ctx) == 1 && EC_POINT_mul(ec, q, NULL, q, own->x, ctx) == 1 &&
-			EC_POINT_get_affine_coordinates(ec, q, s, NULL, ctx) == 1;
-		BN_free(y2);
-		EC_POINT_free(q);
-	} else {
-		ok = BN_mod_exp(s, y, own->x, p, ctx) == 1;
-	}
-	BN_bn2binpad(s, out, (int)n);
-	EC_GROUP_free(ec);
-	BN_free(p);
-	BN_free(y);
-	BN_free(s);
-	BN_CTX_free(ctx);
-	return ok ? n : 0;
 }
 
 static void derive(struct client *c)
@@ -457,7 +315,7 @@ bool client_mm4(struct client *c, const struct msg *m)
 	memcpy(c->gxr, ke, n);
 	memcpy(c->nr, nr, nn);
 	c->nr_len = nn;
-	c->gxy_len = shared(c, c->group, ke, c->gxy);
+	c->gxy_len = ike_group_shared(c, c->group, ke, c->gxy);
 	if (c->gxy_len == 0)
 		return false;
 	derive(c);
@@ -623,8 +481,8 @@ static void send_qm1(struct client *c, uint32_t mid, const struct msg *sa, unsig
 	payload(m, 10, sa->p, sa->len);
 	payload(m, group ? 4 : 5, c->qni, sizeof(c->qni));
 	if (group) {
-		exchange(c, group);
-		payload(m, 5, c->gxi, group_len(group));
+		ike_group_make(c, group);
+		payload(m, 5, c->gxi, ike_group_len(group));
 	}
 	c->idcr_len = 8;
 	if (c->tunnel[0]) {
@@ -755,9 +613,9 @@ bool client_qm2(struct client *c, const struct msg *in, size_t keymat_len)
 	/* They come back as they were sent. */
 	if (in1 != c->idci_len || in2 != c->idcr_len || memcmp(id1, c->idci, in1) != 0 || memcmp(id2, c->idcr, in2) != 0)
 		return false;
-	if ((ke != NULL) != (c->qgroup != 0) || (ke != NULL && kn != group_len(c->qgroup)))
+	if ((ke != NULL) != (c->qgroup != 0) || (ke != NULL && kn != ike_group_len(c->qgroup)))
 		return false;
-	size_t gn = ke != NULL ? shared(c, c->qgroup, ke, gxy) : 0;
+	size_t gn = ke != NULL ? ike_group_shared(c, c->qgroup, ke, gxy) : 0;
 	keymat(c, c->spi_r, gxy, gn, c->keymat_in, keymat_len);
 	keymat(c, c->spi_i, gxy, gn, c->keymat_out, keymat_len);
 	const uint8_t *t = transform(sa, sn, 0, &n);
@@ -922,7 +780,7 @@ bool gateway_mm4(struct client *c, const struct msg *in, struct msg *m)
 	memcpy(c->gxi, theirs, n);
 	RAND_bytes(c->nr, 32);
 	c->nr_len = 32;
-	c->gxy_len = shared(c, c->group, theirs, c->gxy);
+	c->gxy_len = ike_group_shared(c, c->group, theirs, c->gxy);
 	if (c->gxy_len == 0)
 		return false;
 	derive(c);
