@@ -438,6 +438,13 @@ struct vd_link *vd_chan_sessions(uint64_t chan)
 	return c ? &c->sessions : NULL;
 }
 
+bool vd_chan_used(uint64_t id)
+{
+	const struct vd_link *head = vd_chan_sessions(id);
+
+	return head && head->next != head;
+}
+
 void vd_chan_session_left(uint64_t chan)
 {
 	struct chan *c = chan_find(chan);

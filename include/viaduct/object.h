@@ -49,6 +49,8 @@ struct vd_chan_info {
 	bool up, protected_;
 };
 VD_API struct vd_chan_info *vd_chan_find(uint64_t id);
+/* Is there a session on it? False for an unknown channel. */
+VD_API bool vd_chan_used(uint64_t id);
 /* Registers a channel for a peer (called by whoever makes channels, esp/1). Returns its record, NULL when out of memory. */
 VD_API struct vd_chan_info *vd_chan_record(uint64_t peer, const char *upper, uint16_t mtu);
 /* Both directions work: posts chan_up. */

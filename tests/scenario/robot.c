@@ -72,6 +72,7 @@ static void main_mode(struct robot *r, struct robot_ike *ike, const char *psk, b
 	else
 		client_init(&ike->c, psk, 7, 256, 4, 14);
 	ike->c.windows = r->windows;
+	ike->c.dpd = r->dpd;
 	ike->c.auth = r->xauth.kind ? 65001 : 0;
 	vd_ip_parse("192.0.2.1", &ike->c.path.local.ip);
 	ike->c.path.remote = r->at;
@@ -212,6 +213,14 @@ static void quick_input(struct robot *r, const struct msg *m)
 		robot_xauth_next(r);
 }
 
+static void inform(struct robot *r, uint8_t type, const void *body, size_t len)
+{
+	struct msg m;
+
+	client_info(&r->ike[0].c, 0x40000000u + ++r->mids, type, body, len, &m);
+	send_ike(&r->ike[0].c, &m);
+}
+
 static void info_input(struct robot *r, const struct msg *in)
 {
 	struct msg m = *in;
@@ -228,6 +237,14 @@ static void info_input(struct robot *r, const struct msg *in)
 		r->deletes_ike++;
 	else if (type == 11 && len >= 28 && p[6] == (36137 >> 8) && p[7] == (36137 & 255) && p[27] == (r->dpd_seq & 255))
 		r->dpd_acks++;
+	else if (type == 11 && len >= 28 && p[6] == (36136 >> 8) && p[7] == (36136 & 255)) {
+		uint8_t body[28];
+
+		r->dpd_asked++;
+		memcpy(body, p, sizeof(body));
+		body[7] = 36137 & 255;
+		inform(r, 11, body, sizeof(body));
+	}
 }
 
 void robot_receive(struct robot *r, bool ike, const struct vd_path *path, const uint8_t *p, size_t len)
@@ -281,14 +298,6 @@ void robot_time(struct robot *r, uint64_t ms)
 	}
 	robot_l2tp_time(r);
 	robot_ppp_time(r);
-}
-
-static void inform(struct robot *r, uint8_t type, const void *body, size_t len)
-{
-	struct msg m;
-
-	client_info(&r->ike[0].c, 0x40000000u + ++r->mids, type, body, len, &m);
-	send_ike(&r->ike[0].c, &m);
 }
 
 void robot_dpd(struct robot *r)

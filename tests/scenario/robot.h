@@ -62,6 +62,7 @@ struct robot {
 	bool nat, old;         /* behind NAT; 3DES, SHA-1 and group 2 */
 	bool gcm;              /* ESP with AES-256-GCM instead of CBC */
 	bool windows;          /* its vendor ids say so */
+	bool dpd;              /* they say that it answers when asked whether it lives */
 	bool ipv6;             /* speaks IPV6CP, with fe80::a:b:c:d */
 	bool tunnel;           /* asks for tunnel mode, or has it, with XAuth */
 	enum { ROBOT_MSCHAPV2, ROBOT_CHAP, ROBOT_PAP } method; /* the only one it knows: it Naks the others */
@@ -98,7 +99,7 @@ struct robot {
 	struct robot_packet packets6[8]; /* the last packets of IPv6, by their number modulo 8 */
 	unsigned n_packets6;
 	/* IKE, informational */
-	unsigned dpd_acks, deletes_esp, deletes_ike;
+	unsigned dpd_asked, dpd_acks, deletes_esp, deletes_ike;
 	uint32_t dpd_seq;
 	uint64_t clock, ike_due, l2tp_due, ppp_due, term_due;
 };

@@ -205,6 +205,25 @@ START_TEST(test_silent_user)
 END_TEST
 
 /* Nothing works before XAuth, whoever tries. */
+/* A tunnel says nothing by itself: its client is asked, and what does not answer is let go. */
+START_TEST(test_asked_whether_it_lives)
+{
+	start(GATEWAY_XAUTH(""), ROBOT_APPLE, "alice-password");
+	r.dpd = true;
+	steps_login(&r, GATEWAY_PSK_STAFF, 11);
+	wire_wait(20 * 60000);
+	ck_assert_uint_ge(r.dpd_asked, 19);
+	ck_assert_uint_eq(vd_session_count(), 1);
+	steps_ping(&r);
+	r.silent = true;
+	wire_wait(9 * 60000);
+	ck_assert_uint_eq(vd_session_count(), 1);
+	wire_wait(2 * 60000);
+	gateway_empty();
+	stop();
+}
+END_TEST
+
 START_TEST(test_quick_mode_first)
 {
 	start(GATEWAY_XAUTH(""), ROBOT_APPLE, "alice-password");
@@ -286,6 +305,7 @@ int main(void)
 	tcase_add_test(t, test_second_thought);
 	tcase_add_test(t, test_three_passwords);
 	tcase_add_test(t, test_silent_user);
+	tcase_add_test(t, test_asked_whether_it_lives);
 	tcase_add_test(t, test_quick_mode_first);
 	tcase_add_test(t, test_selectors);
 	tcase_add_test(t, test_beside_l2tp);

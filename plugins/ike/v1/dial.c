@@ -64,7 +64,6 @@ static void watch(struct ike_v1_dial *dial)
 static bool alive(struct ike_v1_dial *dial)
 {
 	struct ike_v1_sa *sa = dial->peer->sas;
-	uint8_t spi[IKE_V1_SPI_LEN], data[4];
 
 	if (sa == NULL || !(sa->vendors & IKE_V_DPD))
 		return true;
@@ -77,15 +76,9 @@ static bool alive(struct ike_v1_dial *dial)
 		ike_v1_peer_end(dial->peer, "the gateway does not answer any more (dead peer detection)", true);
 		return false;
 	}
-	if (dial->dpd_tries++ == 0 && dial->dpd_seq == 0) {
-		vd_random_seen("dpd", &dial->dpd_seq, sizeof(dial->dpd_seq));
-		dial->dpd_seq >>= 1; /* RFC 3706 section 6.2: far from running over */
-	}
-	uint32_t seq = ++dial->dpd_seq;
-	ike_v1_spi(sa, spi);
-	memcpy(data, (uint8_t[]){ (uint8_t)(seq >> 24), (uint8_t)(seq >> 16), (uint8_t)(seq >> 8), (uint8_t)seq }, 4);
+	dial->dpd_tries++;
 	vd_count("ike_v1.dial.dpd", 1);
-	ike_v1_info_notify(sa, &sa->path, IKE_PROTO_ISAKMP, IKE_N_R_U_THERE, spi, sizeof(spi), data, sizeof(data));
+	ike_v1_info_alive(sa, &dial->dpd_seq);
 	return true;
 }
 

@@ -56,6 +56,20 @@ static void info_delete(struct ike_v1_sa *sa, uint8_t protocol, const uint8_t *s
 	vd_count("ike_v1.delete_sent", 1);
 }
 
+void ike_v1_info_alive(struct ike_v1_sa *sa, uint32_t *seq)
+{
+	uint8_t spi[IKE_V1_SPI_LEN], data[4];
+
+	if (*seq == 0) {
+		vd_random_seen("dpd", seq, sizeof(*seq));
+		*seq >>= 1; /* RFC 3706 section 6.2: far from running over */
+	}
+	uint32_t n = ++*seq;
+	ike_v1_spi(sa, spi);
+	memcpy(data, (uint8_t[]){ (uint8_t)(n >> 24), (uint8_t)(n >> 16), (uint8_t)(n >> 8), (uint8_t)n }, 4);
+	ike_v1_info_notify(sa, &sa->path, IKE_PROTO_ISAKMP, IKE_N_R_U_THERE, spi, sizeof(spi), data, sizeof(data));
+}
+
 void ike_v1_info_delete_ike(struct ike_v1_sa *sa)
 {
 	uint8_t spi[IKE_V1_SPI_LEN];

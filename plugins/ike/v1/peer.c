@@ -120,22 +120,42 @@ void ike_v1_peer_no_quick(struct ike_v1_peer *p)
 	vd_report_failure(&(struct vd_report){ .kind = VD_FAIL_NO_QUICK_MODE, .peer = p->id });
 }
 
-/* Half a peer that says nothing. Without an IKE SA: Windows lets it go when idle, and comes back. Without a CHILD SA:
- * the client went away without a word, or never came further; it must not hold a place of gateway.max_peers for hours.
- */
+/* Why a client that says nothing is of no more use, or NULL. Without an IKE SA: Windows lets it go when idle, and comes back.
+ * Without a CHILD SA or a session: it went away without a word, or never came further; it must not hold a place of
+ * gateway.max_peers for hours. What carries L2TP is asked by LCP and L2TP whether it lives; a tunnel has to be asked here,
+ * and a client that cannot be asked keeps it for the lifetime of its SAs. */
+static const char *orphaned(struct ike_v1_peer *p)
+{
+	bool asked = p->tunnel && p->sas != NULL && (p->sas->vendors & IKE_V_DPD);
+
+	if (p->dial != NULL && p->sas != NULL && p->children != NULL)
+		return NULL; /* dial.c asks */
+	if (p->sas == NULL)
+		return "no IKE SA and nothing heard";
+	if (p->children == NULL)
+		return "no CHILD SA and nothing heard";
+	if (!vd_chan_used(p->chan))
+		return "no session and nothing heard";
+	return asked ? "the client does not answer any more (dead peer detection)" : NULL;
+}
+
 static void orphan_fired(struct vd_timer *t)
 {
 	struct ike_v1_peer *p = VD_CONTAINER_OF(t, struct ike_v1_peer, orphan);
-	bool half = p->sas == NULL || p->children == NULL;
+	uint64_t silence = ike_v1_peer_silence(p);
+	const char *why = orphaned(p);
 
 	ike_v1_peer_no_quick(p);
-	if (half && ike_v1_peer_silence(p) >= p->v->opt.orphan_ms) {
+	if (why != NULL && silence >= p->v->opt.orphan_ms) {
 		vd_count("ike_v1.orphaned", 1);
-		ike_v1_peer_end(
-			p, p->sas == NULL ? "no IKE SA and nothing heard" : "no CHILD SA and nothing heard", true);
-	} else {
-		vd_timer_start(t, IKE_V1_ORPHAN_CHECK_MS);
+		ike_v1_peer_end(p, why, true);
+		return;
 	}
+	if (why != NULL && p->dial == NULL && p->sas != NULL && (p->sas->vendors & IKE_V_DPD) && silence >= IKE_V1_ORPHAN_CHECK_MS) {
+		vd_count("ike_v1.dpd", 1);
+		ike_v1_info_alive(p->sas, &p->dpd_seq);
+	}
+	vd_timer_start(t, IKE_V1_ORPHAN_CHECK_MS);
 }
 
 static void keepalive_fired(struct vd_timer *t)

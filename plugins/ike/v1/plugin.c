@@ -376,7 +376,8 @@ static const struct vd_opt v1_schema[] = {
 		"Time to the first repetition of an answer that got no answer; doubled each time." },
 	{ "ike_v1.retransmits", VD_T_UINT, VD_OPT_LIVE, "4", "0..8", "How often an answer is repeated by itself." },
 	{ "ike_v1.orphan_idle", VD_T_DURATION, VD_OPT_LIVE, "10m", "30s..1d",
-		"A client without an IKE SA, or without a CHILD SA, is let go after this time without a packet." },
+		"A client without an IKE SA, a CHILD SA or a session is let go after this time without a packet, and one with a "
+		"tunnel (XAuth) when it did not answer in it either." },
 	{ "ike_v1.dpd", VD_T_DURATION, VD_OPT_LIVE, "30s", "5s..1h",
 		"A gateway that we dialled and that is silent this long is asked whether it lives." },
 	{ "ike_v1.xauth_timeout", VD_T_DURATION, VD_OPT_LIVE, "2m", "10s..10m",

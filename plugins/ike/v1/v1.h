@@ -280,6 +280,7 @@ struct ike_v1_peer {
 	struct ike_v1_sa *sas;          /* newest first */
 	struct ike_v1_child *children;  /* newest first */
 	struct vd_timer orphan, keepalive;
+	uint32_t dpd_seq; /* of our last question whether it lives; not exported: another one may begin anywhere */
 };
 
 /* One peer that we called; owned by it. */
@@ -563,6 +564,8 @@ void ike_v1_info_input(struct ike_v1_sa *sa, const struct vd_path *path, const s
 	size_t len);
 void ike_v1_info_notify(struct ike_v1_sa *sa, const struct vd_path *path, uint8_t protocol, uint16_t type,
 	const void *spi, size_t spi_len, const void *data, size_t len);
+/* R-U-THERE (RFC 3706 section 5). seq: of the last one, 0 before the first. */
+void ike_v1_info_alive(struct ike_v1_sa *sa, uint32_t *seq);
 void ike_v1_info_delete_ike(struct ike_v1_sa *sa);
 void ike_v1_info_delete_esp(struct ike_v1_sa *sa, uint32_t spi);
 /* In the clear, before there are keys: a hint that authenticates nothing. */
