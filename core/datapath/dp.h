@@ -197,6 +197,8 @@ struct vd_worker {
 	unsigned n_listen;
 	int tun_fd;
 	bool tun_reads, tun_own;
+	void (*tun_lost)(void *arg, uint64_t a, uint64_t b); /* told when the device is gone */
+	void *tun_lost_arg;
 	struct dp_held held; /* TUN is not read while there are any */
 	int blocked_fd;
 	struct dp_rx *rx;
@@ -419,7 +421,9 @@ struct dp_endpoint {
 struct vd_datapath {
 	struct vd_datapath_1 service;
 	struct dp_caps caps;
-	bool inline_mode, started, paused, tun, gathering;
+	bool inline_mode, started, paused, tun, tun_closing, gathering;
+	void (*on_tun_lost)(void *arg);
+	void *on_tun_lost_arg;
 	unsigned n_workers;
 	struct vd_worker *w[VD_MAX_WORKERS];
 	struct dp_ring hand[VD_MAX_WORKERS][VD_MAX_WORKERS]; /* [from][to] */
@@ -470,6 +474,7 @@ struct dp_session *dp_session_of(struct vd_datapath *dp, uint64_t id);
 /* route.c: members of datapath/1. */
 int dp_fib_add(void *self, const struct vd_prefix *prefix, uint64_t session, void (*done)(void *arg), void *arg);
 int dp_fib_del(void *self, const struct vd_prefix *prefix, uint64_t session, void (*done)(void *arg), void *arg);
+void dp_tun_lost(void *self, void (*fn)(void *arg), void *arg);
 int dp_tun_add(void *self, const char *name, const int *fds, unsigned n, unsigned mtu, void (*done)(void *arg), void *arg);
 /* info.c: likewise. */
 int dp_drops(void *self, void (*done)(void *arg, const uint64_t *counts), void *arg);

@@ -145,12 +145,58 @@ int dp_fib_del(void *self, const struct vd_prefix *given, uint64_t session, void
 
 /* ---- TUN ---- */
 struct tun_op {
+	struct vd_datapath *dp;
 	int fd[VD_MAX_WORKERS];
 	bool reads[VD_MAX_WORKERS];
 	uint32_t caps;
 	void (*done)(void *arg);
 	void *arg;
 };
+
+static void w_tun_close(struct vd_worker *w, void *arg)
+{
+	(void)arg;
+	for (unsigned i = 0; i < w->n_src; i++)
+		if (w->src[i].kind == DP_SRC_TUN) {
+			if (w->src[i].fd >= 0 && w->epoll >= 0)
+				epoll_ctl(w->epoll, EPOLL_CTL_DEL, w->src[i].fd, NULL);
+			w->src[i].fd = -1;
+		}
+	if (w->tun_own)
+		close(w->tun_fd);
+	w->tun_fd = -1;
+	w->tun_own = w->tun_reads = false;
+}
+
+static void closed(void *arg)
+{
+	struct vd_datapath *dp = arg;
+	dp->tun = dp->tun_closing = false;
+	if (dp->on_tun_lost)
+		dp->on_tun_lost(dp->on_tun_lost_arg);
+}
+
+/* A worker found its queue without a device. */
+static void lost(void *arg, uint64_t a, uint64_t b)
+{
+	struct vd_datapath *dp = arg;
+	(void)a;
+	(void)b;
+	if (!dp->tun || dp->tun_closing)
+		return;
+	dp->tun_closing = true;
+	if (dp_call_all(dp, w_tun_close, NULL, closed, dp) < 0) {
+		dp->tun_closing = false;
+		vd_log(VD_LOG_ERROR, "datapath", NULL, "the TUN device was removed, and its queues cannot be closed: out of memory");
+	}
+}
+
+void dp_tun_lost(void *self, void (*fn)(void *arg), void *arg)
+{
+	struct vd_datapath *dp = self;
+	dp->on_tun_lost = fn;
+	dp->on_tun_lost_arg = arg;
+}
 
 static void w_tun_add(struct vd_worker *w, void *arg)
 {
@@ -159,9 +205,15 @@ static void w_tun_add(struct vd_worker *w, void *arg)
 	w->tun_own = true;
 	w->caps = op->caps;
 	w->tun_reads = op->reads[w->index];
+	w->tun_lost = lost;
+	w->tun_lost_arg = op->dp;
 	if (!w->tun_reads || w->epoll < 0)
 		return;
-	struct dp_src *src = &w->src[w->n_src++];
+	unsigned at = 0; /* that of a device before this one */
+	while (at < w->n_src && w->src[at].kind != DP_SRC_TUN)
+		at++;
+	w->n_src += at == w->n_src;
+	struct dp_src *src = &w->src[at];
 	*src = (struct dp_src){ .kind = DP_SRC_TUN, .fd = w->tun_fd };
 	struct epoll_event ev = { .events = EPOLLIN, .data.ptr = src };
 	if (epoll_ctl(w->epoll, EPOLL_CTL_ADD, w->tun_fd, &ev) < 0)
@@ -198,6 +250,7 @@ int dp_tun_add(void *self, const char *name, const int *fds, unsigned n, unsigne
 	struct tun_op *op = calloc(1, sizeof(*op));
 	if (!op)
 		return -ENOMEM;
+	op->dp = dp;
 	op->done = done;
 	op->arg = arg;
 	/* A worker without a queue of its own writes to a copy of another's, and reads nothing. */

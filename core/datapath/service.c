@@ -585,6 +585,6 @@ void dp_service_fill(struct vd_datapath *dp)
 		.chan_add = chan_add, .chan_remove = chan_remove, .chan_attach = chan_attach, .chan_send = chan_send,
 		.link_add = link_add, .link_del = link_del, .session_punt = session_punt, .session_add = session_add,
 		.session_del = session_del, .session_counters = session_counters, .fib_add = dp_fib_add, .fib_del = dp_fib_del,
-		.tun_add = dp_tun_add, .drops = dp_drops, .info = dp_info, .cap = dp_cap,
+		.tun_add = dp_tun_add, .tun_lost = dp_tun_lost, .drops = dp_drops, .info = dp_info, .cap = dp_cap,
 		.inner_input = dp_inner_input, .session_send = dp_session_send };
 }

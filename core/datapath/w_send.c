@@ -40,6 +40,8 @@ static void waiting(struct vd_worker *w, bool on)
 {
 	for (unsigned i = 0; i < w->n_src && w->epoll >= 0; i++) {
 		const struct dp_src *src = &w->src[i];
+		if (src->kind == DP_SRC_TUN && src->fd < 0)
+			continue;
 		if (src->kind == DP_SRC_TUN)
 			watch(w, src, on ? 0 : EPOLLIN);
 		else if (src->fd == w->blocked_fd)

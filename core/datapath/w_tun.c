@@ -1,6 +1,8 @@
 /* Viaduct: a worker's TUN queue: reading packets and super-packets, writing both. Each has a virtio header in front when
  * the device was opened so. */
+#include <errno.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
@@ -27,6 +29,18 @@ void dp_vnet_write(const struct dp_vnet *v, uint8_t ret_vnet[DP_VNET])
 	memcpy(ret_vnet + 8, &v->offset, 2);
 }
 
+/* Somebody removed the device: epoll would tell so for ever. */
+static void device_gone(struct vd_worker *w)
+{
+	if (!w->tun_lost || !vd_worker_tell(w, w->tun_lost, w->tun_lost_arg, 0, 0))
+		return; /* the next turn tells */
+	for (unsigned i = 0; i < w->n_src && w->epoll >= 0; i++)
+		if (w->src[i].kind == DP_SRC_TUN && w->src[i].fd >= 0) {
+			(void)epoll_ctl(w->epoll, EPOLL_CTL_DEL, w->src[i].fd, NULL);
+			w->src[i].fd = -1;
+		}
+}
+
 /* A packet is read into a buffer where it stays; what is larger runs over into room that lies behind DP_ROOM octets kept
  * free, so that the beginning can be put in front of it. */
 void dp_rx_tun(struct vd_worker *w)
@@ -40,6 +54,8 @@ void dp_rx_tun(struct vd_worker *w)
 		struct iovec iov[3] = { { vnet, DP_VNET }, { pkt.p, DP_ROOM }, { w->big + DP_ROOM, DP_BIG - DP_ROOM } };
 		ssize_t n = readv(w->tun_fd, header ? iov : iov + 1, header ? 3 : 2);
 		size_t skip = header ? DP_VNET : 0;
+		if (n < 0 && errno == EBADFD)
+			device_gone(w);
 		if (n < (ssize_t)skip || n <= 0)
 			break;
 		size_t len = (size_t)n - skip;

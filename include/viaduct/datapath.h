@@ -275,6 +275,8 @@ struct vd_datapath_1 {
 	/* One IP packet to the client, copied; sent by the home worker in order, in fragments when it has to be. -ENOBUFS,
 	 * -ESTALE when the session is not up, -EMSGSIZE. */
 	int (*session_send)(void *self, uint64_t session, const void *p, size_t len);
+	/* fn runs when somebody removed the TUN device: its queues are closed, and tun_add may be called again. */
+	void (*tun_lost)(void *self, void (*fn)(void *arg), void *arg);
 };
 
 #ifdef __cplusplus

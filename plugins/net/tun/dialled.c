@@ -24,13 +24,20 @@ static bool same(const struct vd_prefix *a, const struct vd_prefix *b)
 	return a->len == b->len && vd_ip_equal(&a->ip, &b->ip);
 }
 
+static bool has(const struct tun_dialled *d, const struct vd_prefix *route)
+{
+	for (size_t i = 0; i < ROUTES && d->want.routes[i].ip.family; i++)
+		if (same(&d->want.routes[i], route))
+			return true;
+	return false;
+}
+
 /* The oldest other session with this route. */
 static struct tun_dialled *other_with(const struct tun *t, const struct tun_dialled *not, const struct vd_prefix *route)
 {
 	for (struct tun_dialled *d = t->dialled; d; d = d->next)
-		for (size_t i = 0; d != not && !d->dead && i < ROUTES && d->want.routes[i].ip.family; i++)
-			if (same(&d->want.routes[i], route))
-				return d;
+		if (d != not && !d->dead && has(d, route))
+			return d;
 	return NULL;
 }
 
@@ -166,6 +173,28 @@ void tun_dialled_gone(struct tun *t, uint64_t session)
 			d->dead = true;
 		else
 			undo(d);
+	}
+}
+
+void tun_dialled_again(struct tun *t)
+{
+	const struct vd_priv_1 *priv = t->priv;
+
+	for (const struct tun_dialled *d = t->dialled; d; d = d->next) {
+		struct vd_prefix host = tun_host(&d->want.address);
+
+		if (d->dead)
+			continue;
+		tun_ask(priv->address(priv->self, true, t->dev, &host, tun_done, NULL), "set an address");
+		for (size_t i = 0; i < ROUTES && d->want.routes[i].ip.family; i++) {
+			const struct tun_dialled *older = t->dialled;
+
+			while (older != d && (older->dead || !has(older, &d->want.routes[i])))
+				older = older->next;
+			if (older == d)
+				tun_ask(priv->route_from(priv->self, t->dev, &d->want.routes[i], &d->want.address, tun_done, NULL),
+					"set a route");
+		}
 	}
 }
 

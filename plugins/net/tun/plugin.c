@@ -20,6 +20,7 @@
 /* Two full vectors, so that a worker coming back to the device finds work. In super-packets of 64 KiB that is at most 8
  * MiB, 67 ms at 1 Gbit/s; the kernel's default of 500 would be a quarter of a second. */
 #define TXQUEUELEN 128
+#define AGAIN_MS 200
 #define ROUTES_MAX 65536 /* of an import */
 
 struct tun_pool {
@@ -310,8 +311,43 @@ static void on_tun(void *arg, const int *fds, unsigned n, const char *name, cons
 	vd_log(VD_LOG_INFO, "net_tun", NULL, "device %s with %u queues, MTU %u", name, n, mtu);
 	for (const struct tun_pool *p = t->pools; p; p = p->next)
 		pool_apply(t, &p->facts, true);
-	for (const struct tun_route *r = t->routes; r; r = r->next) /* imported before the device was there */
+	for (const struct tun_route *r = t->routes; r; r = r->next) /* imported before the device was there, or of one that is gone */
 		tun_ask(t->priv->route(t->priv->self, true, t->dev, &r->prefix, tun_done, t), "set a route");
+	tun_dialled_again(t);
+}
+
+static int open_device(struct tun *t)
+{
+	const struct vd_conf *conf = vd_conf_current();
+	unsigned n = t->dp->workers(t->dp->self);
+
+	return t->priv->open_tun(t->priv->self, vd_conf_str(vd_conf_at(conf, NULL, "tun.name")), n ? n : 1,
+		(unsigned)vd_conf_uint(vd_conf_at(conf, NULL, "tun.mtu")), TXQUEUELEN, on_tun, t);
+}
+
+/* Somebody removed it: sessions go on with another one. A pause between, in case somebody does so again and again. */
+static void on_lost(void *arg)
+{
+	struct tun *t = arg;
+
+	if (t->stopped)
+		return;
+	t->up = false;
+	vd_count("net_tun.lost", 1);
+	vd_log(VD_LOG_ERROR, "net_tun", NULL, "the device %s was removed; another one is made", t->dev);
+	vd_timer_start(&t->again, AGAIN_MS);
+}
+
+static void again(struct vd_timer *timer)
+{
+	struct tun *t = VD_CONTAINER_OF(timer, struct tun, again);
+	struct vd_error err;
+	int ret = t->stopped ? 0 : open_device(t);
+
+	if (ret < 0) {
+		vd_error_set(&err, ret, "cannot ask for a TUN device: %s", strerror(-ret));
+		vd_host_failed(t->host, &err);
+	}
 }
 
 static int tun_init(struct vd_host *host, void **ret_self, struct vd_error *err)
@@ -321,6 +357,7 @@ static int tun_init(struct vd_host *host, void **ret_self, struct vd_error *err)
 
 	if (t) {
 		t->host = host;
+		vd_timer_init(&t->again, again);
 		t->priv = vd_service_find("priv/1", NULL);
 		t->dp = vd_service_find("datapath/1", NULL);
 		ret = t->priv && t->dp ? 0 : -ENOENT;
@@ -347,11 +384,11 @@ static int tun_init(struct vd_host *host, void **ret_self, struct vd_error *err)
 
 static int tun_start(void *self, struct vd_error *err)
 {
-	const struct vd_conf *conf = vd_conf_current();
 	struct tun *t = self;
-	unsigned n = t->dp->workers(t->dp->self);
-	int ret = t->priv->open_tun(t->priv->self, vd_conf_str(vd_conf_at(conf, NULL, "tun.name")), n ? n : 1,
-		(unsigned)vd_conf_uint(vd_conf_at(conf, NULL, "tun.mtu")), TXQUEUELEN, on_tun, t);
+	int ret = open_device(t);
+
+	if (t->dp->tun_lost)
+		t->dp->tun_lost(t->dp->self, on_lost, t);
 
 	return ret < 0 ? vd_error_set(err, ret, "cannot ask for a TUN device: %s", strerror(-ret)) : 0;
 }
@@ -361,6 +398,7 @@ static void tun_stop(void *self)
 	struct tun *t = self;
 
 	t->stopped = true;
+	vd_timer_stop(&t->again);
 }
 
 static void tun_fini(void *self)

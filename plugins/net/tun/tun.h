@@ -3,6 +3,7 @@
 #define NET_TUN_TUN_H
 
 #include <viaduct/datapath.h>
+#include <viaduct/loop.h>
 #include <viaduct/plugin.h>
 #include <viaduct/priv.h>
 #include <viaduct/topics.h>
@@ -13,6 +14,7 @@ struct tun {
 	const struct vd_datapath_1 *dp;
 	char dev[16];
 	bool up, stopped;
+	struct vd_timer again; /* until a device that was removed is made anew */
 	struct tun_pool *pools;
 	struct tun_route *routes;
 	struct tun_dialled *dialled;
@@ -28,6 +30,8 @@ void tun_done(void *arg, const struct vd_error *err);
 int tun_dialled_init(struct tun *t);
 /* A session is gone; harmless for one that has nothing here. */
 void tun_dialled_gone(struct tun *t, uint64_t session);
+/* The device is a new one: sets what those that are there had on the old one. */
+void tun_dialled_again(struct tun *t);
 void tun_dialled_fini(struct tun *t);
 
 #endif
