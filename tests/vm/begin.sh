@@ -21,6 +21,12 @@ case_begin() {
 	vm_need "$@" || vm_fatal "$CASE" "a guest did not boot"
 	vm_gateway || vm_fatal "$CASE" "no gateway: $(tail -1 "$VM_WORK/gateway/log" 2>/dev/null)"
 }
+# For a case that takes minutes: it is left out when VM_BRIEF is set.
+case_is_long() {
+	[ -n "${VM_BRIEF:-}" ] || return 0
+	vm_skip "$CASE" "it takes minutes, and VM_BRIEF is set"
+	exit 0
+}
 CASE_DIAL=() # VARIABLE=VALUE for guest/dial
 # case_dial GUEST USER PSK ADDRESS: dials; checks the time to dial and the dedicated address.
 case_dial() {
