@@ -33,7 +33,7 @@ struct vd_quirks {
 	 * without saying so. */
 	bool sha256;
 	/* Milliseconds for which it may sleep: LCP echoes and L2TP Hellos that are not answered end nothing before. 0: as
-	 * ppp.echo_failures and l2tp.retries say. */
+	 * ppp.echo_failures and l2tp.patience say. */
 	uint32_t sleeps_ms;
 	/* What its user has to do when it sees that the gateway is behind NAT, and goes no further; NULL: nothing is known. */
 	const char *natted;

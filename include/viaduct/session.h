@@ -73,8 +73,11 @@ VD_API int vd_session_dialled(uint64_t session, const struct vd_leased_address *
 VD_API int vd_session_establish(uint64_t session, const struct vd_wsess_desc *link,
 	void (*done)(void *arg, uint64_t session, const struct vd_error *err), void *arg);
 
+/* Clients of the session's connection send everything to us: it has no `routes`, or `all`. */
+VD_API bool vd_session_routes_all(const struct vd_session *session);
 /* The networks of this family that clients of the session's connection send to us (its `routes`): at most so many, with the
- * number of the others in ret_too_many. 0: everything. */
+ * number of the others in ret_too_many. 0: everything, or none of this
+ * family. */
 VD_API size_t vd_session_routes(const struct vd_session *session, uint16_t family, struct vd_prefix *out, size_t most,
 	size_t *ret_too_many);
 

@@ -15,7 +15,7 @@ static const struct vd_opt schema[] = {
 		"As l2tp.hello, for this connection." },
 	{ "l2tp.patience", VD_T_DURATION, VD_OPT_LIVE | VD_OPT_KNOB, "150s", "31s..1d",
 		"A client that is silent in every way for so long, and answers no HELLO, counts as gone: its line may be down for "
-		"less." },
+		"less. One of Apple's or an Android may sleep for half an hour." },
 	{ "connections.*.l2tp.patience", VD_T_DURATION, VD_OPT_LIVE | VD_OPT_KNOB, NULL, "31s..1d",
 		"As l2tp.patience, for this connection." },
 	{ "l2tp.window", VD_T_UINT, VD_OPT_KNOB, "16", "1..64",

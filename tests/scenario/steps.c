@@ -186,3 +186,19 @@ void steps_hang_up(struct robot *r)
 	robot_delete_ike(r);
 	wire_pump();
 }
+
+void steps_over(struct robot *r)
+{
+	robot_delete_esp(r, true);
+	robot_delete_ike(r);
+	wire_pump();
+	r->silent = true;
+	for (unsigned minutes = 0; minutes < 15; minutes++) {
+		fake_advance(60000);
+		wire_pump();
+	}
+	gateway_empty();
+	ck_assert_uint_eq(fake_events(&vd_topic_setup_failed), 0);
+	robot_free(r);
+	gateway_stop();
+}

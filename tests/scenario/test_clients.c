@@ -25,22 +25,6 @@ static void begin(const struct stock *s, bool nat)
 	r.sid = s->sid;
 }
 
-static void over(void)
-{
-	robot_delete_esp(&r, true);
-	robot_delete_ike(&r);
-	wire_pump();
-	r.silent = true;
-	for (unsigned minutes = 0; minutes < 15; minutes++) {
-		fake_advance(60000);
-		wire_pump();
-	}
-	gateway_empty();
-	ck_assert_uint_eq(fake_events(&vd_topic_setup_failed), 0);
-	robot_free(&r);
-	gateway_stop();
-}
-
 /* It hangs up as it does: Terminate-Request, CDN, StopCCN. */
 static void hang_up(void)
 {
@@ -58,7 +42,7 @@ static void hang_up(void)
 	ck_assert_uint_eq(fake_events(&vd_topic_session_down), 1);
 	down = fake_last(&vd_topic_session_down);
 	ck_assert_str_eq(down->user, "alice");
-	over();
+	steps_over(&r);
 }
 
 /* ESP as the gateway names it. */

@@ -215,22 +215,6 @@ static void log_in(const struct robot_packet *m)
 	ck_assert_mem_eq(got[at].p + packet_at(&got[at]) + 4, text, 42);
 }
 
-static void over(void)
-{
-	robot_delete_esp(&r, true);
-	robot_delete_ike(&r);
-	wire_pump();
-	r.silent = true;
-	for (unsigned minutes = 0; minutes < 15; minutes++) {
-		fake_advance(60000);
-		wire_pump();
-	}
-	gateway_empty();
-	ck_assert_uint_eq(fake_events(&vd_topic_setup_failed), 0);
-	robot_free(&r);
-	gateway_stop();
-}
-
 START_TEST(test_windows)
 {
 	begin();
@@ -281,7 +265,7 @@ START_TEST(test_windows)
 	nothing_else();
 	ck_assert_uint_eq(vd_session_count(), 0);
 	ck_assert_uint_eq(fake_events(&vd_topic_session_down), 1);
-	over();
+	steps_over(&r);
 }
 END_TEST
 
@@ -321,7 +305,7 @@ START_TEST(test_macos)
 	nothing_else();
 	ck_assert_uint_eq(vd_session_count(), 0);
 	ck_assert_uint_eq(fake_events(&vd_topic_session_down), 1);
-	over();
+	steps_over(&r);
 }
 END_TEST
 

@@ -18,6 +18,7 @@
 struct dhcpv6 {
 	const struct vd_datapath_1 *dp;
 	bool started;
+	uint8_t duid[18];
 	struct vd_log_limit limit;
 };
 
@@ -48,7 +49,7 @@ static void on_packet(void *arg, uint64_t session, const uint8_t *p, size_t len)
 	struct net_ipv6 in, head = { .protocol = NET_UDP, .hops = 64, .from = DHCP6_SERVER, .to = DHCP6_CLIENT };
 	size_t front = net_ipv6_head(NET_UDP), n, room;
 	struct dhcpv6 *self = arg;
-	uint8_t out[NET_IPV6_ROOM], duid[18];
+	uint8_t out[NET_IPV6_ROOM];
 	struct dhcp6_request q;
 	const char *why;
 
@@ -64,8 +65,7 @@ static void on_packet(void *arg, uint64_t session, const uint8_t *p, size_t len)
 		ignored(self, session, "dhcpv6.drop.source", "it comes from an address of another kind than link-local");
 		return;
 	}
-	make_duid(duid);
-	struct dhcp6_facts f = { .duid = duid, .duid_len = sizeof(duid), .address = s->lease6.address,
+	struct dhcp6_facts f = { .duid = self->duid, .duid_len = sizeof(self->duid), .address = s->lease6.address,
 		.network = { s->lease6.address, s->lease6.length }, .valid = NET_VALID, .preferred = NET_PREFERRED,
 		.dns = s->lease6.dns, .n_dns = VD_ARRAY_SIZE(s->lease6.dns), .search = s->lease6.search };
 	memcpy(f.address.a + 8, in.src.a + 8, 8);
@@ -112,6 +112,7 @@ static int start(void *arg, struct vd_error *err)
 
 	if (ret < 0)
 		return vd_error_set(err, ret, "cannot take DHCPv6 from the data path: %s", strerror(-ret));
+	make_duid(self->duid);
 	self->started = true;
 	return 0;
 }

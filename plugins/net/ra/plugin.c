@@ -57,31 +57,12 @@ static uint64_t knob(const struct vd_session *s, const char *option)
 	return vd_conf_uint(vd_conf_knob(vd_conf_current(), s->connection, "ra", option));
 }
 
-/* The connection's routes of IPv6; *ret_all: there are none at all, or everything is to come here. */
-static size_t routes_of(const struct vd_session *s, struct vd_prefix *out, size_t most, bool *ret_all)
-{
-	const struct vd_conf_node *all = vd_conf_at(s->conf, NULL, "connections");
-	const struct vd_conf_node *node = all ? vd_conf_child(all, s->connection) : NULL;
-	const struct vd_conf_node *list = node ? vd_conf_at(s->conf, node, "routes") : NULL;
-	size_t n = 0;
-
-	*ret_all = vd_conf_count(list) == 0;
-	for (size_t i = 0; i < vd_conf_count(list); i++) {
-		const struct vd_prefix *p = vd_conf_prefix(vd_conf_nth(list, i));
-
-		*ret_all |= !p;
-		if (p && p->ip.family == AF_INET6 && n < most)
-			out[n++] = *p;
-	}
-	return n;
-}
-
 static void advertise(struct client *c, const struct vd_ip *to)
 {
 	const struct vd_session *s = vd_session_find(c->session);
 	struct vd_prefix routes[RA_ROUTES];
 	uint8_t out[NET_IPV6_ROOM];
-	bool all;
+	size_t too_many; /* what does not fit is left out of the message as well */
 
 	if (!s || s->state != VD_S_UP || !s->link_local[0].family)
 		return;
@@ -91,8 +72,8 @@ static void advertise(struct client *c, const struct vd_ip *to)
 		.other = vd_conf_bool(vd_conf_knob(vd_conf_current(), s->connection, "ra", "other")), .mtu = s->mtu,
 		.dns = s->lease6.dns, .n_dns = VD_ARRAY_SIZE(s->lease6.dns), .search = s->lease6.search,
 		.dns_lifetime = 3 * seconds, .routes = routes, .route_lifetime = lifetime };
-	f.n_routes = routes_of(s, routes, VD_ARRAY_SIZE(routes), &all);
-	f.lifetime = (uint16_t)(all ? lifetime : 0);
+	f.n_routes = vd_session_routes(s, AF_INET6, routes, VD_ARRAY_SIZE(routes), &too_many);
+	f.lifetime = (uint16_t)(vd_session_routes_all(s) ? lifetime : 0);
 	size_t len = ra_advert(&f, &s->link_local[0], to, out, s->mtu < sizeof(out) ? s->mtu : sizeof(out));
 	if (!len || c->self->dp->session_send(c->self->dp->self, s->id, out, len) < 0)
 		vd_count("ra.not_sent", 1);

@@ -63,6 +63,12 @@ uint8_t ppp_cp_send(struct ppp_cp *cp, uint8_t code, const void *data, size_t le
 	return cp->link->other_id;
 }
 
+uint32_t ppp_cp_interval(const struct ppp_cp *cp, unsigned sent)
+{
+	(void)cp;
+	return sent == 1 ? 1000 : 3000;
+}
+
 static void send_request(struct ppp_cp *cp)
 {
 	struct vd_wr w;

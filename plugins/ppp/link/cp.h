@@ -94,4 +94,7 @@ int ppp_cp_import(struct ppp_cp *cp, struct vd_rd *r);
 void ppp_timer_export(const struct vd_timer *t, struct vd_wr *w);
 void ppp_timer_import(struct vd_timer *t, struct vd_rd *r);
 
+/* When the next Configure-Request is due, for kinds whose first one may be lost: after 1 s, then every 3 s. */
+uint32_t ppp_cp_interval(const struct ppp_cp *cp, unsigned sent);
+
 #endif

@@ -3,12 +3,6 @@
 
 #include <sys/socket.h>
 
-static uint32_t interval(const struct ppp_cp *cp, unsigned sent)
-{
-	(void)cp;
-	return sent == 1 ? 1000 : 3000;
-}
-
 /* What stands in for our address when the client finds the configured one impossible: RFC 7335's host address, which
  * cannot be an address the client has another use for. */
 static const struct vd_ip dummy = { AF_INET, { 192, 0, 0, 8 } };
@@ -167,7 +161,7 @@ static void finished(struct ppp_cp *cp)
 const struct ppp_cp_kind ppp_ipcp = {
 	.protocol = PPP_IPCP,
 	.name = "IPCP",
-	.interval = interval,
+	.interval = ppp_cp_interval,
 	.request = request,
 	.begin = begin,
 	.option = option,

@@ -5,12 +5,6 @@
 #include <string.h>
 #include <sys/socket.h>
 
-static uint32_t interval(const struct ppp_cp *cp, unsigned sent)
-{
-	(void)cp;
-	return sent == 1 ? 1000 : 3000;
-}
-
 /* Where the value of an option of ours is kept; NULL: we do not ask for that one. */
 static struct vd_ip *place(struct ppp_link *link, uint8_t type)
 {
@@ -145,7 +139,7 @@ static void finished(struct ppp_cp *cp)
 const struct ppp_cp_kind ppp_ipcp_client = {
 	.protocol = PPP_IPCP,
 	.name = "IPCP",
-	.interval = interval,
+	.interval = ppp_cp_interval,
 	.request = request,
 	.begin = begin,
 	.option = option,

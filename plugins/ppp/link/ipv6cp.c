@@ -4,12 +4,6 @@
 
 #include <string.h>
 
-static uint32_t interval(const struct ppp_cp *cp, unsigned sent)
-{
-	(void)cp;
-	return sent == 1 ? 1000 : 3000;
-}
-
 static void put(struct vd_wr *w, const uint8_t id[IPV6CP_ID])
 {
 	vd_wr_u8(w, IPV6CP_INTERFACE);
@@ -116,7 +110,7 @@ static void finished(struct ppp_cp *cp)
 const struct ppp_cp_kind ppp_ipv6cp = {
 	.protocol = PPP_IPV6CP,
 	.name = "IPV6CP",
-	.interval = interval,
+	.interval = ppp_cp_interval,
 	.request = request,
 	.begin = begin,
 	.option = option,

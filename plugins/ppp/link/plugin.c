@@ -23,8 +23,8 @@ static const struct vd_opt schema[] = {
 	{ "ppp.echo_interval", VD_T_DURATION, VD_OPT_KNOB | VD_OPT_LIVE, "30s", "1s..1h",
 		"After this much silence the client is asked whether it is still there." },
 	{ "ppp.echo_failures", VD_T_UINT, VD_OPT_KNOB | VD_OPT_LIVE, "4", "0..100",
-		"So many unanswered LCP echoes in a row end the session, of a phone (iOS, Android) only after half an hour; 0 never "
-		"asks." },
+		"So many unanswered LCP echoes in a row end the session, of a client of Apple's or an Android only after half an "
+		"hour; 0 never asks." },
 	{ "ppp.setup_timeout", VD_T_DURATION, VD_OPT_KNOB | VD_OPT_LIVE, "60s", "5s..10m",
 		"A client whose PPP is not up after this time is dropped." },
 	{ "connections.*.ppp", VD_T_MAP, 0, NULL, NULL, "PPP knobs for the clients of this connection." },
@@ -36,8 +36,8 @@ static const struct vd_opt schema[] = {
 	{ "connections.*.ppp.echo_interval", VD_T_DURATION, VD_OPT_LIVE, NULL, "1s..1h",
 		"After this much silence the client is asked whether it is still there." },
 	{ "connections.*.ppp.echo_failures", VD_T_UINT, VD_OPT_LIVE, NULL, "0..100",
-		"So many unanswered LCP echoes in a row end the session, of a phone (iOS, Android) only after half an hour; 0 never "
-		"asks." },
+		"So many unanswered LCP echoes in a row end the session, of a client of Apple's or an Android only after half an "
+		"hour; 0 never asks." },
 	{ "connections.*.ppp.setup_timeout", VD_T_DURATION, VD_OPT_LIVE, NULL, "5s..10m",
 		"A client whose PPP is not up after this time is dropped." },
 	{ NULL },
