@@ -46,6 +46,20 @@ static struct {
 } reg;
 
 /* ---- timelines ---- */
+/* Most objects have few moments, and there are three timelines for each client: as long as there is room to grow, none is
+ * overwritten, and first is 0. */
+static bool timeline_grow(struct vd_timeline *t)
+{
+	uint8_t room = t->room ? (uint8_t)(t->room * 2) : VD_TIMELINE_FEW;
+	struct vd_moment *v = realloc(t->v, room * sizeof(*v));
+
+	if (!v)
+		return false;
+	t->v = v;
+	t->room = room;
+	return true;
+}
+
 void vd_timeline_add(struct vd_timeline *t, const char *fmt, va_list ap)
 {
 	char text[240];
@@ -54,9 +68,7 @@ void vd_timeline_add(struct vd_timeline *t, const char *fmt, va_list ap)
 
 	vsnprintf(text, sizeof(text), fmt, ap);
 	copy = strdup(text);
-	if (!t->v)
-		t->v = calloc(VD_TIMELINE_MAX, sizeof(*t->v));
-	if (!copy || !t->v) {
+	if (!copy || (t->n == t->room && t->room < VD_TIMELINE_MAX && !timeline_grow(t))) {
 		free(copy);
 		return;
 	}

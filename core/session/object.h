@@ -10,6 +10,7 @@
 
 /* ---- timelines ---- */
 #define VD_TIMELINE_MAX 64
+#define VD_TIMELINE_FEW 4 /* a power of two below */
 struct vd_moment {
 	uint64_t at, wall; /* vd_now(), vd_wall() */
 	char *text;
@@ -17,7 +18,7 @@ struct vd_moment {
 /* Zeroed is empty. Moment i (0 = oldest) is v[(first + i) % VD_TIMELINE_MAX]. */
 struct vd_timeline {
 	struct vd_moment *v;
-	uint8_t first, n;
+	uint8_t first, n, room; /* room: moments that v has space for */
 	uint64_t forgotten; /* entries that were overwritten */
 };
 void vd_timeline_add(struct vd_timeline *t, const char *fmt, va_list ap);

@@ -317,10 +317,12 @@ START_TEST(test_window)
 	static uint8_t seen[1u << 19];
 	uint32_t size = sizes[_i];
 	struct esp_window w;
+	uint64_t bits[ESP_WINDOW_WORDS] = { 0 };
 	uint64_t top = 0;
 	uint32_t seed = 7;
 	memset(seen, 0, sizeof(seen));
-	esp_window_init(&w, size);
+	ck_assert_uint_le(esp_window_words(size), VD_ARRAY_SIZE(bits));
+	esp_window_init(&w, size, bits);
 	ck_assert_uint_eq(w.size, size);
 	ck_assert(!esp_window_check(&w, 0));
 	for (unsigned step = 0; step < 20000; step++) {
@@ -365,7 +367,7 @@ START_TEST(test_infer)
 		for (size_t k = 0; k < VD_ARRAY_SIZE(tops); k++)
 			for (int64_t step = -5000; step < 5000; step++) {
 				struct esp_window w;
-				esp_window_init(&w, sizes[i]);
+				esp_window_init(&w, sizes[i], NULL);
 				w.top = tops[k];
 				uint32_t lo = (uint32_t)(tops[k] + (uint64_t)step);
 				int64_t least = (int64_t)tops[k] - (int64_t)sizes[i] + 1;

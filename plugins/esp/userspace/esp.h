@@ -17,6 +17,7 @@
 #define ESP_BUCKETS 4096u
 #define ESP_WINDOW 1024u
 #define ESP_WINDOW_MAX 4096u
+#define ESP_WINDOW_WORDS 128u
 #define ESP_ICV_MAX 32u
 #define ESP_ICV_CUT 12u       /* HMAC-SHA2-256 of peers that cut it to 96 bits, as Linux did and Android up to 7 does */
 #define ESP_SAS_MAX 48u    /* of one channel and direction */
@@ -61,7 +62,7 @@ struct esp_crypt {
 struct esp_window {
 	uint32_t size, words; /* packets; words a power of two */
 	uint64_t top;         /* highest number seen, 0: none */
-	uint64_t bits[128];
+	uint64_t *bits;       /* borrowed: they stand behind the SA. NULL: outbound, nothing is looked up */
 };
 
 /* An inbound SPI that is taken: by an SA, or by a channel that waits for one. Control thread. */
@@ -166,7 +167,10 @@ void esp_on_cut(void *arg, uint64_t chan, uint64_t cut);
 #define ESP_TOLD_IN (1ull << 32) /* in the number told by soft and hard: an inbound SPI */
 
 /* ---- window_stage.c ---- */
-void esp_window_init(struct esp_window *w, uint32_t size);
+/* The words of a window of so many packets (64 to ESP_WINDOW_MAX, others are rounded to these): at most ESP_WINDOW_WORDS. */
+uint32_t esp_window_words(uint32_t size);
+/* bits: that many words, all 0. */
+void esp_window_init(struct esp_window *w, uint32_t size, uint64_t *bits);
 /* The whole number of a packet that carries only the lower half: the one that lies in the window or ahead of it (RFC 4303
  * appendix A2.1). 0: it would lie before the SA began. */
 uint64_t esp_window_infer(const struct esp_window *w, uint32_t lo);

@@ -1,5 +1,6 @@
 /* Viaduct: intel-ipsec-mb: managers of threads and key schedules of SAs. Control thread. */
 #include <errno.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -145,10 +146,14 @@ static bool schedule(struct esp_mb_key *k, const struct esp_suite *s, const uint
 
 struct esp_mb_key *esp_mb_key(const struct esp_suite *s, const uint8_t *key, const uint8_t *auth)
 {
-	struct esp_mb_key *k = keying ? aligned_alloc(64, (sizeof(*k) + 63) & ~(size_t)63) : NULL;
+	/* Tables of GCM are longer than all that CBC and ChaCha20 have. */
+	const size_t gcm = sizeof(struct esp_mb_key), other = offsetof(struct esp_mb_key, opad) + sizeof(((struct esp_mb_key *)0)->opad);
+	size_t size = ((s->encr == VD_ENCR_AES_GCM_16 ? gcm : other) + 63) & ~(size_t)63;
+	struct esp_mb_key *k = keying ? aligned_alloc(64, size) : NULL;
 	if (!k)
 		return NULL;
-	memset(k, 0, sizeof(*k));
+	memset(k, 0, size);
+	k->size = (uint32_t)size;
 	if (schedule(k, s, key, auth))
 		return k;
 	esp_mb_key_free(k);
@@ -158,6 +163,6 @@ struct esp_mb_key *esp_mb_key(const struct esp_suite *s, const uint8_t *key, con
 void esp_mb_key_free(struct esp_mb_key *k)
 {
 	if (k)
-		vd_wipe(k, sizeof(*k));
+		vd_wipe(k, k->size);
 	free(k);
 }

@@ -18,14 +18,19 @@ struct esp_mb { /* of one thread */
 	uint8_t tag[VD_VEC][64], nonce[VD_VEC][16], aad[VD_VEC][12];
 };
 
-struct esp_mb_key { /* the key schedule of one SA */
-	struct gcm_key_data gcm; /* first: it wants 64 octets of alignment */
-	_Alignas(16) uint8_t enc[15 * 16];
-	_Alignas(16) uint8_t dec[15 * 16];
-	_Alignas(16) uint8_t ipad[64];
-	_Alignas(16) uint8_t opad[64];
+struct esp_mb_key { /* the key schedule of one SA, as long as its suite needs it */
 	IMB_CIPHER_MODE cipher;
 	IMB_HASH_ALG hash;
+	uint32_t size; /* octets that are there */
+	union {
+		struct gcm_key_data gcm; /* wants 64 octets of alignment */
+		struct {
+			_Alignas(16) uint8_t enc[15 * 16];
+			_Alignas(16) uint8_t dec[15 * 16];
+			_Alignas(16) uint8_t ipad[64];
+			_Alignas(16) uint8_t opad[64];
+		};
+	};
 };
 
 /* ---- mb.c, control thread ---- */

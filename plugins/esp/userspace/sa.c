@@ -108,7 +108,8 @@ int esp_sa_make(struct esp_chan *c, const struct vd_esp_sa *desc, bool in, struc
 		return rc;
 	if (!desc->keymat || vd_secret_len(desc->keymat) != esp_suite_keymat(&suite) || desc->spi < 256)
 		return -EINVAL;
-	struct esp_sa *sa = calloc(1, sizeof(*sa));
+	uint32_t window = desc->window ? desc->window : ESP_WINDOW;
+	struct esp_sa *sa = calloc(1, sizeof(*sa) + (in ? esp_window_words(window) * sizeof(uint64_t) : 0));
 	if (!sa)
 		return -ENOMEM;
 	sa->chan = c;
@@ -116,7 +117,8 @@ int esp_sa_make(struct esp_chan *c, const struct vd_esp_sa *desc, bool in, struc
 	sa->desc = *desc;
 	sa->desc.keymat = vd_secret_ref(desc->keymat);
 	esp_limits(&suite, &sa->desc);
-	esp_window_init(&sa->window, desc->window ? desc->window : ESP_WINDOW);
+	if (in)
+		esp_window_init(&sa->window, window, (uint64_t *)(sa + 1));
 	rc = esp_crypt_init(&sa->crypt, &suite, desc->keymat, in);
 	if (rc < 0) {
 		esp_sa_free(sa);

@@ -1,19 +1,23 @@
 /* Viaduct: the anti-replay window without bit shifting (RFC 6479), owned by one worker. */
-#include <string.h>
-
 #include "esp.h"
 
-void esp_window_init(struct esp_window *w, uint32_t size)
+static uint32_t possible(uint32_t size)
 {
-	memset(w, 0, sizeof(*w));
-	if (size < 64)
-		size = 64;
-	if (size > ESP_WINDOW_MAX)
-		size = ESP_WINDOW_MAX;
-	w->size = size;
+	return size < 64 ? 64 : size > ESP_WINDOW_MAX ? ESP_WINDOW_MAX : size;
+}
+
+uint32_t esp_window_words(uint32_t size)
+{
+	uint32_t words = 2;
 	/* One word is always partly outside the window. */
-	for (w->words = 2; w->words * 64 < size + 64; w->words *= 2)
-		continue;
+	while (words * 64 < possible(size) + 64)
+		words *= 2;
+	return words;
+}
+
+void esp_window_init(struct esp_window *w, uint32_t size, uint64_t *bits)
+{
+	*w = (struct esp_window){ .size = possible(size), .words = esp_window_words(size), .bits = bits };
 }
 
 static bool bit(const struct esp_window *w, uint64_t seq)
