@@ -113,6 +113,7 @@ void vd_session_rec_free(struct vd_session_rec *rec)
 	vd_link_del(&rec->all);
 	vd_link_del(&rec->on_chan);
 	vd_timeline_clear(&rec->timeline);
+	vd_session_no_forget(rec);
 	vd_conf_unref(rec->pub.conf);
 	vd_wipe(rec, sizeof(*rec));
 	free(rec);
@@ -436,6 +437,7 @@ void vd_session_close(uint64_t session, const char *reason, bool by_owner)
 
 	if (!rec || rec->pub.state >= VD_S_CLOSING)
 		return;
+	vd_session_no_report(rec);
 	rec->pub.state = VD_S_CLOSING;
 	vd_strcpy(rec->pub.reason, sizeof(rec->pub.reason), reason);
 	vd_note('s', session, "closing: %s", reason);

@@ -17,6 +17,13 @@ enum vd_session_step {
 	VD_STEP_FIB_DEL, VD_STEP_DEL,
 };
 
+/* An answer to "who is it" that was no yes, not reported yet. */
+struct vd_no {
+	enum vd_failure kind;
+	struct vd_error why;
+	char who[VD_NAME_MAX + 16]; /* who said so */
+};
+
 /* A session with what only the core sees of it. */
 struct vd_session_rec {
 	struct vd_session pub;
@@ -34,6 +41,7 @@ struct vd_session_rec {
 	struct vd_timer idle;      /* looks whether it carried anything; idle.c */
 	uint64_t idle_since, idle_carried; /* when it last had carried something new, and how many packets in all then */
 	bool authenticated, leased, added, finished;
+	struct vd_no *no;          /* or NULL */
 	bool tell_owner, reap;     /* deferred work */
 	struct vd_timer later;     /* stands in for vd_defer when that had no memory */
 	uint64_t claim;            /* order of admission; 0: not asked yet */
@@ -97,6 +105,14 @@ bool vd_dialled_ask(struct vd_session_rec *rec, const struct vd_request_opts *op
 	void (*done)(void *arg, const struct vd_answer *answer));
 /* One of them is gone: the others take over what it had of the address table. */
 void vd_dialled_left(void);
+
+/* no.c: takes the place of an earlier one. Then it is forgotten, because a later answer was a yes, or reported: at once when
+ * the owner did not say vd_session_again(), else when the session closes. Without memory for it, it is counted alone. */
+void vd_session_no(struct vd_session_rec *rec, const struct vd_no *no);
+void vd_session_no_forget(struct vd_session_rec *rec);
+void vd_session_no_report(struct vd_session_rec *rec);
+void vd_session_no_write(struct vd_wr *w, const struct vd_session_rec *rec);
+void vd_session_no_read(struct vd_rd *r, struct vd_session_rec *rec);
 
 /* idle.c: from now on the session ends when it carries nothing for its idle_timeout. Once it is up. */
 void vd_session_idle_begin(struct vd_session_rec *rec);

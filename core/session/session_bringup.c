@@ -78,6 +78,7 @@ static void auth_done(void *arg, const struct vd_answer *answer)
 		if (rec->pub.granted.user[0])
 			vd_strcpy(rec->pub.user, sizeof(rec->pub.user), rec->pub.granted.user);
 		rec->authenticated = true;
+		vd_session_no_forget(rec);
 		vd_strcpy(event.user, sizeof(event.user), rec->pub.user);
 		vd_strcpy(event.realm, sizeof(event.realm), rec->realm);
 		vd_strcpy(event.provider, sizeof(event.provider), answer->provider);
@@ -87,21 +88,22 @@ static void auth_done(void *arg, const struct vd_answer *answer)
 	} else if (answer->verdict != VD_CONTINUE) {
 		struct vd_auth_failed event = { .session = rec->pub.id };
 		const char *why = why_text(answer, "no provider of the realm knows this user");
-		struct vd_error err;
-		char who[VD_NAME_MAX + 16];
+		struct vd_no no = { .kind = auth_failure(answer) };
 
 		vd_strcpy(event.user, sizeof(event.user), rec->pub.user);
 		vd_strcpy(event.realm, sizeof(event.realm), rec->realm);
 		vd_strcpy(event.method, sizeof(event.method), method);
 		vd_strcpy(event.reason, sizeof(event.reason), why);
 		vd_event_post(&vd_topic_auth_failed, &event);
-		vd_error_set(&err, answer->why.code, "%s", why);
-		vd_strcpy(err.origin, sizeof(err.origin), answer->why.origin);
-		vd_format(who, sizeof(who), "%s%s", answer->provider[0] ? "" : "realm ",
+		vd_error_set(&no.why, answer->why.code, "%s", why);
+		vd_strcpy(no.why.origin, sizeof(no.why.origin), answer->why.origin);
+		vd_format(no.who, sizeof(no.who), "%s%s", answer->provider[0] ? "" : "realm ",
 			answer->provider[0] ? answer->provider : rec->realm);
-		report(rec, auth_failure(answer), &err, who);
+		vd_session_no(rec, &no);
 	}
 	done(rec->done_arg, rec->pub.id, answer);
+	if (!rec->pub.refused)
+		vd_session_no_report(rec);
 }
 
 int vd_session_authenticate(uint64_t session, struct vd_authenticate *request, uint64_t conversation,

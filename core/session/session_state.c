@@ -9,7 +9,7 @@
 #include "core/id.h"
 #include "core/session/session.h"
 
-#define LAYER_VERSION 2
+#define LAYER_VERSION 3
 #define HDR_BARE 255 /* in place of a header's length */
 
 enum { F_AUTHENTICATED = 1, F_LEASED = 2, F_ADDED = 4, F_CLAIMED = 16 };
@@ -161,6 +161,7 @@ static int session_write(struct vd_wr *w, struct vd_session_rec *rec, struct vd_
 	hdr_write(w, &rec->link.v6);
 	ip_write(w, &rec->link.link_local[0]);
 	ip_write(w, &rec->link.link_local[1]);
+	vd_session_no_write(w, rec);
 	return 0;
 }
 
@@ -236,6 +237,7 @@ static int session_read(struct vd_rd *r)
 		ip_read(r, &rec->link.link_local[i]);
 		s->link_local[i] = rec->link.link_local[i];
 	}
+	vd_session_no_read(r, rec);
 	rec->authenticated = flags & F_AUTHENTICATED;
 	rec->leased = flags & F_LEASED;
 	chan = vd_chan_find(s->chan);

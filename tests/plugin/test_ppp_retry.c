@@ -85,6 +85,11 @@ START_TEST(test_second_try)
 	ack(0x8021);
 	ck_assert_int_eq(link_now()->phase, PPP_PHASE_UP);
 	ck_assert_uint_eq(count(0xc223, 1), 1);
+	/* Who gets in at last has not failed, not even when it leaves. */
+	vd_session_close(SESSION, "test", false);
+	fake_advance(20000);
+	ck_assert_uint_eq(double_closed(), 1);
+	ck_assert_uint_eq(fake_events(&vd_topic_setup_failed), 0);
 	teardown();
 }
 END_TEST
@@ -103,6 +108,10 @@ START_TEST(test_bounded)
 	ck_assert_uint_eq(d.asked, 3);
 	ck_assert(memcmp(c[0], c[1], 16) != 0 && memcmp(c[1], c[2], 16) != 0);
 	ended("authentication failed");
+	const struct vd_setup_failed *f = fake_last(&vd_topic_setup_failed);
+	ck_assert_uint_eq(fake_events(&vd_topic_setup_failed), 1);
+	ck_assert_uint_eq(f->kind, VD_FAIL_PASSWORD);
+	ck_assert_str_eq(f->stage, "auth");
 	respond(id, NT);
 	ck_assert_uint_eq(d.asked, 3);
 	teardown();
@@ -122,6 +131,21 @@ START_TEST(test_nobody_tries)
 	fake_advance(1000);
 	ended("authentication failed");
 	ck_assert_uint_eq(fake_events(&vd_topic_setup_failed), 1);
+	teardown();
+}
+END_TEST
+
+/* Who goes away instead of trying again has failed, once. */
+START_TEST(test_leaves)
+{
+	start(CONF("5"));
+	respond(challenge_id(), WRONG);
+	ck_assert_uint_eq(fake_events(&vd_topic_setup_failed), 0);
+	in("c021 05 09 0004");
+	fake_advance(20000);
+	ck_assert_uint_eq(double_closed(), 1);
+	ck_assert_uint_eq(fake_events(&vd_topic_setup_failed), 1);
+	ck_assert_uint_eq(((const struct vd_setup_failed *)fake_last(&vd_topic_setup_failed))->kind, VD_FAIL_PASSWORD);
 	teardown();
 }
 END_TEST
@@ -237,6 +261,7 @@ int main(void)
 	tcase_add_loop_test(t, test_second_try, 0, 2);
 	tcase_add_test(t, test_bounded);
 	tcase_add_test(t, test_nobody_tries);
+	tcase_add_test(t, test_leaves);
 	tcase_add_test(t, test_strange);
 	tcase_add_test(t, test_unavailable);
 	tcase_add_loop_test(t, test_codes, 0, VD_ARRAY_SIZE(codes));

@@ -111,10 +111,12 @@ static void fail(struct login *l, int code)
 		memcpy(l->challenge, challenge, sizeof(challenge));
 	l->result_len = (uint8_t)l->kind->refuse(&why, l->result, sizeof(l->result));
 	send_result(l);
-	if (again)
+	if (again) {
+		vd_session_again(l->node.id);
 		vd_timer_start(&l->timer, AGAIN_MS);
-	else
+	} else {
 		l->host->rejected(l->host_arg, code ? "authentication failed" : "the authentication provider did not answer");
+	}
 }
 
 static void timer_fired(struct vd_timer *t)

@@ -63,7 +63,10 @@ bool ppp_link_token(struct ppp_link *link)
 
 void ppp_link_report(struct ppp_link *link, struct vd_report report)
 {
-	if (link->reported || link->failing)
+	const struct vd_session *session = vd_session_find(link->node.id);
+
+	/* A wrong password explains why its client gives up. */
+	if (link->reported || link->failing || (session && session->refused))
 		return;
 	link->reported = true;
 	report.session = link->node.id;
