@@ -27,7 +27,12 @@
 #define L2TP_PORT 1701u
 #define L2TP_MAX_MESSAGE 4096u /* longest control message that is read */
 #define L2TP_MAX_QUEUE 48u     /* of ours not acknowledged: beyond it the peer's requests wait */
-#define L2TP_MAX_TOMBS 8u      /* closed tunnels kept per channel, and closed calls per tunnel */
+#define L2TP_DEAD_CALLS 8u     /* kept per tunnel, whose numbers tell late messages for them; only their ids are spared */
+/* Closed tunnels are kept for a cycle of retransmissions: nobody else acknowledges what the peer still repeats (RFC 2661
+ * section 5.8). A channel may have so many while the plugin has no more than L2TP_ALL_TOMBS (about 1 MB), else so few. */
+#define L2TP_MAX_TOMBS 64u
+#define L2TP_FEW_TOMBS 8u
+#define L2TP_ALL_TOMBS 1024u
 #define L2TP_MAX_WINDOW 64u
 #define L2TP_RTO_FIRST 1000u
 #define L2TP_RTO_CAP 8000u     /* RFC 2661 section 5.8: not below 8 s */
@@ -85,6 +90,7 @@ struct l2tp_tunnel {
 	uint8_t sccrq[16]; /* digest of the SCCRQ's octets */
 	uint8_t challenge[16];
 	bool challenged;
+	bool tomb; /* counted in self->tombs */
 	uint64_t created, heard; /* vd_now() of the SCCRQ, of the last control message */
 	/* Reliable delivery (RFC 2661 section 5.8, appendix A). */
 	uint16_t ns;       /* of the next message that is queued */
@@ -151,6 +157,7 @@ struct l2tp { /* also the table of l2tp/1, which has no functions yet */
 	struct vd_connect_1 connect;
 	struct l2tp_dial *dials;
 	struct vd_log_limit limit;
+	unsigned tombs; /* closed tunnels of all channels */
 	bool stopping;
 };
 
@@ -193,6 +200,8 @@ struct l2tp_tunnel *l2tp_tunnel_find(struct l2tp_chan *chan, uint16_t local);
 /* StopCCN when result is not 0, else nothing is sent any more; calls end, the tunnel stays for one cycle of
  * retransmissions. */
 void l2tp_tunnel_close(struct l2tp_tunnel *t, uint16_t result, uint16_t error, const char *reason);
+/* A closed tunnel counts as such. */
+void l2tp_tunnel_tomb(struct l2tp_tunnel *t);
 /* Without a word on the wire; the tunnel and its calls are freed. */
 void l2tp_tunnel_free(struct l2tp_tunnel *t, const char *reason);
 /* Since the peer was last heard, by control message or (newest tunnel of its channel) any packet of the channel. */

@@ -367,7 +367,7 @@ static void on_icrq(struct l2tp_tunnel *t, const struct l2tp_msg *m)
 		send_cdn(t, m->session_id, 0, L2TP_CDN_BUSY, L2TP_E_RESOURCES, "too many sessions");
 		return;
 	}
-	if (dead >= L2TP_MAX_TOMBS)
+	if (dead >= L2TP_DEAD_CALLS)
 		l2tp_call_free(oldest);
 	struct vd_error err = { 0 };
 	struct l2tp_call *c = l2tp_call_new(t, 0);

@@ -222,6 +222,8 @@ static bool get_tunnel(struct vd_rd *r, struct l2tp_chan *chan)
 	if (!vd_rd_ok(r) || t->state > L2TP_TUNNEL_CLOSED || t->own_window < 1 || t->own_window > L2TP_MAX_WINDOW ||
 	    t->window < 1 || t->cwnd < 1 || t->ssthresh < 1 || !get_queues(r, t))
 		return false;
+	if (t->state == L2TP_TUNNEL_CLOSED)
+		l2tp_tunnel_tomb(t);
 	uint16_t n = vd_rd_u16(r);
 	for (unsigned i = 0; i < n && vd_rd_ok(r); i++)
 		if (!get_call(r, t))

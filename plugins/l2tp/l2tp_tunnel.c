@@ -84,8 +84,16 @@ void l2tp_tunnel_free(struct l2tp_tunnel *t, const char *reason)
 	while (*at != t)
 		at = &(*at)->next;
 	*at = t->next;
+	if (t->tomb)
+		t->chan->self->tombs--;
 	vd_wipe(t->challenge, sizeof(t->challenge));
 	free(t);
+}
+
+void l2tp_tunnel_tomb(struct l2tp_tunnel *t)
+{
+	t->tomb = true;
+	t->chan->self->tombs++;
 }
 
 void l2tp_tunnel_close(struct l2tp_tunnel *t, uint16_t result, uint16_t error, const char *reason)
@@ -94,6 +102,7 @@ void l2tp_tunnel_close(struct l2tp_tunnel *t, uint16_t result, uint16_t error, c
 	if (t->state == L2TP_TUNNEL_CLOSED)
 		return;
 	t->state = L2TP_TUNNEL_CLOSED;
+	l2tp_tunnel_tomb(t);
 	vd_log(VD_LOG_INFO, "l2tp", &ids, "tunnel %u (peer's %u) closed: %s", t->local, t->remote, reason);
 	vd_note('c', t->chan->id, "L2TP tunnel %u closed: %s", t->local, reason);
 	end_calls(t, reason);
@@ -270,7 +279,7 @@ static bool tunnel_room(struct l2tp_chan *chan)
 			oldest = oldest ? oldest : t;
 		}
 	}
-	if (closed >= L2TP_MAX_TOMBS)
+	if (closed >= (chan->self->tombs < L2TP_ALL_TOMBS ? L2TP_MAX_TOMBS : L2TP_FEW_TOMBS))
 		l2tp_tunnel_free(oldest, "closed");
 	return living < l2tp_knob(chan, "tunnels");
 }

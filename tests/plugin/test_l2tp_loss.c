@@ -368,11 +368,52 @@ START_TEST(deaf_while_data_flows)
 }
 END_TEST
 
+/* A client that opened and closed many tunnels, and whose messages all come once more: each is acknowledged for a full cycle
+ * of retransmissions (RFC 2661 section 5.8), and what is kept for that is bounded. */
+START_TEST(many_close)
+{
+	enum { MANY = 100, KEPT = 64 };
+	static uint16_t tid[MANY];
+	w_begin("{}");
+	for (unsigned i = 0; i < MANY; i++) {
+		c_.ns = c_.nr = c_.tid = 0;
+		c_say(L2TP_SCCRQ, 0, (uint16_t)(i + 1));
+		ck_assert_uint_eq(c_got(-1).type, L2TP_SCCRP);
+		tid[i] = c_.tid = c_got(-1).tunnel_id;
+		c_.nr = 1;
+		c_say(L2TP_SCCCN, 0, 0);
+		c_say(L2TP_STOPCCN, 0, (uint16_t)(i + 1));
+		w_.n = 0;
+		w_advance(100); /* the limit on punts is not what is looked at here */
+	}
+	for (unsigned i = 0; i < MANY; i++) {
+		uint64_t lost = vd_counter("l2tp.drop.no_tunnel");
+		c_.ns = 2;
+		c_.tid = tid[i];
+		c_say(L2TP_STOPCCN, 0, (uint16_t)(i + 1));
+		ck_assert_uint_eq(vd_counter("l2tp.drop.no_tunnel") - lost, i < MANY - KEPT);
+		ck_assert_uint_eq(w_.n, i >= MANY - KEPT);
+		if (w_.n) {
+			ck_assert_uint_eq(c_got(0).type, L2TP_ZLB);
+			ck_assert_uint_eq(c_got(0).h.tunnel, i + 1);
+			ck_assert_uint_eq(c_got(0).h.nr, 3);
+		}
+		w_.n = 0;
+		w_advance(100);
+	}
+	w_advance(32000);
+	c_again();
+	ck_assert_uint_eq(w_.n, 0);
+	w_end();
+}
+END_TEST
+
 int main(void)
 {
 	Suite *s = suite_create("l2tp_loss");
 	TCase *t = tcase_create("loss");
 	tcase_set_timeout(t, 60);
+	tcase_add_test(t, many_close);
 	tcase_add_loop_test(t, lost_and_repeated, 0, 2 * CASES);
 	tcase_add_loop_test(t, schedule, 0, 2);
 	tcase_add_loop_test(t, begins_again, 0, 2);
