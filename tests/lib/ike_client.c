@@ -242,7 +242,7 @@ bool client_mm2_chosen(struct client *c, const struct msg *m)
 	size_t n, tn;
 	const uint8_t *sa = find(m, 1, 0, &n), *t = sa != NULL ? answered(c, sa, n, &tn) : NULL;
 
-	if (t == NULL || attribute(t, tn, 3) != 1)
+	if (t == NULL || attribute(t, tn, 3) != (c->auth ? c->auth : 1))
 		return false;
 	suite(c, attribute(t, tn, 1), attribute(t, tn, 14), attribute(t, tn, 2), attribute(t, tn, 4));
 	return true;

@@ -18,6 +18,7 @@
 /* Cipher first, the lifetime in four octets. */
 #define WINDOWS(cipher, hash, group) cipher "8002" hash "8004" group "80030001800b0001000c000400007080"
 #define RACOON(life, cipher, hash, group) "800b0001800c" life cipher "80030001" "8002" hash "8004" group
+#define RACOON_XAUTH(life, cipher, hash, group) "800b0001800c" life cipher "8003fde9" "8002" hash "8004" group
 #define STRONGSWAN(cipher, hash, group) cipher "8002" hash "8004" group "80030001" "800b0001800c2a30"
 #define ROUTEROS(cipher, hash, group) "800b0001000c000400015180" cipher "80030001" "8002" hash "8004" group
 #define G1024 "0002"
@@ -41,6 +42,17 @@ static const char *const apple_ike[] = { APPLE(AES256, SHA256, G2048), APPLE(AES
 static const char *const android_ike[] = { ANDROID(AES256, SHA256), ANDROID(AES256, SHA1), ANDROID(AES256, MD5),
 	ANDROID(AES128, SHA256), ANDROID(AES128, SHA1), ANDROID(AES128, MD5), ANDROID(DES3, SHA256), ANDROID(DES3, SHA1),
 	ANDROID(DES3, MD5), ANDROID(DES, SHA256), ANDROID(DES, SHA1), ANDROID(DES, MD5), NULL };
+/* XAUTHInitPreShared. */
+#define CISCO(cipher, hash, group) RACOON_XAUTH("0e10", cipher, hash, group)
+static const char *const cisco_ike[] = { CISCO(AES256, SHA256, G2048), CISCO(AES256, SHA1, G2048),
+	CISCO(AES256, MD5, G2048), CISCO(AES256, SHA512, G2048), CISCO(AES256, SHA256, G1536), CISCO(AES256, SHA1, G1536),
+	CISCO(AES256, MD5, G1536), CISCO(AES256, SHA1, G1024), CISCO(AES256, MD5, G1024), CISCO(AES128, SHA1, G1024),
+	CISCO(AES128, MD5, G1024), CISCO(DES3, SHA1, G1024), CISCO(DES3, MD5, G1024), CISCO(DES, SHA1, G1024),
+	CISCO(DES, MD5, G1024), NULL };
+#define ANDROID_XAUTH(cipher, hash) RACOON_XAUTH("7080", cipher, hash, G1024)
+#define ANDROID_XAUTHS(cipher) ANDROID_XAUTH(cipher, SHA256), ANDROID_XAUTH(cipher, SHA1), ANDROID_XAUTH(cipher, MD5)
+static const char *const android_xauth_ike[] = { ANDROID_XAUTHS(AES256), ANDROID_XAUTHS(AES128), ANDROID_XAUTHS(DES3),
+	ANDROID_XAUTHS(DES), NULL };
 static const char *const routeros_ike[] = { ROUTEROS(AES128, SHA1, G2048), ROUTEROS(AES128, SHA1, G1024),
 	ROUTEROS(DES3, SHA1, G2048), ROUTEROS(DES3, SHA1, G1024), NULL };
 static const char *const chromeos_ike[] = { STRONGSWAN(AES128, SHA256, G3072), STRONGSWAN(AES128, SHA1, G2048),
@@ -64,16 +76,22 @@ static const char *const nm_ike[] = { STRONGSWAN(AES256, SHA256, G2048), STRONGS
 #define V_CGA "e3a5966a76379fe707228231e5ce8652"
 #define V_DPD "afcad71368a1f1c96b8696fc77570100"
 #define V_XAUTH "09002689dfd6b712"
+#define V_UNITY "12f5f28c457168a9702d9fe274cc0100"
 #define WINDOWS_VENDORS(version) { V_KEY_MODS, V_NT5 version, V_RFC3947, V_02N, V_FRAGMENTATION, V_DISCOVERY, V_INITIAL, \
 	V_CGA, NULL }
 static const char *const windows7_vendors[] = WINDOWS_VENDORS("00000007");
 static const char *const windows7_other_vendors[] = WINDOWS_VENDORS("00000008"); /* some say so */
 static const char *const windows_vendors[] = WINDOWS_VENDORS("00000009");
-static const char *const apple_vendors[] = { V_RFC3947, "4df37928e9fc4fd1b3262170d515c662",
-	"8f8d83826d246b6fc7a8a6a428c11de8", "439b59f8ba676c4c7737ae22eab8f582", "4d1e0e136deafa34c4f3ea9f02ec7285",
-	"80d0bb3def54565ee84645d4c85ce3ee", "9909b64eed937c6573de52ace952fa6b", V_03, V_02, V_02N,
-	V_FRAGMENTATION "80000000", V_DPD, NULL };
-static const char *const android_vendors[] = { V_RFC3947, V_02, V_02N, V_00, V_FRAGMENTATION "80000000", V_DPD, NULL };
+#define APPLE_VENDORS V_RFC3947, "4df37928e9fc4fd1b3262170d515c662", \
+	"8f8d83826d246b6fc7a8a6a428c11de8", "439b59f8ba676c4c7737ae22eab8f582", "4d1e0e136deafa34c4f3ea9f02ec7285", \
+	"80d0bb3def54565ee84645d4c85ce3ee", "9909b64eed937c6573de52ace952fa6b", V_03, V_02, V_02N
+static const char *const apple_vendors[] = { APPLE_VENDORS, V_FRAGMENTATION "80000000", V_DPD, NULL };
+static const char *const cisco_vendors[] = { APPLE_VENDORS, V_XAUTH, V_UNITY, V_FRAGMENTATION "80000000", V_DPD,
+	NULL }; /* order */
+#define ANDROID_VENDORS V_RFC3947, V_02, V_02N, V_00
+static const char *const android_vendors[] = { ANDROID_VENDORS, V_FRAGMENTATION "80000000", V_DPD, NULL };
+static const char *const android_xauth_vendors[] = { ANDROID_VENDORS, V_XAUTH, V_UNITY, V_FRAGMENTATION "80000000", V_DPD,
+	NULL }; /* order */
 static const char *const routeros_vendors[] = { V_RFC3947, V_02N, V_02, V_DPD, NULL }; /* order */
 static const char *const strongswan_vendors[] = { V_XAUTH, V_DPD, V_RFC3947, V_02N, NULL };
 static const char *const strongswan_fragments_vendors[] = { V_XAUTH, V_DPD, V_FRAGMENTATION, V_RFC3947, V_02N, NULL };
@@ -238,3 +256,12 @@ const struct stock stocks[] = {
 		.ncps = { { 0x8021, A4("03") VJ A4("81") A4("83"), NULL } } },
 };
 const unsigned n_stocks = VD_ARRAY_SIZE(stocks);
+
+const struct stock xauth_stocks[] = {
+	{ .name = "macOS and iOS, Cisco IPsec", .profile = "apple", .ike_chosen = "aes256-sha256-modp2048",
+		.esp_chosen = "aes256-sha256", .psk = GATEWAY_PSK_STAFF, .ike = cisco_ike, .vendors = cisco_vendors, .esp = apple_esp },
+	/* Nothing but its L2TP tells it from another racoon. */
+	{ .name = "Android, IPsec Xauth PSK", .profile = "racoon", .ike_chosen = "aes256-sha256-modp1024",
+		.esp_chosen = "aes256-sha1", .psk = GATEWAY_PSK_DEVICES, .ike = android_xauth_ike, .vendors = android_xauth_vendors, .esp = android_esp },
+};
+const unsigned n_xauth_stocks = VD_ARRAY_SIZE(xauth_stocks);

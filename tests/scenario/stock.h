@@ -49,6 +49,9 @@ struct stock {
 };
 extern const struct stock stocks[];
 extern const unsigned n_stocks;
+/* With XAuth: nothing of L2TP and PPP. The first is Apple's, the second Android's. */
+extern const struct stock xauth_stocks[];
+extern const unsigned n_xauth_stocks;
 /* NULL when there is none of this name. */
 const struct stock *stock_find(const char *name);
 

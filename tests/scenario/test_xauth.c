@@ -9,6 +9,7 @@
 #include "core/session/session.h"
 #include "tests/scenario/gateway.h"
 #include "tests/scenario/steps.h"
+#include "tests/scenario/stock.h"
 
 static struct robot r;
 
@@ -291,6 +292,41 @@ START_TEST(test_beside_l2tp)
 }
 END_TEST
 
+/* What is sold, octet by octet: without NAT and behind one. Then both its SAs are made anew, and it keeps its address. */
+START_TEST(test_stock)
+{
+	const struct stock *sold = &xauth_stocks[_i / 2];
+
+	gateway_start(GATEWAY_XAUTH(""));
+	robot_init(&r, 0, "alice", "alice-password", _i % 2);
+	r.xauth.kind = _i / 2 ? ROBOT_ANDROID : ROBOT_APPLE;
+	r.stock = sold;
+	steps_login(&r, sold->psk, 11);
+	const struct vd_session *s = vd_session_after(NULL);
+	ck_assert_ptr_nonnull(s);
+	ck_assert_str_eq(s->user, "alice"); /* without the terminator that Android sends */
+	ck_assert_str_eq(vd_peer_find(s->peer)->profile, sold->profile);
+	ck_assert_str_eq(((const struct vd_peer_up *)fake_last(&vd_topic_peer_up))->suite, sold->ike_chosen);
+	ck_assert_uint_eq(r.ike[0].c.esp, 12);
+	ck_assert_uint_eq(r.ike[0].c.esp_bits, 256);
+	ck_assert_uint_eq(r.ike[0].c.esp_auth, strcmp(sold->esp_chosen, "aes256-sha1") == 0 ? 2 : 5);
+	steps_ping(&r);
+	robot_quick(&r);
+	ck_assert(wire_until(robot_quick_done, &r, 5000));
+	steps_ping(&r);
+	robot_phase1(&r);
+	ck_assert(wire_until(robot_phase1_done, &r, 5000));
+	ck_assert_uint_eq(r.xauth.asked, 2);
+	robot_quick(&r);
+	ck_assert(wire_until(robot_quick_done, &r, 5000));
+	steps_ping(&r);
+	ck_assert_uint_eq(vd_session_count(), 1);
+	ck_assert_uint_eq(fake_events(&vd_topic_session_up), 1);
+	steps_hang_up(&r);
+	stop();
+}
+END_TEST
+
 int main(void)
 {
 	Suite *s = suite_create("scenario_xauth");
@@ -309,6 +345,7 @@ int main(void)
 	tcase_add_test(t, test_quick_mode_first);
 	tcase_add_test(t, test_selectors);
 	tcase_add_test(t, test_beside_l2tp);
+	tcase_add_loop_test(t, test_stock, 0, (int)n_xauth_stocks * 2);
 	suite_add_tcase(s, t);
 	SRunner *sr = srunner_create(s);
 	srunner_run_all(sr, CK_ENV);
