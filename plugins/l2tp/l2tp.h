@@ -110,7 +110,8 @@ struct l2tp_tunnel {
 
 struct l2tp_chan {
 	struct l2tp *self;
-	struct l2tp_chan *next, *hashed;
+	struct l2tp_chan *next, **at; /* in the order of their coming, and what points to this one */
+	struct l2tp_chan *hashed;
 	uint64_t id, peer;
 	char connection[VD_NAME_MAX];
 	struct l2tp_in *in;

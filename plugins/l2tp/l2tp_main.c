@@ -166,7 +166,8 @@ struct l2tp_chan *l2tp_chan_open(struct l2tp *self, uint64_t id, const char *con
 			l2tp_dial_chan_gone(chan->dial, "L2TP cannot attach to the channel");
 		goto fail;
 	}
-	*self->chans_end = chan;
+	chan->at = self->chans_end;
+	*chan->at = chan;
 	self->chans_end = &chan->next;
 	chan->hashed = self->by_id[id % L2TP_HASH];
 	self->by_id[id % L2TP_HASH] = chan;
@@ -183,13 +184,9 @@ void l2tp_chan_free(struct l2tp_chan *chan, const char *reason)
 	vd_timer_stop(&chan->silence);
 	while (chan->tunnels)
 		l2tp_tunnel_free(chan->tunnels, reason);
-	struct l2tp_chan **at = &self->chans;
-	while (*at != chan)
-		at = &(*at)->next;
-	*at = chan->next;
-	if (!*at)
-		self->chans_end = at;
-	at = &self->by_id[chan->id % L2TP_HASH];
+	*chan->at = chan->next;
+	*(chan->next ? &chan->next->at : &self->chans_end) = chan->at;
+	struct l2tp_chan **at = &self->by_id[chan->id % L2TP_HASH];
 	while (*at != chan)
 		at = &(*at)->hashed;
 	*at = chan->hashed;

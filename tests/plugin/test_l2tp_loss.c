@@ -408,12 +408,42 @@ START_TEST(many_close)
 }
 END_TEST
 
+/* Of several channels one in the middle goes, then the last, and another comes: the list has all the others. */
+START_TEST(channels_go)
+{
+	static uint8_t state[65536];
+	uint64_t v[4];
+	size_t two = 0;
+	w_.restarts = false;
+	w_begin("{}");
+	for (unsigned i = 0; i < 3; i++) {
+		v[i] = w_channel((uint16_t)(4501 + i), true);
+		if (i == 1)
+			two = w_export(state, sizeof(state)); /* goes along the list */
+	}
+	for (unsigned i = 1; i < 3; i++) {
+		vd_peer_close(vd_chan_find(v[i])->peer, "deleted");
+		fake_drain();
+		w_advance(1000);
+		ck_assert_ptr_null(vd_chan_find(v[i]));
+	}
+	v[3] = w_channel(4504, true);
+	/* The world's own list keeps the ids of those that went. */
+	ck_assert_uint_eq(w_export(state, sizeof(state)), two + 2 * sizeof(v[0]));
+	c_.chan = v[3];
+	c_call();
+	ck_assert_uint_eq(fake_events(&vd_topic_session_new), 1);
+	w_end();
+}
+END_TEST
+
 int main(void)
 {
 	Suite *s = suite_create("l2tp_loss");
 	TCase *t = tcase_create("loss");
 	tcase_set_timeout(t, 60);
 	tcase_add_test(t, many_close);
+	tcase_add_test(t, channels_go);
 	tcase_add_loop_test(t, lost_and_repeated, 0, 2 * CASES);
 	tcase_add_loop_test(t, schedule, 0, 2);
 	tcase_add_loop_test(t, begins_again, 0, 2);
