@@ -292,6 +292,25 @@ START_TEST(test_beside_l2tp)
 }
 END_TEST
 
+/* No name, or one that is longer than any: nobody is asked whether it is right. */
+START_TEST(test_useless_answer)
+{
+	static char name[600];
+
+	start(GATEWAY_XAUTH(""), _i ? ROBOT_ANDROID : ROBOT_APPLE, "alice-password");
+	memset(name, 'a', sizeof(name) - 1);
+	r.user = _i ? name : "";
+	dial();
+	ck_assert(r.xauth.refused);
+	ck_assert(!r.xauth.passed);
+	ck_assert_uint_eq(fake_events(&vd_topic_auth_failed), 0);
+	const struct vd_setup_failed *f = the_report(VD_FAIL_XAUTH_ANSWER);
+	ck_assert_ptr_nonnull(strstr(f->text, _i ? "name or password is too long" : "name or password is missing"));
+	ck_assert_uint_eq(vd_session_count(), 0);
+	stop();
+}
+END_TEST
+
 /* What is sold, octet by octet: without NAT and behind one. Then both its SAs are made anew, and it keeps its address. */
 START_TEST(test_stock)
 {
@@ -345,6 +364,7 @@ int main(void)
 	tcase_add_test(t, test_quick_mode_first);
 	tcase_add_test(t, test_selectors);
 	tcase_add_test(t, test_beside_l2tp);
+	tcase_add_loop_test(t, test_useless_answer, 0, 2);
 	tcase_add_loop_test(t, test_stock, 0, (int)n_xauth_stocks * 2);
 	suite_add_tcase(s, t);
 	SRunner *sr = srunner_create(s);
