@@ -171,6 +171,28 @@ START_TEST(many_peers_close_at_once)
 }
 END_TEST
 
+/* Room follows need, and what was noted before stays in order while it grows. */
+START_TEST(timeline_grows)
+{
+	const struct vd_timeline *t = vd_timeline_find('p', fx.peer);
+	unsigned had = t->n, i;
+	char text[32];
+
+	ck_assert_uint_le(t->room, 8);
+	for (i = 0; i < 20; i++) {
+		vd_note('p', fx.peer, "grown %u", i);
+		ck_assert_uint_eq(t->n, had + i + 1);
+		ck_assert_uint_ge(t->room, t->n);
+		ck_assert_uint_le(t->room, t->n <= 4 ? 4 : 2 * t->n);
+	}
+	for (i = 0; i < 20; i++) {
+		vd_format(text, sizeof(text), "grown %u", i);
+		ck_assert_str_eq(t->v[had + i].text, text);
+	}
+	ck_assert_uint_eq(t->forgotten, 0);
+}
+END_TEST
+
 START_TEST(timelines)
 {
 	const struct vd_timeline *t;
@@ -215,6 +237,7 @@ int main(void)
 	tcase_add_test(t, slow_maker);
 	tcase_add_test(t, many_peers_close_at_once);
 	tcase_add_test(t, timelines);
+	tcase_add_test(t, timeline_grows);
 	tcase_add_test(t, ids);
 	suite_add_tcase(s, t);
 	r = srunner_create(s);
