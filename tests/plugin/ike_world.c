@@ -1,6 +1,7 @@
 #include "ike_world.h"
 
 #include <check.h>
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <viaduct/keys.h>
@@ -20,6 +21,7 @@
 
 extern const struct vd_plugin ike_port_LTX_vd_plugin, ike_v1_LTX_vd_plugin;
 struct world world;
+bool world_tunnels;
 
 /* ---- datapath/1 ---- */
 static void (*ike_fn)(void *arg, const struct vd_path *path, const uint8_t *p, size_t len);
@@ -48,7 +50,103 @@ static int dp_ike_send(void *self, const struct vd_path *path, const void *p, si
 	return 0;
 }
 
-static const struct vd_datapath_1 datapath = { .ike_input = dp_ike_input, .ike_send = dp_ike_send };
+static int dp_done(void (*done)(void *), void *arg)
+{
+	return done != NULL ? vd_defer(done, arg) : 0;
+}
+
+static int dp_chan_attach(void *self, uint64_t chan, const struct vd_stage *up, void *upper,
+	void (*punt)(void *, uint64_t, const uint8_t *, size_t), void *arg)
+{
+	(void)self, (void)up, (void)upper, (void)punt, (void)arg;
+	ck_assert_ptr_nonnull(vd_chan_find(chan));
+	return 0;
+}
+
+static int dp_link_add(void *self, const struct vd_link_desc *link, void (*done)(void *), void *arg)
+{
+	(void)self;
+	ck_assert_ptr_nonnull(vd_session_find(link->session));
+	return dp_done(done, arg);
+}
+
+static int dp_link_del(void *self, uint64_t chan, uint64_t key, void (*done)(void *), void *arg)
+{
+	(void)self, (void)chan, (void)key;
+	return dp_done(done, arg);
+}
+
+static int dp_session_add(void *self, const struct vd_wsess_desc *desc, void (*done)(void *), void *arg)
+{
+	(void)self, (void)desc;
+	return dp_done(done, arg);
+}
+
+static int dp_session_counters(void *self, uint64_t session,
+	void (*done)(void *, uint64_t, const struct vd_session_counters *), void *arg)
+{
+	static const struct vd_session_counters none;
+
+	(void)self;
+	done(arg, session, &none);
+	return 0;
+}
+
+static int dp_fib(void *self, const struct vd_prefix *prefix, uint64_t session, void (*done)(void *), void *arg)
+{
+	(void)self, (void)prefix, (void)session;
+	return dp_done(done, arg);
+}
+
+static const struct vd_datapath_1 datapath = { .ike_input = dp_ike_input, .ike_send = dp_ike_send,
+	.chan_attach = dp_chan_attach, .link_add = dp_link_add, .link_del = dp_link_del, .session_add = dp_session_add,
+	.session_del = dp_session_counters, .session_counters = dp_session_counters, .fib_add = dp_fib, .fib_del = dp_fib };
+
+/* ---- who lets sessions in ---- */
+static void on_authenticate(void *arg, const struct vd_ask *ask)
+{
+	const struct vd_authenticate *r = ask->data;
+	struct vd_authenticated who = { .user = "User" };
+	struct vd_error why = { 0 };
+
+	(void)arg;
+	vd_error_set(&why, -EINVAL, "the world says no");
+	if (r->data.len == 4 && memcmp(r->data.p, "down", 4) == 0) {
+		vd_reply(ask->ticket, VD_UNAVAILABLE, NULL, &why);
+	} else if (r->data.len != 10 || memcmp(r->data.p, "clientPass", 10) != 0) {
+		vd_reply(ask->ticket, VD_REJECT, NULL, &why);
+	} else {
+		vd_reply(ask->ticket, world.again ? VD_CONTINUE : VD_ACCEPT, &who, NULL);
+		world.again = false;
+	}
+}
+
+static void on_lease(void *arg, const struct vd_ask *ask)
+{
+	struct vd_leased_address lease = { .address = vd_ip4(0x0a080017), .gateway = vd_ip4(0x0a080001) };
+
+	(void)arg;
+	vd_reply(ask->ticket, VD_ACCEPT, &lease, NULL);
+}
+
+static void on_route(void *arg, const struct vd_ask *ask)
+{
+	(void)arg;
+	vd_reply(ask->ticket, VD_ACCEPT, NULL, NULL);
+}
+
+static void on_cancel(void *arg, uint64_t ticket)
+{
+	(void)arg, (void)ticket;
+}
+
+static void tunnels_start(void)
+{
+	ck_assert_int_eq(vd_sessions_init(), 0);
+	ck_assert_int_eq(vd_provide(NULL, "authenticate", "users", on_authenticate, on_cancel, NULL), 0);
+	ck_assert_int_eq(vd_provide(NULL, "lease_address", "pool", on_lease, on_cancel, NULL), 0);
+	ck_assert_int_eq(vd_provide(NULL, "route_add", "tun", on_route, NULL, NULL), 0);
+}
 
 /* ---- esp/1 ---- */
 static struct {
@@ -74,7 +172,7 @@ static int esp_chan_new(void *self, uint64_t peer, enum vd_esp_mode mode, const 
 	struct vd_chan_info *info = vd_chan_record(peer, upper, 1400);
 
 	(void)self;
-	ck_assert_int_eq(mode, VD_ESP_TRANSPORT);
+	ck_assert_int_eq(mode, world_tunnels ? VD_ESP_TUNNEL : VD_ESP_TRANSPORT);
 	ck_assert_ptr_nonnull(info);
 	world.chan_path = *path;
 	world.events = events;
@@ -229,7 +327,7 @@ static int keys_psk_prf(void *self, uint64_t key, const char *md, const void *da
 
 	(void)self;
 	for (size_t i = 0; i < vd_conf_count(connections); i++)
-		if (vd_conf_key(vd_conf_at(vd_conf_current(), vd_conf_nth(connections, i), "l2tp.psk")) == key)
+		if (vd_conf_key(vd_conf_at(vd_conf_current(), vd_conf_nth(connections, i), world_tunnels ? "xauth.psk" : "l2tp.psk")) == key)
 			psk = i == 0 ? getenv("IKE_TEST_PSK_A") : getenv("IKE_TEST_PSK_B");
 	ck_assert_ptr_nonnull(psk);
 	ck_assert_int_eq(vd_hmac(md, psk, strlen(psk), &part, 1, out, &n), 0);
@@ -244,7 +342,10 @@ static const struct vd_keys_1 keys = { .psk_prf = keys_psk_prf };
 /* ---- the world ---- */
 void world_start(const char *yaml)
 {
-	static const struct vd_plugin *const plugins[] = { &ike_port_LTX_vd_plugin, &ike_v1_LTX_vd_plugin, NULL };
+	static const struct vd_opt names[] = { { "users.*", VD_T_MAP, 0, NULL, NULL, "Users." },
+		{ "pools.*", VD_T_MAP, 0, NULL, NULL, "Pools." }, { NULL } };
+	static const struct vd_plugin others = { .schema = names };
+	static const struct vd_plugin *const plugins[] = { &ike_port_LTX_vd_plugin, &ike_v1_LTX_vd_plugin, &others, NULL };
 
 	memset(&world, 0, sizeof(world));
 	n_acks = 0;
@@ -253,6 +354,8 @@ void world_start(const char *yaml)
 	fake_init(7);
 	vd_budget_reset();
 	ck_assert_int_eq(vd_objects_init(), 0);
+	if (world_tunnels)
+		tunnels_start();
 	fake_service("datapath/1", NULL, &datapath);
 	fake_service("esp/1", NULL, &esp);
 	fake_service("keys/1", NULL, &keys);
@@ -274,6 +377,8 @@ void world_stop(void)
 	ck_assert_uint_eq(vd_peer_count(), 0);
 	fake_plugin_stop(&ike_port_LTX_vd_plugin);
 	fake_drain();
+	if (world_tunnels)
+		vd_sessions_fini();
 	vd_objects_fini();
 	vd_state_fini();
 	fake_conf_fini();

@@ -27,8 +27,12 @@ struct world {
 	void (*wire)(const struct vd_path *path, const void *p, size_t len); /* also told of what is sent */
 	bool hold_drain; /* world_input leaves the FIFO, with pool jobs and answers of keys/1, as it is */
 	bool hold_acks; /* install_in answers only when world_acks is called */
+	bool again; /* the next answer to a right password asks for a further code */
 };
 extern struct world world;
+/* Set before world_start: clients have XAuth and sessions in tunnel mode. "User" is let in by "clientPass" and gets
+ * 10.8.0.23; "down" as a password finds nobody to ask. */
+extern bool world_tunnels;
 
 #define WORLD_YAML \
 	"connections:\n" \
