@@ -203,6 +203,7 @@ static int install(bool in, const struct vd_esp_sa *sa, void (*done)(void *arg),
 
 	*out = (struct world_sa){ .in = in,
 		.live = true,
+		.esn = sa->esn,
 		.chan = sa->chan,
 		.spi = sa->spi,
 		.encr = sa->encr,

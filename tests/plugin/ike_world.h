@@ -7,7 +7,7 @@
 #include "tests/lib/ike_client.h"
 
 struct world_sa {
-	bool in, live;
+	bool in, live, esn;
 	uint64_t chan;
 	uint32_t spi;
 	uint8_t encr, integ, keymat[128];

@@ -349,6 +349,54 @@ START_TEST(test_apple_esp)
 }
 END_TEST
 
+/* AES-256 and SHA-1 twice, the first with this attribute for sequence numbers of 64 bits (RFC 4304). */
+static size_t esn_offer(uint8_t *p, const char *attribute)
+{
+	struct vd_wr w;
+	uint8_t more[16];
+	int n = vd_unhex(attribute, more, sizeof(more));
+
+	vd_wr_init(&w, p, 256);
+	vd_wr_u32(&w, 1), vd_wr_u32(&w, 1);
+	vd_wr_u16(&w, 0), vd_wr_u16(&w, (uint16_t)(12 + 2 * 28 + n));
+	vd_wr_u32(&w, 0x01030402), vd_wr_u32(&w, 0);
+	for (unsigned i = 0; i < 2; i++) {
+		vd_wr_u16(&w, i ? 0 : 0x0300), vd_wr_u16(&w, (uint16_t)(28 + (i ? 0 : n)));
+		vd_wr_u32(&w, (i + 1) << 24 | 12 << 16);
+		vd_wr_u32(&w, 0x80010001), vd_wr_u32(&w, 0x80020e10), vd_wr_u32(&w, 0x80040004), vd_wr_u32(&w, 0x80050002);
+		vd_wr_u32(&w, 0x80060100);
+		vd_wr_put(&w, more, i ? 0 : (size_t)n);
+	}
+	return w.len;
+}
+
+/* Taken when it is offered first; what is no such attribute is passed over for the next transform. */
+START_TEST(test_esn)
+{
+	static const struct { const char *attribute; bool esn; } cases[] = { { "800b0001", true },
+		{ "000b000400000001", true }, { "", false }, { "800b0000", false }, { "800b0002", false }, { "800b0001800b0001", false } };
+	uint8_t sa[256];
+	struct client c;
+	struct msg m;
+
+	reimport = true;
+	client_init(&c, PSK_A, 7, 256, 4, 14);
+	phase1(&c, true);
+	size_t len = esn_offer(sa, cases[_i].attribute);
+	client_qm1_sa(&c, 1, sa, len, 0, 1701, &m);
+	step();
+	ck_assert(client_qm2(&c, ask(&c, &m), 52));
+	ck_assert_uint_eq(world.sas[0].esn, cases[_i].esn);
+	step(); /* it is in the state, too: the outbound SA comes after it */
+	client_qm3(&c, &m);
+	world_input(&c, &m);
+	ck_assert_uint_eq(world_live(false), 1);
+	for (unsigned i = 0; i < world.n_sas; i++)
+		ck_assert_uint_eq(world.sas[i].esn, cases[_i].esn);
+	client_free(&c);
+}
+END_TEST
+
 START_TEST(test_aggressive)
 {
 	struct client c;
@@ -553,6 +601,7 @@ int main(void)
 	tcase_add_test(t, test_quick_storm);
 	tcase_add_test(t, test_budget);
 	tcase_add_loop_test(t, test_apple_esp, 0, 2);
+	tcase_add_loop_test(t, test_esn, 0, 6);
 	tcase_add_test(t, test_aggressive);
 	tcase_add_loop_test(t, test_aggressive_by_name, 0, 2);
 	tcase_add_test(t, test_aggressive_amplify);

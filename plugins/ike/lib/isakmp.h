@@ -81,6 +81,7 @@ bool ike_chain_notify(const struct ike_chain *chain, uint16_t type);
 struct ike_offer {
 	uint8_t proposal, protocol, number, id;
 	uint8_t spi_len, spi[4];
+	bool esn;         /* phase 2: sequence numbers of 64 bits (RFC 4304) */
 	bool usable;      /* false: an attribute that is not understood, a combination of protocols, a wrong SPI */
 	uint16_t encr, hash, auth, group, key_bits, encap;
 	uint32_t life_seconds, life_kbytes;

@@ -4,9 +4,9 @@
 #include <errno.h>
 #include <string.h>
 
-/* Attribute classes by phase: RFC 2409 appendix A and RFC 2407 section 4.5. */
+/* Attribute classes by phase: RFC 2409 appendix A; RFC 2407 section 4.5 and RFC 4304. */
 enum { P1_ENCR = 1, P1_HASH = 2, P1_AUTH = 3, P1_GROUP = 4, P1_LIFE_TYPE = 11, P1_LIFE = 12, P1_KEYLEN = 14 };
-enum { P2_LIFE_TYPE = 1, P2_LIFE = 2, P2_GROUP = 3, P2_ENCAP = 4, P2_AUTH = 5, P2_KEYLEN = 6 };
+enum { P2_LIFE_TYPE = 1, P2_LIFE = 2, P2_GROUP = 3, P2_ENCAP = 4, P2_AUTH = 5, P2_KEYLEN = 6, P2_ESN = 11 };
 
 /* A value in short form, or in long form of up to four octets; larger durations are taken as the largest number. */
 static bool attribute_value(struct vd_rd *r, bool is_short, uint32_t *ret_value)
@@ -69,6 +69,7 @@ static bool attribute_take(unsigned phase, struct ike_offer *o, uint16_t class, 
 	case P2_ENCAP: return take16(&o->encap, value);
 	case P2_AUTH: return take16(&o->auth, value);
 	case P2_KEYLEN: return take16(&o->key_bits, value);
+	case P2_ESN: return o->esn ? false : (o->esn = value == 1);
 	case P2_LIFE_TYPE: *life_type = value; return true;
 	case P2_LIFE: return take_life(o, life_type, value);
 	default: return false;

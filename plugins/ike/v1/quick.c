@@ -214,6 +214,7 @@ static struct vd_esp_sa esp_sa(const struct ike_v1_quick *q, uint32_t spi, struc
 		.encr = q->suite.encr,
 		.integ = ike_hash_integ(q->suite.hash),
 		.key_bits = q->suite.key_bits,
+		.esn = q->offer.esn,
 		.local = q->local,
 		.keymat = keymat };
 }
@@ -411,9 +412,10 @@ static void install_out_done(void *arg)
 
 	q->state = IKE_V1_Q_DONE;
 	ike_suite_format(&q->suite, suite);
-	vd_note('p', ids.peer, "CHILD SA is up: in %08x, out %08x, %s", q->spi_in, q->spi_out, suite);
-	vd_log(VD_LOG_INFO, "ike", &ids, "quick mode up: connection %s, ESP %s%s%s, %s, SPI in %08x out %08x",
-		q->sa->peer->connection, suite, q->group != 0 ? ", PFS " : "",
+	vd_note('p', ids.peer, "CHILD SA is up: in %08x, out %08x, %s%s", q->spi_in, q->spi_out, suite,
+		q->offer.esn ? ", ESN" : "");
+	vd_log(VD_LOG_INFO, "ike", &ids, "quick mode up: connection %s, ESP %s%s%s%s, %s, SPI in %08x out %08x",
+		q->sa->peer->connection, suite, q->offer.esn ? ", ESN" : "", q->group != 0 ? ", PFS " : "",
 		q->group != 0 ? vd_dh_name(q->group) : "",
 		mode_name(q), q->spi_in, q->spi_out);
 	if (q->sa->peer->tunnel)

@@ -103,7 +103,8 @@ static bool answer_take(struct ike_v1_quick *q, const struct ike_chain *chain)
 
 	if (p == NULL || nonce == NULL || nonce->len < IKE_V1_NONCE_MIN || nonce->len > IKE_V1_NONCE_MAX ||
 		ike_offers_parse(2, p->p, p->len, &offers) < 0 || offers.n != 1 ||
-		!ike_suite_from_phase2(&offers.v[0], &suite) || !told_by(q, offers.v[0].encap) || offers.v[0].group != 0)
+		!ike_suite_from_phase2(&offers.v[0], &suite) || !told_by(q, offers.v[0].encap) || offers.v[0].group != 0 ||
+		offers.v[0].esn)
 		return false;
 	for (unsigned i = 0; i < policy->n_esp; i++)
 		ours |= ike_suite_equal(&policy->esp[i], &suite);

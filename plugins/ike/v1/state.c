@@ -162,6 +162,7 @@ static void walk_offer(struct walk *k, struct ike_offer *o)
 	WALK_INT(k, o->protocol);
 	WALK_INT(k, o->at);
 	WALK_INT(k, o->len);
+	WALK_INT(k, o->esn);
 }
 
 static void walk_prefix(struct walk *k, struct vd_prefix *p)
@@ -530,4 +531,4 @@ static int v1_import(void *self, uint16_t version, struct vd_rd *r, enum vd_impo
 	return vd_rd_ok(r) ? 0 : vd_error_set(err, -EBADMSG, "the IKEv1 state is cut or damaged");
 }
 
-const struct vd_layer ike_v1_layer = { .name = "ike_v1", .version = 4, .export_ = v1_export, .import = v1_import };
+const struct vd_layer ike_v1_layer = { .name = "ike_v1", .version = 5, .export_ = v1_export, .import = v1_import };
