@@ -656,7 +656,7 @@ void client_sealed_with(struct client *c, uint8_t exchange, uint32_t mid, bool h
 	if (hashed)
 		hash1(c, mid, "", 0, m);
 	c->mid = mid;
-	mid_iv(c, mid, c->qiv);
+	c->go_on ? (void)memcpy(c->qiv, c->go_on, c->block) : mid_iv(c, mid, c->qiv);
 	encrypt(c, c->qiv, m);
 }
 

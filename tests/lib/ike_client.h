@@ -38,6 +38,7 @@ struct client {
 	unsigned esp, esp_bits, esp_auth; /* of the answer */
 	bool esp_unchanged; /* client_qm1_sa: it is one transform of the offer, octet by octet */
 	uint32_t mid, spi_i, spi_r;
+	const uint8_t *go_on; /* client_sealed_with: the IV that it goes on from; NULL: it begins an exchange */
 	uint8_t qiv[16], qni[32], qnr[256];
 	size_t qnr_len;
 	uint8_t keymat_in[128], keymat_out[128]; /* as the gateway sees them */

@@ -397,6 +397,31 @@ START_TEST(test_esn)
 }
 END_TEST
 
+/* A client that sets the commit bit (RFC 2408 section 3.1) is answered as any other, and its CONNECTED hurts nobody. */
+START_TEST(test_commit)
+{
+	uint8_t note[12] = { 0, 0, 0, 1, 3, 4, 0x40, 0 };
+	struct client c;
+	struct msg m;
+
+	client_init(&c, PSK_A, 7, 256, 4, 14);
+	phase1(&c, true);
+	client_qm1(&c, 1, 4, 12, 256, 2, 0, 1701, &m);
+	m.p[19] |= 2;
+	ck_assert(client_qm2(&c, ask(&c, &m), 52));
+	client_qm3(&c, &m);
+	m.p[19] |= 2;
+	silent(&c, &m);
+	ck_assert_uint_eq(world_live(false), 1);
+	client_info(&c, 2, 11, note, sizeof(note), &m);
+	silent(&c, &m);
+	ck_assert_uint_eq(world_live(true), 1);
+	ck_assert_uint_eq(world_live(false), 1);
+	ck_assert_uint_eq(fake_events(&vd_topic_setup_failed), 0);
+	client_free(&c);
+}
+END_TEST
+
 START_TEST(test_aggressive)
 {
 	struct client c;
@@ -602,6 +627,7 @@ int main(void)
 	tcase_add_test(t, test_budget);
 	tcase_add_loop_test(t, test_apple_esp, 0, 2);
 	tcase_add_loop_test(t, test_esn, 0, 6);
+	tcase_add_test(t, test_commit);
 	tcase_add_test(t, test_aggressive);
 	tcase_add_loop_test(t, test_aggressive_by_name, 0, 2);
 	tcase_add_test(t, test_aggressive_amplify);

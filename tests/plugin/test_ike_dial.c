@@ -239,6 +239,56 @@ START_TEST(test_forged)
 }
 END_TEST
 
+/* The gateway sets the commit bit: nothing leaves until it says CONNECTED, as message 4 or by itself, or is silent for long.
+ * What it repeats is not answered, so that it never answers back. */
+START_TEST(test_commit)
+{
+	uint8_t payload[16] = { 0, 0, 0, 16, 0, 0, 0, 1, 3, 4, 0x40, 0 }, iv[16];
+	struct msg m, lost;
+
+	begin(DIAL_YAML(""));
+	main_mode(&g, false);
+	ck_assert(gateway_qm2(&g, said(), 2, 52, &m));
+	m.p[19] |= 2;
+	world_input(&g, &m);
+	ck_assert(gateway_qm3(&g, said()));
+	lost = *said();
+	ck_assert_ptr_nonnull(world_sa_find(true, g.spi_i));
+	ck_assert_ptr_null(world_sa_find(false, g.spi_r));
+	unsigned n = world.n_sent;
+	world_input(&g, &m);
+	ck_assert_uint_eq(world.n_sent, n + 1);
+	ck_assert(said()->len == lost.len && memcmp(said()->p, lost.p, lost.len) == 0);
+	memcpy(iv, lost.p + lost.len - g.block, g.block);
+	memcpy(payload + 12, (uint8_t[]){ (uint8_t)(g.spi_r >> 24), (uint8_t)(g.spi_r >> 16), (uint8_t)(g.spi_r >> 8), (uint8_t)g.spi_r }, 4);
+	if (_i == 0) {
+		g.go_on = iv;
+		client_sealed_with(&g, 32, g.mid, true, 11, payload, sizeof(payload), &m);
+		g.go_on = NULL;
+		n = world.n_sent;
+		m.p[m.len - 1] ^= 1;
+		world_input(&g, &m); /* forged */
+		ck_assert_ptr_null(world_sa_find(false, g.spi_r));
+		m.p[m.len - 1] ^= 1;
+		for (unsigned i = 0; i < 3; i++)
+			world_input(&g, &m);
+		ck_assert_uint_eq(world.n_sent, n);
+	} else if (_i == 1) {
+		client_info(&g, 0x4711, 11, payload + 4, sizeof(payload) - 4, &m);
+		world_input(&g, &m);
+	} else {
+		fake_advance(3000);
+		ck_assert_ptr_null(world_sa_find(false, g.spi_r));
+		fake_advance(1000);
+	}
+	ck_assert_ptr_nonnull(world_sa_find(false, g.spi_r));
+	ck_assert_uint_eq(vd_counter("ike_v1.connected"), _i == 0 ? 3 : _i == 1);
+	ck_assert_uint_eq(ups, 1);
+	ck_assert_uint_eq(ends, 0);
+	finish();
+}
+END_TEST
+
 START_TEST(test_wrong_psk)
 {
 	struct msg m;
@@ -524,6 +574,7 @@ int main(void)
 	tcase_add_loop_test(t, test_up, 0, 8);
 	tcase_add_loop_test(t, test_unanswered, 0, 4);
 	tcase_add_loop_test(t, test_forged, 0, 2);
+	tcase_add_loop_test(t, test_commit, 0, 3);
 	tcase_add_test(t, test_wrong_psk);
 	tcase_add_loop_test(t, test_identity, 0, (int)VD_ARRAY_SIZE(identities));
 	tcase_add_loop_test(t, test_renew, 0, 2);

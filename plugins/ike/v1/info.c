@@ -138,7 +138,7 @@ static void r_u_there(
 	ike_v1_info_notify(sa, path, IKE_PROTO_ISAKMP, IKE_N_R_U_THERE_ACK, spi, spi_len, data, sizeof(data));
 }
 
-/* Returns an error that the other side told, or 0. */
+/* Returns an error that the other side told, IKE_N_CONNECTED, or 0. */
 static uint16_t notify_take(struct ike_v1_sa *sa, const struct vd_path *path, const struct ike_payload *p)
 {
 	struct vd_rd r;
@@ -157,6 +157,8 @@ static uint16_t notify_take(struct ike_v1_sa *sa, const struct vd_path *path, co
 	case IKE_N_R_U_THERE:
 		r_u_there(sa, path, &r, spi, spi_len);
 		break;
+	case IKE_N_CONNECTED:
+		return IKE_N_CONNECTED;
 	case IKE_N_R_U_THERE_ACK: /* that it came is what counts: sa->heard */
 		break;
 	case IKE_N_INITIAL_CONTACT:
@@ -230,7 +232,7 @@ void ike_v1_info_input(struct ike_v1_sa *sa, const struct vd_path *path, const s
 	struct ike_chain chain;
 	const char *why;
 	bool self = false;
-	uint16_t refused = 0, type;
+	uint16_t told = 0, type;
 
 	if (sa->state != IKE_V1_UP || !(h->flags & IKE_F_ENCRYPTED)) {
 		vd_count("ike_v1.drop.info_plain", 1);
@@ -250,7 +252,7 @@ void ike_v1_info_input(struct ike_v1_sa *sa, const struct vd_path *path, const s
 	sa->heard = vd_now();
 	for (unsigned i = 1; i < chain.n; i++) {
 		if (chain.v[i].type == IKE_P_NOTIFY && (type = notify_take(sa, path, &chain.v[i])) != 0)
-			refused = type;
+			told = type;
 		else if (chain.v[i].type == IKE_P_DELETE)
 			self |= delete_take(sa, &chain.v[i]);
 	}
@@ -260,7 +262,9 @@ void ike_v1_info_input(struct ike_v1_sa *sa, const struct vd_path *path, const s
 		ike_v1_sa_free(sa, peer->dial != NULL ? "the gateway deleted its IKE SA" : "deleted by the client");
 	} else if (peer->dial != NULL) {
 		ike_v1_dial_wake(peer->dial);
-		if (refused != 0) /* may be the end of the peer */
-			ike_v1_quick_refused(sa, refused);
+		if (told == IKE_N_CONNECTED)
+			ike_v1_quick_connected(sa);
+		else if (told != 0) /* may be the end of the peer */
+			ike_v1_quick_refused(sa, told);
 	}
 }

@@ -66,11 +66,16 @@ static void quick_resend_fired(struct vd_timer *t)
 {
 	struct ike_v1_quick *q = VD_CONTAINER_OF(t, struct ike_v1_quick, resend);
 
-	if (q->state != (q->initiator ? IKE_V1_Q_WAIT_QM2 : IKE_V1_Q_WAIT_QM3))
+	bool commit = q->initiator && q->state == IKE_V1_Q_WAIT_QM3;
+	if (!commit && q->state != (q->initiator ? IKE_V1_Q_WAIT_QM2 : IKE_V1_Q_WAIT_QM3))
 		return;
-	vd_count(q->initiator ? "ike_v1.resent.qm1" : "ike_v1.resent.qm2", 1);
+	if (commit && q->resends == IKE_V1_COMMIT_RESENDS) {
+		ike_v1_quick_out(q);
+		return;
+	}
+	vd_count(commit ? "ike_v1.resent.qm3" : q->initiator ? "ike_v1.resent.qm1" : "ike_v1.resent.qm2", 1);
 	ike_v1_send(q->v, q->initiator ? &q->sa->path : &q->path, q->qm1.reply.p, q->qm1.reply.len);
-	if (++q->resends < q->v->opt.resends)
+	if (++q->resends < q->v->opt.resends || commit)
 		vd_timer_start(t, q->v->opt.resend_ms << q->resends);
 }
 

@@ -119,17 +119,57 @@ static bool answer_take(struct ike_v1_quick *q, const struct ike_chain *chain)
 	return true;
 }
 
-void ike_v1_quick_answer(struct ike_v1_quick *q, const struct ike_header *h, uint8_t *p, size_t len)
+/* The other side can receive: what was waited for because of its commit bit. */
+static void connected(struct ike_v1_quick *q)
+{
+	vd_count("ike_v1.connected", 1);
+	if (q->state == IKE_V1_Q_WAIT_QM3)
+		ike_v1_quick_out(q); /* may be the end of q */
+}
+
+void ike_v1_quick_connected(struct ike_v1_sa *sa)
+{
+	struct ike_v1_quick *q = sa->quicks;
+
+	while (q != NULL && (!q->initiator || q->state != IKE_V1_Q_WAIT_QM3))
+		q = q->next;
+	if (q != NULL)
+		connected(q);
+}
+
+/* Message 2 again, which its HASH(2) proved once: message 3 was lost. Message 4 of who has set the commit bit: CONNECTED
+ * (RFC 2408 section 3.1). Nothing else is answered, or two that answer each other would never end. */
+static void after_message_3(struct ike_v1_quick *q, uint8_t *p, size_t len)
 {
 	struct ike_v1_sa *sa = q->sa;
 	uint8_t iv[IKE_BLOCK_MAX];
 	struct ike_chain chain;
 	const char *why;
 
-	(void)h;
-	if (q->state >= IKE_V1_Q_OUT) { /* message 3 was lost; told by message 2 again, which its HASH(2) proved once */
+	if (ike_v1_cache_hit(&q->qm1, p, len)) {
 		vd_count("ike_v1.resent.qm3", 1);
 		ike_v1_send(q->v, &sa->path, q->qm1.reply.p, q->qm1.reply.len);
+		return;
+	}
+	memcpy(iv, q->iv, sizeof(iv));
+	if (ike_v1_open(sa, p, len, iv, NULL, 0, &chain, &why) < 0 || !ike_chain_notify(&chain, IKE_N_CONNECTED)) {
+		vd_count("ike_v1.drop.quick_late", 1);
+		return;
+	}
+	sa->heard = vd_now();
+	connected(q);
+}
+
+void ike_v1_quick_answer(struct ike_v1_quick *q, const struct ike_header *h, uint8_t *p, size_t len)
+{
+	struct ike_v1_sa *sa = q->sa;
+	uint8_t iv[IKE_BLOCK_MAX];
+	struct ike_chain chain;
+	const char *why;
+	size_t n;
+
+	if (q->state >= IKE_V1_Q_WAIT_QM3) {
+		after_message_3(q, p, len);
 		return;
 	}
 	if (q->state != IKE_V1_Q_WAIT_QM2) {
@@ -137,6 +177,9 @@ void ike_v1_quick_answer(struct ike_v1_quick *q, const struct ike_header *h, uin
 		return;
 	}
 	memcpy(iv, q->iv, sizeof(iv));
+	uint8_t digest[32];
+	if (vd_digest("SHA256", p, len, digest, &n) < 0)
+		return;
 	if (ike_v1_open(sa, p, len, iv, q->ni.p, q->ni.len, &chain, &why) < 0) {
 		vd_count("ike_v1.drop.qm2", 1);
 		return;
@@ -149,6 +192,8 @@ void ike_v1_quick_answer(struct ike_v1_quick *q, const struct ike_header *h, uin
 		return;
 	}
 	memcpy(q->iv, iv, sizeof(q->iv));
+	memcpy(q->qm1.digest, digest, sizeof(q->qm1.digest));
+	q->commit = h->flags & IKE_F_COMMIT;
 	q->state = IKE_V1_Q_DH;
 	ike_v1_quick_install(q, NULL);
 }
@@ -175,5 +220,11 @@ void ike_v1_qm3_send(struct ike_v1_quick *q)
 		return;
 	}
 	ike_v1_send(q->v, &sa->path, room, (size_t)rc);
-	ike_v1_quick_out(q);
+	if (!q->commit) {
+		ike_v1_quick_out(q);
+		return;
+	}
+	q->state = IKE_V1_Q_WAIT_QM3;
+	q->resends = 0;
+	vd_timer_start(&q->resend, q->v->opt.resend_ms);
 }

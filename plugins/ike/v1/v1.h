@@ -233,13 +233,16 @@ struct ike_v1_sa {
 	uint16_t hint;          /* a notification that nobody authenticated */
 };
 
+/* Of a gateway that has set the commit bit and does not say CONNECTED: so often message 3 is said again, then it is used. */
+#define IKE_V1_COMMIT_RESENDS 2u
 enum ike_v1_quick_state { IKE_V1_Q_WAIT_QM2, IKE_V1_Q_DH, IKE_V1_Q_INSTALL, IKE_V1_Q_WAIT_QM3, IKE_V1_Q_OUT, IKE_V1_Q_DONE };
 struct ike_v1_quick {
 	struct ike_v1 *v;
 	struct ike_v1_sa *sa; /* NULL once dead */
 	struct ike_v1_quick *next;
 	enum ike_v1_quick_state state;
-	bool initiator;       /* qm1.reply is what we said last */
+	bool initiator;       /* qm1.reply is what we said last; WAIT_QM3: it is CONNECTED that is waited for */
+	bool commit;          /* initiator: message 2 had the commit bit */
 	unsigned pending;     /* acknowledgements of esp/1 that will still come */
 	uint32_t mid, spi_in, spi_out, life_seconds;
 	uint8_t iv[IKE_BLOCK_MAX];
@@ -504,6 +507,8 @@ void ike_v1_quick_out(struct ike_v1_quick *q);
 int ike_v1_quick_dial(struct ike_v1_sa *sa);
 /* A message of one that we began. */
 void ike_v1_quick_answer(struct ike_v1_quick *q, const struct ike_header *h, uint8_t *p, size_t len);
+/* CONNECTED came, authenticated, outside of a quick mode. */
+void ike_v1_quick_connected(struct ike_v1_sa *sa);
 /* The inbound SA is in place. */
 void ike_v1_qm3_send(struct ike_v1_quick *q);
 void ike_v1_quick_failed(struct ike_v1_quick *q, const char *why);
