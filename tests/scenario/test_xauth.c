@@ -161,6 +161,8 @@ START_TEST(test_second_thought)
 	steps_login(&r, GATEWAY_PSK_STAFF, 11);
 	wire.delivered = NULL;
 	ck_assert_uint_ge(r.xauth.asked, 2);
+	ck_assert_uint_ge(fake_events(&vd_topic_auth_failed), 1);
+	ck_assert_uint_eq(fake_events(&vd_topic_setup_failed), 0); /* it has got in */
 	steps_ping(&r);
 	steps_hang_up(&r);
 	stop();
@@ -184,6 +186,30 @@ START_TEST(test_three_passwords)
 	ck_assert(r.xauth.refused);
 	ck_assert_uint_eq(r.xauth.asked, 3);
 	ck_assert_uint_eq(fake_events(&vd_topic_auth_failed), 3);
+	the_report(VD_FAIL_PASSWORD);
+	stop();
+}
+END_TEST
+
+static void no_more(void)
+{
+	r.xauth.silent = r.xauth.asked > 0;
+}
+
+/* Its user has no other one, or went to look for it: reported once, as what it was. */
+START_TEST(test_wrong_and_away)
+{
+	start(GATEWAY_XAUTH(""), ROBOT_APPLE, "guessed");
+	wire.delivered = no_more;
+	dial();
+	wire.delivered = NULL;
+	ck_assert_uint_eq(fake_events(&vd_topic_auth_failed), 1);
+	ck_assert_uint_eq(fake_events(&vd_topic_setup_failed), 0);
+	for (unsigned i = 0; i < 300; i++) {
+		fake_advance(1000);
+		wire_pump();
+	}
+	the_report(VD_FAIL_PASSWORD);
 	stop();
 }
 END_TEST
@@ -359,6 +385,7 @@ int main(void)
 	tcase_add_test(t, test_wrong_password);
 	tcase_add_test(t, test_second_thought);
 	tcase_add_test(t, test_three_passwords);
+	tcase_add_test(t, test_wrong_and_away);
 	tcase_add_test(t, test_silent_user);
 	tcase_add_test(t, test_asked_whether_it_lives);
 	tcase_add_test(t, test_quick_mode_first);

@@ -20,9 +20,12 @@ static void patience_fired(struct vd_timer *t)
 {
 	struct ike_v1_xauth *x = VD_CONTAINER_OF(t, struct ike_v1_xauth, patience);
 
+	const struct vd_session *session = vd_session_find(x->session);
+
 	if (x->state == IKE_V1_X_ASKED || x->state == IKE_V1_X_TOLD) {
 		vd_count("ike_v1.failed.xauth_timeout", 1);
-		ike_v1_failed(x->sa, (struct vd_report){ .kind = VD_FAIL_XAUTH_SILENT, .count = x->sa->v->opt.xauth_ms / 1000,
+		if (session == NULL || !session->refused) /* else a wrong password was the last that came, and is reported */
+			ike_v1_failed(x->sa, (struct vd_report){ .kind = VD_FAIL_XAUTH_SILENT, .count = x->sa->v->opt.xauth_ms / 1000,
 			.offered = x->state == IKE_V1_X_TOLD ? "told that it was accepted" : x->another ? "asked for a further code" :
 			"asked for name and password" });
 	}
@@ -308,7 +311,9 @@ static void wrong(struct ike_v1_xauth *x, const struct vd_answer *answer)
 
 	x->conversation = 0;
 	x->another = false;
-	if (!more || !ask(x, "Wrong user name or password."))
+	if (more && ask(x, "Wrong user name or password."))
+		vd_session_again(x->session);
+	else
 		refuse(x, NULL);
 }
 
