@@ -55,6 +55,8 @@ static void crypt_(const struct client *c, int enc, uint8_t *iv, uint8_t *p, siz
 
 void (*client_plain)(const struct msg *m);
 
+static const uint8_t none[64]; /* in place of a HASH that is not known yet */
+
 static void encrypt(const struct client *c, uint8_t *iv, struct msg *m)
 {
 	while ((m->len - 28) % c->block != 0)
@@ -378,20 +380,27 @@ bool client_mm6(struct client *c, const struct msg *in)
 
 void client_am1(struct client *c, struct msg *m)
 {
-	static const uint8_t rfc3947[16] = "\x4a\x13\x1c\x81\x07\x03\x58\x45\x5c\x57\x28\xf2\x0e\x95\x45\x2f";
-	struct msg sa = { .len = 0 }, mm3;
+	static const uint8_t rfc3947[20] = "\0\0\0\x14\x4a\x13\x1c\x81\x07\x03\x58\x45\x5c\x57\x28\xf2\x0e\x95\x45\x2f";
+	struct msg sa = { .len = 0 };
 
 	transform1(c, &sa);
-	memcpy(c->sa, sa.p, sa.len);
-	c->sa_len = sa.len;
+	client_am1_sa(c, sa.p, sa.len, rfc3947, sizeof(rfc3947), m);
+}
+
+void client_am1_sa(struct client *c, const uint8_t *sa, size_t len, const uint8_t *vendors, size_t vendors_len, struct msg *m)
+{
+	struct msg mm3;
+
+	memcpy(c->sa, sa, len);
+	c->sa_len = len;
 	memset(c->rc, 0, 8);
 	client_mm3(c, &mm3); /* an exponent, and our public value */
 	header(c, m, 1, 4, 0, 0);
-	payload(m, 4, sa.p, sa.len);
+	payload(m, 4, sa, len);
 	payload(m, 10, c->gxi, c->g_len);
 	payload(m, 5, c->ni, sizeof(c->ni));
 	payload(m, 13, c->id, c->id_len);
-	payload(m, 0, rfc3947, 16);
+	put(m, vendors, vendors_len);
 	finish(m);
 }
 
@@ -460,7 +469,6 @@ static void new_spi(struct client *c)
 
 static void send_qm1(struct client *c, uint32_t mid, const struct msg *sa, unsigned group, uint16_t port, struct msg *m)
 {
-	static const uint8_t none[64];
 	const uint8_t id[8] = { 1, 17, (uint8_t)(port >> 8), (uint8_t)port, c->inside[0], c->inside[1], c->inside[2], c->inside[3] };
 	uint16_t port_r = c->port_r ? c->port_r : 1701;
 	uint8_t *idr = c->idcr, oa[8] = { 1 };
@@ -647,8 +655,6 @@ void client_hash_i(const struct client *c, const void *id, size_t len, uint8_t *
 void client_sealed_with(struct client *c, uint8_t exchange, uint32_t mid, bool hashed, uint8_t next, const void *body,
 	size_t len, struct msg *m)
 {
-	static const uint8_t none[64];
-
 	header(c, m, hashed ? 8 : next, exchange, 0, mid);
 	if (hashed)
 		payload(m, next, none, c->hash_len);
@@ -676,7 +682,6 @@ void client_qm3(struct client *c, struct msg *m)
 
 void client_info(struct client *c, uint32_t mid, uint8_t type, const void *body, size_t len, struct msg *m)
 {
-	static const uint8_t none[64];
 	uint8_t iv[16];
 
 	header(c, m, 8, 5, 0, mid);
@@ -698,14 +703,11 @@ const uint8_t *client_info_open(struct client *c, struct msg *m, uint8_t *ret_ty
 	crypt_(c, 0, iv, m->p + 28, m->len - 28);
 	if (m->p[16] != 8 || m->p[31] != c->hash_len + 4)
 		return NULL;
-	*ret_type = m->p[28];
-	return find(m, *ret_type, 0, ret_len);
+	return find(m, *ret_type = m->p[28], 0, ret_len);
 }
 
 void client_cfg(struct client *c, uint32_t mid, bool first, uint8_t iv[16], const void *body, size_t len, struct msg *m)
 {
-	static const uint8_t none[64];
-
 	header(c, m, 8, 6, 0, mid);
 	payload(m, 14, none, c->hash_len);
 	payload(m, 0, body, len);
@@ -827,7 +829,6 @@ bool gateway_mm6(struct client *c, const struct msg *in, struct msg *m)
 
 bool gateway_qm2(struct client *c, const struct msg *in, unsigned encap, size_t keymat_len, struct msg *m)
 {
-	static const uint8_t none[64];
 	struct msg one = *in, sa = { .len = 0 };
 	uint8_t hash[64];
 	size_t sn, nn, hn, in1, in2, end;

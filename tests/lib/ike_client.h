@@ -65,6 +65,8 @@ bool client_mm4_nat(const struct client *c, const struct msg *m);
 void client_mm5(struct client *c, struct msg *m);
 /* Aggressive mode, as who c->id says. */
 void client_am1(struct client *c, struct msg *m);
+/* With this SA payload's body, of which the first transform is expected, and these payloads, vendor ids, behind the rest. */
+void client_am1_sa(struct client *c, const uint8_t *sa, size_t len, const uint8_t *vendors, size_t vendors_len, struct msg *m);
 bool client_am2(struct client *c, const struct msg *m);
 void client_am3(struct client *c, bool encrypted, struct msg *m);
 bool client_mm6(struct client *c, const struct msg *m);

@@ -18,8 +18,10 @@
 	"connections:\n" \
 	"  staff: { accept: [l2tp], realm: office, pool: office, " staff "l2tp: { psk: !env SCENARIO_PSK_STAFF } }\n" \
 	"  devices: { accept: [l2tp], realm: office, pool: office, crypto: legacy, l2tp: { psk: !env SCENARIO_PSK_DEVICES } }\n"
-/* The same for clients with XAuth; staff: more of the connection's `xauth`. */
-#define GATEWAY_XAUTH(staff) \
+/* The same for clients with XAuth; staff, devices: more of these connections' `xauth`. GROUPS: in aggressive mode. */
+#define GATEWAY_XAUTH(staff) GATEWAY_XAUTH_BOTH(staff, "")
+#define GATEWAY_GROUPS GATEWAY_XAUTH_BOTH("aggressive: true, group: sales, ", "aggressive: true, group: phones, ")
+#define GATEWAY_XAUTH_BOTH(staff, devices) \
 	"gateway: { name: vpn.example.com, listen: [192.0.2.1] }\n" \
 	"users: { office: { file: users.yaml } }\n" \
 	"realms: { office: { authenticate: [users/office] } }\n" \
@@ -29,7 +31,7 @@
 	"    l2tp: { psk: !env SCENARIO_PSK_STAFF },\n" \
 	"    xauth: { " staff "psk: !env SCENARIO_PSK_STAFF, banner: Welcome } }\n" \
 	"  devices: { accept: [xauth], realm: office, pool: office, routes: all, crypto: legacy,\n" \
-	"    xauth: { psk: !env SCENARIO_PSK_DEVICES } }\n"
+	"    xauth: { " devices "psk: !env SCENARIO_PSK_DEVICES } }\n"
 #define GATEWAY_DEFAULT GATEWAY_YAML("10.8.0.10-10.8.0.20", "")
 
 void gateway_start(const char *yaml);

@@ -66,7 +66,7 @@ static void send_main(struct robot *r, struct robot_ike *ike)
 static void main_mode(struct robot *r, struct robot_ike *ike, const char *psk, bool first)
 {
 	if (r->stock)
-		client_init(&ike->c, psk, 7, 256, 4, 14);
+		client_init(&ike->c, psk, 7, 256, 4, r->group ? r->stock->aggressive : 14);
 	else if (r->old)
 		client_init(&ike->c, psk, 5, 0, 2, 2);
 	else
@@ -84,7 +84,10 @@ static void main_mode(struct robot *r, struct robot_ike *ike, const char *psk, b
 		memcpy(ike->c.id, "\x0b\0\0\0", 4); /* ID_KEY_ID */
 		memcpy(ike->c.id + 4, r->group, ike->c.id_len - 4);
 		ike->state = ROBOT_AM2;
-		client_am1(&ike->c, &ike->last);
+		if (r->stock)
+			stock_am1(r->stock, &ike->c, &ike->last);
+		else
+			client_am1(&ike->c, &ike->last);
 	} else {
 		ike->state = ROBOT_MM2;
 		if (r->stock)

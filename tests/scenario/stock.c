@@ -33,26 +33,55 @@ const struct stock *stock_find(const char *name)
 }
 
 /* ---- IKE ---- */
+/* The SA payload's body; of racoon's transforms, where the group is last, only those with this one. */
+static size_t phase1_sa(const struct stock *s, unsigned group, uint8_t *sa, size_t size)
+{
+	size_t n = put(sa, 0, 4, 1), last = 0, n_transforms = 0;
+	char end[12];
+
+	snprintf(end, sizeof(end), "8004%04x", group);
+	n = put(sa, n, 4, 1);
+	n = put(sa, n, 4, 0); /* its length is below */
+	n = put(sa, n, 4, 0);
+	for (size_t i = 0; s->ike[i]; i++) {
+		size_t at = n;
+
+		if (group && strcmp(s->ike[i] + strlen(s->ike[i]) - 8, end) != 0)
+			continue;
+		last = at;
+		n = put(sa, n, 4, 0x03000000);
+		n = put(sa, n, 4, 0x00010000u | (uint32_t)++n_transforms << 24);
+		n += hex(s->ike[i], sa + n, size - n);
+		put(sa, at + 2, 2, (uint32_t)(n - at));
+	}
+	ck_assert_uint_gt(n_transforms, 0);
+	sa[last] = 0;
+	put(sa, 10, 2, (uint32_t)(n - 8));
+	put(sa, 12, 4, 0x01010000u | (uint32_t)n_transforms);
+	return n;
+}
+
+void stock_am1(const struct stock *s, struct client *c, struct msg *m)
+{
+	uint8_t sa[1600], vendors[640];
+	size_t n = 0;
+
+	for (size_t i = 0; s->vendors[i]; i++) {
+		size_t at = n;
+
+		n = put(vendors, n, 4, s->vendors[i + 1] ? 13u << 24 : 0);
+		n += hex(s->vendors[i], vendors + n, sizeof(vendors) - n);
+		put(vendors, at + 2, 2, (uint32_t)(n - at));
+	}
+	client_am1_sa(c, sa, phase1_sa(s, s->aggressive, sa, sizeof(sa)), vendors, n, m);
+}
+
 void stock_mm1(const struct stock *s, struct client *c, struct msg *m)
 {
 	uint8_t sa[1600], bodies[24][32];
 	const uint8_t *vendors[24];
-	size_t lens[24], n = put(sa, 0, 4, 1), n_vendors = 0, n_transforms = 0;
+	size_t lens[24], n = phase1_sa(s, 0, sa, sizeof(sa)), n_vendors = 0;
 
-	while (s->ike[n_transforms])
-		n_transforms++;
-	n = put(sa, n, 4, 1);
-	n = put(sa, n, 4, 0); /* its length is below */
-	n = put(sa, n, 4, 0x01010000u | (uint32_t)n_transforms);
-	for (size_t i = 0; i < n_transforms; i++) {
-		size_t at = n;
-
-		n = put(sa, n, 4, i + 1 < n_transforms ? 0x03000000 : 0);
-		n = put(sa, n, 4, 0x00010000u | (uint32_t)(i + 1) << 24);
-		n += hex(s->ike[i], sa + n, sizeof(sa) - n);
-		put(sa, at + 2, 2, (uint32_t)(n - at));
-	}
-	put(sa, 10, 2, (uint32_t)(n - 8));
 	for (; s->vendors[n_vendors]; n_vendors++) {
 		ck_assert_uint_lt(n_vendors, VD_ARRAY_SIZE(vendors));
 		vendors[n_vendors] = bodies[n_vendors];

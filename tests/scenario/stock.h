@@ -27,6 +27,7 @@ struct stock {
 	const char *profile;           /* what the gateway takes it for */
 	const char *ike_chosen, *esp_chosen; /* what it gets, as the gateway names it */
 	const char *const *ike;        /* attributes of each transform of phase 1 */
+	unsigned aggressive;           /* the group of its aggressive mode, where it offers what it has of that group; 0: none */
 	const char *const *vendors;
 	const struct stock_esp *esp;   /* ends with id NULL */
 	bool each;                     /* a proposal for each; else one for all */
@@ -85,6 +86,8 @@ struct stock_ppp {
 
 /* stock.c */
 void stock_mm1(const struct stock *s, struct client *c, struct msg *m);
+/* Aggressive mode, as c->id. */
+void stock_am1(const struct stock *s, struct client *c, struct msg *m);
 void stock_qm1(struct robot *r, unsigned encap);
 /* The octets of hex at p with its ids; how many. */
 size_t stock_octets(const struct robot *r, const char *hex, uint8_t *p, size_t size);

@@ -337,15 +337,17 @@ START_TEST(test_useless_answer)
 }
 END_TEST
 
-/* What is sold, octet by octet: without NAT and behind one. Then both its SAs are made anew, and it keeps its address. */
+/* What is sold, octet by octet: without NAT and behind one, in main mode and, with a group's name, in aggressive mode. Then both
+ * its SAs are made anew, and it keeps its address. */
 START_TEST(test_stock)
 {
-	const struct stock *sold = &xauth_stocks[_i / 2];
+	const struct stock *sold = &xauth_stocks[_i / 4];
 
-	gateway_start(GATEWAY_XAUTH(""));
+	gateway_start(_i / 2 % 2 ? GATEWAY_GROUPS : GATEWAY_XAUTH(""));
 	robot_init(&r, 0, "alice", "alice-password", _i % 2);
-	r.xauth.kind = _i / 2 ? ROBOT_ANDROID : ROBOT_APPLE;
+	r.xauth.kind = _i / 4 ? ROBOT_ANDROID : ROBOT_APPLE;
 	r.stock = sold;
+	r.group = _i / 2 % 2 ? _i / 4 ? "phones" : "sales" : NULL;
 	steps_login(&r, sold->psk, 11);
 	const struct vd_session *s = vd_session_after(NULL);
 	ck_assert_ptr_nonnull(s);
@@ -392,7 +394,7 @@ int main(void)
 	tcase_add_test(t, test_selectors);
 	tcase_add_test(t, test_beside_l2tp);
 	tcase_add_loop_test(t, test_useless_answer, 0, 2);
-	tcase_add_loop_test(t, test_stock, 0, (int)n_xauth_stocks * 2);
+	tcase_add_loop_test(t, test_stock, 0, (int)n_xauth_stocks * 4);
 	suite_add_tcase(s, t);
 	SRunner *sr = srunner_create(s);
 	srunner_run_all(sr, CK_ENV);
