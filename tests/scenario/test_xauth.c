@@ -231,7 +231,6 @@ START_TEST(test_silent_user)
 }
 END_TEST
 
-/* Nothing works before XAuth, whoever tries. */
 /* A tunnel says nothing by itself: its client is asked, and what does not answer is let go. */
 START_TEST(test_asked_whether_it_lives)
 {
@@ -251,6 +250,7 @@ START_TEST(test_asked_whether_it_lives)
 }
 END_TEST
 
+/* Nothing works before XAuth, whoever tries. */
 START_TEST(test_quick_mode_first)
 {
 	start(GATEWAY_XAUTH(""), ROBOT_APPLE, "alice-password");

@@ -438,7 +438,6 @@ START_TEST(sysctl)
 }
 END_TEST
 
-/* Lines that do not belong there are passed over: torn, foreign, hostile. */
 /* A router advertisement out of one end of a veth pair, which is its router's for half an hour. */
 static void advertise(const char *dev)
 {
@@ -498,6 +497,7 @@ START_TEST(own_router)
 }
 END_TEST
 
+/* Lines that do not belong there are passed over: torn, foreign, hostile. */
 START_TEST(journal_hostile)
 {
 	char path[64], was = forward();
