@@ -23,7 +23,7 @@ struct vd_session {
 	const struct vd_conf *conf; /* the snapshot it was made under */
 	char connection[VD_NAME_MAX], user[VD_USER_MAX];
 	bool dialled;               /* we called: lease4 is what the gateway gave us, user is who we are there */
-	bool refused; /* its peer may try again after a no (vd_session_again), which is reported if it does not */
+	bool refused;               /* its peer may try again after a no (vd_session_again), which is reported if it does not */
 	struct vd_authenticated granted; /* as authenticated; current attributes may differ after a change of authority */
 	struct vd_leased_address lease4, lease6; /* family 0: none of that kind. lease6: a network, length 64 */
 	struct vd_ip link_local[2]; /* ours and the client's, while it carries IPv6; family 0: none, or not known */
@@ -56,7 +56,7 @@ VD_API int vd_session_authenticate(uint64_t session, struct vd_authenticate *req
 	void (*done)(void *arg, uint64_t session, const struct vd_answer *answer), void *arg);
 
 /* From done of the above, when the answer was a no and the peer may send another proof: the no is reported (setup_failed) only
- * when the session closes without a later answer. auth_failed is posted for each. */
+ * when the session closes without a later yes. auth_failed is posted for each. */
 VD_API void vd_session_again(uint64_t session);
 
 #define VD_WANT_V4 1u /* an IPv4 address */

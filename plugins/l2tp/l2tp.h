@@ -90,7 +90,6 @@ struct l2tp_tunnel {
 	uint8_t sccrq[16]; /* digest of the SCCRQ's octets */
 	uint8_t challenge[16];
 	bool challenged;
-	bool tomb; /* counted in self->tombs */
 	uint64_t created, heard; /* vd_now() of the SCCRQ, of the last control message */
 	/* Reliable delivery (RFC 2661 section 5.8, appendix A). */
 	uint16_t ns;       /* of the next message that is queued */
@@ -158,7 +157,7 @@ struct l2tp { /* also the table of l2tp/1, which has no functions yet */
 	struct vd_connect_1 connect;
 	struct l2tp_dial *dials;
 	struct vd_log_limit limit;
-	unsigned tombs; /* closed tunnels of all channels */
+	unsigned tombs; /* tunnels of all channels that are closed */
 	bool stopping;
 };
 
@@ -201,8 +200,6 @@ struct l2tp_tunnel *l2tp_tunnel_find(struct l2tp_chan *chan, uint16_t local);
 /* StopCCN when result is not 0, else nothing is sent any more; calls end, the tunnel stays for one cycle of
  * retransmissions. */
 void l2tp_tunnel_close(struct l2tp_tunnel *t, uint16_t result, uint16_t error, const char *reason);
-/* A closed tunnel counts as such. */
-void l2tp_tunnel_tomb(struct l2tp_tunnel *t);
 /* Without a word on the wire; the tunnel and its calls are freed. */
 void l2tp_tunnel_free(struct l2tp_tunnel *t, const char *reason);
 /* Since the peer was last heard, by control message or (newest tunnel of its channel) any packet of the channel. */

@@ -197,6 +197,7 @@ static bool get_tunnel(struct vd_rd *r, struct l2tp_chan *chan)
 		return false;
 	t->remote = vd_rd_u16(r);
 	t->state = vd_rd_u8(r);
+	chan->self->tombs += t->state == L2TP_TUNNEL_CLOSED; /* the end of the tunnel takes it back */
 	t->local_port = vd_rd_u16(r);
 	t->remote_port = vd_rd_u16(r);
 	get_text(r, t->host, sizeof(t->host));
@@ -222,8 +223,6 @@ static bool get_tunnel(struct vd_rd *r, struct l2tp_chan *chan)
 	if (!vd_rd_ok(r) || t->state > L2TP_TUNNEL_CLOSED || t->own_window < 1 || t->own_window > L2TP_MAX_WINDOW ||
 	    t->window < 1 || t->cwnd < 1 || t->ssthresh < 1 || !get_queues(r, t))
 		return false;
-	if (t->state == L2TP_TUNNEL_CLOSED)
-		l2tp_tunnel_tomb(t);
 	uint16_t n = vd_rd_u16(r);
 	for (unsigned i = 0; i < n && vd_rd_ok(r); i++)
 		if (!get_call(r, t))

@@ -84,16 +84,10 @@ void l2tp_tunnel_free(struct l2tp_tunnel *t, const char *reason)
 	while (*at != t)
 		at = &(*at)->next;
 	*at = t->next;
-	if (t->tomb)
+	if (t->state == L2TP_TUNNEL_CLOSED)
 		t->chan->self->tombs--;
 	vd_wipe(t->challenge, sizeof(t->challenge));
 	free(t);
-}
-
-void l2tp_tunnel_tomb(struct l2tp_tunnel *t)
-{
-	t->tomb = true;
-	t->chan->self->tombs++;
 }
 
 void l2tp_tunnel_close(struct l2tp_tunnel *t, uint16_t result, uint16_t error, const char *reason)
@@ -102,7 +96,7 @@ void l2tp_tunnel_close(struct l2tp_tunnel *t, uint16_t result, uint16_t error, c
 	if (t->state == L2TP_TUNNEL_CLOSED)
 		return;
 	t->state = L2TP_TUNNEL_CLOSED;
-	l2tp_tunnel_tomb(t);
+	t->chan->self->tombs++;
 	vd_log(VD_LOG_INFO, "l2tp", &ids, "tunnel %u (peer's %u) closed: %s", t->local, t->remote, reason);
 	vd_note('c', t->chan->id, "L2TP tunnel %u closed: %s", t->local, reason);
 	end_calls(t, reason);

@@ -38,7 +38,7 @@ void ike_v1_quick_kill(struct ike_v1_quick *q)
 	ike_v1_dh_cancel(&q->dh);
 	if (q->v->silent)
 		;
-	else if (q->state == IKE_V1_Q_INSTALL || q->state == IKE_V1_Q_WAIT_QM3)
+	else if (q->state >= IKE_V1_Q_INSTALL && q->state < IKE_V1_Q_OUT)
 		esp->remove_in(esp->self, q->chan, q->spi_in);
 	else if (q->state <= IKE_V1_Q_DH && q->spi_in != 0)
 		esp->free_spi(esp->self, q->spi_in);
@@ -65,17 +65,23 @@ static void quick_fired(struct vd_timer *t)
 static void quick_resend_fired(struct vd_timer *t)
 {
 	struct ike_v1_quick *q = VD_CONTAINER_OF(t, struct ike_v1_quick, resend);
+	uint32_t most = q->v->opt.resends;
 
-	bool commit = q->initiator && q->state == IKE_V1_Q_WAIT_QM3;
-	if (!commit && q->state != (q->initiator ? IKE_V1_Q_WAIT_QM2 : IKE_V1_Q_WAIT_QM3))
-		return;
-	if (commit && q->resends == IKE_V1_COMMIT_RESENDS) {
-		ike_v1_quick_out(q);
-		return;
+	switch (q->state) {
+	case IKE_V1_Q_WAIT_QM2: vd_count("ike_v1.resent.qm1", 1); break;
+	case IKE_V1_Q_WAIT_QM3: vd_count("ike_v1.resent.qm2", 1); break;
+	case IKE_V1_Q_WAIT_CONNECTED:
+		if (q->resends == IKE_V1_COMMIT_RESENDS) {
+			ike_v1_quick_out(q);
+			return;
+		}
+		most = IKE_V1_COMMIT_RESENDS + 1; /* once more, to see that nothing came */
+		vd_count("ike_v1.resent.qm3", 1);
+		break;
+	default: return;
 	}
-	vd_count(commit ? "ike_v1.resent.qm3" : q->initiator ? "ike_v1.resent.qm1" : "ike_v1.resent.qm2", 1);
 	ike_v1_send(q->v, q->initiator ? &q->sa->path : &q->path, q->qm1.reply.p, q->qm1.reply.len);
-	if (++q->resends < q->v->opt.resends || commit)
+	if (++q->resends < most)
 		vd_timer_start(t, q->v->opt.resend_ms << q->resends);
 }
 

@@ -123,7 +123,7 @@ static bool answer_take(struct ike_v1_quick *q, const struct ike_chain *chain)
 static void connected(struct ike_v1_quick *q)
 {
 	vd_count("ike_v1.connected", 1);
-	if (q->state == IKE_V1_Q_WAIT_QM3)
+	if (q->state == IKE_V1_Q_WAIT_CONNECTED)
 		ike_v1_quick_out(q); /* may be the end of q */
 }
 
@@ -131,7 +131,7 @@ void ike_v1_quick_connected(struct ike_v1_sa *sa)
 {
 	struct ike_v1_quick *q = sa->quicks;
 
-	while (q != NULL && (!q->initiator || q->state != IKE_V1_Q_WAIT_QM3))
+	while (q != NULL && q->state != IKE_V1_Q_WAIT_CONNECTED)
 		q = q->next;
 	if (q != NULL)
 		connected(q);
@@ -168,7 +168,7 @@ void ike_v1_quick_answer(struct ike_v1_quick *q, const struct ike_header *h, uin
 	const char *why;
 	size_t n;
 
-	if (q->state >= IKE_V1_Q_WAIT_QM3) {
+	if (q->state >= IKE_V1_Q_WAIT_CONNECTED) {
 		after_message_3(q, p, len);
 		return;
 	}
@@ -224,7 +224,7 @@ void ike_v1_qm3_send(struct ike_v1_quick *q)
 		ike_v1_quick_out(q);
 		return;
 	}
-	q->state = IKE_V1_Q_WAIT_QM3;
+	q->state = IKE_V1_Q_WAIT_CONNECTED;
 	q->resends = 0;
 	vd_timer_start(&q->resend, q->v->opt.resend_ms);
 }

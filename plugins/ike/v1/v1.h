@@ -235,13 +235,17 @@ struct ike_v1_sa {
 
 /* Of a gateway that has set the commit bit and does not say CONNECTED: so often message 3 is said again, then it is used. */
 #define IKE_V1_COMMIT_RESENDS 2u
-enum ike_v1_quick_state { IKE_V1_Q_WAIT_QM2, IKE_V1_Q_DH, IKE_V1_Q_INSTALL, IKE_V1_Q_WAIT_QM3, IKE_V1_Q_OUT, IKE_V1_Q_DONE };
+enum ike_v1_quick_state {
+	IKE_V1_Q_WAIT_QM2, IKE_V1_Q_DH, IKE_V1_Q_INSTALL, IKE_V1_Q_WAIT_QM3,
+	IKE_V1_Q_WAIT_CONNECTED, /* initiator: message 3 is said, message 2 had the commit bit */
+	IKE_V1_Q_OUT, IKE_V1_Q_DONE,
+};
 struct ike_v1_quick {
 	struct ike_v1 *v;
 	struct ike_v1_sa *sa; /* NULL once dead */
 	struct ike_v1_quick *next;
 	enum ike_v1_quick_state state;
-	bool initiator;       /* qm1.reply is what we said last; WAIT_QM3: it is CONNECTED that is waited for */
+	bool initiator;       /* qm1.reply is what we said last */
 	bool commit;          /* initiator: message 2 had the commit bit */
 	unsigned pending;     /* acknowledgements of esp/1 that will still come */
 	uint32_t mid, spi_in, spi_out, life_seconds;

@@ -19,16 +19,15 @@ static void over(struct ike_v1_xauth *x, const char *why)
 static void patience_fired(struct vd_timer *t)
 {
 	struct ike_v1_xauth *x = VD_CONTAINER_OF(t, struct ike_v1_xauth, patience);
-
 	const struct vd_session *session = vd_session_find(x->session);
+	bool silent = x->state == IKE_V1_X_ASKED || x->state == IKE_V1_X_TOLD;
 
-	if (x->state == IKE_V1_X_ASKED || x->state == IKE_V1_X_TOLD) {
+	if (silent)
 		vd_count("ike_v1.failed.xauth_timeout", 1);
-		if (session == NULL || !session->refused) /* else a wrong password was the last that came, and is reported */
-			ike_v1_failed(x->sa, (struct vd_report){ .kind = VD_FAIL_XAUTH_SILENT, .count = x->sa->v->opt.xauth_ms / 1000,
+	if (silent && (session == NULL || !session->refused)) /* else a wrong password came last, and is reported */
+		ike_v1_failed(x->sa, (struct vd_report){ .kind = VD_FAIL_XAUTH_SILENT, .count = x->sa->v->opt.xauth_ms / 1000,
 			.offered = x->state == IKE_V1_X_TOLD ? "told that it was accepted" : x->another ? "asked for a further code" :
 			"asked for name and password" });
-	}
 	over(x, x->state == IKE_V1_X_REFUSED ? "XAuth failed" : "XAuth took too long");
 }
 
