@@ -1,11 +1,8 @@
 /* IKEv1 behind decryption: the payloads are the input's, the HASH and the encryption are made right for them. Two IKE SAs
  * are there from the start: one waits for message 5, one is up. */
 #include <check.h>
-#include <stdlib.h>
 #include <string.h>
-#include <viaduct/state.h>
 
-#include "core/state.h"
 #include "tests/fuzz/fuzz.h"
 #include "tests/fuzz/ike.h"
 
@@ -16,63 +13,27 @@ enum { OP_MAIN, OP_QUICK, OP_INFO, OP_QUICK_3 };
 #define OP_AGAIN 8u   /* with the message id used last */
 #define OP_BLOCKS 16u /* not whole blocks */
 
-static struct {
-	uint8_t state[1 << 16];
-	size_t len;
-	struct client waiting, up;
-} start;
-
-/* From message 1 to 4, or to 6. */
-static void handshake(struct client *c, unsigned port, bool whole)
-{
-	struct msg m;
-	unsigned n = world.n_sent;
-
-	client_init(c, "tills and routers", 7, 128, 2, 2);
-	c->path.remote.port = (uint16_t)port;
-	client_mm1(c, &m);
-	world_input(c, &m);
-	ck_assert(client_mm2(c, world_reply(n)));
-	client_mm3(c, &m);
-	world_input(c, &m);
-	ck_assert(client_mm4(c, world_reply(n + 1)));
-	if (!whole)
-		return;
-	client_mm5(c, &m);
-	world_input(c, &m);
-	ck_assert(client_mm6(c, world_reply(n + 2)));
-}
+static struct fuzz_ike start = { .yaml = FUZZ_IKE_YAML };
+static struct client at_start[2]; /* the one that is up, the one that waits */
 
 static void prepare(void)
 {
-	struct vd_error err = { 0 };
-	struct vd_wr w;
-
 	fuzz_begin();
-	world_start(FUZZ_IKE_YAML);
-	handshake(&start.up, 500, true);
-	handshake(&start.waiting, 501, false);
-	vd_wr_init(&w, start.state, sizeof(start.state));
-	ck_assert_msg(vd_state_export(&w, &err) == 0, "%s", err.text);
-	start.len = w.len;
-	world_stop();
+	world_start(start.yaml);
+	fuzz_ike_main(&at_start[0], "tills and routers", 0, 500, true);
+	fuzz_ike_main(&at_start[1], "tills and routers", 0, 501, false);
+	fuzz_ike_keep(&start);
 }
 
 static void begin(struct client *up, struct client *waiting)
 {
-	struct vd_error err = { 0 };
-	struct vd_rd r;
-
 	if (!start.len)
 		prepare();
-	fuzz_begin();
-	world_start(FUZZ_IKE_YAML);
-	vd_rd_init(&r, start.state, start.len);
-	ck_assert_msg(vd_state_import(&r, VD_IMPORT_SAME, &err) == 0, "%s", err.text);
-	*up = start.up;
-	*waiting = start.waiting;
-	up->x = BN_dup(start.up.x);
-	waiting->x = BN_dup(start.waiting.x);
+	fuzz_ike_again(&start);
+	*up = at_start[0];
+	*waiting = at_start[1];
+	up->x = BN_dup(at_start[0].x);
+	waiting->x = BN_dup(at_start[1].x);
 }
 
 static void end(struct client *up, struct client *waiting)
@@ -91,18 +52,6 @@ static void message_5(struct client *c, uint8_t next, uint8_t *p, size_t len, bo
 	if (!plain && id && hash && hn == c->hash_len)
 		client_hash_i(c, id, n, hash);
 	client_main_with(c, next, p, len, m);
-}
-
-static void send(struct client *c, struct msg *m, uint8_t op)
-{
-	unsigned n = world.n_sent;
-
-	if (op & OP_BLOCKS)
-		m->len -= 3;
-	world_input(c, m);
-	/* Its answer to a quick mode is what message 3 is made from. */
-	if ((op & OP_KIND) == OP_QUICK && world_reply(n))
-		client_qm2(c, world_reply(n), 36);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -124,22 +73,19 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 			continue;
 		unsigned kind = r.op & OP_KIND;
 		uint8_t *p = r.p + 1;
-		size_t len = r.len - 1, n;
+		size_t len = r.len - 1;
 
 		mid += !(r.op & OP_AGAIN);
 		if (kind == OP_MAIN) {
 			message_5(&waiting, r.p[0], p, len, r.op & OP_PLAIN, &m);
-			send(&waiting, &m, r.op);
+			m.len -= r.op & OP_BLOCKS ? 3 : 0;
+			world_input(&waiting, &m);
 		} else if (kind == OP_QUICK_3 && !(r.op & OP_PLAIN)) {
 			client_qm3(&up, &m);
-			send(&up, &m, r.op);
+			m.len -= r.op & OP_BLOCKS ? 3 : 0;
+			world_input(&up, &m);
 		} else {
-			const uint8_t *nonce = fuzz_payload(r.p[0], p, len, 10, &n);
-
-			if (nonce && n == sizeof(up.qni))
-				memcpy(up.qni, nonce, n);
-			client_sealed_with(&up, kind == OP_INFO ? 5 : 32, mid, !(r.op & OP_PLAIN), r.p[0], p, len, &m);
-			send(&up, &m, r.op);
+			fuzz_ike_sealed(&up, kind == OP_INFO ? 5 : 32, mid, !(r.op & OP_PLAIN), r.op & OP_BLOCKS, r.p[0], p, len);
 		}
 	}
 	fuzz_end(&r);

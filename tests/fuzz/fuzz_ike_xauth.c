@@ -4,10 +4,8 @@
 #include <check.h>
 #include <string.h>
 #include <viaduct/log.h>
-#include <viaduct/state.h>
+#include <viaduct/topics.h>
 
-#include "core/session/session.h"
-#include "core/state.h"
 #include "tests/fuzz/fuzz.h"
 #include "tests/fuzz/ike.h"
 
@@ -39,11 +37,8 @@ struct party {
 struct parties {
 	struct party asked, up, group;
 };
-static struct {
-	uint8_t state[1 << 16];
-	size_t len;
-	struct parties p;
-} start;
+static struct fuzz_ike start = { .yaml = YAML };
+static struct parties at_start;
 
 static void listen(struct party *p, unsigned since)
 {
@@ -80,25 +75,12 @@ static const uint8_t status_ack[] = { 4, 0, 0, 2, 0xc0, 0x8f, 0, 1 };
 static const uint8_t pull[] = { 1, 0, 0x47, 0x11, 0, 1, 0, 0, 0, 2, 0, 0, 0, 3, 0, 0, 0, 4, 0, 0, 0, 5, 0, 0, 0, 7, 0, 0, 0x70, 0, 0, 0,
 	0x70, 2, 0, 0, 0x70, 3, 0, 0, 0x70, 4, 0, 0, 0x70, 6, 0, 0 };
 
-static void main_mode(struct party *p, unsigned port)
+static void asked(struct party *p, unsigned port)
 {
-	struct client *c = &p->c;
-	struct msg m;
 	unsigned n = world.n_sent;
 
-	client_init(c, "correct horse battery", 7, 128, 2, 2);
-	c->auth = 65001;
-	c->path.remote.port = (uint16_t)port;
-	client_mm1(c, &m);
-	world_input(c, &m);
-	ck_assert(client_mm2(c, world_reply(n)));
-	client_mm3(c, &m);
-	world_input(c, &m);
-	ck_assert(client_mm4(c, world_reply(n + 1)));
-	client_mm5(c, &m);
-	world_input(c, &m);
-	ck_assert(client_mm6(c, &world.sent[(n + 2) % WORLD_SENT]));
-	listen(p, n + 3);
+	fuzz_ike_main(&p->c, "correct horse battery", 65001, port, true);
+	listen(p, n);
 	ck_assert_uint_ne(p->mid, 0);
 }
 
@@ -114,44 +96,33 @@ static void sales(struct client *c, unsigned port, struct msg *m)
 
 static void prepare(void)
 {
-	struct vd_error err = { 0 };
-	struct vd_wr w;
+	struct parties *p = &at_start;
 	struct msg m;
 
 	fuzz_begin();
 	world_tunnels = true;
-	world_start(YAML);
-	main_mode(&start.p.asked, 500);
-	main_mode(&start.p.up, 501);
-	answer(&start.p.up, login, sizeof(login));
-	answer(&start.p.up, status_ack, sizeof(status_ack));
-	memcpy(start.p.up.c.tunnel, "\x0a\x08\0\x17", 4);
+	world_start(start.yaml);
+	asked(&p->asked, 500);
+	asked(&p->up, 501);
+	answer(&p->up, login, sizeof(login));
+	answer(&p->up, status_ack, sizeof(status_ack));
+	memcpy(p->up.c.tunnel, "\x0a\x08\0\x17", 4);
 	unsigned n = world.n_sent;
-	sales(&start.p.group.c, 502, &m);
-	world_input(&start.p.group.c, &m);
-	ck_assert(client_am2(&start.p.group.c, world_reply(n)));
-	vd_wr_init(&w, start.state, sizeof(start.state));
-	ck_assert_msg(vd_state_export(&w, &err) == 0, "%s", err.text);
-	start.len = w.len;
-	world_stop();
+	sales(&p->group.c, 502, &m);
+	world_input(&p->group.c, &m);
+	ck_assert(client_am2(&p->group.c, world_reply(n)));
+	fuzz_ike_keep(&start);
 }
 
 static void begin(struct parties *p)
 {
-	struct vd_error err = { 0 };
-	struct vd_rd r;
-
 	if (!start.len)
 		prepare();
-	fuzz_begin();
-	world_start(YAML);
-	vd_rd_init(&r, start.state, start.len);
-	ck_assert_msg(vd_state_import(&r, VD_IMPORT_SAME, &err) == 0, "%s", err.text);
-	fake_drain();
-	*p = start.p;
-	p->asked.c.x = BN_dup(start.p.asked.c.x);
-	p->up.c.x = BN_dup(start.p.up.c.x);
-	p->group.c.x = BN_dup(start.p.group.c.x);
+	fuzz_ike_again(&start);
+	*p = at_start;
+	p->asked.c.x = BN_dup(at_start.asked.c.x);
+	p->up.c.x = BN_dup(at_start.up.c.x);
+	p->group.c.x = BN_dup(at_start.group.c.x);
 }
 
 static void end(struct parties *p)
@@ -192,20 +163,9 @@ static void message_3(struct client *c, uint8_t next, uint8_t *p, size_t len, ui
 
 static void sealed(struct party *p, uint8_t exchange, uint32_t mid, uint8_t next, uint8_t *body, size_t len, uint8_t op)
 {
-	struct client *c = &p->c;
 	unsigned sent = world.n_sent;
-	struct msg m;
-	size_t n;
-	const uint8_t *nonce = exchange == 32 ? fuzz_payload(next, body, len, 10, &n) : NULL;
 
-	if (nonce && n == sizeof(c->qni))
-		memcpy(c->qni, nonce, n);
-	client_sealed_with(c, exchange, mid, !(op & OP_PLAIN), next, body, len, &m);
-	m.len -= op & OP_BLOCKS ? 3 : 0;
-	world_input(c, &m);
-	/* Its answer to a quick mode is what message 3 is made from. */
-	if (exchange == 32 && world_reply(sent))
-		client_qm2(c, world_reply(sent), 36);
+	fuzz_ike_sealed(&p->c, exchange, mid, !(op & OP_PLAIN), op & OP_BLOCKS, next, body, len);
 	listen(p, sent);
 }
 

@@ -1,18 +1,16 @@
 #include "tests/lib/ike_client.h"
 #include "tests/lib/ike_group.h"
 #include "tests/lib/ike_msg.h"
+#include "tests/lib/ike_peer.h"
 
 #include <openssl/evp.h>
 #include <openssl/hmac.h>
 #include <openssl/rand.h>
 #include <string.h>
 
-struct part {
-	const void *p;
-	size_t n;
-};
+const uint8_t ike_peer_no_hash[64];
 
-static void hmac(
+void ike_peer_hmac(
 	const struct client *c, const uint8_t *key, size_t key_len, const struct part *parts, size_t n, uint8_t *out)
 {
 	unsigned len;
@@ -38,7 +36,7 @@ static void digest(const struct client *c, const struct part *parts, size_t n, u
 }
 
 /* Whole blocks; iv is moved on to the last block of ciphertext. */
-static void crypt_(const struct client *c, int enc, uint8_t *iv, uint8_t *p, size_t n)
+void ike_peer_crypt(const struct client *c, int enc, uint8_t *iv, uint8_t *p, size_t n)
 {
 	EVP_CIPHER_CTX *ctx = EVP_CIPHER_CTX_new();
 	uint8_t next[16];
@@ -55,9 +53,7 @@ static void crypt_(const struct client *c, int enc, uint8_t *iv, uint8_t *p, siz
 
 void (*client_plain)(const struct msg *m);
 
-static const uint8_t none[64]; /* in place of a HASH that is not known yet */
-
-static void encrypt(const struct client *c, uint8_t *iv, struct msg *m)
+void ike_peer_encrypt(const struct client *c, uint8_t *iv, struct msg *m)
 {
 	while ((m->len - 28) % c->block != 0)
 		put8(m, 0);
@@ -65,10 +61,10 @@ static void encrypt(const struct client *c, uint8_t *iv, struct msg *m)
 	if (client_plain)
 		client_plain(m);
 	m->p[19] |= 1;
-	crypt_(c, 1, iv, m->p + 28, m->len - 28);
+	ike_peer_crypt(c, 1, iv, m->p + 28, m->len - 28);
 }
 
-static const uint8_t *find(const struct msg *m, uint8_t type, unsigned nth, size_t *ret_len)
+const uint8_t *ike_peer_find(const struct msg *m, uint8_t type, unsigned nth, size_t *ret_len)
 {
 	uint8_t at_type = m->p[16];
 	size_t at = 28;
@@ -136,7 +132,7 @@ void client_mm1_sa(struct client *c, const uint8_t *sa, size_t len, const uint8_
 	finish(m);
 }
 
-static void transform1(const struct client *c, struct msg *sa)
+void ike_peer_transform1(const struct client *c, struct msg *sa)
 {
 	unsigned t = 8 + 4 * (c->enc == 5 ? 5u : 6u) + 8;
 
@@ -170,7 +166,7 @@ void client_mm1(struct client *c, struct msg *m)
 		vids[n] = windows, lens[n++] = 20;
 	if (c->dpd)
 		vids[n] = dpd, lens[n++] = 16;
-	transform1(c, &sa);
+	ike_peer_transform1(c, &sa);
 	if (c->auth) {
 		vids[n] = xauth, lens[n++] = sizeof(xauth);
 		vids[n] = unity, lens[n++] = sizeof(unity);
@@ -182,7 +178,7 @@ bool client_mm2(struct client *c, const struct msg *m)
 {
 	size_t n;
 
-	if (m->len < 28 || m->p[18] != 2 || find(m, 1, 0, &n) == NULL)
+	if (m->len < 28 || m->p[18] != 2 || ike_peer_find(m, 1, 0, &n) == NULL)
 		return false;
 	memcpy(c->rc, m->p + 8, 8);
 	return true;
@@ -242,7 +238,7 @@ static const uint8_t *answered(const struct client *c, const uint8_t *sa, size_t
 bool client_mm2_chosen(struct client *c, const struct msg *m)
 {
 	size_t n, tn;
-	const uint8_t *sa = find(m, 1, 0, &n), *t = sa != NULL ? answered(c, sa, n, &tn) : NULL;
+	const uint8_t *sa = ike_peer_find(m, 1, 0, &n), *t = sa != NULL ? answered(c, sa, n, &tn) : NULL;
 
 	if (t == NULL || attribute(t, tn, 3) != (c->auth ? c->auth : 1))
 		return false;
@@ -250,7 +246,7 @@ bool client_mm2_chosen(struct client *c, const struct msg *m)
 	return true;
 }
 
-static void natd(const struct client *c, const struct vd_sa *sa, bool bad, uint8_t *out)
+void ike_peer_natd(const struct client *c, const struct vd_sa *sa, bool bad, uint8_t *out)
 {
 	uint8_t port[2] = { (uint8_t)(sa->port >> 8), (uint8_t)sa->port };
 	struct part parts[] = { { c->ic, 8 }, { c->rc, 8 }, { sa->ip.a, 4 }, { port, 2 } };
@@ -271,34 +267,34 @@ void client_mm3(struct client *c, struct msg *m)
 	header(c, m, 4, 2, 0, 0);
 	payload(m, 10, c->gxi, c->g_len);
 	payload(m, 20, c->ni, sizeof(c->ni));
-	natd(c, &c->path.local, c->bad_natd_us, h);
+	ike_peer_natd(c, &c->path.local, c->bad_natd_us, h);
 	payload(m, 20, h, c->hash_len);
-	natd(c, &c->path.remote, c->bad_natd_peer, h);
+	ike_peer_natd(c, &c->path.remote, c->bad_natd_peer, h);
 	payload(m, 0, h, c->hash_len);
 	finish(m);
 }
 
-static void derive(struct client *c)
+void ike_peer_derive(struct client *c)
 {
 	uint8_t z = 0, one = 1, two = 2, hash[64];
 	size_t n = c->gxy_len, g = c->g_len;
 
 	struct part non[] = { { c->ni, sizeof(c->ni) }, { c->nr, c->nr_len } };
-	hmac(c, (const uint8_t *)c->psk, strlen(c->psk), non, 2, c->skeyid);
+	ike_peer_hmac(c, (const uint8_t *)c->psk, strlen(c->psk), non, 2, c->skeyid);
 	struct part pd[] = { { c->gxy, n }, { c->ic, 8 }, { c->rc, 8 }, { &z, 1 } };
-	hmac(c, c->skeyid, c->hash_len, pd, 4, c->d);
+	ike_peer_hmac(c, c->skeyid, c->hash_len, pd, 4, c->d);
 	struct part pa[] = { { c->d, c->hash_len }, { c->gxy, n }, { c->ic, 8 }, { c->rc, 8 }, { &one, 1 } };
-	hmac(c, c->skeyid, c->hash_len, pa, 5, c->a);
+	ike_peer_hmac(c, c->skeyid, c->hash_len, pa, 5, c->a);
 	struct part pe[] = { { c->a, c->hash_len }, { c->gxy, n }, { c->ic, 8 }, { c->rc, 8 }, { &two, 1 } };
-	hmac(c, c->skeyid, c->hash_len, pe, 5, c->e);
+	ike_peer_hmac(c, c->skeyid, c->hash_len, pe, 5, c->e);
 	if (c->key_len <= c->hash_len) {
 		memcpy(c->key, c->e, c->key_len);
 	} else {
 		uint8_t k1[64], k2[64];
 		struct part p1[] = { { &z, 1 } }, p2[] = { { k1, c->hash_len } };
 
-		hmac(c, c->e, c->hash_len, p1, 1, k1);
-		hmac(c, c->e, c->hash_len, p2, 1, k2);
+		ike_peer_hmac(c, c->e, c->hash_len, p1, 1, k1);
+		ike_peer_hmac(c, c->e, c->hash_len, p2, 1, k2);
 		memcpy(c->key, k1, c->hash_len);
 		memcpy(c->key + c->hash_len, k2, c->key_len - c->hash_len);
 	}
@@ -310,7 +306,7 @@ static void derive(struct client *c)
 bool client_mm4(struct client *c, const struct msg *m)
 {
 	size_t n, nn;
-	const uint8_t *ke = find(m, 4, 0, &n), *nr = find(m, 10, 0, &nn);
+	const uint8_t *ke = ike_peer_find(m, 4, 0, &n), *nr = ike_peer_find(m, 10, 0, &nn);
 
 	if (ke == NULL || nr == NULL || n != c->g_len || nn > sizeof(c->nr))
 		return false;
@@ -320,7 +316,7 @@ bool client_mm4(struct client *c, const struct msg *m)
 	c->gxy_len = ike_group_shared(c, c->group, ke, c->gxy);
 	if (c->gxy_len == 0)
 		return false;
-	derive(c);
+	ike_peer_derive(c);
 	return true;
 }
 
@@ -329,15 +325,15 @@ bool client_mm4_nat(const struct client *c, const struct msg *m)
 	uint8_t us[64], them[64];
 	bool seen_them = false;
 	size_t n;
-	const uint8_t *h = find(m, 20, 0, &n);
+	const uint8_t *h = ike_peer_find(m, 20, 0, &n);
 
 	if (h == NULL)
 		return false;
-	natd(c, &c->path.remote, false, us);
-	natd(c, &c->path.local, false, them);
+	ike_peer_natd(c, &c->path.remote, false, us);
+	ike_peer_natd(c, &c->path.local, false, them);
 	if (n != c->hash_len || memcmp(h, us, n) != 0)
 		return true;
-	for (unsigned i = 1; !seen_them && (h = find(m, 20, i, &n)) != NULL; i++)
+	for (unsigned i = 1; !seen_them && (h = ike_peer_find(m, 20, i, &n)) != NULL; i++)
 		seen_them = n == c->hash_len && memcmp(h, them, n) == 0;
 	return !seen_them;
 }
@@ -353,7 +349,7 @@ void client_mm5(struct client *c, struct msg *m)
 	if (c->initial_contact)
 		payload(m, 0, note, 8);
 	memcpy(c->last, c->iv, 16);
-	encrypt(c, c->last, m);
+	ike_peer_encrypt(c, c->last, m);
 }
 
 bool client_mm6(struct client *c, const struct msg *in)
@@ -365,13 +361,13 @@ bool client_mm6(struct client *c, const struct msg *in)
 	memcpy(iv, c->last, 16);
 	if (m.len < 60 || (m.len - 28) % c->block != 0 || !(m.p[19] & 1))
 		return false;
-	crypt_(c, 0, iv, m.p + 28, m.len - 28);
-	const uint8_t *id = find(&m, 5, 0, &n), *h = find(&m, 8, 0, &hn);
+	ike_peer_crypt(c, 0, iv, m.p + 28, m.len - 28);
+	const uint8_t *id = ike_peer_find(&m, 5, 0, &n), *h = ike_peer_find(&m, 8, 0, &hn);
 	if (id == NULL || h == NULL || hn != c->hash_len)
 		return false;
 	struct part parts[] = { { c->gxr, c->g_len }, { c->gxi, c->g_len }, { c->rc, 8 }, { c->ic, 8 },
 		{ c->sa, c->sa_len }, { id, n } };
-	hmac(c, c->skeyid, c->hash_len, parts, 6, hash);
+	ike_peer_hmac(c, c->skeyid, c->hash_len, parts, 6, hash);
 	if (memcmp(hash, h, hn) != 0)
 		return false;
 	memcpy(c->last, iv, 16);
@@ -383,7 +379,7 @@ void client_am1(struct client *c, struct msg *m)
 	static const uint8_t rfc3947[20] = "\0\0\0\x14\x4a\x13\x1c\x81\x07\x03\x58\x45\x5c\x57\x28\xf2\x0e\x95\x45\x2f";
 	struct msg sa = { .len = 0 };
 
-	transform1(c, &sa);
+	ike_peer_transform1(c, &sa);
 	client_am1_sa(c, sa.p, sa.len, rfc3947, sizeof(rfc3947), m);
 }
 
@@ -409,17 +405,17 @@ bool client_am2(struct client *c, const struct msg *m)
 	uint8_t hash[64];
 	size_t n, hn;
 
-	if (m->len < 28 || m->p[18] != 4 || find(m, 1, 0, &n) == NULL)
+	if (m->len < 28 || m->p[18] != 4 || ike_peer_find(m, 1, 0, &n) == NULL)
 		return false;
 	memcpy(c->rc, m->p + 8, 8);
 	if (!client_mm4(c, m))
 		return false;
-	const uint8_t *id = find(m, 5, 0, &n), *h = find(m, 8, 0, &hn);
+	const uint8_t *id = ike_peer_find(m, 5, 0, &n), *h = ike_peer_find(m, 8, 0, &hn);
 	if (id == NULL || h == NULL || hn != c->hash_len)
 		return false;
 	struct part parts[] = { { c->gxr, c->g_len }, { c->gxi, c->g_len }, { c->rc, 8 }, { c->ic, 8 },
 		{ c->sa, c->sa_len }, { id, n } };
-	hmac(c, c->skeyid, c->hash_len, parts, 6, hash);
+	ike_peer_hmac(c, c->skeyid, c->hash_len, parts, 6, hash);
 	return memcmp(hash, h, hn) == 0;
 }
 
@@ -430,17 +426,17 @@ void client_am3(struct client *c, bool encrypted, struct msg *m)
 	client_hash_i(c, c->id, c->id_len, hash);
 	header(c, m, 8, 4, 0, 0);
 	payload(m, 20, hash, c->hash_len);
-	natd(c, &c->path.local, c->bad_natd_us, h);
+	ike_peer_natd(c, &c->path.local, c->bad_natd_us, h);
 	payload(m, 20, h, c->hash_len);
-	natd(c, &c->path.remote, c->bad_natd_peer, h);
+	ike_peer_natd(c, &c->path.remote, c->bad_natd_peer, h);
 	payload(m, 0, h, c->hash_len);
 	finish(m);
 	memcpy(c->last, c->iv, 16);
 	if (encrypted)
-		encrypt(c, c->last, m);
+		ike_peer_encrypt(c, c->last, m);
 }
 
-static void mid_iv(const struct client *c, uint32_t mid, uint8_t *iv)
+void ike_peer_mid_iv(const struct client *c, uint32_t mid, uint8_t *iv)
 {
 	uint8_t hash[64], b[4] = { (uint8_t)(mid >> 24), (uint8_t)(mid >> 16), (uint8_t)(mid >> 8), (uint8_t)mid };
 	struct part parts[] = { { c->last, c->block }, { b, 4 } };
@@ -450,13 +446,13 @@ static void mid_iv(const struct client *c, uint32_t mid, uint8_t *iv)
 }
 
 /* Fills HASH(1) into the payload at 32 over everything behind it. */
-static void hash1(const struct client *c, uint32_t mid, const void *extra, size_t extra_len, struct msg *m)
+void ike_peer_hash1(const struct client *c, uint32_t mid, const void *extra, size_t extra_len, struct msg *m)
 {
 	uint8_t b[4] = { (uint8_t)(mid >> 24), (uint8_t)(mid >> 16), (uint8_t)(mid >> 8), (uint8_t)mid };
 	size_t at = 32 + c->hash_len;
 	struct part parts[] = { { b, 4 }, { extra, extra_len }, { m->p + at, m->len - at } };
 
-	hmac(c, c->a, c->hash_len, parts, 3, m->p + 32);
+	ike_peer_hmac(c, c->a, c->hash_len, parts, 3, m->p + 32);
 }
 
 static void new_spi(struct client *c)
@@ -485,7 +481,7 @@ static void send_qm1(struct client *c, uint32_t mid, const struct msg *sa, unsig
 	c->mid = mid;
 	c->qgroup = group;
 	header(c, m, 8, 32, 0, mid);
-	payload(m, 1, none, c->hash_len);
+	payload(m, 1, ike_peer_no_hash, c->hash_len);
 	payload(m, 10, sa->p, sa->len);
 	payload(m, group ? 4 : 5, c->qni, sizeof(c->qni));
 	if (group) {
@@ -509,9 +505,9 @@ static void send_qm1(struct client *c, uint32_t mid, const struct msg *sa, unsig
 		memcpy(oa + 4, idr + 4, 4);
 		payload(m, 0, oa, 8);
 	}
-	hash1(c, mid, "", 0, m);
-	mid_iv(c, mid, c->qiv);
-	encrypt(c, c->qiv, m);
+	ike_peer_hash1(c, mid, "", 0, m);
+	ike_peer_mid_iv(c, mid, c->qiv);
+	ike_peer_encrypt(c, c->qiv, m);
 }
 
 void client_qm1(struct client *c, uint32_t mid, unsigned encap, unsigned esp, unsigned bits, unsigned auth,
@@ -556,7 +552,7 @@ void client_qm1_sa(struct client *c, uint32_t mid, const uint8_t *sa, size_t len
 	send_qm1(c, mid, &body, group, port, m);
 }
 
-static void keymat(const struct client *c, uint32_t spi, const uint8_t *gxy, size_t gxy_len, uint8_t *out, size_t len)
+void ike_peer_keymat(const struct client *c, uint32_t spi, const uint8_t *gxy, size_t gxy_len, uint8_t *out, size_t len)
 {
 	uint8_t k[64], proto = 3,
 		b[4] = { (uint8_t)(spi >> 24), (uint8_t)(spi >> 16), (uint8_t)(spi >> 8), (uint8_t)spi };
@@ -566,7 +562,7 @@ static void keymat(const struct client *c, uint32_t spi, const uint8_t *gxy, siz
 		struct part parts[] = { { k, have ? c->hash_len : 0 }, { gxy, gxy_len }, { &proto, 1 }, { b, 4 },
 			{ c->qni, sizeof(c->qni) }, { c->qnr, c->qnr_len } };
 
-		hmac(c, c->d, c->hash_len, parts, 6, k);
+		ike_peer_hmac(c, c->d, c->hash_len, parts, 6, k);
 		size_t n = len - have < c->hash_len ? len - have : c->hash_len;
 		memcpy(out + have, k, n);
 		have += n;
@@ -574,7 +570,7 @@ static void keymat(const struct client *c, uint32_t spi, const uint8_t *gxy, siz
 }
 
 /* Where the payloads end and padding begins; false when they do not end in the message. */
-static bool chain_end(const struct msg *m, size_t *ret_end)
+bool ike_peer_chain_end(const struct msg *m, size_t *ret_end)
 {
 	size_t at = 28;
 
@@ -600,18 +596,18 @@ bool client_qm2(struct client *c, const struct msg *in, size_t keymat_len)
 	memcpy(iv, c->qiv, 16);
 	if (m.len < 60 || (m.len - 28) % c->block != 0 || m.p[18] != 32)
 		return false;
-	crypt_(c, 0, iv, m.p + 28, m.len - 28);
-	const uint8_t *h = find(&m, 8, 0, &hn), *sa = find(&m, 1, 0, &sn), *nr = find(&m, 10, 0, &n),
-		*ke = find(&m, 4, 0, &kn);
-	const uint8_t *id1 = find(&m, 5, 0, &in1), *id2 = find(&m, 5, 1, &in2);
+	ike_peer_crypt(c, 0, iv, m.p + 28, m.len - 28);
+	const uint8_t *h = ike_peer_find(&m, 8, 0, &hn), *sa = ike_peer_find(&m, 1, 0, &sn), *nr = ike_peer_find(&m, 10, 0, &n),
+		*ke = ike_peer_find(&m, 4, 0, &kn);
+	const uint8_t *id1 = ike_peer_find(&m, 5, 0, &in1), *id2 = ike_peer_find(&m, 5, 1, &in2);
 	if (h == NULL || sa == NULL || nr == NULL || id1 == NULL || id2 == NULL || hn != c->hash_len || sn < 20 ||
 		n > 256)
 		return false;
-	if (!chain_end(&m, &end))
+	if (!ike_peer_chain_end(&m, &end))
 		return false;
 	size_t from = 32 + c->hash_len;
 	struct part parts[] = { { b, 4 }, { c->qni, sizeof(c->qni) }, { m.p + from, end - from } };
-	hmac(c, c->a, c->hash_len, parts, 3, hash);
+	ike_peer_hmac(c, c->a, c->hash_len, parts, 3, hash);
 	if (memcmp(hash, h, hn) != 0)
 		return false;
 	memcpy(c->qiv, iv, 16);
@@ -624,8 +620,8 @@ bool client_qm2(struct client *c, const struct msg *in, size_t keymat_len)
 	if ((ke != NULL) != (c->qgroup != 0) || (ke != NULL && kn != ike_group_len(c->qgroup)))
 		return false;
 	size_t gn = ke != NULL ? ike_group_shared(c, c->qgroup, ke, gxy) : 0;
-	keymat(c, c->spi_r, gxy, gn, c->keymat_in, keymat_len);
-	keymat(c, c->spi_i, gxy, gn, c->keymat_out, keymat_len);
+	ike_peer_keymat(c, c->spi_r, gxy, gn, c->keymat_in, keymat_len);
+	ike_peer_keymat(c, c->spi_i, gxy, gn, c->keymat_out, keymat_len);
 	const uint8_t *t = transform(sa, sn, 0, &n);
 	if (t != NULL) {
 		c->esp = t[5];
@@ -641,7 +637,7 @@ void client_main_with(struct client *c, uint8_t next, const void *body, size_t l
 	header(c, m, next, 2, 0, 0);
 	put(m, body, len);
 	memcpy(c->last, c->iv, 16);
-	encrypt(c, c->last, m);
+	ike_peer_encrypt(c, c->last, m);
 }
 
 void client_hash_i(const struct client *c, const void *id, size_t len, uint8_t *ret_hash)
@@ -649,7 +645,7 @@ void client_hash_i(const struct client *c, const void *id, size_t len, uint8_t *
 	struct part parts[] = { { c->gxi, c->g_len }, { c->gxr, c->g_len }, { c->ic, 8 }, { c->rc, 8 },
 		{ c->sa, c->sa_len }, { id, len } };
 
-	hmac(c, c->skeyid, c->hash_len, parts, 6, ret_hash);
+	ike_peer_hmac(c, c->skeyid, c->hash_len, parts, 6, ret_hash);
 }
 
 void client_sealed_with(struct client *c, uint8_t exchange, uint32_t mid, bool hashed, uint8_t next, const void *body,
@@ -657,13 +653,16 @@ void client_sealed_with(struct client *c, uint8_t exchange, uint32_t mid, bool h
 {
 	header(c, m, hashed ? 8 : next, exchange, 0, mid);
 	if (hashed)
-		payload(m, next, none, c->hash_len);
+		payload(m, next, ike_peer_no_hash, c->hash_len);
 	put(m, body, len);
 	if (hashed)
-		hash1(c, mid, "", 0, m);
+		ike_peer_hash1(c, mid, "", 0, m);
 	c->mid = mid;
-	c->go_on ? (void)memcpy(c->qiv, c->go_on, c->block) : mid_iv(c, mid, c->qiv);
-	encrypt(c, c->qiv, m);
+	if (c->go_on)
+		memcpy(c->qiv, c->go_on, c->block);
+	else
+		ike_peer_mid_iv(c, mid, c->qiv);
+	ike_peer_encrypt(c, c->qiv, m);
 }
 
 void client_qm3(struct client *c, struct msg *m)
@@ -673,11 +672,11 @@ void client_qm3(struct client *c, struct msg *m)
 	struct part parts[] = { { &zero, 1 }, { b, 4 }, { c->qni, sizeof(c->qni) }, { c->qnr, c->qnr_len } };
 	uint8_t iv[16];
 
-	hmac(c, c->a, c->hash_len, parts, 4, hash);
+	ike_peer_hmac(c, c->a, c->hash_len, parts, 4, hash);
 	header(c, m, 8, 32, 0, c->mid);
 	payload(m, 0, hash, c->hash_len);
 	memcpy(iv, c->qiv, 16);
-	encrypt(c, iv, m);
+	ike_peer_encrypt(c, iv, m);
 }
 
 void client_info(struct client *c, uint32_t mid, uint8_t type, const void *body, size_t len, struct msg *m)
@@ -685,11 +684,11 @@ void client_info(struct client *c, uint32_t mid, uint8_t type, const void *body,
 	uint8_t iv[16];
 
 	header(c, m, 8, 5, 0, mid);
-	payload(m, type, none, c->hash_len);
+	payload(m, type, ike_peer_no_hash, c->hash_len);
 	payload(m, 0, body, len);
-	hash1(c, mid, "", 0, m);
-	mid_iv(c, mid, iv);
-	encrypt(c, iv, m);
+	ike_peer_hash1(c, mid, "", 0, m);
+	ike_peer_mid_iv(c, mid, iv);
+	ike_peer_encrypt(c, iv, m);
 }
 
 const uint8_t *client_info_open(struct client *c, struct msg *m, uint8_t *ret_type, size_t *ret_len)
@@ -699,22 +698,23 @@ const uint8_t *client_info_open(struct client *c, struct msg *m, uint8_t *ret_ty
 
 	if (m->p[18] != 5 || (m->len - 28) % c->block != 0)
 		return NULL;
-	mid_iv(c, mid, iv);
-	crypt_(c, 0, iv, m->p + 28, m->len - 28);
+	ike_peer_mid_iv(c, mid, iv);
+	ike_peer_crypt(c, 0, iv, m->p + 28, m->len - 28);
 	if (m->p[16] != 8 || m->p[31] != c->hash_len + 4)
 		return NULL;
-	return find(m, *ret_type = m->p[28], 0, ret_len);
+	*ret_type = m->p[28];
+	return ike_peer_find(m, *ret_type, 0, ret_len);
 }
 
 void client_cfg(struct client *c, uint32_t mid, bool first, uint8_t iv[16], const void *body, size_t len, struct msg *m)
 {
 	header(c, m, 8, 6, 0, mid);
-	payload(m, 14, none, c->hash_len);
+	payload(m, 14, ike_peer_no_hash, c->hash_len);
 	payload(m, 0, body, len);
-	hash1(c, mid, "", 0, m);
+	ike_peer_hash1(c, mid, "", 0, m);
 	if (first)
-		mid_iv(c, mid, iv);
-	encrypt(c, iv, m);
+		ike_peer_mid_iv(c, mid, iv);
+	ike_peer_encrypt(c, iv, m);
 }
 
 const uint8_t *client_cfg_open(struct client *c, struct msg *m, bool first, uint8_t iv[16], size_t *ret_len)
@@ -726,8 +726,8 @@ const uint8_t *client_cfg_open(struct client *c, struct msg *m, bool first, uint
 	if (m->p[18] != 6 || !(m->p[19] & 1) || (m->len - 28) % c->block != 0)
 		return NULL;
 	if (first)
-		mid_iv(c, mid, iv);
-	crypt_(c, 0, iv, m->p + 28, m->len - 28);
+		ike_peer_mid_iv(c, mid, iv);
+	ike_peer_crypt(c, 0, iv, m->p + 28, m->len - 28);
 	if (m->p[16] != 8 || m->p[31] != c->hash_len + 4 || m->p[28] != 14)
 		return NULL;
 	for (uint8_t type = m->p[16]; type != 0 && end + 4 <= m->len;) {
@@ -738,163 +738,6 @@ const uint8_t *client_cfg_open(struct client *c, struct msg *m, bool first, uint
 	struct part parts[] = { { b, 4 }, { m->p + from, end - from } };
 	if (end > m->len)
 		return NULL;
-	hmac(c, c->a, c->hash_len, parts, 2, hash);
-	return memcmp(hash, m->p + 32, c->hash_len) == 0 ? find(m, 14, 0, ret_len) : NULL;
-}
-
-/* ---- the other role ---- */
-bool gateway_mm2(struct client *c, const struct msg *in, struct msg *m)
-{
-	static const uint8_t rfc3947[16] = "\x4a\x13\x1c\x81\x07\x03\x58\x45\x5c\x57\x28\xf2\x0e\x95\x45\x2f";
-	static const uint8_t dpd[16] = "\xaf\xca\xd7\x13\x68\xa1\xf1\xc9\x6b\x86\x96\xfc\x77\x57\x01\x00";
-	struct msg sa = { .len = 0 };
-	size_t n;
-	const uint8_t *body = in->len > 28 && in->p[18] == 2 ? find(in, 1, 0, &n) : NULL;
-
-	if (body == NULL || n > sizeof(c->sa))
-		return false;
-	memcpy(c->ic, in->p, 8);
-	RAND_bytes(c->rc, 8);
-	memcpy(c->sa, body, n);
-	c->sa_len = n;
-	transform1(c, &sa);
-	header(c, m, 1, 2, 0, 0);
-	payload(m, 13, sa.p, sa.len);
-	payload(m, 13, rfc3947, 16);
-	payload(m, 0, dpd, 16);
-	finish(m);
-	return true;
-}
-
-bool gateway_mm4(struct client *c, const struct msg *in, struct msg *m)
-{
-	size_t n, nn;
-	const uint8_t *ke = find(in, 4, 0, &n), *ni = find(in, 10, 0, &nn);
-	struct msg own;
-	uint8_t h[64], theirs[512];
-
-	if (ke == NULL || ni == NULL || n != c->g_len || nn != sizeof(c->ni))
-		return false;
-	memcpy(theirs, ke, n);
-	memcpy(c->ni, ni, nn);
-	client_mm3(c, &own); /* an exponent, and our public value in gxi */
-	memcpy(c->gxr, c->gxi, n);
-	memcpy(c->gxi, theirs, n);
-	RAND_bytes(c->nr, 32);
-	c->nr_len = 32;
-	c->gxy_len = ike_group_shared(c, c->group, theirs, c->gxy);
-	if (c->gxy_len == 0)
-		return false;
-	derive(c);
-	header(c, m, 4, 2, 0, 0);
-	payload(m, 10, c->gxr, n);
-	payload(m, 20, c->nr, 32);
-	natd(c, &c->path.local, c->bad_natd_us, h);
-	payload(m, 20, h, c->hash_len);
-	natd(c, &c->path.remote, c->bad_natd_peer, h);
-	payload(m, 0, h, c->hash_len);
-	finish(m);
-	return true;
-}
-
-bool gateway_mm6(struct client *c, const struct msg *in, struct msg *m)
-{
-	struct msg five = *in;
-	uint8_t hash[64];
-	size_t n, hn;
-
-	memcpy(c->last, c->iv, 16);
-	if (five.len < 60 || (five.len - 28) % c->block != 0 || !(five.p[19] & 1))
-		return false;
-	crypt_(c, 0, c->last, five.p + 28, five.len - 28);
-	const uint8_t *id = find(&five, 5, 0, &n), *h = find(&five, 8, 0, &hn);
-	if (id == NULL || h == NULL || hn != c->hash_len || n > sizeof(c->said))
-		return false;
-	struct part pi[] = { { c->gxi, c->g_len }, { c->gxr, c->g_len }, { c->ic, 8 }, { c->rc, 8 }, { c->sa, c->sa_len },
-		{ id, n } };
-	hmac(c, c->skeyid, c->hash_len, pi, 6, hash);
-	if (memcmp(hash, h, hn) != 0)
-		return false;
-	memcpy(c->said, id, n);
-	c->said_len = n;
-	struct part pr[] = { { c->gxr, c->g_len }, { c->gxi, c->g_len }, { c->rc, 8 }, { c->ic, 8 }, { c->sa, c->sa_len },
-		{ c->id, c->id_len } };
-	hmac(c, c->skeyid, c->hash_len, pr, 6, hash);
-	header(c, m, 5, 2, 0, 0);
-	payload(m, 8, c->id, c->id_len);
-	payload(m, 0, hash, c->hash_len);
-	encrypt(c, c->last, m);
-	return true;
-}
-
-bool gateway_qm2(struct client *c, const struct msg *in, unsigned encap, size_t keymat_len, struct msg *m)
-{
-	struct msg one = *in, sa = { .len = 0 };
-	uint8_t hash[64];
-	size_t sn, nn, hn, in1, in2, end;
-
-	if (one.len < 60 || one.p[18] != 32 || (one.len - 28) % c->block != 0)
-		return false;
-	c->mid = (uint32_t)one.p[20] << 24 | (uint32_t)one.p[21] << 16 | (uint32_t)one.p[22] << 8 | one.p[23];
-	mid_iv(c, c->mid, c->qiv);
-	crypt_(c, 0, c->qiv, one.p + 28, one.len - 28);
-	const uint8_t *h = find(&one, 8, 0, &hn), *offer = find(&one, 1, 0, &sn), *ni = find(&one, 10, 0, &nn);
-	const uint8_t *id1 = find(&one, 5, 0, &in1), *id2 = find(&one, 5, 1, &in2);
-	if (h == NULL || offer == NULL || ni == NULL || id1 == NULL || id2 == NULL || hn != c->hash_len || sn < 20 ||
-		nn != sizeof(c->qni))
-		return false;
-	if (!chain_end(&one, &end))
-		return false;
-	uint8_t b[4] = { (uint8_t)(c->mid >> 24), (uint8_t)(c->mid >> 16), (uint8_t)(c->mid >> 8), (uint8_t)c->mid };
-	size_t from = 32 + c->hash_len;
-	struct part parts[] = { { b, 4 }, { one.p + from, end - from } };
-	hmac(c, c->a, c->hash_len, parts, 2, hash);
-	if (memcmp(hash, h, hn) != 0)
-		return false;
-	memcpy(c->qni, ni, nn);
-	RAND_bytes(c->qnr, 32);
-	c->qnr_len = 32;
-	c->spi_i = (uint32_t)offer[16] << 24 | (uint32_t)offer[17] << 16 | (uint32_t)offer[18] << 8 | offer[19];
-	do
-		RAND_bytes((uint8_t *)&c->spi_r, 4);
-	while (c->spi_r < 256);
-	keymat(c, c->spi_i, (const uint8_t *)"", 0, c->keymat_in, keymat_len);
-	keymat(c, c->spi_r, (const uint8_t *)"", 0, c->keymat_out, keymat_len);
-	put32(&sa, 1), put32(&sa, 1);
-	put8(&sa, 0), put8(&sa, 0), put16(&sa, 12 + 28);
-	put8(&sa, 1), put8(&sa, 3), put8(&sa, 4), put8(&sa, 1);
-	put32(&sa, c->spi_r);
-	put8(&sa, 0), put8(&sa, 0), put16(&sa, 28);
-	put8(&sa, 1), put8(&sa, 12), put16(&sa, 0);
-	put16(&sa, 0x8001), put16(&sa, 1);
-	put16(&sa, 0x8002), put16(&sa, 3600);
-	put16(&sa, 0x8004), put16(&sa, encap);
-	put16(&sa, 0x8005), put16(&sa, 2);
-	put16(&sa, 0x8006), put16(&sa, 256);
-	header(c, m, 8, 32, 0, c->mid);
-	payload(m, 1, none, c->hash_len);
-	payload(m, 10, sa.p, sa.len);
-	payload(m, 5, c->qnr, 32);
-	payload(m, 5, id1, in1);
-	payload(m, 0, id2, in2);
-	hash1(c, c->mid, c->qni, sizeof(c->qni), m);
-	encrypt(c, c->qiv, m);
-	return true;
-}
-
-bool gateway_qm3(struct client *c, const struct msg *in)
-{
-	struct msg want;
-
-	client_qm3(c, &want);
-	return want.len == in->len && memcmp(want.p, in->p, in->len) == 0;
-}
-
-void gateway_plain(const struct client *c, unsigned type, struct msg *m)
-{
-	uint8_t note[8] = { 0, 0, 0, 1, 1, 0, (uint8_t)(type >> 8), (uint8_t)type };
-
-	header(c, m, 11, 5, 0, 0x12345678);
-	payload(m, 0, note, 8);
-	finish(m);
+	ike_peer_hmac(c, c->a, c->hash_len, parts, 2, hash);
+	return memcmp(hash, m->p + 32, c->hash_len) == 0 ? ike_peer_find(m, 14, 0, ret_len) : NULL;
 }

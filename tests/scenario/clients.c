@@ -259,9 +259,11 @@ const unsigned n_stocks = VD_ARRAY_SIZE(stocks);
 
 const struct stock xauth_stocks[] = {
 	{ .name = "macOS and iOS, Cisco IPsec", .profile = "apple", .ike_chosen = "aes256-sha256-modp2048",
-		.esp_chosen = "aes256-sha256", .psk = GATEWAY_PSK_STAFF, .ike = cisco_ike, .aggressive = 14, .vendors = cisco_vendors, .esp = apple_esp },
+		.esp_chosen = "aes256-sha256", .psk = GATEWAY_PSK_STAFF, .ike = cisco_ike,
+		.aggressive = 14, .vendors = cisco_vendors, .esp = apple_esp },
 	/* Nothing but its L2TP tells it from another racoon. */
 	{ .name = "Android, IPsec Xauth PSK", .profile = "racoon", .ike_chosen = "aes256-sha256-modp1024",
-		.esp_chosen = "aes256-sha1", .psk = GATEWAY_PSK_DEVICES, .ike = android_xauth_ike, .aggressive = 2, .vendors = android_xauth_vendors, .esp = android_esp },
+		.esp_chosen = "aes256-sha1", .psk = GATEWAY_PSK_DEVICES, .ike = android_xauth_ike,
+		.aggressive = 2, .vendors = android_xauth_vendors, .esp = android_esp },
 };
 const unsigned n_xauth_stocks = VD_ARRAY_SIZE(xauth_stocks);
