@@ -299,6 +299,35 @@ START_TEST(test_dpd)
 }
 END_TEST
 
+/* vpnc draws its message ids of one octet: 0 comes, and the same for two messages. */
+START_TEST(test_info_message_id)
+{
+	static const uint32_t mids[] = { 0, 0x77 };
+	struct client c;
+	struct msg m, *r;
+	uint8_t body[28] = { 0, 0, 0, 1, 1, 16, 0x8d, 0x28 }, type;
+	size_t len;
+
+	client_init(&c, PSK_A, 7, 256, 2, 14);
+	phase1(&c, true);
+	memcpy(body + 8, c.ic, 8);
+	memcpy(body + 16, c.rc, 8);
+	for (body[27] = 42; body[27] < 45; body[27]++) {
+		client_info(&c, mids[_i], 11, body, sizeof(body), &m);
+		r = ask(&c, &m);
+		const uint8_t *p = client_info_open(&c, r, &type, &len);
+		ck_assert_ptr_nonnull(p);
+		ck_assert_int_eq(memcmp(p + 8, body + 8, 20), 0);
+		uint64_t replays = vd_counter("ike_v1.drop.info_replay");
+		silent(&c, &m);
+		ck_assert_uint_eq(vd_counter("ike_v1.drop.info_replay"), replays + 1);
+	}
+	delete_ike(&c, mids[_i]);
+	ck_assert_uint_eq(vd_peer_count(), 0);
+	client_free(&c);
+}
+END_TEST
+
 START_TEST(test_phase1_rekey)
 {
 	struct client a, b;
@@ -577,6 +606,7 @@ int main(void)
 	tcase_add_loop_test(t, test_natd, 0, 4);
 	tcase_add_loop_test(t, test_first_flight, 0, VD_ARRAY_SIZE(flights));
 	tcase_add_test(t, test_dpd);
+	tcase_add_loop_test(t, test_info_message_id, 0, 2);
 	tcase_add_test(t, test_phase1_rekey);
 	tcase_add_test(t, test_reattach);
 	tcase_add_test(t, test_initial_contact);

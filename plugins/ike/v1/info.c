@@ -243,12 +243,12 @@ void ike_v1_info_input(struct ike_v1_sa *sa, const struct vd_path *path, const s
 		vd_count("ike_v1.drop.info_hash", 1);
 		return;
 	}
-	if (!ike_v1_mid_fresh(sa, h->mid)) {
+	/* vpnc draws one octet for its message ids, so they repeat soon and may be 0. */
+	if (!ike_v1_info_fresh(sa, chain.v[0].p)) {
 		vd_count("ike_v1.drop.info_replay", 1);
 		return;
 	}
-	/* Answered where it came from, but it moves nobody: an old one may be a replay that the message ids have
-	 * forgotten. */
+	/* Answered where it came from, but it moves nobody: an old one may be a replay that is forgotten. */
 	sa->heard = vd_now();
 	for (unsigned i = 1; i < chain.n; i++) {
 		if (chain.v[i].type == IKE_P_NOTIFY && (type = notify_take(sa, path, &chain.v[i])) != 0)

@@ -210,16 +210,25 @@ void ike_v1_sa_resend_fired(struct vd_timer *t)
 		vd_timer_start(&sa->resend, sa->v->opt.resend_ms << sa->resends);
 }
 
-bool ike_v1_mid_fresh(struct ike_v1_sa *sa, uint32_t mid)
+static bool fresh(struct ike_v1_sa *sa, uint32_t mid)
 {
-	if (mid == 0)
-		return false;
 	for (unsigned i = 0; i < IKE_V1_MIDS; i++)
 		if (sa->mids[i] == mid)
 			return false;
 	sa->mids[sa->mid_at] = mid;
 	sa->mid_at = (uint16_t)((sa->mid_at + 1u) % IKE_V1_MIDS);
 	return true;
+}
+
+bool ike_v1_mid_fresh(struct ike_v1_sa *sa, uint32_t mid)
+{
+	return mid != 0 && fresh(sa, mid);
+}
+
+bool ike_v1_info_fresh(struct ike_v1_sa *sa, const uint8_t *hash)
+{
+	/* Not 0: it stands for what is free. */
+	return fresh(sa, (uint32_t)hash[0] << 24 | (uint32_t)hash[1] << 16 | (uint32_t)hash[2] << 8 | hash[3] | 1u);
 }
 
 void ike_v1_failed(const struct ike_v1_sa *sa, struct vd_report report)
