@@ -41,6 +41,14 @@ vm_fatal() {
 	exit 1
 }
 
+# The cases of a folder, one a line; with VM_BRIEF set only those that say "# brief": they need every package between them.
+vm_cases() { # FOLDER
+	local f
+	for f in "$1"/*; do
+		[ -n "${VM_BRIEF:-}" ] && ! grep -qx '# brief' "$f" || printf '%s\n' "${f##*/}"
+	done
+}
+
 # ---- processes we started: "pid start-time", so that a recycled pid is never hit ----
 vm_note_pid() { # FILE PID [wait]: "wait" when the caller waits for it; else its end is no news to the shell
 	local start
