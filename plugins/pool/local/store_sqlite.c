@@ -211,7 +211,7 @@ static int load(struct store *s, struct store_found *found,
 	sqlite3_stmt *st = NULL;
 	struct vd_ip ip;
 	int64_t held;
-	int step;
+	int step = SQLITE_ERROR;
 
 	if (run(s, "BEGIN IMMEDIATE"))
 		return failed(s, "cannot write to", err);
@@ -233,10 +233,10 @@ static int load(struct store *s, struct store_found *found,
 		else
 			found->unreadable++;
 	}
-	if (!st || step != SQLITE_DONE)
+	if (step != SQLITE_DONE)
 		failed(s, "cannot read", err);
 	sqlite3_finalize(st);
-	return !st || step != SQLITE_DONE ? err->code : 0;
+	return step != SQLITE_DONE ? err->code : 0;
 }
 
 int store_open(const char *folder, struct store **ret_store, struct store_found *ret_found,
