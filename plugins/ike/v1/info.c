@@ -244,7 +244,7 @@ void ike_v1_info_input(struct ike_v1_sa *sa, const struct vd_path *path, const s
 		return;
 	}
 	/* vpnc draws one octet for its message ids, so they repeat soon and may be 0. */
-	if (!ike_v1_info_fresh(sa, chain.v[0].p)) {
+	if (!ike_v1_info_fresh(sa, p, len)) {
 		vd_count("ike_v1.drop.info_replay", 1);
 		return;
 	}

@@ -225,10 +225,14 @@ bool ike_v1_mid_fresh(struct ike_v1_sa *sa, uint32_t mid)
 	return mid != 0 && fresh(sa, mid);
 }
 
-bool ike_v1_info_fresh(struct ike_v1_sa *sa, const uint8_t *hash)
+bool ike_v1_info_fresh(struct ike_v1_sa *sa, const uint8_t *p, size_t len)
 {
+	uint8_t d[32];
+	size_t n;
+
 	/* Not 0: it stands for what is free. */
-	return fresh(sa, (uint32_t)hash[0] << 24 | (uint32_t)hash[1] << 16 | (uint32_t)hash[2] << 8 | hash[3] | 1u);
+	return vd_digest("SHA256", p, len, d, &n) == 0 &&
+		fresh(sa, (uint32_t)d[0] << 24 | (uint32_t)d[1] << 16 | (uint32_t)d[2] << 8 | d[3] | 1u);
 }
 
 void ike_v1_failed(const struct ike_v1_sa *sa, struct vd_report report)

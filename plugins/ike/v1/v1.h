@@ -217,7 +217,7 @@ struct ike_v1_sa {
 	struct ike_v1_keys keys;
 	uint8_t last_block[IKE_BLOCK_MAX]; /* of phase 1: start of every later IV */
 	struct ike_v1_cache mm3, mm5; /* mm3: of aggressive mode, message 1 */
-	uint32_t mids[IKE_V1_MIDS]; /* of exchanges that were; of informational ones the start of HASH(1) */
+	uint32_t mids[IKE_V1_MIDS]; /* of exchanges that were; of informational messages a digest */
 	uint16_t mid_at;
 	uint32_t dpd_seq;
 	bool dpd_seen;
@@ -439,9 +439,9 @@ void ike_v1_sa_resend_fired(struct vd_timer *t);
 void ike_v1_sa_resend_start(struct ike_v1_sa *sa);
 /* True once per message id and SA. */
 bool ike_v1_mid_fresh(struct ike_v1_sa *sa, uint32_t mid);
-/* True once per informational message and SA, known by its HASH(1) (RFC 2409 section 5.7), which was verified. The message
- * id alone must not decide: some clients use one twice, or 0. */
-bool ike_v1_info_fresh(struct ike_v1_sa *sa, const uint8_t *hash);
+/* True once per informational message and SA: all of it, decrypted, its HASH(1) verified (RFC 2409 section 5.7). The message id
+ * alone must not decide: some clients use one twice, or 0. */
+bool ike_v1_info_fresh(struct ike_v1_sa *sa, const uint8_t *p, size_t len);
 int ike_v1_send(struct ike_v1 *v, const struct vd_path *path, const uint8_t *p, size_t len);
 /* The header of a message on this SA. */
 struct ike_header ike_v1_header(const struct ike_v1_sa *sa, uint8_t exchange, uint32_t mid);
