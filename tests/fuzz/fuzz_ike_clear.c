@@ -12,6 +12,14 @@
 #define OP_OTHER 8u   /* from another address */
 #define OP_ASIS 16u   /* may say that it is encrypted */
 
+/* Also in the header that the first part of a message begins with. */
+static void cookie(uint8_t *p, size_t len, const uint8_t *rcookie)
+{
+	memcpy(p + 8, rcookie, 8);
+	if (p[16] == 132 && len >= 28 + 8 + 28 && p[34] == 1)
+		memcpy(p + 28 + 8 + 8, rcookie, 8);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct fuzz_record r = { 0 };
@@ -32,7 +40,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		path.remote = (struct vd_sa){ .ip = vd_ip4(0xc6336407 + (r.op & OP_OTHER ? 1 : 0)), .port = port };
 		if (r.len >= 28) {
 			if (r.op & OP_COOKIE && world.n_sent > 0)
-				memcpy(r.p + 8, world.sent[(world.n_sent - 1) % WORLD_SENT].p + 8, 8);
+				cookie(r.p, r.len, world.sent[(world.n_sent - 1) % WORLD_SENT].p + 8);
 			if (r.op & OP_LENGTH)
 				memcpy(r.p + 24, (uint8_t[]){ 0, 0, (uint8_t)(r.len >> 8), (uint8_t)r.len }, 4);
 			if (!(r.op & OP_ASIS))
@@ -79,6 +87,35 @@ static void login(const char *name, unsigned enc, unsigned bits, unsigned hash, 
 	world_stop();
 }
 
+/* Messages 3 and 5 in parts: in order and twice, and the last one first. */
+static void parts(void)
+{
+	struct client c;
+	struct msg m, part;
+
+	fuzz_begin();
+	world_start(FUZZ_IKE_YAML);
+	client_init(&c, "tills and routers", 7, 128, 2, 2);
+	client_mm1(&c, &m);
+	say(&c, &m, 0);
+	ck_assert(client_mm2(&c, world_reply(0)));
+	client_mm3(&c, &m);
+	for (unsigned i = 0; i < 4; i++) {
+		client_fragment(&m, 1, 1 + i % 2, 2, &part);
+		say(&c, &part, OP_COOKIE);
+	}
+	ck_assert(client_mm4(&c, world_reply(1)));
+	client_mm5(&c, &m);
+	for (unsigned i = 3; i > 0; i--) {
+		client_fragment(&m, 7, i, 3, &part);
+		say(&c, &part, OP_COOKIE);
+	}
+	ck_assert(client_mm6(&c, &world.sent[(world.n_sent - 1) % WORLD_SENT]));
+	fuzz_put_done("fragments");
+	client_free(&c);
+	world_stop();
+}
+
 /* Real clients' messages have more transforms and vendor ids than the tests' client: many offers, the good one last. */
 static void offers(void)
 {
@@ -118,4 +155,5 @@ void fuzz_seeds(void)
 	login("main-natt", 7, 128, 2, 14, true, true);
 	login("main-3des", 5, 0, 2, 2, false, true);
 	offers();
+	parts();
 }

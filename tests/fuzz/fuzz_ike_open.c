@@ -12,6 +12,7 @@ enum { OP_MAIN, OP_QUICK, OP_INFO, OP_QUICK_3 };
 #define OP_PLAIN 4u   /* the HASH is the input's business, too */
 #define OP_AGAIN 8u   /* with the message id used last */
 #define OP_BLOCKS 16u /* not whole blocks */
+#define OP_PARTS 32u  /* comes in two parts */
 
 static struct fuzz_ike start = { .yaml = FUZZ_IKE_YAML };
 static struct client at_start[2]; /* the one that is up, the one that waits */
@@ -72,6 +73,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		if (r.len < 1 || r.len > 3900)
 			continue;
 		unsigned kind = r.op & OP_KIND;
+		fuzz_ike_parts = r.op & OP_PARTS ? 2 : 1;
 		uint8_t *p = r.p + 1;
 		size_t len = r.len - 1;
 
@@ -79,11 +81,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		if (kind == OP_MAIN) {
 			message_5(&waiting, r.p[0], p, len, r.op & OP_PLAIN, &m);
 			m.len -= r.op & OP_BLOCKS ? 3 : 0;
-			world_input(&waiting, &m);
+			fuzz_ike_input(&waiting, &m);
 		} else if (kind == OP_QUICK_3 && !(r.op & OP_PLAIN)) {
 			client_qm3(&up, &m);
 			m.len -= r.op & OP_BLOCKS ? 3 : 0;
-			world_input(&up, &m);
+			fuzz_ike_input(&up, &m);
 		} else {
 			fuzz_ike_sealed(&up, kind == OP_INFO ? 5 : 32, mid, !(r.op & OP_PLAIN), r.op & OP_BLOCKS, r.p[0], p, len);
 		}
@@ -94,7 +96,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 }
 
 /* ---- seeds: what the tests' client says, before it is encrypted ---- */
-static uint8_t seed_op;
+static uint8_t seed_op, seed_parts; /* seed_parts: OP_PARTS, or 0 */
 
 static void keep(const struct msg *m)
 {
@@ -102,7 +104,7 @@ static void keep(const struct msg *m)
 	size_t at = 28;
 
 	if (seed_op == OP_QUICK_3) {
-		fuzz_put(seed_op, "", 1);
+		fuzz_put(seed_op | seed_parts, "", 1);
 		return;
 	}
 	body[0] = m->p[16];
@@ -111,7 +113,7 @@ static void keep(const struct msg *m)
 		at += (size_t)m->p[30] << 8 | m->p[31];
 	}
 	memcpy(body + 1, m->p + at, m->len - at);
-	fuzz_put(seed_op, body, m->len - at + 1);
+	fuzz_put(seed_op | seed_parts, body, m->len - at + 1);
 }
 
 static void quick_mode(const char *name, uint32_t mid, unsigned encap, unsigned esp, unsigned bits, unsigned auth,
@@ -198,4 +200,7 @@ void fuzz_seeds(void)
 	quick_mode("quick-3des", 0x78, 2, 3, 0, 2, 0, false);
 	quick_mode("quick-pfs", 0x79, 2, 12, 128, 2, 2, false);
 	dpd();
+	seed_parts = OP_PARTS;
+	message_5_seed("message-5-fragments", true);
+	quick_mode("quick-fragments", 0x7a, 2, 12, 128, 2, 2, true);
 }

@@ -27,6 +27,10 @@ void fuzz_ike_main(struct client *c, const char *psk, unsigned auth, unsigned po
 void fuzz_ike_sealed(struct client *c, uint8_t exchange, uint32_t mid, bool hashed, bool cut, uint8_t next, uint8_t *body,
 	size_t len);
 
+/* What was made goes to the gateway in so many parts. */
+extern unsigned fuzz_ike_parts;
+void fuzz_ike_input(const struct client *c, const struct msg *m);
+
 /* The body of the first payload of this type in a chain, or NULL. */
 static inline uint8_t *fuzz_payload(uint8_t at_type, uint8_t *p, size_t len, uint8_t type, size_t *ret_len)
 {

@@ -51,6 +51,20 @@ void fuzz_ike_main(struct client *c, const char *psk, unsigned auth, unsigned po
 	ck_assert(client_mm6(c, &world.sent[(n + 2) % WORLD_SENT]));
 }
 
+unsigned fuzz_ike_parts = 1;
+
+void fuzz_ike_input(const struct client *c, const struct msg *m)
+{
+	struct msg part;
+
+	for (unsigned i = 1; fuzz_ike_parts > 1 && i <= fuzz_ike_parts; i++) {
+		client_fragment(m, 1, i, fuzz_ike_parts, &part);
+		world_input(c, &part);
+	}
+	if (fuzz_ike_parts <= 1)
+		world_input(c, m);
+}
+
 void fuzz_ike_sealed(struct client *c, uint8_t exchange, uint32_t mid, bool hashed, bool cut, uint8_t next, uint8_t *body,
 	size_t len)
 {
@@ -63,7 +77,7 @@ void fuzz_ike_sealed(struct client *c, uint8_t exchange, uint32_t mid, bool hash
 		memcpy(c->qni, nonce, n);
 	client_sealed_with(c, exchange, mid, hashed, next, body, len, &m);
 	m.len -= cut ? 3 : 0;
-	world_input(c, &m);
+	fuzz_ike_input(c, &m);
 	if (exchange == 32 && world_reply(sent))
 		client_qm2(c, world_reply(sent), 36);
 }

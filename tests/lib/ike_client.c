@@ -640,6 +640,20 @@ void client_main_with(struct client *c, uint8_t next, const void *body, size_t l
 	ike_peer_encrypt(c, c->last, m);
 }
 
+void client_fragment(const struct msg *m, unsigned id, unsigned number, unsigned of, struct msg *part)
+{
+	size_t size = (m->len + of - 1) / of, at = (number - 1) * size, n = at + size < m->len ? size : m->len - at;
+
+	memcpy(part->p, m->p, 28);
+	part->len = 28;
+	part->p[16] = 132;
+	part->p[19] &= 0xfe;
+	put8(part, 0), put8(part, 0), put16(part, (unsigned)(8 + n));
+	put16(part, id), put8(part, number), put8(part, number == of);
+	put(part, m->p + at, n);
+	finish(part);
+}
+
 void client_hash_i(const struct client *c, const void *id, size_t len, uint8_t *ret_hash)
 {
 	struct part parts[] = { { c->gxi, c->g_len }, { c->gxr, c->g_len }, { c->ic, 8 }, { c->rc, 8 },

@@ -90,6 +90,9 @@ void client_sealed_with(struct client *c, uint8_t exchange, uint32_t mid, bool h
  * open returns the body of the Attributes payload, or NULL. */
 void client_cfg(struct client *c, uint32_t mid, bool first, uint8_t iv[16], const void *body, size_t len, struct msg *m);
 const uint8_t *client_cfg_open(struct client *c, struct msg *m, bool first, uint8_t iv[16], size_t *ret_len);
+/* The part of a message with this number, from 1, when it is cut into so many of about the same length: payload type 132, the
+ * header that of the message, its encryption bit clear. */
+void client_fragment(const struct msg *m, unsigned id, unsigned number, unsigned of, struct msg *ret_part);
 /* HASH_I over this identification payload's body. */
 void client_hash_i(const struct client *c, const void *id, size_t len, uint8_t *ret_hash);
 /* The other role, as a gateway that is dialled: c->path.remote is its address, c->id its identity. Message 1, 3 or 5 in, the

@@ -69,6 +69,7 @@ static struct msg *said(void)
 
 /* What was asked last is lost, comes again, and is answered twice. */
 static bool rough;
+static bool in_parts; /* what answers comes in two, the second one first */
 
 static void answer(struct client *c, struct msg *m)
 {
@@ -81,7 +82,17 @@ static void answer(struct client *c, struct msg *m)
 		ck_assert(said()->len == lost.len && memcmp(said()->p, lost.p, lost.len) == 0);
 	}
 	unsigned n = world.n_sent;
-	world_input(c, m);
+	if (in_parts) {
+		struct msg part;
+
+		client_fragment(m, 1, 2, 2, &part);
+		world_input(c, &part);
+		ck_assert_uint_eq(world.n_sent, n);
+		client_fragment(m, 1, 1, 2, &part);
+		world_input(c, &part);
+	} else {
+		world_input(c, m);
+	}
 	if (rough) {
 		unsigned now = world.n_sent;
 
@@ -145,6 +156,7 @@ static uint8_t begun(uint64_t seconds)
 START_TEST(test_up)
 {
 	rough = _i & 4;
+	in_parts = _i & 8;
 	begin(DIAL_YAML(""));
 	g.bad_natd_us = _i & 1;
 	g.bad_natd_peer = _i & 2;
@@ -571,7 +583,7 @@ int main(void)
 	TCase *t = tcase_create("ike_dial");
 
 	tcase_set_timeout(t, 120);
-	tcase_add_loop_test(t, test_up, 0, 8);
+	tcase_add_loop_test(t, test_up, 0, 16);
 	tcase_add_loop_test(t, test_unanswered, 0, 4);
 	tcase_add_loop_test(t, test_forged, 0, 2);
 	tcase_add_loop_test(t, test_commit, 0, 3);

@@ -689,6 +689,7 @@ static const struct item {
 	const TTest *const *test;
 	const char *where; /* its name; without a test: where it is tested, or "n.a.: " and why */
 } items[] = {
+	{ "0.1", "Windows, racoon, strongSwan: messages in parts", NULL, "tests/plugin/test_ike_fragments.c; netns 67" },
 	{ "1.1", "Windows: vendor ids, 500 to 4500, no DPD", TEST(client_1_1_floats_and_lives_without_dpd) },
 	{ "1.2", "Windows: five transforms", TEST(client_1_2_transforms) },
 	{ "1.3", "Windows: private identity, INITIAL_CONTACT behind quick mode",

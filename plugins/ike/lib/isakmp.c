@@ -57,6 +57,27 @@ int ike_chain_parse(uint8_t first, const uint8_t *p, size_t len, struct ike_chai
 	return 0;
 }
 
+int ike_fragment_parse(const uint8_t *p, size_t len, struct ike_fragment *ret_fragment)
+{
+	struct ike_fragment f;
+	struct ike_chain chain;
+	struct ike_header h;
+	struct vd_rd r;
+
+	if (ike_header_parse(p, len, &h) < 0 || h.next != IKE_P_MS_FRAGMENT ||
+		ike_chain_parse(h.next, p + IKE_HEADER_LEN, len - IKE_HEADER_LEN, &chain) < 0 || chain.n != 1)
+		return -EBADMSG;
+	vd_rd_init(&r, chain.v[0].p, chain.v[0].len);
+	f.id = vd_rd_u16(&r);
+	f.number = vd_rd_u8(&r);
+	f.last = vd_rd_u8(&r) & 1;
+	f.p = vd_rd_rest(&r, &f.len);
+	if (!vd_rd_ok(&r))
+		return -EBADMSG;
+	*ret_fragment = f;
+	return 0;
+}
+
 const struct ike_payload *ike_chain_find(const struct ike_chain *chain, uint8_t type, unsigned nth)
 {
 	for (unsigned i = 0; i < chain->n; i++)

@@ -70,6 +70,17 @@ struct ike_chain {
 
 /* Walks the generic headers from a first type. -EBADMSG: a length is wrong or the chain is cut; -E2BIG: too many. */
 int ike_chain_parse(uint8_t first, const uint8_t *p, size_t len, struct ike_chain *ret_chain);
+/* One part of a message that comes in several ([MS-IKEE] section 2.2.3.1): number counts from 1. */
+struct ike_fragment {
+	uint16_t id;
+	uint8_t number;
+	bool last;
+	size_t len;
+	const uint8_t *p;
+};
+/* Reads the message, header and all, whose only payload is of type IKE_P_MS_FRAGMENT. -EBADMSG when it is not one. Numbers are
+ * compared with nothing, and a part may be empty. */
+int ike_fragment_parse(const uint8_t *p, size_t len, struct ike_fragment *ret_fragment);
 /* The nth payload (from 0) of a type; NULL when there is none. */
 const struct ike_payload *ike_chain_find(const struct ike_chain *chain, uint8_t type, unsigned nth);
 unsigned ike_chain_count(const struct ike_chain *chain, uint8_t type);

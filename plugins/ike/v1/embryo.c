@@ -4,6 +4,12 @@
 
 #include <string.h>
 
+void ike_v1_embryo_free(struct ike_v1_embryo *e)
+{
+	ike_v1_fragments_free(e->fragments);
+	e->used = false;
+}
+
 static uint32_t embryo_set(const struct ike_v1 *v, const uint8_t *icookie)
 {
 	uint64_t h = v->secret;
@@ -24,7 +30,7 @@ struct ike_v1_embryo *ike_v1_embryo_find(struct ike_v1 *v, const uint8_t *icooki
 			(rcookie == NULL || memcmp(e->rcookie, rcookie, IKE_COOKIE_LEN) == 0)) {
 			if (vd_now() - e->created <= IKE_V1_EMBRYO_MS)
 				return e;
-			e->used = false;
+			ike_v1_embryo_free(e);
 		}
 	}
 	return NULL;
@@ -42,6 +48,7 @@ struct ike_v1_embryo *ike_v1_embryo_place(struct ike_v1 *v, const uint8_t *icook
 			oldest = &v->embryos[i];
 	}
 	vd_count("ike_v1.embryo.pushed_out", 1);
+	ike_v1_embryo_free(oldest);
 	return oldest;
 }
 
@@ -65,7 +72,7 @@ void ike_v1_embryo_sweep_fired(struct vd_timer *t)
 			any = true;
 			continue;
 		}
-		e->used = false;
+		ike_v1_embryo_free(e);
 		vd_count("ike_v1.failed.no_message_3", 1);
 		vd_report_failure(&(struct vd_report){ .kind = VD_FAIL_NO_MESSAGE_3, .remote = &e->path.remote,
 			.profile = ike_vendor_profile(e->vendors) });

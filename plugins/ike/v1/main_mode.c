@@ -155,7 +155,8 @@ void ike_v1_mm3(struct ike_v1 *v, struct ike_v1_embryo *embryo, const struct vd_
 		ike_v1_sa_free(sa, "too much work is waiting");
 		return;
 	}
-	embryo->used = false;
+	ike_v1_fragments_move(&embryo->fragments, &sa->fragments);
+	ike_v1_embryo_free(embryo);
 }
 
 void ike_v1_main_input(struct ike_v1_sa *sa, const struct vd_path *path, const struct ike_header *h, const uint8_t *p,

@@ -5,81 +5,84 @@
 #include <stdlib.h>
 #include <string.h>
 
-static void v1_input(void *arg, const struct vd_path *path, const uint8_t *p, size_t len)
+void ike_v1_message(struct ike_v1 *v, const struct vd_path *path, const struct ike_header *h, const uint8_t *p, size_t len)
 {
 	static const uint8_t none[IKE_COOKIE_LEN];
+	bool first = vd_same(h->rcookie, none, sizeof(none));
 	uint8_t message[IKE_MESSAGE_MAX];
-	struct ike_v1 *v = arg;
-	struct ike_header h;
 
-	if (v->stopped || ike_header_parse(p, len, &h) < 0)
-		return;
-	if (len > IKE_MESSAGE_MAX) {
-		vd_count("ike_v1.drop.too_long", 1);
+	if (h->exchange == IKE_X_AGGRESSIVE && first && ike_v1_aggressive(v)) {
+		ike_v1_am1(v, path, h, p, len);
 		return;
 	}
-	if (h.next == IKE_P_MS_FRAGMENT) {
-		vd_count("ike_v1.drop.ms_fragment", 1);
-		return;
-	}
-	bool first = vd_same(h.rcookie, none, sizeof(none));
-	if (h.exchange == IKE_X_AGGRESSIVE && first && ike_v1_aggressive(v)) {
-		ike_v1_am1(v, path, &h, p, len);
-		return;
-	}
-	if (h.exchange == IKE_X_AGGRESSIVE && (first || !ike_v1_aggressive(v))) {
+	if (h->exchange == IKE_X_AGGRESSIVE && (first || !ike_v1_aggressive(v))) {
 		vd_count("ike_v1.drop.aggressive", 1);
 		if (first)
-			ike_v1_am_off(v, path, &h);
+			ike_v1_am_off(v, path, h);
 		return;
 	}
-	struct ike_v1_sa *sa = ike_v1_sa_find(v, h.icookie, h.rcookie);
-	if (sa == NULL && !first && !(h.flags & IKE_F_ENCRYPTED)) /* an answer to our message 1 brings a new cookie */
-		sa = ike_v1_sa_find(v, h.icookie, none);
+	struct ike_v1_sa *sa = ike_v1_sa_find(v, h->icookie, h->rcookie);
+	if (sa == NULL && !first && !(h->flags & IKE_F_ENCRYPTED)) /* an answer to our message 1 brings a new cookie */
+		sa = ike_v1_sa_find(v, h->icookie, none);
 	if (sa != NULL && sa->dial != NULL) {
-		if (h.exchange == IKE_X_MAIN)
-			ike_v1_main_answer(sa, path, &h, p, len);
-		else if (h.exchange == IKE_X_INFORMATIONAL && !(h.flags & IKE_F_ENCRYPTED))
-			ike_v1_hint(sa, &h, p, len);
+		if (h->exchange == IKE_X_MAIN)
+			ike_v1_main_answer(sa, path, h, p, len);
+		else if (h->exchange == IKE_X_INFORMATIONAL && !(h->flags & IKE_F_ENCRYPTED))
+			ike_v1_hint(sa, h, p, len);
 		else
 			vd_count("ike_v1.drop.exchange", 1);
 		return;
 	}
-	if (first && h.exchange == IKE_X_MAIN) {
-		ike_v1_mm1(v, path, &h, p, len);
+	if (first && h->exchange == IKE_X_MAIN) {
+		ike_v1_mm1(v, path, h, p, len);
 		return;
 	}
 	if (sa == NULL) {
 		struct ike_v1_embryo *e =
-			first || h.exchange != IKE_X_MAIN ? NULL : ike_v1_embryo_find(v, h.icookie, h.rcookie);
+			first || h->exchange != IKE_X_MAIN ? NULL : ike_v1_embryo_find(v, h->icookie, h->rcookie);
 
 		if (e != NULL)
-			ike_v1_mm3(v, e, path, &h, p, len);
+			ike_v1_mm3(v, e, path, h, p, len);
 		else
 			vd_count("ike_v1.drop.no_sa", 1);
 		return;
 	}
-	switch (h.exchange) {
+	switch (h->exchange) {
 	case IKE_X_MAIN:
-		ike_v1_main_input(sa, path, &h, p, len);
+		ike_v1_main_input(sa, path, h, p, len);
 		break;
 	case IKE_X_AGGRESSIVE:
-		ike_v1_am3(sa, path, &h, p, len);
+		ike_v1_am3(sa, path, h, p, len);
 		break;
 	case IKE_X_TRANSACTION:
-		ike_v1_transaction_input(sa, path, &h, p, len);
+		ike_v1_transaction_input(sa, path, h, p, len);
 		break;
 	case IKE_X_QUICK:
-		ike_v1_quick_input(sa, path, &h, p, len);
+		ike_v1_quick_input(sa, path, h, p, len);
 		break;
 	case IKE_X_INFORMATIONAL:
 		memcpy(message, p, len);
-		ike_v1_info_input(sa, path, &h, message, len);
+		ike_v1_info_input(sa, path, h, message, len);
 		vd_wipe(message, len);
 		break;
 	default:
 		vd_count("ike_v1.drop.exchange", 1);
 	}
+}
+
+static void v1_input(void *arg, const struct vd_path *path, const uint8_t *p, size_t len)
+{
+	struct ike_v1 *v = arg;
+	struct ike_header h;
+
+	if (v->stopped || ike_header_parse(p, len, &h) < 0)
+		return;
+	if (len > IKE_MESSAGE_MAX)
+		vd_count("ike_v1.drop.too_long", 1);
+	else if (h.next == IKE_P_MS_FRAGMENT)
+		ike_v1_fragment_input(v, path, &h, p, len);
+	else
+		ike_v1_message(v, path, &h, p, len);
 }
 
 bool ike_v1_speaks(const struct vd_conf *conf, const struct vd_conf_node *connection, const char *list, const char *word)
@@ -218,6 +221,8 @@ static void v1_free(struct ike_v1 *v)
 {
 	if (v == NULL)
 		return;
+	while (v->fragments != NULL)
+		ike_v1_fragments_free(v->fragments);
 	free(v->candidates);
 	free(v->embryos);
 	free(v);

@@ -134,6 +134,7 @@ void ike_v1_sa_free(struct ike_v1_sa *sa, const char *why)
 	while (sa->quicks != NULL)
 		ike_v1_quick_kill(sa->quicks);
 	ike_v1_xauth_free(sa);
+	ike_v1_fragments_free(sa->fragments);
 	ike_v1_sa_half_open_done(sa);
 	vd_timer_stop(&sa->life);
 	vd_timer_stop(&sa->resend);

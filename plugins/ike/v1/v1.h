@@ -42,6 +42,13 @@
 #define IKE_V1_EMBRYO_WAYS 8u
 /* Seconds an embryo may wait for message 3: longer than any client's first retransmissions. */
 #define IKE_V1_EMBRYO_MS 30000u
+/* Parts of one message: with 576 octets for each datagram, as Windows sends them, twice as many as the longest message has. */
+#define IKE_V1_FRAGMENTS_MAX 16u
+/* Messages in parts that are kept at the same time, over all clients, at most about 5 kB each; new ones push out old ones. */
+#define IKE_V1_FRAGMENTED_MAX 512u
+/* So long parts wait for the others, as long as an embryo waits: a client says all of them again when it repeats its message,
+ * as each does at least twice in this time. [MS-IKEE] section 3.3.2 allows up to 90 s. */
+#define IKE_V1_FRAGMENTS_MS 30000u
 /* Hash chains of IKE SAs; the key is our random cookie, so chains stay even. */
 #define IKE_V1_BUCKETS 4096u
 /* Wrong attempts at message 5 on one half-open SA before it is given up: each costs up to eight decryptions. */
@@ -106,6 +113,7 @@ struct ike_v1_embryo {
 	struct vd_path path;
 	uint32_t vendors;
 	uint8_t offer; /* index of the chosen one */
+	struct ike_v1_fragments *fragments; /* of message 3 */
 	uint16_t sa_len;
 	uint8_t sa[IKE_V1_SA_MAX];
 };
@@ -116,7 +124,7 @@ enum ike_v1_state { IKE_V1_DH, IKE_V1_WAIT_MM5, IKE_V1_TRIAL, IKE_V1_UP, IKE_V1_
 	IKE_V1_KEYS, IKE_V1_WAIT_MM6, /* aggressive mode, as responder: */ IKE_V1_AM_DH, IKE_V1_WAIT_AM3 };
 enum ike_v1_timer { IKE_V1_T_HALF_OPEN = 1, IKE_V1_T_LIFE, IKE_V1_T_REPLACED, IKE_V1_T_RESEND, IKE_V1_T_QUICK,
 	IKE_V1_T_LINGER, IKE_V1_T_CHILD_LIFE, IKE_V1_T_CHILD_REPLACED, IKE_V1_T_ORPHAN, IKE_V1_T_KEEPALIVE, IKE_V1_T_SWEEP,
-	IKE_V1_T_XAUTH };
+	IKE_V1_T_XAUTH, IKE_V1_T_FRAGMENTS };
 /* Times of the side that dials: between repeated questions whether the gateway lives, and how many; until a rekey that failed
  * is tried again; the longest pause between repetitions of a message. */
 #define IKE_V1_DPD_RETRY_MS 5000u
@@ -130,6 +138,7 @@ enum ike_v1_timer { IKE_V1_T_HALF_OPEN = 1, IKE_V1_T_LIFE, IKE_V1_T_REPLACED, IK
 
 struct ike_v1;
 struct ike_v1_peer;
+struct ike_v1_fragments;
 
 /* One Diffie-Hellman exchange in the pool; owns its memory so that it can be orphaned. */
 struct ike_v1_dh {
@@ -223,6 +232,7 @@ struct ike_v1_sa {
 	bool dpd_seen;
 	uint64_t established, heard;       /* vd_now() */
 	struct ike_v1_quick *quicks;
+	struct ike_v1_fragments *fragments; /* not exported: the other side says all parts again */
 	struct vd_timer life, resend;
 	uint8_t resends;
 	/* initiator, until it is up */
@@ -328,6 +338,8 @@ struct ike_v1 {
 	struct ike_v1_embryo *embryos;
 	uint32_t n_embryos;
 	struct vd_timer sweep; /* embryos whose message 3 never came */
+	struct ike_v1_fragments *fragments, *fragments_oldest; /* newest first */
+	unsigned n_fragments;
 	uint64_t secret; /* of the keyed hashes */
 	struct vd_ike_connect_1 connect;
 	struct ike_v1_sa *buckets[IKE_V1_BUCKETS];
@@ -350,6 +362,8 @@ void ike_v1_embryo_sweep_fired(struct vd_timer *t);
 void ike_v1_vendors(struct ike_out *out, uint32_t vendors, uint16_t auth);
 /* Free place for a new embryo of this cookie: an old one of its set goes. */
 struct ike_v1_embryo *ike_v1_embryo_place(struct ike_v1 *v, const uint8_t *icookie);
+/* Its place is free, and what it kept of message 3 is gone. */
+void ike_v1_embryo_free(struct ike_v1_embryo *e);
 
 /* ---- main_mode.c, bind.c ---- */
 /* What may answer a phase 1 that comes from there: connections that accept, and behind them one that we dialled to there.
@@ -585,6 +599,19 @@ void ike_v1_info_plain(struct ike_v1 *v, const struct vd_path *path, const uint8
 	uint16_t type);
 /* The peer says it has lost all older state. */
 void ike_v1_initial_contact(struct ike_v1_sa *sa);
+
+/* ---- plugin.c ---- */
+/* A whole message; h is its header. */
+void ike_v1_message(struct ike_v1 *v, const struct vd_path *path, const struct ike_header *h, const uint8_t *p, size_t len);
+
+/* ---- fragments.c: messages in several parts ---- */
+/* One part. What becomes whole by it goes to ike_v1_message(); whatever cannot be used is dropped and counted. */
+void ike_v1_fragment_input(struct ike_v1 *v, const struct vd_path *path, const struct ike_header *h, const uint8_t *p,
+	size_t len);
+/* Takes them from whatever has them; f may be NULL. */
+void ike_v1_fragments_free(struct ike_v1_fragments *f);
+/* From an embryo to its SA, which has none. */
+void ike_v1_fragments_move(struct ike_v1_fragments **from, struct ike_v1_fragments **to);
 
 /* ---- seal.c ---- */
 /* A message of an exchange after phase 1: starts with room for its HASH payload. */
