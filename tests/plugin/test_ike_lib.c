@@ -302,6 +302,8 @@ START_TEST(test_vendors)
 	ck_assert_uint_eq(ike_vendor_flag(ike_vendor_rfc3947, 16), IKE_V_RFC3947);
 	ck_assert_uint_eq(ike_vendor_flag(ike_vendor_rfc3947, 15), IKE_V_UNKNOWN);
 	ck_assert_uint_eq(ike_vendor_flag(ike_vendor_dpd, 16), IKE_V_DPD);
+	ck_assert_uint_eq(ike_vendor_flag(ike_vendor_fragmentation, 20), IKE_V_FRAGMENTATION);
+	ck_assert_uint_eq(ike_vendor_flag(ike_vendor_fragmentation, 16), IKE_V_FRAGMENTATION);
 	hex("1e2b516905991c7d7c96fcbfb587e46100000009", id, sizeof(id));
 	flags |= ike_vendor_flag(id, 20);
 	ck_assert_str_eq(ike_vendor_profile(flags), "windows");

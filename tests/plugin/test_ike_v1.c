@@ -573,11 +573,15 @@ START_TEST(test_first_flight)
 	/* header 28, generic 4, DOI and situation 8, proposal 8, transform: its number is the fifth octet */
 	ck_assert_msg(r->p[28 + 4 + 8 + 8 + 4] == f->chosen, "%s: transform %u", f->name, r->p[52]);
 	ck_assert_uint_le(r->len, 3 * m.len); /* no amplifier */
-	unsigned rfc = 0, draft = 0;
+	unsigned rfc = 0, draft = 0, parts = 0, asked = 0;
 	for (size_t i = 28; i + 16 <= r->len; i++) {
 		rfc += memcmp(r->p + i, "\x4a\x13\x1c\x81", 4) == 0;
 		draft += memcmp(r->p + i, "\x90\xcb\x80\x91", 4) == 0;
+		parts += memcmp(r->p + i, ike_vendor_fragmentation, 16) == 0;
 	}
+	for (size_t i = 0; i < n; i++)
+		asked += lens[i] >= 16 && memcmp(list[i], ike_vendor_fragmentation, 16) == 0;
+	ck_assert_uint_eq(parts, asked); /* we say so to who did, and to no other */
 	bool xp = strcmp(f->name, "windows xp") == 0;
 	ck_assert_uint_eq(rfc, !xp);
 	ck_assert_uint_eq(draft, xp);

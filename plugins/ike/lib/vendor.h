@@ -26,5 +26,7 @@ const char *ike_vendor_profile(uint32_t flags);
 /* Bodies that we send. */
 extern const uint8_t ike_vendor_rfc3947[16], ike_vendor_natt_02n[16], ike_vendor_dpd[16], ike_vendor_unity[16];
 extern const uint8_t ike_vendor_xauth[8];
+/* With the capability of phase 1: racoon reads it without a look at the length, Windows takes the id with it and without. */
+extern const uint8_t ike_vendor_fragmentation[20];
 
 #endif

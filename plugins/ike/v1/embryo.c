@@ -136,6 +136,8 @@ void ike_v1_vendors(struct ike_out *out, uint32_t vendors, uint16_t auth)
 	else if (vendors & IKE_V_NATT_02N)
 		ike_out_payload(out, IKE_P_VENDOR, ike_vendor_natt_02n, sizeof(ike_vendor_natt_02n));
 	ike_out_payload(out, IKE_P_VENDOR, ike_vendor_dpd, sizeof(ike_vendor_dpd));
+	if (vendors & IKE_V_FRAGMENTATION) /* to others it would be octets for nothing, in an answer to anybody */
+		ike_out_payload(out, IKE_P_VENDOR, ike_vendor_fragmentation, sizeof(ike_vendor_fragmentation));
 	if (auth != IKE_AUTH_XAUTH_PSK)
 		return;
 	ike_out_payload(out, IKE_P_VENDOR, ike_vendor_xauth, sizeof(ike_vendor_xauth));
