@@ -43,8 +43,9 @@
 #define DP_PUNT_CHAN 256u       /* punts of one channel in a window */
 #define DP_PUNT_SOURCE 128u     /* of one source address and port, not authenticated */
 
-/* Records. Inbox: CALL, SEND, ESP. Hand rings: ESP, OUT. Auth: ACK, TELL, PUNT. Raw: IKE. */
-enum { DP_R_CALL = 1, DP_R_SEND, DP_R_ESP, DP_R_OUT, DP_R_ACK, DP_R_TELL, DP_R_PUNT, DP_R_IKE, DP_R_INNER, DP_R_SESSION };
+/* Records. Inbox: CALL, SEND, SESSION, FRAME, ESP. Hand rings: ESP, OUT. Auth: ACK, TELL, PUNT. Raw: IKE. */
+enum { DP_R_CALL = 1, DP_R_SEND, DP_R_ESP, DP_R_OUT, DP_R_ACK, DP_R_TELL, DP_R_PUNT, DP_R_IKE, DP_R_INNER, DP_R_SESSION,
+	DP_R_FRAME };
 struct dp_r_call { void (*fn)(struct vd_worker *w, void *arg); void *arg; void (*done)(void *arg); void *done_arg; };
 struct dp_r_send { uint64_t chan; };
 struct dp_r_path { struct vd_path path; };
@@ -52,6 +53,7 @@ struct dp_r_ack { void (*done)(void *arg); void *arg; };
 struct dp_r_tell { void (*fn)(void *arg, uint64_t a, uint64_t b); void *arg; uint64_t a, b; };
 struct dp_r_punt { uint64_t chan, session; };
 struct dp_r_session { uint64_t session; uint32_t sess; };
+struct dp_r_frame { struct dp_r_session to; struct vd_hdr hdr; };
 
 enum dp_src_kind { DP_SRC_WAKE, DP_SRC_UDP, DP_SRC_RAW, DP_SRC_TUN };
 struct dp_src {
@@ -72,7 +74,10 @@ struct vd_wsess { /* a session on its home worker, made by the control thread */
 	uint64_t id;
 	uint32_t index;
 	bool up;
+	bool numbered; /* what is sent has sequence numbers now */
 	struct vd_wsess_desc d;
+	uint16_t mtu; /* as it was given: d.mtu may leave room for numbers */
+	struct vd_numbers numbers;
 	struct vd_chan *chan;
 	struct vd_session_counters c;
 	uint64_t icmp_window;
@@ -258,13 +263,24 @@ bool dp_inner_parse(struct vd_pkt *pkt, struct dp_inner *ret_inner);
 void dp_mss_clamp(struct vd_pkt *pkt, const struct dp_inner *in, uint16_t mtu);
 /* From a client: VD_DROP_NONE, or why it must not pass. */
 enum vd_drop dp_simple_in(const struct vd_wsess *s, struct vd_pkt *pkt, struct dp_inner *ret_inner);
-/* To a client: the header block is put in front. The packet fits the session. */
+/* To a client: the header block is put in front, with the session's next number where it has some; the caller counts it on.
+ * The packet fits the session. */
 enum vd_drop dp_simple_out(const struct vd_wsess *s, const struct vd_chan *chan, struct vd_pkt *pkt,
 	const struct dp_inner *in);
+/* The same for a frame that is no inner packet. */
+enum vd_drop dp_simple_frame(const struct vd_wsess *s, const struct vd_chan *chan, const struct vd_hdr *h, struct vd_pkt *pkt);
 /* A big-endian field of a header at p; outside of len octets nothing is written. */
 void dp_put16(uint8_t *p, size_t len, size_t at, uint16_t v);
 /* Completes a partial checksum (virtio NEEDS_CSUM): start and offset as in the virtio header. */
 bool dp_csum_complete(struct vd_pkt *pkt, uint16_t start, uint16_t offset);
+
+/* ---- w_number.c ---- */
+/* d.mtu with room for numbers, while the peer wants some. */
+void dp_number_fit(struct vd_wsess *s);
+/* ---- number.c: members of datapath/1 ---- */
+int dp_link_send(void *self, uint64_t session, const struct vd_hdr *hdr, const void *p, size_t len);
+int dp_session_numbers(void *self, uint64_t session, const struct vd_numbers *numbers);
+int dp_session_number(void *self, uint64_t session);
 
 /* ---- w_inner.c ---- */
 bool dp_inner_looks(const struct vd_inner_match *m, const struct vd_pkt *pkt, const struct dp_inner *in);
@@ -330,6 +346,8 @@ void dp_out_to(struct vd_worker *w, const struct dp_r_session *to, struct vd_pkt
 /* Punts for that channel, within its limit; frees the packet. */
 void dp_punt(struct vd_worker *w, struct dp_wchan *c, uint32_t kind, const struct dp_r_punt *head, struct vd_pkt *pkt);
 void dp_out_packet(struct vd_worker *w, struct vd_pkt *pkt);
+/* A frame of this session's link, if it is still that one; leaves at once, behind what is in the batch. Consumes. */
+void dp_out_frame(struct vd_worker *w, const struct dp_r_frame *frame, struct vd_pkt *pkt);
 /* The session that a packet's addresses lead to: NULL when there is none, or when the packet was for another worker and is in its
  * ring. Counts what is dropped. */
 struct vd_wsess *dp_out_session(struct vd_worker *w, const struct dp_inner *in, const uint8_t vnet[DP_VNET],
@@ -471,6 +489,7 @@ void dp_drain_later(struct vd_datapath *dp);
 unsigned dp_control_datagram(struct vd_datapath *dp, const struct vd_path *path, const uint8_t *p, size_t len, size_t seg);
 void dp_service_fill(struct vd_datapath *dp);
 struct dp_session *dp_session_of(struct vd_datapath *dp, uint64_t id);
+struct dp_chan *dp_chan_of(struct vd_datapath *dp, uint64_t id); /* NULL also while it is removed */
 /* route.c: members of datapath/1. */
 int dp_fib_add(void *self, const struct vd_prefix *prefix, uint64_t session, void (*done)(void *arg), void *arg);
 int dp_fib_del(void *self, const struct vd_prefix *prefix, uint64_t session, void (*done)(void *arg), void *arg);

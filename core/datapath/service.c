@@ -6,7 +6,7 @@
 
 #include "core/datapath/dp.h"
 
-static struct dp_chan *chan_of(struct vd_datapath *dp, uint64_t id)
+struct dp_chan *dp_chan_of(struct vd_datapath *dp, uint64_t id)
 {
 	struct dp_node *n = dp_map_find(&dp->chans, id);
 	struct dp_chan *c = n ? VD_CONTAINER_OF(n, struct dp_chan, node) : NULL;
@@ -113,7 +113,7 @@ static void chan_removed(void *arg)
 static int chan_remove(void *self, uint64_t chan, void (*done)(void *arg), void *arg)
 {
 	struct vd_datapath *dp = self;
-	struct dp_chan *c = chan_of(dp, chan);
+	struct dp_chan *c = dp_chan_of(dp, chan);
 	struct chan_remove *op = c ? malloc(sizeof(*op)) : NULL;
 	if (!op)
 		return c ? -ENOMEM : -ESTALE;
@@ -144,7 +144,7 @@ static int chan_attach(void *self, uint64_t chan, const struct vd_stage *up, voi
 	void (*punt)(void *arg, uint64_t chan, const uint8_t *p, size_t len), void *arg)
 {
 	struct vd_datapath *dp = self;
-	struct dp_chan *c = chan_of(dp, chan);
+	struct dp_chan *c = dp_chan_of(dp, chan);
 	struct attach *a = c ? malloc(sizeof(*a)) : NULL;
 	if (!a)
 		return c ? -ENOMEM : -ESTALE;
@@ -162,7 +162,7 @@ static int chan_attach(void *self, uint64_t chan, const struct vd_stage *up, voi
 static int chan_send(void *self, uint64_t chan, const void *p, size_t len)
 {
 	struct vd_datapath *dp = self;
-	struct dp_chan *c = chan_of(dp, chan);
+	struct dp_chan *c = dp_chan_of(dp, chan);
 	struct dp_r_send head = { chan };
 	if (!c)
 		return -ESTALE;
@@ -269,13 +269,15 @@ static void w_session_add(struct vd_worker *w, void *arg)
 	struct session_op *op = arg;
 	(void)w;
 	op->w->d = op->desc;
+	op->w->mtu = op->desc.mtu;
 	op->w->up = true;
+	dp_number_fit(op->w);
 }
 
 static int session_add(void *self, const struct vd_wsess_desc *desc, void (*done)(void *arg), void *arg)
 {
 	struct vd_datapath *dp = self;
-	struct dp_chan *c = chan_of(dp, desc->chan);
+	struct dp_chan *c = dp_chan_of(dp, desc->chan);
 	if (!c)
 		return -ESTALE;
 	if (desc->v4.len > sizeof(desc->v4.bytes) || desc->v6.len > sizeof(desc->v6.bytes))
@@ -471,7 +473,7 @@ static void w_link_add(struct vd_worker *w, void *arg)
 static int link_add(void *self, const struct vd_link_desc *link, void (*done)(void *arg), void *arg)
 {
 	struct vd_datapath *dp = self;
-	struct dp_chan *c = chan_of(dp, link->chan);
+	struct dp_chan *c = dp_chan_of(dp, link->chan);
 	if (!c)
 		return -ESTALE;
 	if (!link->up || !link->session)
@@ -586,5 +588,6 @@ void dp_service_fill(struct vd_datapath *dp)
 		.link_add = link_add, .link_del = link_del, .session_punt = session_punt, .session_add = session_add,
 		.session_del = session_del, .session_counters = session_counters, .fib_add = dp_fib_add, .fib_del = dp_fib_del,
 		.tun_add = dp_tun_add, .tun_lost = dp_tun_lost, .drops = dp_drops, .info = dp_info, .cap = dp_cap,
-		.inner_input = dp_inner_input, .session_send = dp_session_send };
+		.inner_input = dp_inner_input, .session_send = dp_session_send, .link_send = dp_link_send,
+		.session_numbers = dp_session_numbers, .session_number = dp_session_number };
 }

@@ -72,6 +72,15 @@ static bool one(struct vd_worker *w, struct dp_ring *ring)
 			dp_out_to(w, &head, &pkt);
 		return true;
 	}
+	case DP_R_FRAME: {
+		struct dp_r_frame head;
+		memcpy(&head, p, sizeof(head));
+		bool ok = dp_pkt_copy(w, p + sizeof(head), len - sizeof(head), &pkt);
+		dp_ring_pop(ring);
+		if (ok)
+			dp_out_frame(w, &head, &pkt);
+		return true;
+	}
 	case DP_R_ESP: {
 		struct dp_r_path head;
 		memcpy(&head, p, sizeof(head));

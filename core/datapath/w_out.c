@@ -5,8 +5,10 @@
  *   address table     here          dp_out_session: source of a gateway's, else longest prefix -> {home slot, session}; foreign: over the hand ring
  *   cut               w_segment.c   dp_out_super: a super-packet becomes packets that the session takes
  *   size              w_toobig.c    larger than the session's MTU: ICMP, or fragments
- *   clamp, headers    w_simple.c    MSS; header block in front, its lengths patched, UDP checksum inside IPv6
- *   batch             here          packets of one channel in a row make a vector
+ *   clamp, headers    w_simple.c    MSS; header block in front, its lengths patched, L2TP's sequence number where the session
+ *                                   has some, UDP checksum inside IPv6
+ *   batch             here          packets of one channel in a row make a vector, with frames of the link (dp_out_frame)
+ *                                   between two of them
  *   channel           esp plugin    chan->ops->send: sequence numbers, IVs, the whole vector is sealed
  *   send              w_send.c      vd_worker_send: UDP_SEGMENT batches from this worker's socket; a vector waits while
  *                                   it is full
@@ -40,12 +42,31 @@ void dp_out_emit(struct vd_worker *w, struct vd_wsess *s, struct vd_pkt *pkt, co
 		vd_pkt_drop(w, pkt, why);
 		return;
 	}
+	s->numbers.next = (uint16_t)(s->numbers.next + s->numbered);
 	s->c.packets_out++;
 	s->c.octets_out += octets;
 	if (w->out.vec.n && (w->out.chan != s->d.chan || w->out.vec.n == VD_VEC))
 		dp_out_flush(w);
 	w->out.chan = s->d.chan;
 	w->out.vec.v[w->out.vec.n++] = *pkt;
+}
+
+void dp_out_frame(struct vd_worker *w, const struct dp_r_frame *frame, struct vd_pkt *pkt)
+{
+	struct vd_wsess *s = dp_sess(w, frame->to.sess);
+	bool same = s && s->id == frame->to.session;
+	struct dp_wchan *c = same ? dp_wchan(w, s->d.chan) : NULL;
+	enum vd_drop why = c ? dp_simple_frame(s, c->chan, &frame->hdr, pkt) : same ? VD_DROP_NO_SA : VD_DROP_NO_ROUTE;
+	if (why != VD_DROP_NONE) {
+		vd_pkt_drop(w, pkt, why);
+		return;
+	}
+	s->numbers.next = (uint16_t)(s->numbers.next + s->numbered);
+	dp_out_flush(w);
+	w->out.chan = s->d.chan;
+	w->out.vec.v[0] = *pkt;
+	w->out.vec.n = 1;
+	dp_out_flush(w);
 }
 
 void dp_out_to(struct vd_worker *w, const struct dp_r_session *to, struct vd_pkt *pkt)

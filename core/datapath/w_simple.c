@@ -187,25 +187,34 @@ enum vd_drop dp_simple_in(const struct vd_wsess *s, struct vd_pkt *pkt, struct d
 	return VD_DROP_NONE;
 }
 
-enum vd_drop dp_simple_out(const struct vd_wsess *s, const struct vd_chan *chan, struct vd_pkt *pkt,
-	const struct dp_inner *in)
+/* The next number goes into the header that is in front (RFC 2661 section 3.1). */
+static void number(const struct vd_wsess *s, const struct vd_hdr *h, struct vd_pkt *pkt)
 {
-	const struct vd_hdr *h = in->version == 4 ? &s->d.v4 : &s->d.v6;
-	if ((!h->len && !h->bare) || h->len > sizeof(h->bytes))
-		return VD_DROP_NO_ROUTE;
-	if (pkt->len > s->d.mtu || (size_t)h->len + chan->head > VD_HEAD)
-		return VD_DROP_TOO_BIG;
-	dp_mss_clamp(pkt, in, s->d.mtu);
+	unsigned at = s->numbers.at;
+	pkt->p -= VD_NUMBER_LEN;
+	pkt->len += VD_NUMBER_LEN;
+	memmove(pkt->p, pkt->p + VD_NUMBER_LEN, at);
+	dp_put16(pkt->p, pkt->len, at, s->numbers.next);
+	dp_put16(pkt->p, pkt->len, at + 2u, 0); /* Nr means nothing in data messages */
+	pkt->p[h->l2tp_from] |= 0x08;
+}
+
+static bool roomy(const struct vd_wsess *s, const struct vd_chan *chan, const struct vd_hdr *h)
+{
+	return (size_t)h->len + (s->numbered ? VD_NUMBER_LEN : 0) + chan->head <= VD_HEAD;
+}
+
+static void head(const struct vd_wsess *s, const struct vd_chan *chan, const struct vd_hdr *h, struct vd_pkt *pkt)
+{
 	pkt->p -= h->len;
 	pkt->len += h->len;
 	memcpy(pkt->p, h->bytes, h->len);
-	/* DSCP, and the ECN field where the other end merges it back into the packet (RFC 6040 section 4): with L2TP and PPP in
-	 * between nobody would (RFC 9601). */
-	pkt->tos = h->bare ? in->tos : in->tos & 0xfc;
+	if (s->numbered && s->numbers.at <= h->len && h->l2tp_from < s->numbers.at)
+		number(s, h, pkt);
 	if (h->l2tp_len && h->l2tp_from < h->len)
 		dp_put16(pkt->p, h->len, h->l2tp_len, (uint16_t)(pkt->len - h->l2tp_from));
 	if (!h->udp_len || h->udp_from >= h->len)
-		return VD_DROP_NONE;
+		return;
 	dp_put16(pkt->p, h->len, h->udp_len, (uint16_t)(pkt->len - h->udp_from));
 	dp_put16(pkt->p, h->len, h->udp_len + 2u, 0);
 	/* RFC 2661 section 8.1 lets IPv4 go without; in IPv6 zero is illegal (RFC 8200 section 8.1). */
@@ -215,5 +224,28 @@ enum vd_drop dp_simple_out(const struct vd_wsess *s, const struct vd_chan *chan,
 			pkt->p + h->udp_from, len));
 		dp_put16(pkt->p, h->len, h->udp_len + 2u, sum ? sum : 0xffff);
 	}
+}
+
+enum vd_drop dp_simple_out(const struct vd_wsess *s, const struct vd_chan *chan, struct vd_pkt *pkt,
+	const struct dp_inner *in)
+{
+	const struct vd_hdr *h = in->version == 4 ? &s->d.v4 : &s->d.v6;
+	if ((!h->len && !h->bare) || h->len > sizeof(h->bytes))
+		return VD_DROP_NO_ROUTE;
+	if (pkt->len > s->d.mtu || !roomy(s, chan, h))
+		return VD_DROP_TOO_BIG;
+	dp_mss_clamp(pkt, in, s->d.mtu);
+	/* DSCP, and the ECN field where the other end merges it back into the packet (RFC 6040 section 4): with L2TP and PPP in
+	 * between nobody would (RFC 9601). */
+	pkt->tos = h->bare ? in->tos : in->tos & 0xfc;
+	head(s, chan, h, pkt);
+	return VD_DROP_NONE;
+}
+
+enum vd_drop dp_simple_frame(const struct vd_wsess *s, const struct vd_chan *chan, const struct vd_hdr *h, struct vd_pkt *pkt)
+{
+	if (h->len > sizeof(h->bytes) || !roomy(s, chan, h))
+		return VD_DROP_TOO_BIG;
+	head(s, chan, h, pkt);
 	return VD_DROP_NONE;
 }

@@ -52,7 +52,7 @@ enum vd_drop {
 	VD_DROP_NEXT_HEADER, VD_DROP_NOT_UDP, VD_DROP_UDP_LENGTH, VD_DROP_L2TP_HEADER, VD_DROP_L2TP_SESSION,
 	VD_DROP_L2TP_SEQUENCE, VD_DROP_PPP_HEADER, VD_DROP_PPP_PROTOCOL, VD_DROP_NOT_IP, VD_DROP_SOURCE, VD_DROP_NO_ROUTE,
 	VD_DROP_NO_SA, VD_DROP_TOO_BIG, VD_DROP_SOCKET, VD_DROP_TUN, VD_DROP_RING_FULL, VD_DROP_PUNT_LIMIT, VD_DROP_NO_BUFFER,
-	VD_DROP_SELECTOR, VD_DROP_FOREIGN, VD_DROP_NO_UPPER, VD_DROP_DESTINATION,
+	VD_DROP_SELECTOR, VD_DROP_FOREIGN, VD_DROP_NO_UPPER, VD_DROP_DESTINATION, VD_DROP_L2TP_UNNUMBERED,
 	VD_DROP_MAX
 };
 VD_API const char *vd_drop_name(enum vd_drop why);
@@ -124,6 +124,23 @@ struct vd_wsess_desc {
 	struct vd_ip link_local[2]; /* of the link, ours and the peer's; family 0: it has none, or the peer's is not known */
 };
 
+/* Whether what a session's peer gets from us has sequence numbers (RFC 2661 section 5.4). */
+enum vd_numbered {
+	VD_NUMBERED_NO,
+	VD_NUMBERED_AS_PEER, /* as what came last from the peer, who decides */
+	VD_NUMBERED_YES,
+	VD_NUMBERED_BOTH,    /* and what comes without is dropped */
+};
+/* A number has four octets, Ns and an Nr of 0, which are put into every header block of the session, and the S bit is set in
+ * its octet l2tp_from. They are no part of the block; the mtu of a session leaves room for them, but with AS_PEER, where
+ * they take it from the mtu while there are any. */
+#define VD_NUMBER_LEN 4u
+struct vd_numbers {
+	enum vd_numbered when;
+	uint8_t at;    /* the octet of the block before which they are put, behind all lengths */
+	uint16_t next; /* Ns of the next message */
+};
+
 struct vd_wsess; /* a session on its home worker; index = vd_pkt.sess - 1 */
 
 /* Finds what a link key leads to on this channel: for L2TP (tunnel id << 16 | session id). Sets *ret_up to the stage and
@@ -134,6 +151,9 @@ VD_API uint32_t vd_worker_link(struct vd_worker *w, const struct vd_chan *chan, 
 VD_API bool vd_worker_session_up(const struct vd_worker *w, uint32_t sess);
 /* True when it also takes those of IPv6: its v6 has a length. Worker. */
 VD_API bool vd_worker_session_up6(const struct vd_worker *w, uint32_t sess);
+/* A message came from the session's peer, with a sequence number or without. False: it must have one, and is to be dropped
+ * (VD_DROP_L2TP_UNNUMBERED). Worker. */
+VD_API bool vd_worker_numbered(struct vd_worker *w, uint32_t sess, bool numbered);
 /* IP packets from a client (pkt.sess set, p at the IP header): source check, counters, MSS clamp, TUN. Worker. */
 VD_API void vd_inner_in(struct vd_worker *w, struct vd_vec *vec);
 /* To the control thread: punt_auth with the channel, or with the session when pkt.sess is set. Frees the packet; full
@@ -277,6 +297,14 @@ struct vd_datapath_1 {
 	int (*session_send)(void *self, uint64_t session, const void *p, size_t len);
 	/* fn runs when somebody removed the TUN device: its queues are closed, and tun_add may be called again. */
 	void (*tun_lost)(void *self, void (*fn)(void *arg), void *arg);
+
+	/* One frame of a session's link that is no inner packet, copied, behind this header block, which is completed as for
+	 * data. In order with data and with chan_send; from link_add on, up or not. -ENOBUFS, -ESTALE, -EMSGSIZE. */
+	int (*link_send)(void *self, uint64_t session, const struct vd_hdr *hdr, const void *p, size_t len);
+	/* From link_add on; holds for what is sent and what comes from now on. -ESTALE, -EINVAL, -ENOMEM, -ENOBUFS. */
+	int (*session_numbers)(void *self, uint64_t session, const struct vd_numbers *numbers);
+	/* For export: the Ns of the next message. -ENOENT; -EBUSY while workers run. */
+	int (*session_number)(void *self, uint64_t session);
 };
 
 #ifdef __cplusplus

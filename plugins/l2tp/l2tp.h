@@ -70,6 +70,9 @@ struct l2tp_call {
 	uint16_t local, remote;
 	uint32_t serial;
 	uint64_t session;
+	/* Sequence numbers of our data messages: settled before the link begins (RFC 2661 section 5.4). */
+	enum vd_numbered numbered;
+	uint16_t number; /* where an imported call goes on; from then on the worker's */
 	bool importing; /* the link may not send yet */
 	struct vd_timer timer;
 };
@@ -225,6 +228,8 @@ void l2tp_call_free(struct l2tp_call *c);
 int l2tp_call_link(struct l2tp_call *c);
 /* Both sides have it: starts the link. */
 void l2tp_call_begin(struct l2tp_call *c);
+/* Do our data messages have sequence numbers, as far as we decide it? */
+bool l2tp_call_sequencing(const struct l2tp_call *c);
 /* The bucket by session id. */
 void l2tp_call_hash(struct l2tp_call *c);
 /* The peer moved to another port: data follows. */

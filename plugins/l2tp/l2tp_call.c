@@ -134,50 +134,50 @@ static void on_timer(struct vd_timer *timer)
 }
 
 /* ---- towards the link ---- */
-static void call_header(const struct l2tp_call *c, struct vd_wr *w)
+/* Without number: the worker puts it in. */
+static void call_header(const struct l2tp_call *c, struct vd_hdr *ret_hdr)
 {
 	const struct l2tp_tunnel *t = c->tunnel;
-	vd_wr_u16(w, t->local_port);
-	vd_wr_u16(w, t->remote_port);
-	vd_wr_u16(w, 0); /* lengths are patched per packet */
-	vd_wr_u16(w, 0);
-	vd_wr_u16(w, L2TP_DATA_FLAGS);
-	vd_wr_u16(w, 0);
-	vd_wr_u16(w, t->remote);
-	vd_wr_u16(w, c->remote);
+	struct vd_wr w;
+	memset(ret_hdr, 0, sizeof(*ret_hdr));
+	vd_wr_init(&w, ret_hdr->bytes, sizeof(ret_hdr->bytes));
+	vd_wr_u16(&w, t->local_port);
+	vd_wr_u16(&w, t->remote_port);
+	vd_wr_u16(&w, 0); /* lengths are patched per packet */
+	vd_wr_u16(&w, 0);
+	vd_wr_u16(&w, L2TP_DATA_FLAGS);
+	vd_wr_u16(&w, 0);
+	vd_wr_u16(&w, t->remote);
+	vd_wr_u16(&w, c->remote);
+	ret_hdr->len = (uint8_t)w.len;
+	ret_hdr->udp_len = 4;
+	ret_hdr->udp_from = 0;
+	ret_hdr->l2tp_len = L2TP_UDP + 2;
+	ret_hdr->l2tp_from = L2TP_UDP;
 }
 
 static int lower_send(void *arg, uint64_t session, const uint8_t *p, size_t len)
 {
-	struct l2tp_call *c = find_session(arg, session);
-	uint8_t room[2048];
-	struct vd_wr w;
+	const struct l2tp *self = arg;
+	const struct l2tp_call *c = find_session(arg, session);
+	struct vd_hdr hdr;
 	if (!c || c->state == L2TP_CALL_DEAD)
 		return -ESTALE;
 	if (c->importing)
 		return -EAGAIN;
-	struct l2tp_tunnel *t = c->tunnel;
-	vd_wr_init(&w, room, sizeof(room));
-	vd_wr_u16(&w, L2TP_DATA_FLAGS);
-	vd_wr_u16(&w, (uint16_t)(L2TP_DATA_HEADER + len));
-	vd_wr_u16(&w, t->remote);
-	vd_wr_u16(&w, c->remote);
-	vd_wr_put(&w, p, len);
-	if (!vd_wr_ok(&w))
-		return -EMSGSIZE;
-	return l2tp_emit(t->chan, t->local_port, t->remote_port, room, w.len);
+	/* Behind the header that data has: the worker counts both. */
+	call_header(c, &hdr);
+	return self->dp->link_send(self->dp->self, session, &hdr, p, len);
 }
 
 void l2tp_call_moved(struct l2tp_call *c)
 {
-	uint8_t header[L2TP_UDP + L2TP_DATA_HEADER];
-	struct vd_wr w;
+	struct vd_hdr hdr;
 	if (c->state != L2TP_CALL_UP)
 		return;
-	vd_wr_init(&w, header, sizeof(header));
-	call_header(c, &w);
+	call_header(c, &hdr);
 	/* -EINVAL while the link negotiates: it asks for the header when it needs it. */
-	int rc = vd_session_header(c->session, header, w.len);
+	int rc = vd_session_header(c->session, hdr.bytes, hdr.len);
 	if (rc < 0 && rc != -EINVAL)
 		vd_count("l2tp.header_failed", 1);
 }
@@ -185,17 +185,10 @@ void l2tp_call_moved(struct l2tp_call *c)
 static void lower_header(void *arg, uint64_t session, struct vd_hdr *ret_hdr)
 {
 	const struct l2tp_call *c = find_session(arg, session);
-	struct vd_wr w;
-	memset(ret_hdr, 0, sizeof(*ret_hdr));
-	if (!c)
-		return;
-	vd_wr_init(&w, ret_hdr->bytes, sizeof(ret_hdr->bytes));
-	call_header(c, &w);
-	ret_hdr->len = (uint8_t)w.len;
-	ret_hdr->udp_len = 4;
-	ret_hdr->udp_from = 0;
-	ret_hdr->l2tp_len = L2TP_UDP + 2;
-	ret_hdr->l2tp_from = L2TP_UDP;
+	if (c)
+		call_header(c, ret_hdr);
+	else
+		memset(ret_hdr, 0, sizeof(*ret_hdr));
 }
 
 static void lower_closed(void *arg, uint64_t session, const char *reason)
@@ -226,10 +219,22 @@ static void owner_closed(void *arg, uint64_t session, const char *reason)
 
 const struct vd_session_owner l2tp_owner = { .closed = owner_closed };
 
+bool l2tp_call_sequencing(const struct l2tp_call *c)
+{
+	return vd_conf_bool(vd_conf_knob(vd_conf_current(), c->tunnel->chan->connection, "l2tp", "sequencing"));
+}
+
 static int start_link(struct l2tp_call *c)
 {
 	struct l2tp_chan *chan = c->tunnel->chan;
 	struct vd_link_params params = { .overhead = L2TP_UDP + L2TP_DATA_HEADER, .dial = chan->dial != NULL };
+	struct vd_numbers numbers = { .when = c->numbered, .at = L2TP_UDP + L2TP_DATA_HEADER, .next = c->number };
+	int rc = c->numbered ? chan->self->dp->session_numbers(chan->self->dp->self, c->session, &numbers) : 0;
+	if (rc < 0)
+		return rc;
+	/* Where the peer decides, the worker makes room when it comes to that. */
+	if (c->numbered >= VD_NUMBERED_YES)
+		params.overhead += VD_NUMBER_LEN;
 	vd_strcpy(params.connection, sizeof(params.connection), chan->connection);
 	return chan->self->link->start(chan->self->link->self, c->session, &lower, chan->self, &params);
 }
@@ -415,7 +420,10 @@ static void on_iccn(struct l2tp_call *c, const struct l2tp_msg *m)
 	}
 	if (L2TP_SEEN(m, L2TP_A_SEQUENCING)) {
 		vd_count("l2tp.sequencing_asked", 1);
-		vd_note('s', c->session, "the client requires sequence numbers in data messages; ours have none");
+		vd_note('s', c->session, "the client requires sequence numbers in data messages");
+		c->numbered = VD_NUMBERED_BOTH;
+	} else if (l2tp_call_sequencing(c)) {
+		c->numbered = VD_NUMBERED_YES;
 	}
 	l2tp_call_begin(c);
 }

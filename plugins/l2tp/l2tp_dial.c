@@ -255,6 +255,10 @@ void l2tp_dial_icrp(struct l2tp_call *c, const struct l2tp_msg *m)
 	l2tp_begin_type(&w, c->tunnel->remote, c->remote, L2TP_ICCN);
 	l2tp_avp_u32(&w, L2TP_A_SPEED, 100000000); /* there is no line whose speed would mean something */
 	l2tp_avp_u32(&w, L2TP_A_FRAMING_TYPE, 1);
+	/* Without it the gateway decides by what it sends, at any time (RFC 2661 section 5.4). */
+	c->numbered = l2tp_call_sequencing(c) ? VD_NUMBERED_BOTH : VD_NUMBERED_AS_PEER;
+	if (c->numbered == VD_NUMBERED_BOTH)
+		l2tp_avp(&w, L2TP_A_SEQUENCING, "", 0);
 	l2tp_queue(c->tunnel, &w);
 	l2tp_call_begin(c);
 }

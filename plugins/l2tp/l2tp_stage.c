@@ -160,6 +160,10 @@ static void run(struct vd_worker *w, void *state, struct vd_vec *vec)
 			vd_pkt_drop(w, pkt, VD_DROP_L2TP_SEQUENCE);
 			continue;
 		}
+		if (!vd_worker_numbered(w, sess, m.sequenced)) {
+			vd_pkt_drop(w, pkt, VD_DROP_L2TP_UNNUMBERED);
+			continue;
+		}
 		b.up = up;
 		b.state = up_state;
 		put(&b, at, pkt, &m);

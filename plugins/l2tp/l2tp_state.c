@@ -8,6 +8,7 @@
 #include <viaduct/state.h>
 
 #define MAX_OBJECTS 4096u
+#define AHEAD 16384u /* data messages that an exporter may have sent afterwards; a peer takes half of all numbers for new */
 
 static void put_timer(struct vd_wr *w, uint64_t id, const struct vd_timer *t)
 {
@@ -45,10 +46,14 @@ static void get_text(struct vd_rd *r, char *out, size_t size)
 
 static void put_call(struct vd_wr *w, const struct l2tp_call *c)
 {
+	const struct vd_datapath_1 *dp = c->tunnel->chan->self->dp;
 	vd_wr_u16(w, c->local);
 	vd_wr_u16(w, c->remote);
 	vd_wr_u8(w, c->state);
 	vd_wr_u32(w, c->serial);
+	int number = c->numbered ? dp->session_number(dp->self, c->session) : -ENOENT;
+	vd_wr_u8(w, c->numbered);
+	vd_wr_u16(w, number < 0 ? c->number : (uint16_t)number);
 	vd_wr_u64(w, c->session);
 	put_timer(w, c->session, &c->timer);
 }
@@ -116,11 +121,14 @@ static int export_(void *arg, struct vd_wr *w, struct vd_error *err)
 			return vd_error_set(err, -EOPNOTSUPP, "connection %s was dialled, and such connections do not travel: take it "
 				"down first (viaductctl connection down %s)", chan->connection, chan->connection);
 		for (const struct l2tp_tunnel *t = chan->tunnels; t; t = t->next)
-			for (const struct l2tp_call *c = t->calls; c; c = c->next)
+			for (const struct l2tp_call *c = t->calls; c; c = c->next) {
 				/* Its session is gone already: by us, or by the link that the client closed. */
 				if (c->state == L2TP_CALL_STOP || (c->state != L2TP_CALL_DEAD && !vd_session_find(c->session)))
 					return vd_error_set(err, -EAGAIN, "session s-%llu is saying goodbye",
 						(unsigned long long)c->session);
+				if (c->numbered && self->dp->session_number(self->dp->self, c->session) == -EBUSY)
+					return vd_error_set(err, -EAGAIN, "workers run, and count data messages");
+			}
 	}
 	vd_wr_u32(w, n);
 	for (const struct l2tp_chan *chan = self->chans; chan; chan = chan->next) {
@@ -147,10 +155,14 @@ static bool get_call(struct vd_rd *r, struct l2tp_tunnel *t)
 	c->remote = vd_rd_u16(r);
 	c->state = vd_rd_u8(r);
 	c->serial = vd_rd_u32(r);
+	uint8_t numbered = vd_rd_u8(r);
+	c->number = vd_rd_u16(r);
 	c->session = vd_rd_u64(r);
 	get_timer(r, c->session, &c->timer);
-	if (!vd_rd_ok(r) || c->state > L2TP_CALL_DEAD || c->state == L2TP_CALL_STOP)
+	if (!vd_rd_ok(r) || c->state > L2TP_CALL_DEAD || c->state == L2TP_CALL_STOP || numbered > VD_NUMBERED_BOTH ||
+	    numbered == VD_NUMBERED_AS_PEER) /* those that we dialled do not travel */
 		return false;
+	c->numbered = numbered;
 	if (c->state != L2TP_CALL_DEAD)
 		l2tp_call_hash(c);
 	return true;
@@ -230,11 +242,13 @@ static bool get_tunnel(struct vd_rd *r, struct l2tp_chan *chan)
 	return vd_rd_ok(r) && t->flying <= t->queued;
 }
 
-static int restore(struct l2tp *self, struct vd_error *err)
+static int restore(struct l2tp *self, enum vd_import_mode mode, struct vd_error *err)
 {
 	for (struct l2tp_chan *chan = self->chans; chan; chan = chan->next)
 		for (struct l2tp_tunnel *t = chan->tunnels; t; t = t->next)
 			for (struct l2tp_call *c = t->calls; c; c = c->next) {
+				if (mode == VD_IMPORT_TAKEOVER && c->numbered)
+					c->number = (uint16_t)(c->number + AHEAD);
 				int rc = l2tp_call_restore(c);
 				if (rc < 0)
 					return vd_error_set(err, rc, "cannot restore an L2TP call: %s", strerror(-rc));
@@ -242,13 +256,13 @@ static int restore(struct l2tp *self, struct vd_error *err)
 	return 0;
 }
 
-/* Numbers of both modes are the same: a control message that the exporter sent later is repeated by the peer, and
- * one that it received later is a gap, which our window holds open until the peer gives up. */
+/* Numbers of control messages are the same in both modes: a control message that the exporter sent later is repeated by the
+ * peer, and one that it received later is a gap, which our window holds open until the peer gives up. Those of data messages
+ * go on: a peer drops what is behind (RFC 2661 section 5.4). */
 static int import(void *arg, uint16_t version, struct vd_rd *r, enum vd_import_mode mode, struct vd_error *err)
 {
 	struct l2tp *self = arg;
 	char connection[VD_NAME_MAX] = "";
-	(void)mode;
 	if (version != l2tp_layer.version)
 		return vd_error_set(err, -EPROTONOSUPPORT, "state of L2TP has version %u, %u is needed", version,
 			l2tp_layer.version);
@@ -270,7 +284,7 @@ static int import(void *arg, uint16_t version, struct vd_rd *r, enum vd_import_m
 	}
 	if (!vd_rd_ok(r))
 		return vd_error_set(err, -EBADMSG, "the state of L2TP is damaged");
-	return restore(self, err);
+	return restore(self, mode, err);
 }
 
-const struct vd_layer l2tp_layer = { .name = "l2tp", .version = 1, .export_ = export_, .import = import };
+const struct vd_layer l2tp_layer = { .name = "l2tp", .version = 2, .export_ = export_, .import = import };

@@ -27,7 +27,7 @@ static void begin(bool secret)
 	fuzz_begin();
 	setenv("VD_TEST_L2TP_SECRET", "tunnel-secret", 1);
 	w_begin(secret ? "{l2tp: {secret: !env VD_TEST_L2TP_SECRET}, " CONF "}" : "{" CONF "}");
-	w_.many = true;
+	w_.many = w_.numbers = true;
 	w_.connection = "staff";
 	w_.chan = c_.chan = w_channel(4600, true);
 }
@@ -223,8 +223,37 @@ static void hidden_call(void)
 	w_end();
 }
 
+/* Numbers are required of all data messages. */
+static void numbered_call(void)
+{
+	begin(false);
+	c_say(L2TP_SCCRQ, 0, 1);
+	keep(OPS & ~OP_IDS);
+	c_.tid = c_got(-1).tunnel_id;
+	c_.nr = 1;
+	c_say(L2TP_SCCCN, 0, 0);
+	keep(OPS);
+	c_say(L2TP_ICRQ, 0, 9);
+	keep(OPS);
+	c_.sid = c_got(-1).session_id;
+	c_.nr = 2;
+	c_.more = (const uint8_t *)"\x80\x06\0\0\0\x27";
+	c_.more_len = 6;
+	c_say(L2TP_ICCN, c_.sid, 0);
+	keep(OPS);
+	numbered(0);
+	data("\xff\x03\xc0\x21\x09\x01\x00\x04", 8, true); /* which this has not */
+	c_say(L2TP_HELLO, 0, 0);
+	keep(OPS | OP_SESSION);
+	numbered(1);
+	data("\x21\x45\0\0\x14", 5, true);
+	fuzz_put_done("call-numbered");
+	w_end();
+}
+
 void fuzz_seeds(void)
 {
+	numbered_call();
 	hidden_call();
 	call("call", true);
 	call("call-silent", false);

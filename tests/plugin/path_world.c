@@ -74,6 +74,10 @@ static void client_up(unsigned i, const struct path_told *told)
 		tunnel ? NULL : &c->l2tp, told->punt, NULL), 0);
 	ck_assert_int_eq(path_world.dp->session_punt(path_world.dp->self, c->session, told->punt, NULL), 0);
 	ck_assert_int_eq(path_world.dp->link_add(path_world.dp->self, &link, NULL, NULL), 0);
+	/* One of them with sequence numbers. */
+	struct vd_numbers numbers = { .when = VD_NUMBERED_YES, .at = 16, .next = 65000 };
+	if (i == 1)
+		ck_assert_int_eq(path_world.dp->session_numbers(path_world.dp->self, c->session, &numbers), 0);
 	ck_assert_int_eq(path_world.dp->session_add(path_world.dp->self, &d, NULL, NULL), 0);
 	ck_assert_int_eq(path_world.dp->fib_add(path_world.dp->self, &p4, c->session, NULL, NULL), 0);
 	ck_assert_int_eq(path_world.dp->fib_add(path_world.dp->self, &p6, c->session, NULL, NULL), 0);

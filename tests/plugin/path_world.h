@@ -1,5 +1,5 @@
 /* The data path with two clients behind ESP, L2TP and PPP, each on a worker of its own, without threads: the first with
- * AES-GCM, the second with AES-CBC and SHA2-256; and a third in tunnel mode with AES-GCM. Between fake_init and fake_fini. */
+ * AES-GCM, the second with AES-CBC and SHA2-256 and numbered messages of L2TP; and a third in tunnel mode with AES-GCM. Between fake_init and fake_fini. */
 #ifndef TESTS_PLUGIN_PATH_WORLD_H
 #define TESTS_PLUGIN_PATH_WORLD_H
 

@@ -336,6 +336,132 @@ START_TEST(messages_are_complete)
 }
 END_TEST
 
+/* ---- sequence numbers of data messages (RFC 2661 section 5.4) ---- */
+static void to_call(const char *yaml)
+{
+	by_hand_with(yaml);
+	answer(L2TP_SCCRP, 0, SCCRP);
+	d_.nr = 2;
+	d_.sid = said(L2TP_ICRQ).session_id;
+	d_.nr = 3;
+	answer(L2TP_ICRP, d_.sid, "80080000000e" "0099");
+	d_.nr = 4;
+	fake_advance(500);
+}
+
+/* A Configure-Request of the gateway, with this number (below 0: without). Whether it was answered, and with a number: below 0
+ * without, -2: not at all. */
+static long asks(long ns)
+{
+	static uint8_t id;
+	uint8_t p[40];
+	unsigned from = d_.n;
+	struct vd_wr w;
+
+	vd_wr_init(&w, p, sizeof(p));
+	vd_wr_u32(&w, 0x06a506a5);
+	vd_wr_u16(&w, ns < 0 ? 24 : 28);
+	vd_wr_u16(&w, 0);
+	vd_wr_u16(&w, ns < 0 ? 0x4002 : 0x4802);
+	vd_wr_u16(&w, ns < 0 ? 16 : 20);
+	vd_wr_u16(&w, d_.tid);
+	vd_wr_u16(&w, d_.sid);
+	if (ns >= 0)
+		vd_wr_u32(&w, (uint32_t)ns << 16);
+	vd_wr_u32(&w, 0xff03c021);
+	vd_wr_u8(&w, 1);
+	vd_wr_u8(&w, ++id);
+	vd_wr_u16(&w, 4);
+	d_deliver(DIAL, p, w.len);
+	for (unsigned i = from; i < d_.n; i++) {
+		const uint8_t *q = d_.q[i].p;
+		bool numbered = q[8] == 0x48;
+
+		if (q[8] & 0x80 || memcmp(q + (numbered ? 20 : 16), "\xff\x03\xc0\x21\x02", 5) || q[(numbered ? 20 : 16) + 5] != id)
+			continue;
+		ck_assert_uint_eq(d_.q[i].len, (numbered ? 20 : 16) + 8u);
+		ck_assert_uint_eq((unsigned)(q[10] << 8 | q[11]), (numbered ? 12 : 8) + 8u);
+		return numbered ? q[16] << 8 | q[17] : -1;
+	}
+	return -2;
+}
+
+/* The gateway decides, at any time, and the numbers go on where they were. */
+START_TEST(numbers_follow_the_gateway)
+{
+	to_call(CONF(""));
+	ck_assert(!L2TP_SEEN(&(struct l2tp_msg){ .seen = said(L2TP_ICCN).seen }, L2TP_A_SEQUENCING));
+	ck_assert_int_eq(asks(-1), -1);
+	ck_assert_int_eq(asks(0), 0);
+	ck_assert_int_eq(asks(1), 1);
+	ck_assert_int_eq(asks(1), -2); /* once more: dropped */
+	ck_assert_int_eq(asks(-1), -1);
+	ck_assert_int_eq(asks(2), 2);
+	ck_assert_uint_eq(vd_datapath_drops(VD_DROP_L2TP_UNNUMBERED), 0);
+	d_end();
+}
+END_TEST
+
+#define CONF_NUMBERS(gate, dialled) \
+	"realms: { corp: { authenticate: [users/local] } }\n" \
+	"users: { local: {} }\n" \
+	"pools: { staff: {} }\n" \
+	"connections:\n" \
+	"  staff: { realm: corp, pool: staff" gate " }\n" \
+	"  office: { peer: 192.0.2.1, user: till-01, password: !env VD_TEST_L2TP_PASSWORD, routes: [10.40.0.0/16]" dialled " }\n"
+#define SEQUENCING ", l2tp: { sequencing: true }"
+
+START_TEST(numbers_are_required)
+{
+	to_call(CONF_NUMBERS("", SEQUENCING));
+	ck_assert(L2TP_SEEN(&(struct l2tp_msg){ .seen = said(L2TP_ICCN).seen }, L2TP_A_SEQUENCING));
+	/* The first was the Configure-Request of our own. */
+	long first = asks(0);
+	ck_assert_int_ge(first, 1);
+	ck_assert_int_eq(asks(-1), -2);
+	ck_assert_uint_eq(vd_datapath_drops(VD_DROP_L2TP_UNNUMBERED), 1);
+	ck_assert_int_eq(asks(1), first + 1);
+	d_end();
+}
+END_TEST
+
+/* Both ends are ours: one that decides, one that requires. */
+START_TEST(numbers_between_both)
+{
+	uint8_t p[1600] = { 0x45, 0, 0, 0, 0, 0, 0x40, 0, 64, 17 };
+	static const uint8_t from[] = { 10, 40, 0, 5 }, to[] = { 10, 8, 0, 23 };
+	uint32_t sum = 0;
+
+	d_begin_with(_i ? CONF_NUMBERS("", SEQUENCING) : CONF_NUMBERS(SEQUENCING, ""));
+	d_dial();
+	ck_assert_msg(d_comes_up(5), "%s", d_.reason);
+	d_data(DIAL);
+	d_data(GATE);
+	ck_assert_uint_eq(vd_datapath_drops(VD_DROP_L2TP_SEQUENCE) + vd_datapath_drops(VD_DROP_L2TP_UNNUMBERED), 0);
+	/* Who follows has 4 octets less from now on. */
+	unsigned mtu = d_session_of("office")->mtu, fits = mtu - (_i ? 0 : 4);
+	for (unsigned len = fits; len <= fits + 1; len++) {
+		p[2] = (uint8_t)(len >> 8);
+		p[3] = (uint8_t)len;
+		memcpy(p + 12, to, 4);
+		memcpy(p + 16, from, 4);
+		p[10] = p[11] = 0;
+		sum = 0;
+		for (unsigned i = 0; i < 20; i += 2)
+			sum += (uint32_t)p[i] << 8 | p[i + 1];
+		sum = (sum & 0xffff) + (sum >> 16);
+		sum = (sum & 0xffff) + (sum >> 16);
+		p[10] = (uint8_t)~(sum >> 8);
+		p[11] = (uint8_t)~sum;
+		vd_datapath_inject_tun(0, NULL, p, len);
+		vd_datapath_turn();
+		d_pump();
+		ck_assert_uint_eq(vd_datapath_drops(VD_DROP_TOO_BIG), len - fits);
+	}
+	d_end();
+}
+END_TEST
+
 START_TEST(refused)
 {
 	static const struct { unsigned after; uint16_t type; const char *avps, *reason; } v[] = {
@@ -520,6 +646,9 @@ int main(void)
 	tcase_add_test(tc, tunnel_secrets_differ);
 	tcase_add_loop_test(tc, gateway_is_authenticated, 0, 5);
 	tcase_add_test(tc, messages_are_complete);
+	tcase_add_test(tc, numbers_follow_the_gateway);
+	tcase_add_test(tc, numbers_are_required);
+	tcase_add_loop_test(tc, numbers_between_both, 0, 2);
 	tcase_add_loop_test(tc, refused, 0, 11);
 	tcase_add_test(tc, takes_no_calls);
 	tcase_add_test(tc, does_not_travel);

@@ -21,6 +21,8 @@ struct world {
 	unsigned starts, downs, stops, frames;
 	bool answers;  /* to stop: at once with closed() */
 	bool bad_start, calls_back;
+	bool numbers, takeover; /* calls may be numbered; restarts are takeovers */
+	unsigned overhead; /* of the call that came last */
 	uint64_t session;  /* of the call that came last */
 	bool many;         /* several calls at once: the link is not asked which */
 	size_t frame_len;

@@ -84,6 +84,8 @@ struct robot {
 	bool asked;            /* a stock client that waits for acknowledgements: for its call */
 	bool cdn, stopccn;     /* heard */
 	unsigned hellos;
+	bool numbers;          /* it requires sequence numbers in data messages: Ns of its own, and what must come */
+	uint16_t data_ns, data_nr;
 	/* PPP */
 	struct robot_cp lcp, ipcp, ipv6cp;
 	struct mschap chap;

@@ -82,6 +82,8 @@ static void say(struct robot *r, unsigned type)
 	default:
 		break;
 	}
+	if (type == ICCN && r->numbers)
+		n = avp(m->p, n, 39, "", 0); /* Sequencing Required */
 	put16(m->p, 2, (unsigned)n);
 	m->len = n;
 	r->ns++;
@@ -131,12 +133,17 @@ void robot_stopccn(struct robot *r)
 void robot_l2tp_data(struct robot *r, const uint8_t *p, size_t len)
 {
 	uint8_t out[1600];
-	size_t n = put16(out, 0, r->stock && r->stock->data_length ? 0x4002 : 0x0002);
+	bool length = r->stock && r->stock->data_length;
+	size_t n = put16(out, 0, (length ? 0x4002u : 0x0002u) | (r->numbers ? 0x0800u : 0));
 
-	if (r->stock && r->stock->data_length)
-		n = put16(out, n, (unsigned)len + 8);
+	if (length)
+		n = put16(out, n, (unsigned)len + (r->numbers ? 12 : 8));
 	n = put16(out, n, r->peer_tid);
 	n = put16(out, n, r->peer_sid);
+	if (r->numbers) {
+		n = put16(out, n, r->data_ns++);
+		n = put16(out, n, 0);
+	}
 	memcpy(out + n, p, len);
 	robot_esp_send(r, out, n + len);
 }
@@ -233,8 +240,16 @@ void robot_l2tp_input(struct robot *r, const uint8_t *p, size_t len)
 		ck_assert_uint_eq(get16(p, 2), len);
 		at = 4;
 	}
-	ck_assert_uint_eq(p[0] & 0x0a, 0); /* neither numbers nor an offset */
+	ck_assert_uint_eq(p[0] & 0x0a, r->numbers ? 0x08 : 0); /* an offset never */
 	ck_assert_uint_eq(get16(p, at), r->tid);
 	ck_assert_uint_eq(get16(p, at + 2), r->sid);
-	robot_ppp_input(r, p + at + 4, len - at - 4);
+	at += 4;
+	if (r->numbers) {
+		ck_assert_uint_ge(len, at + 4);
+		ck_assert_uint_eq(get16(p, at), r->data_nr);
+		ck_assert_uint_eq(get16(p, at + 2), 0);
+		r->data_nr++;
+		at += 4;
+	}
+	robot_ppp_input(r, p + at, len - at);
 }

@@ -17,7 +17,7 @@ static void reborn(const char *after)
 }
 
 /* After every datagram of the login, whichever way it went; then after every step. */
-static void whole(bool nat, bool old, const char *user, const char *password, const char *psk)
+static void whole(bool nat, bool old, bool numbers, const char *user, const char *password, const char *psk)
 {
 	struct robot r;
 	unsigned births = 0;
@@ -26,6 +26,7 @@ static void whole(bool nat, bool old, const char *user, const char *password, co
 	reborn("start");
 	robot_init(&r, 0, user, password, nat);
 	r.old = old;
+	r.numbers = numbers;
 	wire_add(&r);
 	robot_dial(&r, psk);
 	for (unsigned ms = 0; ms < 10000 && !robot_up(&r); ms += 100) {
@@ -61,13 +62,20 @@ static void whole(bool nat, bool old, const char *user, const char *password, co
 
 START_TEST(test_reborn)
 {
-	whole(false, false, "alice", "alice-password", GATEWAY_PSK_STAFF);
+	whole(false, false, false, "alice", "alice-password", GATEWAY_PSK_STAFF);
 }
 END_TEST
 
 START_TEST(test_reborn_nat)
 {
-	whole(true, true, "carol", "carol-password", GATEWAY_PSK_DEVICES);
+	whole(true, true, false, "carol", "carol-password", GATEWAY_PSK_DEVICES);
+}
+END_TEST
+
+/* Numbers of data messages go on where they were. */
+START_TEST(test_reborn_numbered)
+{
+	whole(false, false, true, "alice", "alice-password", GATEWAY_PSK_STAFF);
 }
 END_TEST
 
@@ -113,6 +121,7 @@ int main(void)
 	tcase_set_timeout(t, 300);
 	tcase_add_test(t, test_reborn);
 	tcase_add_test(t, test_reborn_nat);
+	tcase_add_test(t, test_reborn_numbered);
 	tcase_add_test(t, test_closing);
 	suite_add_tcase(s, t);
 	SRunner *r = srunner_create(s);
