@@ -88,6 +88,11 @@ EVENT(session_down, session_down_fields, "the workers gave up the session; count
 static const struct vd_field session_gone_fields[] = { ID(vd_session_gone, session, "s") };
 EVENT(session_gone, session_gone_fields, "no request of the session is open; grants are freed");
 
+static const struct vd_field lease_returned_fields[] = {
+	ID(vd_lease_returned, session, "s"), VD_FIELD(vd_lease_returned, family, VD_F_U8),
+};
+EVENT(lease_returned, lease_returned_fields, "a session gives back what it leased of this family");
+
 static const char *const trusts[] = { "none", "address", "key", "user", NULL };
 static const struct vd_field setup_failed_fields[] = {
 	ID(vd_setup_failed, peer, "p"), ID(vd_setup_failed, chan, "c"), ID(vd_setup_failed, session, "s"),
@@ -194,7 +199,7 @@ const struct vd_topic *const vd_core_topics[] = {
 	&vd_topic_peer_up, &vd_topic_peer_down, &vd_topic_chan_up, &vd_topic_chan_down, &vd_topic_l2tp_tunnel_up,
 	&vd_topic_session_new, &vd_topic_auth_ok, &vd_topic_auth_failed, &vd_topic_session_up,
 	&vd_topic_session_ipv6, &vd_topic_session_down,
-	&vd_topic_session_gone, &vd_topic_setup_failed, &vd_topic_pool_up, &vd_topic_pool_down,
+	&vd_topic_session_gone, &vd_topic_lease_returned, &vd_topic_setup_failed, &vd_topic_pool_up, &vd_topic_pool_down,
 	&vd_topic_address_reserved, &vd_topic_address_released, &vd_topic_authenticate, &vd_topic_admit,
 	&vd_topic_lease_address, &vd_topic_route_add, &vd_topic_dialled_routes, NULL,
 };

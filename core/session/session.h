@@ -63,6 +63,8 @@ struct vd_session_rec {
 	enum vd_failure no_address; /* why there is none, and who said so, until all answers are there */
 	struct vd_error why;
 	char who[VD_NAME_MAX];
+	void (*leased6)(void *arg, uint64_t session, const struct vd_error *err); /* waits for a network; NULL: nobody does */
+	void *leased6_arg;
 };
 
 /* Provider "core" of admit, layer core.sessions. After vd_objects_init. */
@@ -96,8 +98,21 @@ void vd_session_counted_by(int (*fn)(uint64_t session, struct vd_session_counter
 /* session_bringup.c: registers provider "core" of admit; tells waiting logins of a user that one of his sessions is gone. */
 int vd_bringup_init(void);
 void vd_bringup_gone(const char *realm, const char *user);
+/* Asks the pools for an address (VD_WANT_V4) or a network (VD_WANT_V6); false when out of memory. */
+bool vd_bringup_ask(struct vd_session_rec *rec, unsigned family, void (*done)(void *arg, const struct vd_answer *answer));
+/* The answer is no, since the pool has none of this family, or there is no pool. NULL: there is no answer. */
+bool vd_bringup_no_such(const struct vd_answer *answer);
+/* Why it is no, in words. */
+const char *vd_bringup_why(const struct vd_answer *answer);
 /* Fills link.source from the lease and the routes behind the client. */
 void vd_session_sources(struct vd_session_rec *rec);
+
+/* network.c: takes the network that the answer has into lease6, with a note; false when it has none. */
+bool vd_network_take(struct vd_session_rec *rec, const struct vd_answer *answer);
+/* There is none: note and count, where the pool could have had one. */
+void vd_network_refused(struct vd_session_rec *rec, const struct vd_answer *answer, const char *text);
+/* Posts session_ipv6. */
+void vd_network_tell(struct vd_session_rec *rec, bool carried);
 
 /* dialled.c: of a session that we dialled, its routes_behind being the connection's routes. Asks for address and routes of
  * the host; false when out of memory. */

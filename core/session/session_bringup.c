@@ -173,6 +173,20 @@ static void configure_failed(struct vd_session_rec *rec, enum vd_failure kind, c
 	configured(rec, rec->step == VD_STEP_ADMIT ? "admit" : "address", &err);
 }
 
+bool vd_bringup_no_such(const struct vd_answer *answer)
+{
+	return answer && (answer->verdict == VD_PASS || answer->why.code == -EAFNOSUPPORT);
+}
+
+static const char nobody[] = "no pool gives an address; does the connection name a pool";
+
+const char *vd_bringup_why(const struct vd_answer *answer)
+{
+	return why_text(answer, nobody);
+}
+
+static void ask_for(struct vd_session_rec *rec, unsigned families);
+
 /* Without IPv6 a client has what it has always had; without an IPv4 address it has nothing, unless its pool has none. */
 static void ask_done(struct vd_session_rec *rec, unsigned family)
 {
@@ -181,6 +195,11 @@ static void ask_done(struct vd_session_rec *rec, unsigned family)
 	rec->asking &= (uint8_t)~family;
 	if (rec->asking)
 		return;
+	if (!have4 && rec->only6 && rec->want & VD_WANT_V6_LATER) { /* there is nothing else to begin with */
+		rec->want = VD_WANT_V4 | VD_WANT_V6;
+		ask_for(rec, VD_WANT_V6);
+		return;
+	}
 	if (have4 || (have6 && (!(rec->want & VD_WANT_V4) || rec->only6))) {
 		rec->leased = true;
 		configured(rec, "address", NULL);
@@ -190,18 +209,15 @@ static void ask_done(struct vd_session_rec *rec, unsigned family)
 	configured(rec, "address", &rec->why);
 }
 
-static void no_lease(struct vd_session_rec *rec, unsigned family, const struct vd_answer *answer, const char *nobody)
+/* answer NULL: out of memory. */
+static void no_lease(struct vd_session_rec *rec, unsigned family, const struct vd_answer *answer)
 {
-	const char *text = answer ? why_text(answer, nobody) : nobody;
-	bool no_such = answer && (answer->verdict == VD_PASS || answer->why.code == -EAFNOSUPPORT);
+	const char *text = answer ? why_text(answer, nobody) : "out of memory";
 
 	if (family == VD_WANT_V6 && rec->want & VD_WANT_V4) {
-		if (!no_such) {
-			vd_count("core.session.no_ipv6", 1);
-			vd_note('s', rec->pub.id, "no IPv6: %s", text);
-		}
+		vd_network_refused(rec, answer, text);
 	} else {
-		rec->only6 = no_such;
+		rec->only6 = vd_bringup_no_such(answer);
 		rec->no_address = address_failure(answer);
 		vd_error_set(&rec->why, answer && answer->why.code ? answer->why.code : -EACCES, "%s", text);
 		vd_strcpy(rec->why.origin, sizeof(rec->why.origin), answer ? answer->why.origin : "");
@@ -210,8 +226,6 @@ static void no_lease(struct vd_session_rec *rec, unsigned family, const struct v
 	ask_done(rec, family);
 }
 
-static const char nobody[] = "no pool gives an address; does the connection name a pool";
-
 static void address_done(void *arg, const struct vd_answer *answer)
 {
 	struct vd_session_rec *rec = arg;
@@ -219,7 +233,7 @@ static void address_done(void *arg, const struct vd_answer *answer)
 	char text[VD_IP_TEXT];
 
 	if (answer->verdict != VD_ACCEPT || !lease || lease->address.family != AF_INET) {
-		no_lease(rec, VD_WANT_V4, answer, nobody);
+		no_lease(rec, VD_WANT_V4, answer);
 		return;
 	}
 	rec->pub.lease4 = *lease;
@@ -230,20 +244,14 @@ static void address_done(void *arg, const struct vd_answer *answer)
 static void network_done(void *arg, const struct vd_answer *answer)
 {
 	struct vd_session_rec *rec = arg;
-	const struct vd_leased_address *lease = answer->data;
-	char text[VD_IP_TEXT];
 
-	if (answer->verdict != VD_ACCEPT || !lease || lease->address.family != AF_INET6 || lease->length != 64) {
-		no_lease(rec, VD_WANT_V6, answer, nobody);
-		return;
-	}
-	rec->pub.lease6 = *lease;
-	vd_note('s', rec->pub.id, "network %s/%u from %s", vd_ip_format(&lease->address, text), lease->length,
-		answer->provider);
-	ask_done(rec, VD_WANT_V6);
+	if (vd_network_take(rec, answer))
+		ask_done(rec, VD_WANT_V6);
+	else
+		no_lease(rec, VD_WANT_V6, answer);
 }
 
-static bool ask_one(struct vd_session_rec *rec, unsigned family)
+bool vd_bringup_ask(struct vd_session_rec *rec, unsigned family, void (*done)(void *arg, const struct vd_answer *answer))
 {
 	bool v6 = family == VD_WANT_V6;
 	struct vd_lease_address request = { .session = rec->pub.id, .family = v6 ? 6 : 4, .length = v6 ? 64 : 0 };
@@ -256,17 +264,18 @@ static bool ask_one(struct vd_session_rec *rec, unsigned family)
 	vd_strcpy(request.user, sizeof(request.user), rec->pub.user);
 	vd_strcpy(request.pool, sizeof(request.pool), pool);
 	request.want = v6 ? rec->pub.granted.network : rec->pub.granted.address;
-	return vd_request(&vd_topic_lease_address, &request, &opts, v6 ? network_done : address_done, rec);
+	return vd_request(&vd_topic_lease_address, &request, &opts, done, rec);
 }
 
-/* All that is wanted at once: what waits for a disk waits for one commit. */
-static void ask_addresses(struct vd_session_rec *rec)
+/* All of it at once: what waits for a disk waits for one commit. */
+static void ask_for(struct vd_session_rec *rec, unsigned families)
 {
 	rec->step = VD_STEP_ADDRESS;
-	rec->asking = rec->want;
-	for (unsigned family = VD_WANT_V4; family <= VD_WANT_V6; family <<= 1)
-		if (rec->want & family && !ask_one(rec, family))
-			no_lease(rec, family, NULL, "out of memory");
+	rec->asking = (uint8_t)families;
+	if (families & VD_WANT_V4 && !vd_bringup_ask(rec, VD_WANT_V4, address_done))
+		no_lease(rec, VD_WANT_V4, NULL);
+	if (families & VD_WANT_V6 && !vd_bringup_ask(rec, VD_WANT_V6, network_done))
+		no_lease(rec, VD_WANT_V6, NULL);
 }
 
 static void admit_done(void *arg, const struct vd_answer *answer)
@@ -279,7 +288,7 @@ static void admit_done(void *arg, const struct vd_answer *answer)
 		return;
 	}
 	if (rec->want) {
-		ask_addresses(rec);
+		ask_for(rec, rec->want & (VD_WANT_V4 | VD_WANT_V6));
 		return;
 	}
 	rec->leased = true; /* nothing to lease */
@@ -303,7 +312,7 @@ int vd_session_configure(uint64_t session, unsigned want,
 	vd_strcpy(request.connection, sizeof(request.connection), rec->pub.connection);
 	rec->done.configured = done;
 	rec->done_arg = arg;
-	rec->want = want & (VD_WANT_V4 | VD_WANT_V6);
+	rec->want = want & (VD_WANT_V4 | VD_WANT_V6 | VD_WANT_V6_LATER);
 	if (!vd_request(&vd_topic_admit, &request, &opts, admit_done, rec))
 		return -ENOMEM;
 	rec->pub.state = VD_S_CONFIGURING;
@@ -402,44 +411,6 @@ static void established(struct vd_session_rec *rec, const struct vd_error *err)
 	rec->done.established(rec->done_arg, rec->pub.id, err);
 }
 
-static void tell_ipv6(struct vd_session_rec *rec, bool carried)
-{
-	struct vd_session_ipv6 event = { .session = rec->pub.id, .up = carried,
-		.network = { rec->pub.lease6.address, rec->pub.lease6.length }, .local = rec->link.link_local[0],
-		.remote = rec->link.link_local[1] };
-	char text[VD_IP_TEXT];
-
-	memcpy(rec->pub.link_local, rec->link.link_local, sizeof(rec->pub.link_local));
-	vd_event_post(&vd_topic_session_ipv6, &event);
-	vd_note('s', rec->pub.id, carried ? "carries IPv6, %s" : "carries IPv6 no longer", vd_prefix_format(&event.network, text));
-}
-
-int vd_session_carry(uint64_t session, const struct vd_wsess_desc *link)
-{
-	const struct vd_datapath_1 *dp = vd_service_find("datapath/1", NULL);
-	struct vd_session_rec *rec = vd_session_rec(session);
-	struct vd_wsess_desc next;
-	bool was;
-	int res;
-
-	if (!rec)
-		return -ENOENT;
-	if (rec->pub.state != VD_S_UP || !dp)
-		return -EINVAL;
-	next = rec->link;
-	next.v4 = link->v4;
-	next.v6 = link->v6;
-	memcpy(next.link_local, link->link_local, sizeof(next.link_local));
-	res = dp->session_add(dp->self, &next, NULL, NULL);
-	if (res < 0)
-		return res;
-	was = rec->link.v6.len;
-	rec->link = next;
-	if (was != (next.v6.len != 0))
-		tell_ipv6(rec, !was);
-	return 0;
-}
-
 static void up(struct vd_session_rec *rec)
 {
 	struct vd_session_up event = { .session = rec->pub.id, .chan = rec->pub.chan, .peer = rec->pub.peer };
@@ -457,7 +428,7 @@ static void up(struct vd_session_rec *rec)
 		vd_prefix_format(&event.network, text), rec->pub.mtu);
 	vd_event_post(&vd_topic_session_up, &event);
 	if (rec->link.v6.len)
-		tell_ipv6(rec, true);
+		vd_network_tell(rec, true);
 	if (rec->pub.granted.session_timeout)
 		vd_timer_start(&rec->timer, rec->pub.granted.session_timeout * 1000ull);
 	vd_session_idle_begin(rec);

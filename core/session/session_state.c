@@ -9,7 +9,7 @@
 #include "core/id.h"
 #include "core/session/session.h"
 
-#define LAYER_VERSION 3
+#define LAYER_VERSION 4
 #define HDR_BARE 255 /* in place of a header's length */
 
 enum { F_AUTHENTICATED = 1, F_LEASED = 2, F_ADDED = 4, F_CLAIMED = 16 };
@@ -127,7 +127,7 @@ static int session_write(struct vd_wr *w, struct vd_session_rec *rec, struct vd_
 	const struct vd_session *s = &rec->pub;
 	struct vd_session_counters counted;
 
-	if (s->state >= VD_S_CLOSING || rec->step != VD_STEP_IDLE)
+	if (s->state >= VD_S_CLOSING || rec->step != VD_STEP_IDLE || rec->leased6)
 		return vd_error_set(err, -EAGAIN, "session s-%llu waits for an answer", (unsigned long long)s->id);
 	if (s->dialled)
 		return vd_error_set(err, -EOPNOTSUPP, "session s-%llu was dialled, and such sessions do not travel: take it down "

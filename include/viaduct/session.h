@@ -61,11 +61,22 @@ VD_API void vd_session_again(uint64_t session);
 
 #define VD_WANT_V4 1u /* an IPv4 address */
 #define VD_WANT_V6 2u /* a network of IPv6, where the pool has a prefix: without one, a session has IPv4 alone */
+#define VD_WANT_V6_LATER 4u /* with V4: the client may ask for it (vd_session_lease6); now only when the pool has no IPv4 */
 /* Step 2: after ACCEPT: admit (second_login), then what is wanted of VD_WANT_*. configured gets the session (lease4 and
  * lease6 filled in, at least one of what was wanted), or err: the session has to be closed by the caller, after it told
  * the peer. stage is "admit" or "address". */
 VD_API int vd_session_configure(uint64_t session, unsigned want,
 	void (*configured)(void *arg, uint64_t session, const char *stage, const struct vd_error *err), void *arg);
+
+/* The client asks for IPv6 after step 2, at any time until the session ends: a network is leased, and done gets the session
+ * with lease6, or err and everything stays as it is. done is not called when the session ends before. -ENOENT; -EBUSY while
+ * it is asked for; -EINVAL for a session that has one, is not there yet or no longer, or was dialled; -ENOMEM. */
+VD_API int vd_session_lease6(uint64_t session, void (*done)(void *arg, uint64_t session, const struct vd_error *err), void *arg);
+
+/* It wants no IPv6 any more: the session carries none, lease6 is empty, and the network is the pool's again (lease_returned),
+ * of which another may be leased. -ENOENT; -EINVAL when there is none; what datapath/1 says, and then the session keeps
+ * it. */
+VD_API int vd_session_return6(uint64_t session);
 
 /* Steps 1 and 2 of a session that we dialled: a gateway authenticated us as connections.NAME.user and gave us this address,
  * with its own (family 0: not said) and name servers. The connection's `routes` lead to it. Establish is next. -ENOENT;
@@ -93,7 +104,7 @@ VD_API int vd_session_header(uint64_t session, const uint8_t *header, size_t len
 
 /* The session is up, and carries from now on the families for which link has a header, with its link-local addresses: a
  * network protocol of PPP opened or closed. Of link only these are looked at. Posts session_ipv6 when that changed, as
- * establish does. -ENOENT, -EINVAL for a session that is not up, or what datapath/1 says. */
+ * establish does. -ENOENT, -EINVAL for a session that is not up, or for IPv6 without a lease, or what datapath/1 says. */
 VD_API int vd_session_carry(uint64_t session, const struct vd_wsess_desc *link);
 
 /* What the client calls itself; adds to what it said before, as far as there is room. */

@@ -69,7 +69,7 @@ struct vd_session_up {
 	struct vd_ip address;
 	uint16_t mtu;
 	bool dialled; /* we called: address is ours, given by a gateway */
-	struct vd_prefix network; /* of IPv6, the client's; family 0: none */
+	struct vd_prefix network; /* of IPv6, the client's; family 0: none by now, session_ipv6 tells when there is one */
 };
 extern VD_API const struct vd_topic vd_topic_session_up;
 /* A session that is up carries IPv6 (no longer); not posted for one that ends. */
@@ -93,6 +93,13 @@ struct vd_session_gone {
 	uint64_t session;
 };
 extern VD_API const struct vd_topic vd_topic_session_gone;
+/* A session that goes on gives back what was leased to it of this family: nobody uses it any more, and whoever granted it
+ * frees it now. It may ask again. What is leased when the session ends is freed on session_gone alone. */
+struct vd_lease_returned {
+	uint64_t session;
+	uint8_t family; /* 4 or 6 */
+};
+extern VD_API const struct vd_topic vd_topic_lease_returned;
 /* A set-up failed; one per failure, everything a person needs to mend it. Made by vd_report_failure() (report.h). */
 enum vd_trust {
 	VD_TRUST_NONE,    /* one datagram: its source may be forged */
@@ -180,7 +187,8 @@ struct vd_admit {
 	char user[VD_USER_MAX], connection[VD_NAME_MAX];
 };
 extern VD_API const struct vd_topic vd_topic_admit;
-/* An address for the session. The grant belongs to the session id and is freed on session_gone. REJECT with -ENOSPC: the
+/* An address for the session, or a network. The grant belongs to the session id and is freed on session_gone, or before that
+ * on lease_returned. Networks are asked for when the client wants one, long after its address perhaps. REJECT with -ENOSPC: the
  * pool is full, text has the counts; -EADDRINUSE: somebody else has the wanted address; origin is the pool's. */
 struct vd_lease_address {
 	uint64_t session;

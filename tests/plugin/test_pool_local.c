@@ -182,6 +182,35 @@ START_TEST(conversation)
 }
 END_TEST
 
+/* One family goes back, the other stays; and the user finds his network again. */
+START_TEST(returned)
+{
+	struct vd_lease_returned e = { 1, 6 };
+
+	use("pools: { both: { range: 10.9.0.0/24, prefix: \"2001:db8:8::/62\" } }\n");
+	fake_plugin_start(PLUGIN);
+	ck_assert_str_eq(ask(1, "alice", "both", NULL), "10.9.0.2");
+	ck_assert_str_eq(ask_net(1, "alice", "both", NULL), "2001:db8:8:1::");
+	ck_assert_str_eq(ask_net(2, "bob", "both", NULL), "2001:db8:8:2::");
+	ck_assert_int_eq(vd_event_post(&vd_topic_lease_returned, &e), 0);
+	ck_assert_int_eq(vd_event_post(&vd_topic_lease_returned, &e), 0); /* nothing is left of it */
+	fake_drain();
+	move();
+	ck_assert_str_eq(ask(1, "alice", "both", NULL), "10.9.0.2");
+	ck_assert_str_eq(ask_net(3, "carol", "both", NULL), "2001:db8:8:3::");
+	ck_assert_str_eq(ask_net(1, "alice", "both", NULL), "2001:db8:8:1::");
+	ck_assert_str_eq(ask_net(4, "dave", "both", NULL), "pool both is exhausted: 3 of its 3 networks are in use");
+	e = (struct vd_lease_returned){ 1, 4 };
+	ck_assert_int_eq(vd_event_post(&vd_topic_lease_returned, &e), 0);
+	fake_drain();
+	ck_assert_str_eq(ask(5, "alice", "both", NULL), "10.9.0.2");
+	ck_assert_str_eq(ask_net(1, "alice", "both", NULL), "2001:db8:8:1::");
+	gone(1);
+	ck_assert_str_eq(ask_net(4, "dave", "both", NULL), "2001:db8:8:1::");
+	fake_plugin_stop(PLUGIN);
+}
+END_TEST
+
 START_TEST(dedicated)
 {
 	use(small);
@@ -470,6 +499,7 @@ int main(void)
 	tcase_add_checked_fixture(t, setup, teardown);
 	tcase_set_timeout(t, 60);
 	tcase_add_test(t, conversation);
+	tcase_add_test(t, returned);
 	tcase_add_test(t, dedicated);
 	tcase_add_test(t, not_mine);
 	tcase_add_test(t, two_gateways);

@@ -331,6 +331,33 @@ START_TEST(locked)
 }
 END_TEST
 
+/* Given back before it was saved, and another one leased: what becomes of the first is not the second's. */
+START_TEST(returned_early)
+{
+	struct answer first, second;
+	sqlite3 *db;
+
+	fake_plugin_start(PLUGIN);
+	ck_assert_int_eq(sqlite3_open(path, &db), SQLITE_OK);
+	ck_assert_int_eq(sqlite3_exec(db, "INSERT INTO held VALUES ('10.8.0.50', 'wide', 'mallory', 77, 0)", NULL, NULL, NULL),
+		SQLITE_OK);
+	sqlite3_close(db);
+	ask_later(&first, 1, "alice", "wide", "10.8.0.50", 4);
+	ck_assert_int_eq(vd_event_post(&vd_topic_lease_returned, &(struct vd_lease_returned){ 1, 4 }), 0);
+	ask_later(&second, 1, "alice", "wide", "10.8.0.60", 4);
+	fake_drain();
+	ck_assert_int_eq(first.verdict, VD_UNAVAILABLE);
+	ck_assert_int_eq(second.verdict, VD_ACCEPT);
+	ck_assert_str_eq(second.text, "10.8.0.60");
+	ck_assert_str_eq(query(HELD), "10.8.0.50|wide|mallory|77 10.8.0.60|wide|alice|1");
+	ask(2, "bob", "wide", "10.8.0.60");
+	ck_assert_int_eq(last.code, -EADDRINUSE);
+	gone(1);
+	ck_assert_str_eq(ask(2, "bob", "wide", "10.8.0.60"), "10.8.0.60");
+	fake_plugin_stop(PLUGIN);
+}
+END_TEST
+
 static void put(const char *name, const char *text)
 {
 	FILE *f = fopen(name, "w");
@@ -579,6 +606,7 @@ int main(void)
 	tcase_add_test(t, end_is_written);
 	tcase_add_test(t, disk_refuses);
 	tcase_add_test(t, locked);
+	tcase_add_test(t, returned_early);
 	tcase_add_loop_test(t, not_ours, 0, N_BAD);
 	tcase_add_test(t, odd_rows);
 	tcase_add_test(t, no_place);

@@ -117,7 +117,19 @@ static int session_add(void *self, const struct vd_wsess_desc *desc, void (*done
 	(void)self;
 	d.desc = *desc;
 	d.carried++;
+	if (done && d.hold_add) {
+		d.added = done;
+		d.added_arg = arg;
+		return 0;
+	}
 	return done ? vd_defer(done, arg) : 0;
+}
+
+void double_ack_add(void)
+{
+	ck_assert(d.added);
+	ck_assert_int_eq(vd_defer(d.added, d.added_arg), 0);
+	d.added = NULL;
 }
 
 static int session_del(void *self, uint64_t session,
@@ -195,6 +207,26 @@ void double_answer_configure(void)
 		vd_reply(d.lease_ticket, VD_ACCEPT, &lease, NULL);
 }
 
+void double_answer_network(void)
+{
+	struct vd_leased_address net = { .length = 64 };
+	struct vd_error why = { 0 };
+
+	vd_error_set(&why, d.network ? -ENOSPC : -EAFNOSUPPORT, d.network ? "the prefix is exhausted" : "the pool has no prefix");
+	ck_assert(vd_ip_parse("2001:db8:5:1::", &net.address));
+	if (d.network && !d.no_networks)
+		vd_reply(d.network_ticket, VD_ACCEPT, &net, NULL);
+	else
+		vd_reply(d.network_ticket, VD_REJECT, NULL, &why);
+}
+
+static void on_returned(void *arg, const void *event)
+{
+	(void)arg;
+	ck_assert_uint_eq(((const struct vd_lease_returned *)event)->family, 6);
+	d.returned++;
+}
+
 static void on_cancel(void *arg, uint64_t ticket)
 {
 	(void)arg;
@@ -205,12 +237,10 @@ static void on_address(void *arg, const struct vd_ask *ask)
 {
 	(void)arg;
 	if (((const struct vd_lease_address *)ask->data)->family == 6) {
-		struct vd_leased_address net = { .length = 64 };
-		struct vd_error why = { 0 };
-
-		vd_error_set(&why, -EAFNOSUPPORT, "the pool has no prefix");
-		ck_assert(vd_ip_parse("2001:db8:5:1::", &net.address));
-		vd_reply(ask->ticket, d.network ? VD_ACCEPT : VD_REJECT, d.network ? &net : NULL, d.network ? NULL : &why);
+		d.leased6++;
+		d.network_ticket = ask->ticket;
+		if (!d.hold_network)
+			double_answer_network();
 		return;
 	}
 	d.leased++;
@@ -251,6 +281,7 @@ void double_start(uint16_t mtu)
 	ck_assert_int_eq(vd_layer_register(NULL, &lower_layer, NULL), 0);
 	ck_assert_int_eq(vd_provide(NULL, "authenticate", "users", on_auth, on_cancel, NULL), 0);
 	ck_assert_int_eq(vd_provide(NULL, "lease_address", "pool", on_address, on_cancel, NULL), 0);
+	ck_assert_int_eq(vd_event_subscribe(NULL, "lease_returned", on_returned, NULL), 0);
 	ck_assert_int_eq(vd_provide(NULL, "route_add", "tun", on_route, NULL, NULL), 0);
 	ck_assert_int_eq(vd_provide(NULL, "dialled_routes", "tun", on_route, NULL, NULL), 0);
 	fake_service("datapath/1", NULL, &datapath);

@@ -23,8 +23,12 @@ struct double_state {
 	bool hold_auth, hold_configure, no_address, unavailable; /* answers are held back; failures */
 	int code; /* of its no; 0: one that says nothing */
 	bool network, no_ipv4; /* the pool has a prefix, 2001:db8:5:1::/64 for this session; it has no addresses */
-	unsigned asked, leased, carried; /* carried: times that session_add was called */
-	uint64_t auth_ticket, lease_ticket;
+	bool hold_network, no_networks; /* the answer is held back; all of its prefix is in use */
+	bool hold_add; /* the workers take their time with session_add: double_ack_add() */
+	void (*added)(void *);
+	void *added_arg;
+	unsigned asked, leased, leased6, returned, carried; /* carried: times that session_add was called */
+	uint64_t auth_ticket, lease_ticket, network_ticket;
 	struct vd_authenticate request;
 	char password[256]; /* as PAP says it */
 	struct vd_wsess_desc desc;
@@ -47,6 +51,8 @@ void double_stop(void);
 /* Answers that were held back; they arrive when the FIFO is drained. */
 void double_answer_auth(void);
 void double_answer_configure(void);
+void double_answer_network(void);
+void double_ack_add(void);
 /* Times the session was closed: 0 or 1, or the test fails. Why: the reason of its end. */
 unsigned double_closed(void);
 const char *double_why(void);

@@ -39,8 +39,10 @@ START_TEST(test_joins)
 	ck_assert_uint_eq(count(0x8057, 1), 0); /* who does not speak it never hears of it */
 	ck_assert_uint_eq(fake_events(&vd_topic_session_ipv6), 0);
 	ck_assert_uint_eq(d.desc.v6.len, 0);
+	ck_assert_uint_eq(d.leased6, 0);
 	in(REQ);
 	expect((unsigned)last(0x8057, 1), "ff03 8057 01 01 000e 010a 0000000000000001");
+	ck_assert_uint_eq(d.leased6, 1);
 	reimport();
 	v6_open();
 	ck_assert_uint_eq(fake_events(&vd_topic_session_ipv6), 1);
@@ -70,6 +72,208 @@ START_TEST(test_joins)
 	ck_assert(told()->up);
 	ck_assert_str_eq(ip(&told()->remote), "fe80::77");
 	ck_assert_int_eq(link_now()->phase, PPP_PHASE_UP);
+	ck_assert_uint_eq(d.leased6, 1);
+	ck_assert_uint_eq(d.returned, 0);
+}
+END_TEST
+
+/* The lease takes its time: the last request waits for it, and IPCP for nothing. */
+START_TEST(test_waits)
+{
+	static uint8_t room[16384];
+	struct vd_error why = { 0 };
+	struct vd_wr w;
+
+	d.hold_network = true;
+	lcp_open();
+	login();
+	in(REQ);
+	vd_wr_init(&w, room, sizeof(room));
+	ck_assert_int_eq(vd_state_export(&w, &why), -EAGAIN);
+	in("8057 05 05 0004"); /* nothing of it is open */
+	in("0057 60000000 00003b40");
+	in("8057 01 06 000e 010a 0000000000000077");
+	check_export = false;
+	in("8021 01 05 000a 0306 0a080017");
+	ack(0x8021);
+	ck_assert_int_eq(link_now()->phase, PPP_PHASE_UP);
+	check_export = true;
+	ck_assert_uint_eq(count(0x8057, 1) + count(0x8057, 2) + count(0x8057, 6) + count(0xc021, 8), 0);
+	double_answer_network();
+	fake_drain();
+	expect((unsigned)last(0x8057, 2), "ff03 8057 02 06 000e 010a 0000000000000077");
+	ck_assert_uint_eq(count(0x8057, 2), 1);
+	ack(0x8057);
+	ck_assert(told()->up);
+	ck_assert_uint_eq(d.leased6, 1);
+}
+END_TEST
+
+/* Nor does IPCP's end take away what IPv6 waits for; when it gets nothing, there is nothing. */
+START_TEST(test_waits_alone)
+{
+	for (unsigned got = 0; got < 2; got++) {
+		if (got) {
+			teardown();
+			setup6();
+		}
+		d.hold_network = true;
+		d.no_networks = !got;
+		lcp_open();
+		login();
+		check_export = false;
+		in(REQ);
+		in("c021 08 09 000a 8021 01010004");
+		fake_advance(3000);
+		ck_assert_uint_eq(double_closed(), 0);
+		double_answer_network();
+		fake_drain();
+		check_export = true;
+		fake_advance(3000);
+		ck_assert_uint_eq(double_closed(), !got);
+		if (!got)
+			ck_assert_str_eq(double_why(), "IPCP ended, and there is no IPv6");
+	}
+	ack(0x8057);
+	ck_assert_int_eq(link_now()->phase, PPP_PHASE_UP);
+}
+END_TEST
+
+/* The session ends while the pool thinks. */
+START_TEST(test_gone_meanwhile)
+{
+	d.hold_network = true;
+	bring_up();
+	in(REQ);
+	vd_session_close(SESSION, "enough", false);
+	fake_drain();
+	double_answer_network();
+	fake_advance(10000);
+	ck_assert_uint_eq(double_closed(), 1);
+	ck_assert_uint_eq(count(0x8057, 1), 0);
+	ck_assert_uint_eq(fake_next(), UINT64_MAX);
+}
+END_TEST
+
+/* Everything is in use: IPv4 does not notice, the client hears that there is no IPv6, and nobody asks again. */
+START_TEST(test_exhausted)
+{
+	d.no_networks = true;
+	bring_up();
+	in(REQ);
+	expect((unsigned)last(0xc021, 8), "ff03 c021 08 01 0014 8057 0105000e 010a 0123456789abcdef");
+	ck_assert(double_noted("no IPv6: the prefix is exhausted"));
+	reimport();
+	d.no_networks = false;
+	in(REQ);
+	in("8057 05 06 0004");
+	ck_assert_uint_eq(count(0xc021, 8), 2);
+	ck_assert_uint_eq(d.leased6, 1);
+	ck_assert_uint_eq(count(0x8057, 1) + count(0x8057, 2) + count(0x8057, 6), 0);
+	ck_assert_int_eq(link_now()->phase, PPP_PHASE_UP);
+	ck_assert_uint_eq(d.desc.v4.len, 17);
+	ck_assert_uint_eq(fake_events(&vd_topic_setup_failed), 0);
+}
+END_TEST
+
+/* Over: what comes late is answered by the automaton, the network is given back, and the next request gets another. */
+START_TEST(test_returned)
+{
+	bring_up();
+	v6_open();
+	ck_assert_uint_eq(d.desc.source[1].len, 64);
+	in("8057 05 09 0004");
+	fake_advance(3000);
+	ck_assert_uint_eq(d.returned, 1);
+	ck_assert_uint_eq(d.desc.source[1].len, 0);
+	ck_assert(double_noted("network 2001:db8:5:1::/64 given back"));
+	reimport();
+	in("8057 05 09 0004");
+	ck_assert_uint_eq(count(0x8057, 6), 2);
+	in("0057 60000000 00003b40");
+	ck_assert_uint_eq(count(0xc021, 8), 0);
+	v6_open();
+	ck_assert_uint_eq(d.leased6, 2);
+	ck_assert_uint_eq(d.desc.source[1].len, 64);
+	ck_assert(told()->up);
+	/* A client that never answers has not begun. */
+	in("8057 01 0b 000e 010a 0000000000000077");
+	for (unsigned i = 0; i < 40; i++) {
+		fake_advance(1000);
+		in("c021 0a %02x 0008 11223344", (unsigned)(last(0xc021, 9) >= 0 ? d.out[last(0xc021, 9)].p[5] : 0));
+	}
+	ck_assert_int_eq(link_now()->ipv6cp.state, PPP_STOPPED);
+	ck_assert_uint_eq(d.returned, 2);
+	ck_assert_int_eq(link_now()->phase, PPP_PHASE_UP);
+}
+END_TEST
+
+/* It leaves while the session comes up: nothing of it is told, then or later. */
+START_TEST(test_leaves_early)
+{
+	lcp_open();
+	login();
+	in(REQ);
+	for (int i = 0; i < 2; i++) {
+		struct frame f = d.out[last(0x8057, 1)];
+
+		f.p[4] = 2;
+		f.p[5] = i ? 9 : f.p[5];
+		if (i)
+			f.p[4] = 5;
+		d.punt(d.punt_arg, SESSION, f.p, f.len);
+	}
+	ck_assert_int_eq(link_now()->phase, PPP_PHASE_BRING_UP);
+	fake_advance(3000); /* and LCP's rejection of nothing: IPCP is still asked for */
+	ck_assert_uint_eq(d.returned, 1);
+	ck_assert_uint_eq(d.desc.v6.len, 0);
+	ck_assert_uint_eq(d.desc.source[1].len, 0);
+	in("8021 01 05 000a 0306 0a080017");
+	ack(0x8021);
+	ck_assert_int_eq(link_now()->phase, PPP_PHASE_UP);
+	ck_assert_uint_eq(d.desc.v4.len, 17);
+	reimport();
+}
+END_TEST
+
+/* It leaves, and is back before the session is up: with its new network it is carried. */
+START_TEST(test_back_early)
+{
+	d.hold_add = true;
+	lcp_open();
+	login();
+	check_export = false;
+	in(REQ);
+	ack(0x8057);
+	ck_assert_int_eq(link_now()->phase, PPP_PHASE_BRING_UP);
+	in("c021 08 09 000a 8057 01010004");
+	in("8057 06 %02x 0004", (unsigned)d.out[last(0x8057, 5)].p[5]);
+	ck_assert_int_eq(link_now()->ipv6cp.state, PPP_STOPPED);
+	ck_assert_uint_eq(d.returned, 1);
+	v6_open();
+	ck_assert_uint_eq(d.leased6, 2);
+	ck_assert_int_eq(link_now()->phase, PPP_PHASE_BRING_UP);
+	ck_assert_uint_eq(d.desc.v6.len, 0);
+	double_ack_add();
+	fake_drain();
+	check_export = true;
+	ck_assert_int_eq(link_now()->phase, PPP_PHASE_UP);
+	ck_assert_uint_eq(d.desc.v6.len, 17);
+	ck_assert_uint_eq(d.desc.source[1].len, 64);
+	ck_assert(told()->up);
+	reimport();
+}
+END_TEST
+
+/* Packets of IPv6 before anybody asked for it: neither answered nor counted among what is rejected. */
+START_TEST(test_data_first)
+{
+	bring_up();
+	in("0057 60000000 00003b40");
+	ck_assert_uint_eq(count(0xc021, 8), 0);
+	ck_assert_uint_eq(d.leased6, 0);
+	v6_open();
+	ck_assert_uint_eq(d.desc.v6.len, 17);
 }
 END_TEST
 
@@ -325,6 +529,7 @@ START_TEST(test_small_link)
 	in(REQ);
 	ck_assert_uint_eq(count(0xc021, 8), 1);
 	ck_assert_uint_eq(count(0x8057, 2), 0);
+	ck_assert_uint_eq(d.leased6, 0);
 	ck_assert(double_noted("no IPv6: the link carries"));
 }
 END_TEST
@@ -338,6 +543,14 @@ int main(void)
 
 	tcase_add_checked_fixture(t, setup6, teardown);
 	tcase_add_test(t, test_joins);
+	tcase_add_test(t, test_waits);
+	tcase_add_test(t, test_waits_alone);
+	tcase_add_test(t, test_gone_meanwhile);
+	tcase_add_test(t, test_exhausted);
+	tcase_add_test(t, test_returned);
+	tcase_add_test(t, test_leaves_early);
+	tcase_add_test(t, test_back_early);
+	tcase_add_test(t, test_data_first);
 	tcase_add_test(t, test_first);
 	tcase_add_test(t, test_at_once);
 	tcase_add_test(t, test_early);

@@ -203,6 +203,8 @@ static void users_write(void)
 		fprintf(f, "%s: { password: !env %s", names[i], name);
 		if (i < 2)
 			fprintf(f, ", address: 10.8.0.%u", 11 + (unsigned)i);
+		else if (i == 3)
+			fputs(", prefix: \"2001:db8:8:3::/64\"", f);
 		fputs(" }\n", f);
 	}
 	fclose(f);

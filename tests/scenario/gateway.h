@@ -8,8 +8,8 @@
 
 #define GATEWAY_PSK_STAFF "correct horse battery staple"
 #define GATEWAY_PSK_DEVICES "tills and routers"
-/* alice (10.8.0.11) and bob (10.8.0.12) have addresses of their own, carol and dave take one of the pool. All passwords
- * are the name followed by "-password". */
+/* alice (10.8.0.11) and bob (10.8.0.12) have addresses of their own, carol and dave take one of the pool; dave has a network
+ * of his own (2001:db8:8:3::/64). All passwords are the name followed by "-password". */
 #define GATEWAY_YAML(range, staff) \
 	"gateway: { name: vpn.example.com, listen: [192.0.2.1] }\n" \
 	"users: { office: { file: users.yaml } }\n" \

@@ -112,6 +112,8 @@ void robot_free(struct robot *r);
 bool robot_is_at(const struct robot *r, const struct vd_sa *sa);
 void robot_receive(struct robot *r, bool ike, const struct vd_path *path, const uint8_t *p, size_t len);
 void robot_time(struct robot *r, uint64_t ms);
+/* Asks for IPv6 now, or anew. */
+void robot_ipv6(struct robot *r);
 /* From phase 1 to IPCP; goes on by itself. */
 void robot_dial(struct robot *r, const char *psk);
 bool robot_up(const struct robot *r);

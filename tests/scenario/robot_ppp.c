@@ -301,6 +301,12 @@ bool robot_up(const struct robot *r)
 		(!r->ipv6cp.begun || (r->ipv6cp.ours && r->ipv6cp.theirs));
 }
 
+void robot_ipv6(struct robot *r)
+{
+	r->ipv6 = r->ipv6cp.begun = true;
+	request(r, IPV6CP);
+}
+
 void robot_echo(struct robot *r)
 {
 	robot_cp_send(r, LCP, 9, 77, "\x11\x22\x33\x44", 4);

@@ -18,7 +18,7 @@ static const uint8_t gateway[16] = { 0xfe, 0x80, [15] = 1 }, me[16] = { 0xfe, 0x
 
 static struct robot r;
 
-static inline void begin(const char *pool, const char *staff)
+static inline void start(const char *pool, const char *staff)
 {
 	static char yaml[1500];
 
@@ -31,6 +31,11 @@ static inline void begin(const char *pool, const char *staff)
 		"connections:\n"
 		"  staff: { accept: [l2tp], realm: office, pool: office, %sl2tp: { psk: !env SCENARIO_PSK_STAFF } }\n", pool, staff);
 	gateway_start(yaml);
+}
+
+static inline void begin(const char *pool, const char *staff)
+{
+	start(pool, staff);
 	robot_init(&r, 0, "carol", "carol-password", true);
 	r.ipv6 = true;
 	wire_add(&r);

@@ -2,6 +2,8 @@
 #include "plugins/net/ra/message.h"
 #include "tests/scenario/six.h"
 
+#include <viaduct/session.h>
+
 static const uint8_t all_nodes[16] = { 0xff, 2, [15] = 1 }, all_routers[16] = { 0xff, 2, [15] = 2 }, none[16];
 static const uint8_t mine[16] = { 0x20, 1, 0xd, 0xb8, 0, 8, 0, 1, [15] = 0x77 };
 static const uint8_t far[16] = { 0x20, 1, 0xd, 0xb8, 0xff, 0xff, [15] = 9 };
@@ -54,7 +56,7 @@ START_TEST(test_advertised)
 
 	begin(PREFIX, "");
 	up = fake_last(&vd_topic_session_up);
-	ck_assert_uint_eq(up->network.len, 64);
+	ck_assert_uint_eq(vd_session_find(up->session)->lease6.length, 64);
 	ck_assert_uint_eq(r.n_packets6, 1); /* unasked, as soon as the link carries it */
 	p = advert(0, all_nodes);
 	a = heard(0);

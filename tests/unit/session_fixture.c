@@ -193,6 +193,8 @@ static int dp_fib_del(void *self, const struct vd_prefix *prefix, uint64_t sessi
 
 	(void)self;
 	(void)session;
+	if (fx.fib_del == FX_REFUSE)
+		return -ENOBUFS;
 	trace("fib_del(%s) ", vd_prefix_format(prefix, text));
 	fx.fibs--;
 	later(fx.fib_del, (struct ack){ .done = done, .arg = arg });
@@ -253,6 +255,7 @@ ON_EVENT(auth_ok)
 ON_EVENT(auth_failed)
 ON_EVENT(session_up)
 ON_EVENT(session_down)
+ON_EVENT(lease_returned)
 ON_EVENT(setup_failed)
 ON_EVENT(peer_up)
 ON_EVENT(peer_down)
@@ -345,6 +348,7 @@ void fx_start(void)
 	WATCH(session_up);
 	WATCH(session_down);
 	WATCH(session_gone);
+	WATCH(lease_returned);
 	WATCH(setup_failed);
 	WATCH(peer_up);
 	WATCH(peer_down);

@@ -348,7 +348,7 @@ static void authenticated(void *arg, uint64_t session, const struct vd_answer *a
 		again(x, vd_session_find(session), living);
 	} else {
 		x->state = IKE_V1_X_ADMITTED;
-		if (vd_session_configure(session, 1, configured, arg) < 0)
+		if (vd_session_configure(session, VD_WANT_V4, configured, arg) < 0)
 			refuse(x, NULL);
 	}
 }

@@ -15,7 +15,7 @@ static const struct vd_opt schema[] = {
 	{ "pools.*.range", VD_T_RANGE, VD_OPT_LIST, NULL, NULL,
 		"10.8.0.10-10.8.3.250 or a prefix; at most 8. Addresses that end in .0 or .255 are never leased." },
 	{ "pools.*.prefix", VD_T_PREFIX, VD_OPT_LIST, NULL, NULL,
-		"IPv6 prefix of which each session gets a network of 64 bits for its client, as 2001:db8:8::/48. The first network "
+		"IPv6 prefix of which each client that speaks IPv6 gets a network of 64 bits, as 2001:db8:8::/48. The first network "
 		"is ours. At most 8 with the ranges." },
 	{ "pools.*.gateway", VD_T_ADDR, VD_OPT_LIST, NULL, NULL,
 		"Our address toward the clients, one for IPv4 and one for IPv6; if not given, a.b.c.1 (or host 1 of the /64) of the "
@@ -278,14 +278,13 @@ static void lease_address(void *arg, const struct vd_ask *ask)
 	}
 }
 
-static void session_gone(void *arg, const void *event)
+/* Of this family; 0: of any. */
+static void end_leases(struct pools *self, uint64_t session, int family)
 {
-	const struct vd_session_gone *e = event;
-	struct pools *self = arg;
 	struct vd_ip ip;
 	struct lease *l;
 
-	while ((l = book_of_session(&self->book, e->session, 0))) {
+	while ((l = book_of_session(&self->book, session, family))) {
 		ip = l->address;
 		writer_end(self->writer, l);
 		book_end(&self->book, l);
@@ -293,6 +292,20 @@ static void session_gone(void *arg, const void *event)
 		vd_count("pool_local.freed", 1);
 	}
 	pools_told_release(self, false);
+}
+
+static void session_gone(void *arg, const void *event)
+{
+	const struct vd_session_gone *e = event;
+
+	end_leases(arg, e->session, 0);
+}
+
+static void lease_returned(void *arg, const void *event)
+{
+	const struct vd_lease_returned *e = event;
+
+	end_leases(arg, e->session, e->family == 6 ? AF_INET6 : AF_INET);
 }
 
 static void address_reserved(void *arg, const void *event)
@@ -342,6 +355,7 @@ static int init(struct vd_host *host, void **ret_self, struct vd_error *err)
 	if (!ret) {
 		if ((ret = vd_provide(host, "lease_address", "pool", lease_address, NULL, self)) ||
 			(ret = vd_event_subscribe(host, "session_gone", session_gone, self)) ||
+			(ret = vd_event_subscribe(host, "lease_returned", lease_returned, self)) ||
 			(ret = vd_event_subscribe(host, "address_reserved", address_reserved, self)) ||
 			(ret = vd_event_subscribe(host, "address_released", address_released, self)) ||
 			(ret = vd_layer_register(host, &pool_layer, self)))

@@ -88,10 +88,18 @@ static void flush(struct writer *w)
 	}
 }
 
-/* The grant did not get onto the disk. Its session may be gone by now. */
-static void revoke(struct writer *w, const struct store_op *op)
+/* The lease that was to be saved; NULL: its session is gone by now, or gave it back and may have another. */
+static struct lease *lease_of(const struct writer *w, const struct store_op *op)
 {
 	struct lease *l = book_of_session(&w->pools->book, op->session, op->address.family);
+
+	return l && vd_ip_equal(&l->address, &op->address) ? l : NULL;
+}
+
+/* The grant did not get onto the disk. */
+static void revoke(struct writer *w, const struct store_op *op)
+{
+	struct lease *l = lease_of(w, op);
 
 	if (!l || !l->unsaved)
 		return;
@@ -105,7 +113,7 @@ static void tell(struct writer *w, struct store_op *op, const struct vd_error *e
 
 	if (op->what == STORE_GRANT && err)
 		revoke(w, op);
-	else if (op->what == STORE_GRANT && (l = book_of_session(&w->pools->book, op->session, op->address.family)))
+	else if (op->what == STORE_GRANT && (l = lease_of(w, op)))
 		l->unsaved = false;
 	if (op->ticket)
 		pools_answer(w->pools, op->ticket, op->session, op->address.family, err);

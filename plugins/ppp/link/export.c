@@ -7,7 +7,7 @@
 #include <errno.h>
 #include <string.h>
 
-#define RECORD_VERSION 3
+#define RECORD_VERSION 4
 
 static void put_text(struct vd_wr *w, const char *text)
 {
@@ -63,7 +63,8 @@ static void flags(struct ppp_link *link, bool *out[FLAGS])
 static void export_ipv6(const struct ppp_link *link, struct vd_wr *w)
 {
 	ppp_cp_export(&link->ipv6cp, w);
-	vd_wr_u8(w, (uint8_t)(link->ask_id | link->asked_id << 1));
+	vd_wr_u8(w, (uint8_t)(link->ask_id | link->asked_id << 1 | link->no_v6 << 2));
+	vd_wr_u8(w, link->leases6);
 	vd_wr_u8(w, link->may);
 	vd_wr_u8(w, link->open_now);
 	vd_wr_u8(w, link->carried);
@@ -81,6 +82,8 @@ static int import_ipv6(struct ppp_link *link, struct vd_rd *r)
 
 	link->ask_id = bits & 1;
 	link->asked_id = bits & 2;
+	link->no_v6 = bits & 4;
+	link->leases6 = vd_rd_u8(r);
 	link->may = vd_rd_u8(r);
 	link->open_now = vd_rd_u8(r);
 	link->carried = vd_rd_u8(r);
@@ -171,7 +174,7 @@ static int ppp_export(void *self_, struct vd_wr *w, struct vd_error *err)
 			return vd_error_set(err, -EOPNOTSUPP, "session s-%llu was dialled, and such links do not travel",
 				(unsigned long long)node->id);
 		/* The core owes an answer that belongs to no record. */
-		if (!link->failing && (link->phase == PPP_PHASE_CONFIGURE || link->phase == PPP_PHASE_BRING_UP))
+		if (!link->failing && (link->phase == PPP_PHASE_CONFIGURE || link->phase == PPP_PHASE_BRING_UP || link->asking6))
 			return vd_error_set(err, -EAGAIN, "session s-%llu is being brought up; try again in a moment",
 				(unsigned long long)node->id);
 		if (link->end.kind == PPP_END_GONE) /* nothing is below it any more, and its next timer frees it */

@@ -106,17 +106,29 @@ static void ipcp(struct ppp_link *link, const uint8_t *p, size_t len)
 		protocol_reject(link, PPP_IPCP, p, len);
 }
 
+/* A network is leased when the client asks for IPv6, and not before: most never do. */
 static void ipv6cp(struct ppp_link *link, const uint8_t *p, size_t len)
 {
-	if (link->phase < PPP_PHASE_NETWORK) {
+	bool request = len && p[0] == PPP_CONF_REQ;
+
+	if (link->phase < PPP_PHASE_NETWORK || link->asking6)
 		keep(link->early6, sizeof(link->early6), &link->early6_len, p, len);
-	} else if (link->may & VD_WANT_V6) {
-		if (len && p[0] == PPP_CONF_REQ)
-			ppp_phase_ipv6cp(link);
-		ppp_cp_input(&link->ipv6cp, p, len);
-	} else {
+	else if (request && len < sizeof(link->early6) && ppp_phase_ipv6(link))
+		keep(link->early6, sizeof(link->early6), &link->early6_len, p, len);
+	else if (link->no_v6)
 		protocol_reject(link, PPP_IPV6CP, p, len);
-	}
+	else
+		ppp_cp_input(&link->ipv6cp, p, len);
+}
+
+/* What is known not to be spoken is rejected. Else it may come before its negotiation, overtake its end or follow it, and is
+ * discarded silently (RFC 1661 section 3.6). */
+static void ipv6(struct ppp_link *link, const uint8_t *p, size_t len)
+{
+	if (link->no_v6)
+		protocol_reject(link, PPP_IPV6, p, len);
+	else
+		vd_count("ppp_link.drop.data_before_up", 1);
 }
 
 void ppp_early(struct ppp_link *link)
@@ -199,11 +211,7 @@ void ppp_input(void *self, uint64_t session, const uint8_t *p, size_t len)
 		vd_count("ppp_link.drop.data_before_up", 1);
 		break;
 	case PPP_IPV6:
-		/* What is not spoken is rejected; what is may overtake the end of its negotiation, or follow it. */
-		if (link->may & VD_WANT_V6)
-			vd_count("ppp_link.drop.data_before_up", 1);
-		else
-			protocol_reject(link, protocol, p, len);
+		ipv6(link, p, len);
 		break;
 	default:
 		protocol_reject(link, protocol, p, len);

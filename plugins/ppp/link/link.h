@@ -14,6 +14,7 @@
 #define PPP_AUTH_MAX 4
 #define PPP_PROTOCOLS_MAX 16 /* protocols that are rejected; further ones are dropped */
 #define PPP_REJECTIONS_MAX 3 /* of one control protocol that keeps asking */
+#define PPP_LEASES6_MAX 8 /* networks of IPv6 in the life of a link: the last of them is kept until it ends */
 
 enum ppp_phase {
 	PPP_PHASE_ESTABLISH,    /* LCP */
@@ -88,13 +89,15 @@ struct ppp_link {
 	uint8_t address_refused;
 	bool no_dns[2];                   /* dialled: the gateway rejects the option */
 	struct vd_leased_address given;   /* dialled: what the gateway told us */
-	/* IPv6, where the session has a network for it and the link is large enough */
+	/* IPv6, where the client wants it, there is a network for it and the link is large enough */
 	struct ppp_cp ipv6cp;
 	uint8_t may;       /* of VD_WANT_*: what there are addresses for */
+	bool asking6, no_v6; /* a network is asked for; there is none, for as long as the link lives */
+	uint8_t leases6;   /* networks that were leased */
 	uint8_t open_now, carried; /* likewise: protocols that are open; what the core was told of them */
 	uint8_t id[IPV6CP_ID], peer_id[IPV6CP_ID], staged_id[IPV6CP_ID], suggested[IPV6CP_ID];
 	bool ask_id, asked_id, saw_id;
-	uint8_t early6_len, early6[64]; /* as early */
+	uint8_t early6_len, early6[64]; /* a Configure-Request of IPV6CP that came before the lease */
 
 	uint8_t early_len; /* an IPCP Configure-Request that came before the lease */
 	uint8_t early[PPP_OPTIONS_MAX];
@@ -148,8 +151,11 @@ void ppp_phase_lcp_down(struct ppp_link *link, bool terminating);
 void ppp_phase_ncp(struct ppp_link *link, unsigned family, bool open);
 /* True while the other network protocol is open or being negotiated: the link does not end with this one. */
 bool ppp_phase_other(const struct ppp_cp *cp);
-/* The client wants IPv6: IPV6CP begins, unless it did. */
-void ppp_phase_ipv6cp(struct ppp_link *link);
+/* The client asks for IPv6. True: its request has to wait for a lease, and ppp_early() follows. False: IPV6CP takes it,
+ * having begun, or (link->no_v6) there is no IPv6. */
+bool ppp_phase_ipv6(struct ppp_link *link);
+/* IPV6CP ended: the network goes back. */
+void ppp_phase_ipv6_over(struct ppp_link *link);
 extern const struct vd_ppp_auth_host ppp_auth_host; /* its argument is the link */
 /* Octets in front of a packet of PPP_IP or PPP_IPV6 toward the peer, as negotiated. */
 size_t ppp_phase_header(const struct ppp_link *link, enum ppp_protocol protocol, uint8_t out[4]);

@@ -104,6 +104,16 @@ static void start_cp(struct ppp_cp *cp)
 	ppp_cp_event(cp, PPP_EV_UP);
 }
 
+/* The link is large enough for IPv6 (RFC 8200 section 5); if not, the timeline says so. */
+static bool carries_ipv6(struct ppp_link *link)
+{
+	unsigned mtu = mtu_of(link);
+
+	if (mtu < IPV6CP_MTU)
+		vd_note('s', link->node.id, "no IPv6: the link carries %u octets, and IPv6 needs %u", mtu, IPV6CP_MTU);
+	return mtu >= IPV6CP_MTU;
+}
+
 /* IPCP begins; IPV6CP waits for the client, unless nothing else can come. */
 static void network(struct ppp_link *link)
 {
@@ -111,11 +121,11 @@ static void network(struct ppp_link *link)
 
 	link->phase = PPP_PHASE_NETWORK;
 	link->may = VD_WANT_V4;
+	link->no_v6 = link->dial;
 	if (!link->dial && session) {
 		link->may = session->lease4.address.family ? VD_WANT_V4 : 0;
-		link->may |= session->lease6.address.family && mtu_of(link) >= IPV6CP_MTU ? VD_WANT_V6 : 0;
-		if (session->lease6.address.family && !(link->may & VD_WANT_V6))
-			vd_note('s', link->node.id, "no IPv6: the link carries %u octets, and IPv6 needs %u", mtu_of(link), IPV6CP_MTU);
+		if (session->lease6.address.family && carries_ipv6(link))
+			link->may |= VD_WANT_V6;
 	}
 	if (!link->may)
 		ppp_link_fail(link, "there is no address for this user that the link could carry");
@@ -123,10 +133,57 @@ static void network(struct ppp_link *link)
 		start_cp(link->may & VD_WANT_V4 ? &link->ipcp : &link->ipv6cp);
 }
 
-void ppp_phase_ipv6cp(struct ppp_link *link)
+static void leased6(void *arg, uint64_t session, const struct vd_error *err)
 {
-	if (link->ipv6cp.state < PPP_CLOSED)
-		start_cp(&link->ipv6cp);
+	struct ppp_link *link = ppp_link_find(arg, session);
+
+	if (!link || link->failing || !link->asking6)
+		return;
+	link->asking6 = false;
+	if (err && err->code) {
+		link->no_v6 = true;
+	} else {
+		link->may |= VD_WANT_V6;
+		link->leases6++;
+	}
+	ppp_early(link);
+	if (link->no_v6 && link->ipcp.state < PPP_REQ_SENT)
+		ppp_link_fail(link, "IPCP ended, and there is no IPv6");
+}
+
+bool ppp_phase_ipv6(struct ppp_link *link)
+{
+	int r;
+
+	/* What we closed (it did not converge) stays closed: the automaton tells the client. */
+	if (link->no_v6 || link->ipv6cp.state == PPP_CLOSED)
+		return false;
+	if (link->may & VD_WANT_V6) {
+		if (link->ipv6cp.state < PPP_CLOSED)
+			start_cp(&link->ipv6cp);
+		return false;
+	}
+	link->no_v6 = !carries_ipv6(link);
+	if (link->no_v6)
+		return false;
+	r = vd_session_lease6(link->node.id, leased6, link->self);
+	link->no_v6 = r < 0;
+	link->asking6 = r >= 0;
+	if (r < 0)
+		vd_note('s', link->node.id, "no IPv6: a network cannot be asked for: %s", strerror(-r));
+	return link->asking6;
+}
+
+void ppp_phase_ipv6_over(struct ppp_link *link)
+{
+	/* Who begins and ends it over and over makes each lease a write to the disk. */
+	if (link->failing || link->leases6 >= PPP_LEASES6_MAX)
+		return;
+	if (vd_session_return6(link->node.id) < 0)
+		return;
+	link->may &= (uint8_t)~VD_WANT_V6;
+	/* The core carries it no longer, also in a session that is still being brought up: begun anew, it is told anew. */
+	link->carried &= (uint8_t)~VD_WANT_V6;
 }
 
 static void configured(void *arg, uint64_t session, const char *stage, const struct vd_error *err)
@@ -160,7 +217,7 @@ static void accepted(void *host, const struct vd_authenticated *who)
 	}
 	vd_note('s', link->node.id, "authenticated as %s by %s", who->user, link->auth[link->auth_at].name);
 	link->phase = PPP_PHASE_CONFIGURE;
-	r = vd_session_configure(link->node.id, VD_WANT_V4 | VD_WANT_V6, configured, link->self);
+	r = vd_session_configure(link->node.id, VD_WANT_V4 | VD_WANT_V6_LATER, configured, link->self);
 	if (r < 0)
 		ppp_link_fail(link, "the session cannot be configured: %s", strerror(-r));
 }
@@ -286,5 +343,6 @@ bool ppp_phase_other(const struct ppp_cp *cp)
 	const struct ppp_link *link = cp->link;
 	const struct ppp_cp *other = cp == &link->ipcp ? &link->ipv6cp : &link->ipcp;
 
-	return !link->failing && other->state >= PPP_REQ_SENT;
+	/* A client that asked for IPv6 and waits for the lease is negotiating. */
+	return !link->failing && (other->state >= PPP_REQ_SENT || (other == &link->ipv6cp && link->asking6));
 }
