@@ -35,6 +35,8 @@ struct vd_quirks {
 	/* Milliseconds for which it may sleep: LCP echoes and L2TP Hellos that are not answered end nothing before. 0: as
 	 * ppp.echo_failures and l2tp.patience say. */
 	uint32_t sleeps_ms;
+	/* It refuses rekeys of CHILD SAs that we begin: it begins its own. */
+	bool no_rekeys;
 	/* What its user has to do when it sees that the gateway is behind NAT, and goes no further; NULL: nothing is known. */
 	const char *natted;
 };

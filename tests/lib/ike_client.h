@@ -24,6 +24,10 @@ struct client {
 	size_t id_len;
 	uint8_t said[64]; /* a gateway's: the identity that it was told */
 	size_t said_len;
+	/* Who answers quick mode: what it was asked: SA payload's body, selectors, how many NAT-OA payloads. */
+	uint8_t asked_sa[256], asked_ci[72], asked_cr[72];
+	size_t asked_sa_len, asked_ci_len, asked_cr_len;
+	unsigned asked_oa;
 	uint8_t inside[4];     /* in its selectors */
 	bool initial_contact, bad_natd_us, bad_natd_peer, windows, dpd; /* windows: it says that it is one */
 	/* quick mode */
@@ -96,7 +100,8 @@ void client_fragment(const struct msg *m, unsigned id, unsigned number, unsigned
 /* HASH_I over this identification payload's body. */
 void client_hash_i(const struct client *c, const void *id, size_t len, uint8_t *ret_hash);
 /* The other role, as a gateway that is dialled: c->path.remote is its address, c->id its identity. Message 1, 3 or 5 in, the
- * answer out; false when it is not right. encap: what is answered in quick mode. */
+ * answer out; false when it is not right. encap: what is answered in quick mode; 0: the transform that was asked for, which must
+ * be the only one, with PFS as of qgroup. */
 bool gateway_mm2(struct client *c, const struct msg *in, struct msg *m);
 bool gateway_mm4(struct client *c, const struct msg *in, struct msg *m);
 bool gateway_mm6(struct client *c, const struct msg *in, struct msg *m);

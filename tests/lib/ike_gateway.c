@@ -94,8 +94,8 @@ bool gateway_mm6(struct client *c, const struct msg *in, struct msg *m)
 bool gateway_qm2(struct client *c, const struct msg *in, unsigned encap, size_t keymat_len, struct msg *m)
 {
 	struct msg one = *in, sa = { .len = 0 };
-	uint8_t hash[64];
-	size_t sn, nn, hn, in1, in2, end;
+	uint8_t hash[64], gxy[512];
+	size_t sn, nn, hn, kn, in1, in2, end, gn = 0;
 
 	if (one.len < 60 || one.p[18] != 32 || (one.len - 28) % c->block != 0)
 		return false;
@@ -104,9 +104,16 @@ bool gateway_qm2(struct client *c, const struct msg *in, unsigned encap, size_t 
 	ike_peer_crypt(c, 0, c->qiv, one.p + 28, one.len - 28);
 	const uint8_t *h = ike_peer_find(&one, 8, 0, &hn), *offer = ike_peer_find(&one, 1, 0, &sn), *ni = ike_peer_find(&one, 10, 0, &nn);
 	const uint8_t *id1 = ike_peer_find(&one, 5, 0, &in1), *id2 = ike_peer_find(&one, 5, 1, &in2);
+	const uint8_t *ke = ike_peer_find(&one, 4, 0, &kn);
 	if (h == NULL || offer == NULL || ni == NULL || id1 == NULL || id2 == NULL || hn != c->hash_len || sn < 20 ||
-		nn != sizeof(c->qni))
+		nn != sizeof(c->qni) || sn > sizeof(c->asked_sa) || in1 > sizeof(c->asked_ci) || in2 > sizeof(c->asked_cr) ||
+		(ke != NULL) != (c->qgroup != 0) || (ke != NULL && kn != ike_group_len(c->qgroup)))
 		return false;
+	memcpy(c->asked_sa, offer, c->asked_sa_len = sn);
+	memcpy(c->asked_ci, id1, c->asked_ci_len = in1);
+	memcpy(c->asked_cr, id2, c->asked_cr_len = in2);
+	for (c->asked_oa = 0; ike_peer_find(&one, 21, c->asked_oa, &end) != NULL;)
+		c->asked_oa++;
 	if (!ike_peer_chain_end(&one, &end))
 		return false;
 	uint8_t b[4] = { (uint8_t)(c->mid >> 24), (uint8_t)(c->mid >> 16), (uint8_t)(c->mid >> 8), (uint8_t)c->mid };
@@ -122,23 +129,37 @@ bool gateway_qm2(struct client *c, const struct msg *in, unsigned encap, size_t 
 	do
 		RAND_bytes((uint8_t *)&c->spi_r, 4);
 	while (c->spi_r < 256);
-	ike_peer_keymat(c, c->spi_i, (const uint8_t *)"", 0, c->keymat_in, keymat_len);
-	ike_peer_keymat(c, c->spi_r, (const uint8_t *)"", 0, c->keymat_out, keymat_len);
-	put32(&sa, 1), put32(&sa, 1);
-	put8(&sa, 0), put8(&sa, 0), put16(&sa, 12 + 28);
-	put8(&sa, 1), put8(&sa, 3), put8(&sa, 4), put8(&sa, 1);
-	put32(&sa, c->spi_r);
-	put8(&sa, 0), put8(&sa, 0), put16(&sa, 28);
-	put8(&sa, 1), put8(&sa, 12), put16(&sa, 0);
-	put16(&sa, 0x8001), put16(&sa, 1);
-	put16(&sa, 0x8002), put16(&sa, 3600);
-	put16(&sa, 0x8004), put16(&sa, encap);
-	put16(&sa, 0x8005), put16(&sa, 2);
-	put16(&sa, 0x8006), put16(&sa, 256);
+	if (ke != NULL) {
+		ike_group_make(c, c->qgroup);
+		gn = ike_group_shared(c, c->qgroup, ke, gxy);
+	}
+	ike_peer_keymat(c, c->spi_i, gxy, gn, c->keymat_in, keymat_len);
+	ike_peer_keymat(c, c->spi_r, gxy, gn, c->keymat_out, keymat_len);
+	if (encap == 0) {
+		if (offer[15] != 1)
+			return false;
+		put(&sa, offer, 16);
+		put32(&sa, c->spi_r);
+		put(&sa, offer + 20, sn - 20);
+	} else {
+		put32(&sa, 1), put32(&sa, 1);
+		put8(&sa, 0), put8(&sa, 0), put16(&sa, 12 + 28);
+		put8(&sa, 1), put8(&sa, 3), put8(&sa, 4), put8(&sa, 1);
+		put32(&sa, c->spi_r);
+		put8(&sa, 0), put8(&sa, 0), put16(&sa, 28);
+		put8(&sa, 1), put8(&sa, 12), put16(&sa, 0);
+		put16(&sa, 0x8001), put16(&sa, 1);
+		put16(&sa, 0x8002), put16(&sa, 3600);
+		put16(&sa, 0x8004), put16(&sa, encap);
+		put16(&sa, 0x8005), put16(&sa, 2);
+		put16(&sa, 0x8006), put16(&sa, 256);
+	}
 	header(c, m, 8, 32, 0, c->mid);
 	payload(m, 1, ike_peer_no_hash, c->hash_len);
 	payload(m, 10, sa.p, sa.len);
-	payload(m, 5, c->qnr, 32);
+	payload(m, ke != NULL ? 4 : 5, c->qnr, 32);
+	if (ke != NULL)
+		payload(m, 5, c->gxi, kn);
 	payload(m, 5, id1, in1);
 	payload(m, 0, id2, in2);
 	ike_peer_hash1(c, c->mid, c->qni, sizeof(c->qni), m);

@@ -260,11 +260,12 @@ void ike_v1_info_input(struct ike_v1_sa *sa, const struct vd_path *path, const s
 	if (self) {
 		vd_note('p', peer->id, "the other side deleted its IKE SA");
 		ike_v1_sa_free(sa, peer->dial != NULL ? "the gateway deleted its IKE SA" : "deleted by the client");
-	} else if (peer->dial != NULL) {
-		ike_v1_dial_wake(peer->dial);
-		if (told == IKE_N_CONNECTED)
-			ike_v1_quick_connected(sa);
-		else if (told != 0) /* may be the end of the peer */
-			ike_v1_quick_refused(sa, told);
+		return;
 	}
+	if (peer->dial != NULL)
+		ike_v1_dial_wake(peer->dial);
+	if (told == IKE_N_CONNECTED)
+		ike_v1_quick_connected(sa);
+	else if (told != 0) /* may be the end of the peer */
+		ike_v1_quick_refused(sa, told);
 }

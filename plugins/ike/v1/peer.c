@@ -264,6 +264,16 @@ void ike_v1_peer_check(struct ike_v1_peer *peer, const char *why)
 		vd_timer_start(&peer->orphan, IKE_V1_ORPHAN_CHECK_MS);
 }
 
+static void child_free(struct ike_v1_child *child)
+{
+	vd_timer_stop(&child->timer);
+	vd_timer_stop(&child->soft);
+	ike_v1_buf_free(&child->terms.transform);
+	ike_v1_buf_free(&child->terms.ours);
+	ike_v1_buf_free(&child->terms.theirs);
+	free(child);
+}
+
 void ike_v1_peer_discard(struct ike_v1_peer *peer, const char *why, bool farewell)
 {
 	struct ike_v1 *v = peer->v;
@@ -275,10 +285,9 @@ void ike_v1_peer_discard(struct ike_v1_peer *peer, const char *why, bool farewel
 		struct ike_v1_child *child = peer->children;
 
 		peer->children = child->next;
-		vd_timer_stop(&child->timer);
 		if (farewell && peer->sas != NULL)
 			ike_v1_info_delete_esp(peer->sas, child->spi_in);
-		free(child);
+		child_free(child);
 	}
 	while (peer->sas != NULL) {
 		if (farewell)
@@ -364,9 +373,26 @@ struct ike_v1_child *ike_v1_child_add(struct ike_v1_peer *peer, uint32_t spi_in,
 	child->spi_out = spi_out;
 	child->local = *local;
 	vd_timer_init(&child->timer, child_fired);
+	ike_v1_rekey_timer_init(child);
 	child->next = peer->children;
 	peer->children = child;
 	return child;
+}
+
+void ike_v1_child_keep(struct ike_v1_child *child, const struct ike_v1_quick *q)
+{
+	const struct ike_v1_buf *ours = q->initiator ? &q->idci : &q->idcr, *theirs = q->initiator ? &q->idcr : &q->idci;
+	struct ike_v1_terms *t = &child->terms;
+
+	t->suite = q->suite;
+	t->group = q->group;
+	t->encap = q->encap;
+	t->life_seconds = q->life_seconds;
+	t->offer = q->offer;
+	t->offer.at = 0;
+	if (ike_v1_buf_set(&t->ours, ours->p, ours->len) < 0 || ike_v1_buf_set(&t->theirs, theirs->p, theirs->len) < 0 ||
+		ike_v1_buf_set(&t->transform, q->sa_body.p + q->offer.at, q->offer.len) < 0)
+		ike_v1_buf_free(&t->transform);
 }
 
 void ike_v1_child_life(struct ike_v1_child *child, uint64_t ms, uint32_t kind)
@@ -385,12 +411,11 @@ void ike_v1_child_remove(struct ike_v1_child *child, bool delete_)
 			*at = child->next;
 			break;
 		}
-	vd_timer_stop(&child->timer);
 	if (delete_ && peer->sas != NULL)
 		ike_v1_info_delete_esp(peer->sas, child->spi_in);
 	esp->remove_in(esp->self, peer->chan, child->spi_in);
 	esp->remove_out(esp->self, peer->chan, child->spi_out);
-	free(child);
+	child_free(child);
 }
 
 static struct ike_v1_child *child_by_in(struct ike_v1_peer *peer, uint32_t spi_in)
@@ -416,34 +441,40 @@ static void esp_first_in(void *arg, uint64_t chan, uint32_t spi)
 			ike_v1_child_life(old, IKE_V1_REPLACED_MS, IKE_V1_T_CHILD_REPLACED);
 }
 
-/* We start no rekey of what a client began: clients do, and Windows refuses ours. */
+static struct ike_v1_child *child_by_spi(struct ike_v1_peer *peer, uint32_t spi)
+{
+	struct ike_v1_child *child = peer->children;
+
+	while (child != NULL && child->spi_in != spi && child->spi_out != spi)
+		child = child->next;
+	return child;
+}
+
 static void esp_soft(void *arg, uint64_t chan, uint32_t spi)
 {
 	struct ike_v1_peer *peer = ike_v1_peer_by_chan(arg, chan);
+	struct ike_v1_child *child = peer != NULL ? child_by_spi(peer, spi) : NULL;
 
-	(void)spi;
 	vd_count("ike_v1.soft_limit", 1);
 	if (peer != NULL && peer->dial != NULL) {
 		peer->dial->quick_at = vd_now();
 		ike_v1_dial_wake(peer->dial);
-	} else if (peer != NULL) {
-		vd_note('p', peer->id, "a CHILD SA is near its limit: the client has to rekey");
+	} else if (child != NULL) {
+		vd_note('p', peer->id, "a CHILD SA is near its limit");
+		ike_v1_rekey(child);
 	}
 }
 
 static void esp_hard(void *arg, uint64_t chan, uint32_t spi)
 {
 	struct ike_v1_peer *peer = ike_v1_peer_by_chan(arg, chan);
+	struct ike_v1_child *child = peer != NULL ? child_by_spi(peer, spi) : NULL;
 
-	if (peer == NULL)
+	if (child == NULL)
 		return;
-	for (struct ike_v1_child *c = peer->children; c != NULL; c = c->next)
-		if (c->spi_in == spi || c->spi_out == spi) {
-			vd_note('p', peer->id, "a CHILD SA reached its hard limit and is gone");
-			ike_v1_child_remove(c, true);
-			ike_v1_peer_check(peer, "CHILD SA reached its limit");
-			return;
-		}
+	vd_note('p', peer->id, "a CHILD SA reached its hard limit and is gone");
+	ike_v1_child_remove(child, true);
+	ike_v1_peer_check(peer, "CHILD SA reached its limit");
 }
 
 static void esp_rebind(void *arg, uint64_t chan, const struct vd_path *path)

@@ -19,7 +19,8 @@ static void quick_free(struct ike_v1_quick *q)
 	ike_v1_buf_free(&q->nr);
 	ike_v1_buf_free(&q->idci);
 	ike_v1_buf_free(&q->idcr);
-	ike_v1_buf_free(&q->gxr);
+	ike_v1_buf_free(&q->gx);
+	vd_dh_free(q->dh_key);
 	ike_v1_buf_free(&q->qm1.reply);
 	free(q);
 }
@@ -52,7 +53,7 @@ static void quick_fired(struct vd_timer *t)
 	struct ike_v1_quick *q = VD_CONTAINER_OF(t, struct ike_v1_quick, timer);
 
 	if (t->kind == IKE_V1_T_QUICK && q->initiator) {
-		ike_v1_quick_failed(q, "the gateway did not answer message 1 of quick mode");
+		ike_v1_quick_unanswered(q);
 		return;
 	}
 	if (t->kind == IKE_V1_T_QUICK) {
@@ -173,8 +174,8 @@ static void qm2_send(struct ike_v1_quick *q)
 	ike_v1_sealed_begin(sa, &m, IKE_X_QUICK, q->mid);
 	ike_out_sa(&m.out, &q->offer, q->sa_body.p, &spi, 4);
 	ike_out_payload(&m.out, IKE_P_NONCE, q->nr.p, q->nr.len);
-	if (q->gxr.len > 0)
-		ike_out_payload(&m.out, IKE_P_KE, q->gxr.p, q->gxr.len);
+	if (q->gx.len > 0)
+		ike_out_payload(&m.out, IKE_P_KE, q->gx.p, q->gx.len);
 	ike_out_payload(&m.out, IKE_P_ID, q->idci.p, q->idci.len);
 	ike_out_payload(&m.out, IKE_P_ID, q->idcr.p, q->idcr.len);
 	if (!sa->peer->tunnel && q->encap != IKE_ENCAP_TRANSPORT) { /* RFC 3947 section 5.2: initiator's address as seen, then our own */
@@ -285,8 +286,12 @@ static void pfs_done(struct ike_v1_dh *dh, int result)
 	struct ike_v1_quick *q = dh->owner;
 
 	q->dh = NULL;
-	if (result < 0 || ike_v1_buf_set(&q->gxr, dh->own, dh->len) < 0) {
+	if (result < 0 || ike_v1_buf_set(&q->gx, dh->own, dh->len) < 0) {
 		vd_count("ike_v1.drop.dh", 1);
+		if (q->initiator) {
+			ike_v1_quick_failed(q, "the key exchange value of message 2 of quick mode is wrong");
+			return;
+		}
 		ike_v1_failed(q->sa, (struct vd_report){ .kind = VD_FAIL_KEY_EXCHANGE, .stage = "quick mode",
 			.offered = vd_dh_name(dh->group) });
 		refuse(q, IKE_N_NO_PROPOSAL_CHOSEN);
@@ -294,6 +299,12 @@ static void pfs_done(struct ike_v1_dh *dh, int result)
 		return;
 	}
 	ike_v1_quick_install(q, dh->shared);
+}
+
+bool ike_v1_quick_pfs(struct ike_v1_quick *q, struct vd_dh *key, const struct ike_payload *ke)
+{
+	q->dh = ike_v1_dh_start(q->group, key, ke->p, ke->len, VD_WORK_ESTABLISHED, pfs_done, q);
+	return q->dh != NULL;
 }
 
 int ike_v1_quick_channel(struct ike_v1_quick *q, const char *upper)
@@ -399,8 +410,7 @@ static void qm1_take(struct ike_v1_quick *q, const struct ike_chain *chain)
 		return qm1_refused(q, IKE_N_NO_PROPOSAL_CHOSEN, (struct vd_report){ .kind = VD_FAIL_RESOURCES,
 			.difference = "too many key exchanges from this address" });
 	}
-	q->dh = ike_v1_dh_start(q->group, NULL, ke->p, ke->len, VD_WORK_ESTABLISHED, pfs_done, q);
-	if (q->dh == NULL)
+	if (!ike_v1_quick_pfs(q, NULL, ke))
 		qm1_refused(q, IKE_N_NO_PROPOSAL_CHOSEN, (struct vd_report){ .kind = VD_FAIL_RESOURCES,
 			.difference = "the key exchange value does not fit the group, or too much work is waiting" });
 }
@@ -449,8 +459,12 @@ void ike_v1_quick_out(struct ike_v1_quick *q)
 	if (life == 0 || life > q->v->opt.life_max_ms)
 		life = q->v->opt.life_max_ms;
 	ike_v1_child_life(child, life, IKE_V1_T_CHILD_LIFE);
-	if (peer->dial != NULL)
+	if (peer->dial != NULL) {
 		ike_v1_dial_quick_up(peer->dial, life);
+	} else {
+		ike_v1_child_keep(child, q);
+		ike_v1_rekey_plan(child, life);
+	}
 	q->state = IKE_V1_Q_OUT;
 	q->timer.kind = IKE_V1_T_LINGER;
 	vd_timer_start(&q->timer, IKE_V1_QUICK_LINGER_MS);

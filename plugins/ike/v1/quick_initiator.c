@@ -1,27 +1,43 @@
-/* Quick mode as initiator (RFC 2409 section 5.5; RFC 3193 section 4: UDP 1701 on both sides, transport mode). Without PFS, as
- * the kernels of stock clients do. Our inbound SA is in place before message 3 lets the gateway use it. */
+/* Quick mode as initiator (RFC 2409 section 5.5): toward a gateway that we dialled (RFC 3193 section 4: UDP 1701 on both sides,
+ * transport mode; without PFS, as stock clients do), or once more what a client agreed on. Our inbound SA is in place before
+ * message 3 lets the other side use it. */
 #include "v1.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <string.h>
 
 #define L2TP_PORT 1701u
 
-static bool told_by(const struct ike_v1_quick *q, uint16_t encap)
+static const char *other_side(const struct ike_v1_quick *q)
 {
-	if (!q->path.natt)
-		return encap == IKE_ENCAP_TRANSPORT;
-	return encap == (q->sa->natt == IKE_V1_NATT_DRAFT ? IKE_ENCAP_UDP_TRANSPORT_DRAFT : IKE_ENCAP_UDP_TRANSPORT);
+	return q->sa->peer->dial != NULL ? "the gateway" : "the client";
+}
+
+static void failed(struct ike_v1_quick *q, const char *why, bool refused)
+{
+	struct ike_v1_peer *peer = q->sa->peer;
+	struct vd_prefix local = q->local;
+
+	vd_count(peer->dial != NULL ? "ike_v1.dial.quick_failed" : "ike_v1.rekey.failed", 1);
+	ike_v1_quick_kill(q);
+	if (peer->dial != NULL)
+		ike_v1_dial_quick_failed(peer->dial, why);
+	else
+		ike_v1_rekey_failed(peer, &local, why, refused);
 }
 
 void ike_v1_quick_failed(struct ike_v1_quick *q, const char *why)
 {
-	struct ike_v1_dial *dial = q->sa->peer->dial;
+	failed(q, why, false);
+}
 
-	vd_count("ike_v1.dial.quick_failed", 1);
-	ike_v1_quick_kill(q);
-	if (dial != NULL)
-		ike_v1_dial_quick_failed(dial, why);
+void ike_v1_quick_unanswered(struct ike_v1_quick *q)
+{
+	char why[96];
+
+	vd_format(why, sizeof(why), "%s did not answer message 1 of quick mode", other_side(q));
+	failed(q, why, false);
 }
 
 void ike_v1_quick_refused(struct ike_v1_sa *sa, uint16_t type)
@@ -32,90 +48,166 @@ void ike_v1_quick_refused(struct ike_v1_sa *sa, uint16_t type)
 	for (struct ike_v1_quick *q = sa->quicks; q != NULL; q = q->next)
 		if (q->initiator && q->state == IKE_V1_Q_WAIT_QM2) {
 			if (name != NULL)
-				vd_format(why, sizeof(why), "the gateway refused quick mode: %s", name);
+				vd_format(why, sizeof(why), "%s refused quick mode: %s", other_side(q), name);
 			else
-				vd_format(why, sizeof(why), "the gateway refused quick mode with notification %u", type);
-			ike_v1_quick_failed(q, why);
+				vd_format(why, sizeof(why), "%s refused quick mode with notification %u", other_side(q), type);
+			failed(q, why, true);
 			return;
 		}
 }
 
-int ike_v1_quick_dial(struct ike_v1_sa *sa)
+/* A new one, with an SPI and a nonce of ours. upper: of a channel that is not there yet. */
+static struct ike_v1_quick *begin(struct ike_v1_sa *sa, const char *upper)
 {
-	struct ike_v1_dial *dial = sa->peer->dial;
-	uint8_t nonce[IKE_V1_NONCE_OURS], iv[IKE_BLOCK_MAX];
-	struct ike_v1_sealed m;
+	uint8_t nonce[IKE_V1_NONCE_OURS];
 	struct ike_v1_quick *q;
 	uint32_t mid;
-	int len = -ENOMEM;
 
 	do
 		vd_random_seen("message id", &mid, sizeof(mid));
 	while (!ike_v1_mid_fresh(sa, mid));
 	q = ike_v1_quick_new(sa, &sa->path, mid);
 	if (q == NULL)
-		return -ENOMEM;
+		return NULL;
 	q->initiator = true;
-	q->state = IKE_V1_Q_WAIT_QM2;
 	vd_random_seen("nonce", nonce, sizeof(nonce));
-	int rc = ike_v1_quick_channel(q, dial->upper);
-	if (rc == 0)
-		rc = ike_v1_buf_set(&q->ni, nonce, sizeof(nonce));
-	if (rc == 0)
-		rc = ike_v1_iv_exchange(&sa->keys, sa->last_block, mid, iv);
-	if (rc < 0) {
-		ike_v1_quick_kill(q);
-		return rc;
+	if (ike_v1_quick_channel(q, upper) == 0 && ike_v1_buf_set(&q->ni, nonce, sizeof(nonce)) == 0)
+		return q;
+	ike_v1_quick_kill(q);
+	return NULL;
+}
+
+static int qm1_send(struct ike_v1_quick *q)
+{
+	const struct ike_v1_dial *dial = q->sa->peer->dial;
+	struct ike_v1_sa *sa = q->sa;
+	uint32_t spi = htonl(q->spi_in);
+	struct ike_v1_sealed m;
+
+	ike_v1_sealed_begin(sa, &m, IKE_X_QUICK, q->mid);
+	if (dial != NULL)
+		ike_out_propose_phase2(&m.out, &dial->policy, q->spi_in, q->encap, q->life_seconds);
+	else
+		ike_out_sa(&m.out, &q->offer, q->sa_body.p, &spi, 4);
+	ike_out_payload(&m.out, IKE_P_NONCE, q->ni.p, q->ni.len);
+	if (q->gx.len > 0)
+		ike_out_payload(&m.out, IKE_P_KE, q->gx.p, q->gx.len);
+	if (dial != NULL) {
+		ike_out_selector(&m.out, &q->path.local.ip, 17, L2TP_PORT);
+		ike_out_selector(&m.out, &q->path.remote.ip, 17, L2TP_PORT);
+	} else {
+		ike_out_payload(&m.out, IKE_P_ID, q->idci.p, q->idci.len);
+		ike_out_payload(&m.out, IKE_P_ID, q->idcr.p, q->idcr.len);
 	}
-	q->encap = IKE_ENCAP_TRANSPORT;
-	if (q->path.natt)
-		q->encap = sa->natt == IKE_V1_NATT_DRAFT ? IKE_ENCAP_UDP_TRANSPORT_DRAFT : IKE_ENCAP_UDP_TRANSPORT;
-	ike_v1_sealed_begin(sa, &m, IKE_X_QUICK, mid);
-	ike_out_propose_phase2(&m.out, &dial->policy, q->spi_in, q->encap, IKE_V1_CHILD_LIFE_S);
-	ike_out_payload(&m.out, IKE_P_NONCE, nonce, sizeof(nonce));
-	ike_out_selector(&m.out, &q->path.local.ip, 17, L2TP_PORT);
-	ike_out_selector(&m.out, &q->path.remote.ip, 17, L2TP_PORT);
-	if (q->path.natt) { /* RFC 3947 section 5.2: ours, then the gateway's as we see it */
+	if (q->path.natt && !sa->peer->tunnel) { /* RFC 3947 section 5.2: ours, then the other side's as we see it */
 		uint8_t type = sa->natt == IKE_V1_NATT_DRAFT ? IKE_P_NATOA_DRAFT : IKE_P_NATOA;
 
 		ike_out_address(&m.out, type, &q->path.local.ip);
 		ike_out_address(&m.out, type, &q->path.remote.ip);
 	}
-	len = ike_v1_sealed_finish(sa, &m, mid, NULL, 0, iv);
+	int len = ike_v1_iv_exchange(&sa->keys, sa->last_block, q->mid, q->iv);
+	if (len == 0)
+		len = ike_v1_sealed_finish(sa, &m, q->mid, NULL, 0, q->iv);
 	if (len < 0 || ike_v1_buf_set(&q->qm1.reply, m.room, (size_t)len) < 0) {
 		ike_v1_quick_kill(q);
 		return -ENOMEM;
 	}
-	memcpy(q->iv, iv, sizeof(q->iv));
-	vd_count("ike_v1.dial.qm1", 1);
+	q->state = IKE_V1_Q_WAIT_QM2;
+	vd_count(dial != NULL ? "ike_v1.dial.qm1" : "ike_v1.rekey.qm1", 1);
 	ike_v1_send(q->v, &sa->path, m.room, (size_t)len);
 	vd_timer_start(&q->resend, q->v->opt.resend_ms);
 	return 0;
 }
 
+int ike_v1_quick_dial(struct ike_v1_sa *sa)
+{
+	struct ike_v1_quick *q = begin(sa, sa->peer->dial->upper);
+
+	if (q == NULL)
+		return -ENOMEM;
+	q->encap = IKE_ENCAP_TRANSPORT;
+	if (q->path.natt)
+		q->encap = sa->natt == IKE_V1_NATT_DRAFT ? IKE_ENCAP_UDP_TRANSPORT_DRAFT : IKE_ENCAP_UDP_TRANSPORT;
+	q->life_seconds = IKE_V1_CHILD_LIFE_S;
+	return qm1_send(q);
+}
+
+static void own_done(struct ike_v1_dh *dh, int result)
+{
+	struct ike_v1_quick *q = dh->owner;
+
+	q->dh = NULL;
+	if (result < 0 || ike_v1_buf_set(&q->gx, dh->own, dh->len) < 0) {
+		ike_v1_quick_failed(q, "a key exchange value cannot be made");
+		return;
+	}
+	q->dh_key = dh->key;
+	dh->key = NULL;
+	qm1_send(q);
+}
+
+int ike_v1_quick_rekey(struct ike_v1_sa *sa, const struct ike_v1_child *child)
+{
+	const struct ike_v1_terms *t = &child->terms;
+	struct ike_v1_quick *q;
+
+	if (!ike_encap_fits(t->encap, sa->peer->tunnel, sa->path.natt)) /* a NAT came or went since: the client must begin anew */
+		return -EPROTOTYPE;
+	q = begin(sa, NULL);
+	if (q == NULL)
+		return -ENOMEM;
+	q->suite = t->suite;
+	q->group = t->group;
+	q->encap = t->encap;
+	q->life_seconds = t->life_seconds;
+	q->local = child->local;
+	q->offer = t->offer;
+	if (ike_v1_buf_set(&q->sa_body, t->transform.p, t->transform.len) < 0 ||
+		ike_v1_buf_set(&q->idci, t->ours.p, t->ours.len) < 0 ||
+		ike_v1_buf_set(&q->idcr, t->theirs.p, t->theirs.len) < 0) {
+		ike_v1_quick_kill(q);
+		return -ENOMEM;
+	}
+	if (q->group == 0)
+		return qm1_send(q);
+	q->dh = ike_v1_dh_start(q->group, NULL, NULL, 0, VD_WORK_ESTABLISHED, own_done, q);
+	if (q->dh != NULL)
+		return 0;
+	ike_v1_quick_kill(q);
+	return -EAGAIN;
+}
+
+/* Is this among what we proposed: to a client one suite, to a gateway those of the policy. */
+static bool proposed(const struct ike_v1_quick *q, const struct ike_suite *suite)
+{
+	const struct ike_v1_dial *dial = q->sa->peer->dial;
+
+	if (dial == NULL)
+		return ike_suite_equal(&q->suite, suite);
+	for (unsigned i = 0; i < dial->policy.n_esp; i++)
+		if (ike_suite_equal(&dial->policy.esp[i], suite))
+			return true;
+	return false;
+}
+
 static bool answer_take(struct ike_v1_quick *q, const struct ike_chain *chain)
 {
 	const struct ike_payload *p = ike_chain_find(chain, IKE_P_SA, 0), *nonce = ike_chain_find(chain, IKE_P_NONCE, 0);
-	const struct ike_policy *policy = &q->sa->peer->dial->policy;
 	struct ike_offers offers;
 	struct ike_suite suite;
-	bool ours = false;
 
 	if (p == NULL || nonce == NULL || nonce->len < IKE_V1_NONCE_MIN || nonce->len > IKE_V1_NONCE_MAX ||
-		ike_offers_parse(2, p->p, p->len, &offers) < 0 || offers.n != 1 ||
-		!ike_suite_from_phase2(&offers.v[0], &suite) || !told_by(q, offers.v[0].encap) || offers.v[0].group != 0 ||
-		offers.v[0].esn)
+		ike_offers_parse(2, p->p, p->len, &offers) < 0 || offers.n != 1)
 		return false;
-	for (unsigned i = 0; i < policy->n_esp; i++)
-		ours |= ike_suite_equal(&policy->esp[i], &suite);
-	if (!ours || ike_v1_buf_set(&q->nr, nonce->p, nonce->len) < 0)
+	const struct ike_offer *o = &offers.v[0];
+	if (!ike_suite_from_phase2(o, &suite) || !proposed(q, &suite) || o->encap != q->encap || o->group != q->group ||
+		o->esn != q->offer.esn || (q->group != 0) != (ike_chain_find(chain, IKE_P_KE, 0) != NULL) ||
+		ike_v1_buf_set(&q->nr, nonce->p, nonce->len) < 0)
 		return false;
-	const uint8_t *spi = offers.v[0].spi;
 	q->suite = suite;
-	q->life_seconds = offers.v[0].life_seconds;
-	if (q->life_seconds == 0 || q->life_seconds > IKE_V1_CHILD_LIFE_S)
-		q->life_seconds = IKE_V1_CHILD_LIFE_S;
-	q->spi_out = (uint32_t)spi[0] << 24 | (uint32_t)spi[1] << 16 | (uint32_t)spi[2] << 8 | spi[3];
+	if (q->life_seconds == 0 || (o->life_seconds != 0 && o->life_seconds < q->life_seconds))
+		q->life_seconds = o->life_seconds;
+	q->spi_out = (uint32_t)o->spi[0] << 24 | (uint32_t)o->spi[1] << 16 | (uint32_t)o->spi[2] << 8 | o->spi[3];
 	return true;
 }
 
@@ -188,14 +280,21 @@ void ike_v1_quick_answer(struct ike_v1_quick *q, const struct ike_header *h, uin
 	vd_timer_stop(&q->resend);
 	if (!answer_take(q, &chain)) {
 		ike_v1_info_notify(sa, &sa->path, IKE_PROTO_ESP, IKE_N_NO_PROPOSAL_CHOSEN, NULL, 0, NULL, 0);
-		ike_v1_quick_failed(q, "the gateway answered quick mode with something that was not offered");
+		ike_v1_quick_failed(q, "quick mode was answered with something that was not offered");
 		return;
 	}
 	memcpy(q->iv, iv, sizeof(q->iv));
 	memcpy(q->qm1.digest, digest, sizeof(q->qm1.digest));
 	q->commit = h->flags & IKE_F_COMMIT;
 	q->state = IKE_V1_Q_DH;
-	ike_v1_quick_install(q, NULL);
+	if (q->group == 0) {
+		ike_v1_quick_install(q, NULL);
+		return;
+	}
+	struct vd_dh *key = q->dh_key;
+	q->dh_key = NULL;
+	if (key == NULL || !ike_v1_quick_pfs(q, key, ike_chain_find(&chain, IKE_P_KE, 0)))
+		ike_v1_quick_failed(q, "the key exchange of quick mode cannot be done");
 }
 
 void ike_v1_qm3_send(struct ike_v1_quick *q)

@@ -175,6 +175,8 @@ static void walk_prefix(struct walk *k, struct vd_prefix *p)
 static void walk_quick(struct walk *k, struct ike_v1_quick *q)
 {
 	WALK_INT(k, q->state);
+	WALK_INT(k, q->initiator);
+	WALK_INT(k, q->commit);
 	WALK_INT(k, q->mid);
 	WALK_INT(k, q->spi_in);
 	WALK_INT(k, q->spi_out);
@@ -192,14 +194,34 @@ static void walk_quick(struct walk *k, struct ike_v1_quick *q)
 	walk_buf(k, &q->nr);
 	walk_buf(k, &q->idci);
 	walk_buf(k, &q->idcr);
-	walk_buf(k, &q->gxr);
+	walk_buf(k, &q->gx);
 	walk_secret(k, &q->keymat_in);
 	walk_secret(k, &q->keymat_out);
 	walk_cache(k, &q->qm1);
 	walk_timer(k, &q->timer);
 	walk_timer(k, &q->resend);
 	WALK_INT(k, q->resends);
-	if (k->r != NULL && ((size_t)q->offer.at + q->offer.len > q->sa_body.len || q->state > IKE_V1_Q_DONE))
+	if (k->r != NULL && ((size_t)q->offer.at + q->offer.len > q->sa_body.len || q->state > IKE_V1_Q_DONE ||
+		q->state == IKE_V1_Q_OWN_DH))
+		vd_rd_fail(k->r);
+}
+
+static void walk_child(struct walk *k, struct ike_v1_child *c)
+{
+	struct ike_v1_terms *t = &c->terms;
+
+	walk_timer(k, &c->timer);
+	walk_timer(k, &c->soft);
+	WALK_INT(k, c->tries);
+	walk_suite(k, &t->suite);
+	WALK_INT(k, t->group);
+	WALK_INT(k, t->encap);
+	WALK_INT(k, t->life_seconds);
+	walk_offer(k, &t->offer);
+	walk_buf(k, &t->transform);
+	walk_buf(k, &t->ours);
+	walk_buf(k, &t->theirs);
+	if (k->r != NULL && t->transform.len > 0 && (size_t)t->offer.at + t->offer.len > t->transform.len)
 		vd_rd_fail(k->r);
 }
 
@@ -361,7 +383,7 @@ static int v1_export(void *self, struct vd_wr *w, struct vd_error *err)
 			vd_wr_u32(w, c->spi_in);
 			vd_wr_u32(w, c->spi_out);
 			walk_prefix(&k, &c->local);
-			walk_timer(&k, &c->timer);
+			walk_child(&k, c);
 		}
 		n = 0;
 		for (struct ike_v1_sa *sa = p->sas; sa != NULL; sa = sa->peer_next)
@@ -449,7 +471,7 @@ static bool import_peer(struct ike_v1 *v, struct vd_rd *r, struct ike_v1_peer **
 			return false;
 		*child = c;
 		child = &c->next;
-		walk_timer(&k, &c->timer);
+		walk_child(&k, c);
 	}
 	n = vd_rd_u32(r);
 	for (uint32_t i = 0; i < n && vd_rd_ok(r); i++) {
@@ -531,4 +553,4 @@ static int v1_import(void *self, uint16_t version, struct vd_rd *r, enum vd_impo
 	return vd_rd_ok(r) ? 0 : vd_error_set(err, -EBADMSG, "the IKEv1 state is cut or damaged");
 }
 
-const struct vd_layer ike_v1_layer = { .name = "ike_v1", .version = 5, .export_ = v1_export, .import = v1_import };
+const struct vd_layer ike_v1_layer = { .name = "ike_v1", .version = 6, .export_ = v1_export, .import = v1_import };

@@ -124,7 +124,7 @@ enum ike_v1_state { IKE_V1_DH, IKE_V1_WAIT_MM5, IKE_V1_TRIAL, IKE_V1_UP, IKE_V1_
 	IKE_V1_KEYS, IKE_V1_WAIT_MM6, /* aggressive mode, as responder: */ IKE_V1_AM_DH, IKE_V1_WAIT_AM3 };
 enum ike_v1_timer { IKE_V1_T_HALF_OPEN = 1, IKE_V1_T_LIFE, IKE_V1_T_REPLACED, IKE_V1_T_RESEND, IKE_V1_T_QUICK,
 	IKE_V1_T_LINGER, IKE_V1_T_CHILD_LIFE, IKE_V1_T_CHILD_REPLACED, IKE_V1_T_ORPHAN, IKE_V1_T_KEEPALIVE, IKE_V1_T_SWEEP,
-	IKE_V1_T_XAUTH, IKE_V1_T_FRAGMENTS };
+	IKE_V1_T_XAUTH, IKE_V1_T_FRAGMENTS, IKE_V1_T_CHILD_SOFT };
 /* Times of the side that dials: between repeated questions whether the gateway lives, and how many; until a rekey that failed
  * is tried again; the longest pause between repetitions of a message. */
 #define IKE_V1_DPD_RETRY_MS 5000u
@@ -246,6 +246,7 @@ struct ike_v1_sa {
 /* Of a gateway that has set the commit bit and does not say CONNECTED: so often message 3 is said again, then it is used. */
 #define IKE_V1_COMMIT_RESENDS 2u
 enum ike_v1_quick_state {
+	IKE_V1_Q_OWN_DH, /* initiator with PFS: its exponent */
 	IKE_V1_Q_WAIT_QM2, IKE_V1_Q_DH, IKE_V1_Q_INSTALL, IKE_V1_Q_WAIT_QM3,
 	IKE_V1_Q_WAIT_CONNECTED, /* initiator: message 3 is said, message 2 had the commit bit */
 	IKE_V1_Q_OUT, IKE_V1_Q_DONE,
@@ -265,13 +266,24 @@ struct ike_v1_quick {
 	struct ike_suite suite;
 	uint16_t group, encap;
 	struct vd_prefix local; /* of a tunnel: our side of it; family 0: everything */
-	struct ike_offer offer; /* of sa_body, answered unchanged */
-	struct ike_v1_buf sa_body, ni, nr, idci, idcr, gxr;
+	struct ike_offer offer; /* of sa_body: answered, or in a rekey of ours proposed, unchanged */
+	struct ike_v1_buf sa_body, ni, nr, idci, idcr;
+	struct ike_v1_buf gx; /* our public value */
 	struct vd_secret *keymat_in, *keymat_out;
 	struct ike_v1_dh *dh;
+	struct vd_dh *dh_key; /* initiator: until message 2; not exported, so that this rekey is tried again elsewhere */
 	struct ike_v1_cache qm1;
 	struct vd_timer timer, resend;
 	uint8_t resends;
+};
+
+/* What the client and we agreed on, to propose just that again. */
+struct ike_v1_terms {
+	struct ike_suite suite;
+	uint16_t group, encap;
+	uint32_t life_seconds;
+	struct ike_offer offer;                  /* of transform */
+	struct ike_v1_buf transform, ours, theirs; /* the last two: bodies of ID payloads, our side and the client's */
 };
 
 struct ike_v1_child {
@@ -280,6 +292,10 @@ struct ike_v1_child {
 	uint32_t spi_in, spi_out;
 	struct vd_prefix local; /* as of its quick mode */
 	struct vd_timer timer;
+	/* Of a client's: when we rekey it, if nobody has. */
+	struct ike_v1_terms terms; /* no transform: we do not */
+	struct vd_timer soft;
+	uint8_t tries;
 };
 
 struct ike_v1_peer {
@@ -499,6 +515,8 @@ void ike_v1_peer_end(struct ike_v1_peer *peer, const char *why, bool farewell);
 void ike_v1_peer_moved(struct ike_v1_peer *peer, const struct vd_path *path);
 struct ike_v1_child *ike_v1_child_add(struct ike_v1_peer *peer, uint32_t spi_in, uint32_t spi_out,
 	const struct vd_prefix *local);
+/* Keeps the terms of its quick mode; without memory for them it is not rekeyed by us. */
+void ike_v1_child_keep(struct ike_v1_child *child, const struct ike_v1_quick *q);
 /* delete_: the peer is told. */
 void ike_v1_child_remove(struct ike_v1_child *child, bool delete_);
 void ike_v1_child_life(struct ike_v1_child *child, uint64_t ms, uint32_t kind);
@@ -506,6 +524,15 @@ void ike_v1_peer_timers_init(struct ike_v1_peer *peer);
 /* ESP path below an IKE path. */
 struct vd_path ike_v1_esp_path(const struct vd_path *path);
 extern const struct vd_esp_events ike_v1_esp_events;
+
+/* ---- rekey.c: CHILD SAs that a client began, and does not rekey in time ---- */
+/* It lives this long. */
+void ike_v1_rekey_plan(struct ike_v1_child *child, uint64_t life_ms);
+/* Rekeys it now, or soon; nothing happens when it was replaced, or must not be. */
+void ike_v1_rekey(struct ike_v1_child *child);
+void ike_v1_rekey_timer_init(struct ike_v1_child *child);
+/* A quick mode that we began toward the client has failed. refused: it said so, authenticated. */
+void ike_v1_rekey_failed(struct ike_v1_peer *peer, const struct vd_prefix *local, const char *why, bool refused);
 
 /* ---- quick.c ---- */
 void ike_v1_quick_input(struct ike_v1_sa *sa, const struct vd_path *path, const struct ike_header *h, const uint8_t *p,
@@ -519,6 +546,8 @@ void ike_v1_quick_timers_init(struct ike_v1_quick *q);
 struct ike_v1_quick *ike_v1_quick_new(struct ike_v1_sa *sa, const struct vd_path *path, uint32_t mid);
 /* A channel for the peer when it has none, and an SPI. */
 int ike_v1_quick_channel(struct ike_v1_quick *q, const char *upper);
+/* PFS with the other side's value, then ike_v1_quick_install(). key: ours, which is taken, or NULL for a new one. False: it cannot. */
+bool ike_v1_quick_pfs(struct ike_v1_quick *q, struct vd_dh *key, const struct ike_payload *ke);
 /* Keys of both directions; then the inbound SA. shared: of PFS, or NULL. */
 void ike_v1_quick_install(struct ike_v1_quick *q, const struct vd_secret *shared);
 /* The other side has its inbound SA: ours toward it, and the pair is the peer's newest. */
@@ -526,6 +555,8 @@ void ike_v1_quick_out(struct ike_v1_quick *q);
 
 /* ---- quick_initiator.c: quick mode as initiator ---- */
 int ike_v1_quick_dial(struct ike_v1_sa *sa);
+/* The same once more for a client's CHILD SA of this SA's peer. */
+int ike_v1_quick_rekey(struct ike_v1_sa *sa, const struct ike_v1_child *child);
 /* A message of one that we began. */
 void ike_v1_quick_answer(struct ike_v1_quick *q, const struct ike_header *h, uint8_t *p, size_t len);
 /* CONNECTED came, authenticated, outside of a quick mode. */
@@ -533,7 +564,8 @@ void ike_v1_quick_connected(struct ike_v1_sa *sa);
 /* The inbound SA is in place. */
 void ike_v1_qm3_send(struct ike_v1_quick *q);
 void ike_v1_quick_failed(struct ike_v1_quick *q, const char *why);
-/* The gateway said so, authenticated: what we began there is over. */
+void ike_v1_quick_unanswered(struct ike_v1_quick *q);
+/* The other side said so, authenticated: what we began there is over. */
 void ike_v1_quick_refused(struct ike_v1_sa *sa, uint16_t type);
 
 /* ---- transaction.c: transaction exchanges (draft-ietf-ipsec-isakmp-mode-cfg-05) ---- */
