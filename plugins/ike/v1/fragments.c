@@ -88,7 +88,7 @@ static bool fits(const struct ike_v1_fragments *f, const struct ike_fragment *pa
 {
 	const struct ike_v1_buf *same = &f->parts[part->number - 1];
 
-	if (same->p != NULL && (same->len != part->len || memcmp(same->p, part->p, part->len) != 0))
+	if (same->p != NULL && (same->len != part->len || !vd_same(same->p, part->p, part->len)))
 		return false;
 	if (!part->last)
 		return f->last == 0 || part->number < f->last;
@@ -135,7 +135,7 @@ static void deliver(struct ike_v1 *v, const struct vd_path *path, const struct i
 		vd_count("ike_v1.drop.fragment_nested", 1);
 		return;
 	}
-	/* Message 3 in the clear is short. Its proof, in two parts, could not be kept out of a recording. */
+	/* Message 3 in the clear is short, so nobody cuts it; and its proof, in two parts, is not known to vd_conceal(). */
 	if (h.exchange == IKE_X_AGGRESSIVE && !(h.flags & IKE_F_ENCRYPTED)) {
 		vd_count("ike_v1.drop.fragment_plain", 1);
 		return;
