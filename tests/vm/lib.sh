@@ -41,7 +41,7 @@ vm_fatal() {
 	exit 1
 }
 
-# The cases of a folder, one a line; with VM_BRIEF set only those that say "# brief": they need every package between them.
+# The cases of a folder, one a line; with VM_BRIEF set only those that say "# brief": they need nearly every package between them.
 vm_cases() { # FOLDER
 	local f
 	for f in "$1"/*; do
