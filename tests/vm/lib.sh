@@ -49,6 +49,13 @@ vm_cases() { # FOLDER
 	done
 }
 
+vm_case() { # FOLDER NAME: prints the file of a case, of which a part of the name will do
+	local f=$1/$2
+	[ -e "$f" ] || for f in "$1"/*"$2"*; do break; done
+	if [ -e "$f" ]; then echo "$f"; else vm_fail "$2" "there is no such case" >&2; fi
+	[ -e "$f" ]
+}
+
 # ---- processes we started: "pid start-time", so that a recycled pid is never hit ----
 vm_note_pid() { # FILE PID [wait]: "wait" when the caller waits for it; else its end is no news to the shell
 	local start
