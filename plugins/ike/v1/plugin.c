@@ -224,7 +224,7 @@ static void v1_free(struct ike_v1 *v)
 	while (v->fragments != NULL)
 		ike_v1_fragments_free(v->fragments);
 	free(v->candidates);
-	free(v->embryos);
+	ike_v1_embryos_free(v);
 	free(v);
 }
 
@@ -369,8 +369,8 @@ static const struct vd_opt v1_schema[] = {
 	{ "connections.*.xauth.save_password", VD_T_BOOL, 0, "true", NULL,
 		"Whether clients may keep the password; without, users type it again at every rekey of phase 1." },
 	{ "ike_v1", VD_T_MAP, 0, NULL, NULL, "IKEv1, for L2TP over IPsec and for IPsec with XAuth." },
-	{ "ike_v1.embryos", VD_T_UINT, 0, "1024", "8..65536",
-		"First messages that are remembered at the same time, about 1.7 kB each; new ones push out old ones." },
+	{ "ike_v1.embryos", VD_T_UINT, 0, "32768", "8..262144",
+		"First messages that are remembered at the same time, mostly 0.3 kB each; new ones push out old ones." },
 	{ "ike_v1.half_open_timeout", VD_T_DURATION, VD_OPT_LIVE, "30s", "5s..120s",
 		"Time for a client to finish phase 1." },
 	{ "ike_v1.quick_timeout", VD_T_DURATION, VD_OPT_LIVE, "30s", "5s..120s",

@@ -148,11 +148,12 @@ static void walk_embryo(struct walk *k, struct ike_v1_embryo *e)
 	WALK_INT(k, e->vendors);
 	WALK_INT(k, e->offer);
 	WALK_INT(k, e->sa_len);
-	if (e->sa_len > IKE_V1_SA_MAX) {
+	if (k->r != NULL && (e->sa_len == 0 || e->sa_len > IKE_V1_SA_MAX || (e->sa = malloc(e->sa_len)) == NULL)) {
 		e->sa_len = 0;
 		vd_rd_fail(k->r);
 	}
-	walk_bytes(k, e->sa, e->sa_len);
+	if (e->sa_len != 0)
+		walk_bytes(k, e->sa, e->sa_len);
 	e->used = true;
 }
 
@@ -523,17 +524,19 @@ static int v1_import(void *self, uint16_t version, struct vd_rd *r, enum vd_impo
 		v->secret = secret;
 	uint32_t n = vd_rd_u32(r);
 	for (uint32_t i = 0; i < n && vd_rd_ok(r); i++) {
-		struct ike_v1_embryo *e = calloc(1, sizeof(*e));
+		struct ike_v1_embryo e = { 0 };
 		uint32_t at = vd_rd_u32(r);
 
-		if (e == NULL)
-			return vd_error_set(err, -ENOMEM, "out of memory");
-		walk_embryo(&k, e);
-		if (vd_rd_ok(r) && same_table && at < v->n_embryos)
-			v->embryos[at] = *e, ike_v1_embryo_sweep(v);
-		else if (vd_rd_ok(r))
-			*ike_v1_embryo_place(v, e->icookie) = *e;
-		free(e);
+		walk_embryo(&k, &e);
+		if (!vd_rd_ok(r)) {
+			ike_v1_embryo_free(&e);
+			break;
+		}
+		if (!same_table || at >= v->n_embryos || v->embryos[at].used)
+			*ike_v1_embryo_place(v, e.icookie) = e;
+		else
+			v->embryos[at] = e;
+		ike_v1_embryo_sweep(v);
 	}
 	n = vd_rd_u32(r);
 	for (uint32_t i = 0; i < n && vd_rd_ok(r); i++)

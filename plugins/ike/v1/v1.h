@@ -115,7 +115,7 @@ struct ike_v1_embryo {
 	uint8_t offer; /* index of the chosen one */
 	struct ike_v1_fragments *fragments; /* of message 3 */
 	uint16_t sa_len;
-	uint8_t sa[IKE_V1_SA_MAX];
+	uint8_t *sa; /* of its own: at most IKE_V1_SA_MAX octets, mostly a tenth of that */
 };
 
 enum ike_v1_natt { IKE_V1_NATT_NONE, IKE_V1_NATT_RFC, IKE_V1_NATT_DRAFT };
@@ -354,6 +354,8 @@ struct ike_v1 {
 	struct ike_v1_embryo *embryos;
 	uint32_t n_embryos;
 	struct vd_timer sweep; /* embryos whose message 3 never came */
+	uint32_t swept;        /* where the sweep goes on */
+	bool sweep_again;      /* some are too young yet */
 	struct ike_v1_fragments *fragments, *fragments_oldest; /* newest first */
 	unsigned n_fragments;
 	uint64_t secret; /* of the keyed hashes */
@@ -380,6 +382,7 @@ void ike_v1_vendors(struct ike_out *out, uint32_t vendors, uint16_t auth);
 struct ike_v1_embryo *ike_v1_embryo_place(struct ike_v1 *v, const uint8_t *icookie);
 /* Its place is free, and what it kept of message 3 is gone. */
 void ike_v1_embryo_free(struct ike_v1_embryo *e);
+void ike_v1_embryos_free(struct ike_v1 *v);
 
 /* ---- main_mode.c, bind.c ---- */
 /* What may answer a phase 1 that comes from there: connections that accept, and behind them one that we dialled to there.
