@@ -157,6 +157,7 @@ struct dp_tx; /* messages of sendmmsg, w_send.c */
 struct dp_early {
 	uint64_t chan, came;
 	uint32_t len;
+	uint8_t tos;
 	uint8_t p[400];
 };
 
@@ -261,7 +262,8 @@ struct dp_inner {
 bool dp_inner_parse(struct vd_pkt *pkt, struct dp_inner *ret_inner);
 /* Lowers the MSS option of a TCP SYN to what fits mtu, checksum by RFC 1624. */
 void dp_mss_clamp(struct vd_pkt *pkt, const struct dp_inner *in, uint16_t mtu);
-/* From a client: VD_DROP_NONE, or why it must not pass. */
+/* From a client: VD_DROP_NONE, or why it must not pass. pkt->tos: of the outer header; in a tunnel its ECN field is put into the
+ * packet's own. */
 enum vd_drop dp_simple_in(const struct vd_wsess *s, struct vd_pkt *pkt, struct dp_inner *ret_inner);
 /* To a client: the header block is put in front, with the session's next number where it has some; the caller counts it on.
  * The packet fits the session. */
@@ -375,9 +377,9 @@ void dp_rx_socket(struct vd_worker *w, const struct dp_src *src);
 size_t dp_rx_size(void);
 /* Gives its buffers back. */
 void dp_rx_empty(struct vd_worker *w);
-/* The control part of a received message: local address and segment size (0: one datagram). */
+/* The control part of a received message: local address and TOS of the path, and segment size (0: one datagram). */
 struct msghdr;
-void dp_cmsg_read(struct msghdr *m, struct vd_ip *local, size_t *seg);
+void dp_cmsg_read(struct msghdr *m, struct vd_path *path, size_t *seg);
 
 /* ---- w_loop.c ---- */
 /* What a descriptor of the worker has. */

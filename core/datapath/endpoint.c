@@ -39,7 +39,8 @@ struct dp_open { /* a start in progress; outlives the data path when that is sto
 };
 
 /* All members of the group must take coalesced datagrams, or the kernel stops coalescing for the peers that hash to the one
- * that does not. Outer DF stays clear and ICMP from outside is ignored: IP_PMTUDISC_OMIT. */
+ * that does not; they never coalesce datagrams of different TOS, which is asked for because routers mark congestion in it.
+ * Outer DF stays clear and ICMP from outside is ignored: IP_PMTUDISC_OMIT. */
 static void options(int fd, bool v6, bool natt, bool coalesced)
 {
 	int one = 1, gro = coalesced, omit = PMTUDISC_OMIT, size = RCVBUF;
@@ -47,9 +48,11 @@ static void options(int fd, bool v6, bool natt, bool coalesced)
 		setsockopt(fd, IPPROTO_UDP, UDP_GRO, &gro, sizeof(gro));
 	if (v6) {
 		setsockopt(fd, IPPROTO_IPV6, IPV6_RECVPKTINFO, &one, sizeof(one));
+		setsockopt(fd, IPPROTO_IPV6, IPV6_RECVTCLASS, &one, sizeof(one));
 		setsockopt(fd, IPPROTO_IPV6, IPV6_MTU_DISCOVER, &omit, sizeof(omit));
 	} else {
 		setsockopt(fd, IPPROTO_IP, IP_PKTINFO, &one, sizeof(one));
+		setsockopt(fd, IPPROTO_IP, IP_RECVTOS, &one, sizeof(one));
 		setsockopt(fd, IPPROTO_IP, IP_MTU_DISCOVER, &omit, sizeof(omit));
 	}
 	if (setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &size, sizeof(size)) < 0)
@@ -116,7 +119,7 @@ static void readable(struct dp_endpoint *ep, int fd, bool natt)
 		}
 		if (!natt)
 			path.local.port = dp->ike_port;
-		dp_cmsg_read(&m, &path.local.ip, &seg);
+		dp_cmsg_read(&m, &path, &seg);
 		vd_record_in(-1, &path, data, (size_t)n);
 		messages += dp_control_datagram(dp, &path, data, (size_t)n, seg);
 	}

@@ -37,6 +37,7 @@ void dp_early_keep(struct vd_worker *w, const struct vd_chan *chan, struct vd_pk
 	e->chan = chan->id;
 	e->came = w->now;
 	e->len = pkt->len;
+	e->tos = pkt->tos;
 	memcpy(e->p, pkt->p, pkt->len);
 	vd_pkt_free(w, pkt);
 }
@@ -51,6 +52,7 @@ void dp_early_deliver(struct vd_worker *w, struct vd_chan *chan)
 			continue;
 		if (chan->up && w->now - e->came <= DP_EARLY_MS && dp_pkt_copy(w, e->p, e->len, &vec.v[0])) {
 			e->len = 0;
+			vec.v[0].tos = e->tos;
 			vec.n = 1;
 			vd_chan_input(w, chan, &vec);
 		} else {

@@ -78,6 +78,7 @@ void dp_in_esp(struct vd_worker *w, const struct vd_path *path, const uint8_t *p
 	} else if (!dp_pkt_copy(w, p, len, pkt)) {
 		return;
 	}
+	pkt->tos = path->tos;
 	b->meta[b->vec.n].path = *path;
 	if (++b->vec.n == VD_VEC)
 		dp_in_flush(w);

@@ -17,6 +17,7 @@ static const char *const drop_names[VD_DROP_MAX] = {
 	[VD_DROP_RING_FULL] = "ring_full", [VD_DROP_PUNT_LIMIT] = "punt_limit", [VD_DROP_NO_BUFFER] = "no_buffer",
 	[VD_DROP_SELECTOR] = "selector", [VD_DROP_FOREIGN] = "foreign", [VD_DROP_NO_UPPER] = "no_upper",
 	[VD_DROP_DESTINATION] = "destination", [VD_DROP_L2TP_UNNUMBERED] = "l2tp_unnumbered",
+	[VD_DROP_ECN] = "ecn",
 };
 
 const char *vd_drop_name(enum vd_drop why)

@@ -35,19 +35,25 @@ void dp_rx_empty(struct vd_worker *w)
 		vd_pkt_free(w, &w->rx->pkt[i]);
 }
 
-void dp_cmsg_read(struct msghdr *m, struct vd_ip *local, size_t *seg)
+void dp_cmsg_read(struct msghdr *m, struct vd_path *path, size_t *seg)
 {
 	for (struct cmsghdr *c = CMSG_FIRSTHDR(m); c; c = CMSG_NXTHDR(m, c)) {
 		if (c->cmsg_level == IPPROTO_IP && c->cmsg_type == IP_PKTINFO) {
 			struct in_pktinfo info;
 			memcpy(&info, CMSG_DATA(c), sizeof(info));
-			*local = (struct vd_ip){ .family = AF_INET };
-			memcpy(local->a, &info.ipi_addr, 4);
+			path->local.ip = (struct vd_ip){ .family = AF_INET };
+			memcpy(path->local.ip.a, &info.ipi_addr, 4);
 		} else if (c->cmsg_level == IPPROTO_IPV6 && c->cmsg_type == IPV6_PKTINFO) {
 			struct in6_pktinfo info;
 			memcpy(&info, CMSG_DATA(c), sizeof(info));
-			*local = (struct vd_ip){ .family = AF_INET6 };
-			memcpy(local->a, &info.ipi6_addr, 16);
+			path->local.ip = (struct vd_ip){ .family = AF_INET6 };
+			memcpy(path->local.ip.a, &info.ipi6_addr, 16);
+		} else if (c->cmsg_level == IPPROTO_IP && c->cmsg_type == IP_TOS) {
+			memcpy(&path->tos, CMSG_DATA(c), 1);
+		} else if (c->cmsg_level == IPPROTO_IPV6 && c->cmsg_type == IPV6_TCLASS) {
+			int class;
+			memcpy(&class, CMSG_DATA(c), sizeof(class));
+			path->tos = (uint8_t)class;
 		} else if (c->cmsg_level == IPPROTO_UDP && c->cmsg_type == UDP_GRO) {
 			int size;
 			memcpy(&size, CMSG_DATA(c), sizeof(size));
@@ -88,7 +94,7 @@ static void message(struct vd_worker *w, const struct dp_src *src, unsigned i)
 		w->drops[VD_DROP_SHORT]++;
 		return;
 	}
-	dp_cmsg_read(&rx->msg[i].msg_hdr, &path.local.ip, &seg);
+	dp_cmsg_read(&rx->msg[i].msg_hdr, &path, &seg);
 	if (len > DP_ROOM) {
 		memcpy(rx->over[i], p, DP_ROOM);
 		p = rx->over[i];

@@ -168,15 +168,45 @@ bool dp_csum_complete(struct vd_pkt *pkt, uint16_t start, uint16_t offset)
 	return true;
 }
 
+/* What routers marked in the outer header goes into the inner one: RFC 6040 section 4.2. An inner packet that says that its ends
+ * do not know ECN must not pass when it was marked, since a loss is all that they understand. Only the header of a tunnel
+ * is the packet's own: that below L2TP is not looked at, since both ends would have to say that they do (RFC 9601 section
+ * 3). */
+static enum vd_drop ecn_in(const struct vd_hdr *h, struct vd_pkt *pkt, struct dp_inner *in)
+{
+	enum { NOT_ECT, ECT_1, ECT_0, CE };
+	uint8_t outer = pkt->tos & 3, inner = in->tos & 3;
+	if (!h->bare || outer == NOT_ECT || outer == ECT_0 || outer == inner || inner == CE)
+		return VD_DROP_NONE;
+	if (inner == NOT_ECT)
+		return outer == CE ? VD_DROP_ECN : VD_DROP_NONE;
+	struct vd_rd r;
+	vd_rd_init(&r, pkt->p, pkt->len);
+	uint16_t old = vd_rd_u16(&r), new;
+	in->tos = (in->tos & 0xfc) | outer;
+	if (in->version == 6) {
+		new = (old & 0xf00f) | (uint16_t)(in->tos << 4);
+	} else {
+		new = (old & 0xff00) | in->tos;
+		vd_rd_take(&r, 8);
+		uint16_t sum = vd_rd_u16(&r);
+		/* RFC 1624 equation 3: what was wrong stays wrong. */
+		dp_put16(pkt->p, pkt->len, 10, vd_sum_fold((uint32_t)(uint16_t)~sum + (uint16_t)~old + new));
+	}
+	dp_put16(pkt->p, pkt->len, 0, new);
+	return VD_DROP_NONE;
+}
+
 enum vd_drop dp_simple_in(const struct vd_wsess *s, struct vd_pkt *pkt, struct dp_inner *ret_inner)
 {
 	if (!dp_inner_parse(pkt, ret_inner))
 		return VD_DROP_NOT_IP;
+	const struct vd_hdr *h = ret_inner->version == 4 ? &s->d.v4 : &s->d.v6;
 	if (s->d.own.family) {
 		if (!vd_ip_equal(&s->d.own, &ret_inner->dst))
 			return VD_DROP_DESTINATION;
 		dp_mss_clamp(pkt, ret_inner, s->d.mtu);
-		return VD_DROP_NONE;
+		return ecn_in(h, pkt, ret_inner);
 	}
 	bool ours = ret_inner->from_link && s->d.v6.len;
 	for (size_t i = 0; i < VD_ARRAY_SIZE(s->d.source) && s->d.source[i].ip.family && !ours; i++)
@@ -184,7 +214,7 @@ enum vd_drop dp_simple_in(const struct vd_wsess *s, struct vd_pkt *pkt, struct d
 	if (!ours)
 		return VD_DROP_SOURCE;
 	dp_mss_clamp(pkt, ret_inner, s->d.mtu);
-	return VD_DROP_NONE;
+	return ecn_in(h, pkt, ret_inner);
 }
 
 /* The next number goes into the header that is in front (RFC 2661 section 3.1). */
@@ -235,9 +265,11 @@ enum vd_drop dp_simple_out(const struct vd_wsess *s, const struct vd_chan *chan,
 	if (pkt->len > s->d.mtu || !roomy(s, chan, h))
 		return VD_DROP_TOO_BIG;
 	dp_mss_clamp(pkt, in, s->d.mtu);
-	/* DSCP, and the ECN field where the other end merges it back into the packet (RFC 6040 section 4): with L2TP and PPP in
-	 * between nobody would (RFC 9601). */
-	pkt->tos = h->bare ? in->tos : in->tos & 0xfc;
+	/* DSCP, but no ECN field (the compatibility mode of RFC 6040 section 4.1): a router that marked the outer header instead of
+	 * dropping would be heard by nobody when the other end throws that header away. Ends of L2TP do, unless they have said
+	 * otherwise (RFC 9601), and so may those of IKEv1: RFC 2401 had them do so, RFC 3168 section 9.2 needs an attribute of
+	 * the SA that nobody sends, and only IKEv2 implies RFC 4301. */
+	pkt->tos = in->tos & 0xfc;
 	head(s, chan, h, pkt);
 	return VD_DROP_NONE;
 }

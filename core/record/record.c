@@ -352,14 +352,16 @@ static bool is_esp(const struct vd_path *path, const uint8_t *p, size_t len)
 
 void vd_record_in(int worker, const struct vd_path *path, const uint8_t *p, size_t len)
 {
-	char local[VD_SA_TEXT], remote[VD_SA_TEXT];
+	char local[VD_SA_TEXT], remote[VD_SA_TEXT], tos[16] = "";
 
 	if (!r.on || !r.begun)
 		return;
+	if (path->tos)
+		vd_format(tos, sizeof(tos), " tos %u", path->tos);
 	begin_turn();
-	add(p, clear_part(is_esp(path, p, len), len), "in %d %llu %d %s %s %zu", worker,
+	add(p, clear_part(is_esp(path, p, len), len), "in %d %llu %d %s %s %zu%s", worker,
 		(unsigned long long)path->endpoint, path->natt, vd_sa_format(&path->local, local),
-		vd_sa_format(&path->remote, remote), len);
+		vd_sa_format(&path->remote, remote), len, tos);
 }
 
 void vd_record_tun(unsigned worker, const uint8_t *p, size_t len)

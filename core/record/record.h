@@ -17,7 +17,8 @@ struct vd_path;
  *   state KIND WORDS              what was kept from an earlier run, as "lease POOL ADDRESS USER"
  *   begin NOW WALL NEXT-ID        the data path is ready; milliseconds
  *   start                         what is dialled at the start is dialled
- *   in WAY WORKER ENDPOINT NATT LOCAL REMOTE LENGTH OCTETS   a datagram; what is sealed of it may be left out
+ *   in WORKER ENDPOINT NATT LOCAL REMOTE LENGTH OCTETS   a datagram; what is sealed of it may be left out. "tos TOS" stands
+ *                                 before the octets when its outer header has one that is not 0
  *   tun WORKER LENGTH OCTETS      an inner packet from the device; of its payload there are zeros only
  *   timer                         what was due fired
  *   control {JSON}                a command on the control socket

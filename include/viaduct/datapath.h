@@ -29,7 +29,7 @@ struct vd_pkt {
 	uint32_t len;
 	uint16_t seg;   /* 0: one packet; else L4 payload octets per segment */
 	uint16_t l4;    /* offset of the L4 header of an inner packet, when known */
-	uint8_t tos, flags;
+	uint8_t tos, flags; /* tos: of the outer header; received, or to be sent */
 	uint16_t reserved;
 	uint32_t sess;  /* index of its session on this worker + 1; 0: none yet */
 };
@@ -53,6 +53,7 @@ enum vd_drop {
 	VD_DROP_L2TP_SEQUENCE, VD_DROP_PPP_HEADER, VD_DROP_PPP_PROTOCOL, VD_DROP_NOT_IP, VD_DROP_SOURCE, VD_DROP_NO_ROUTE,
 	VD_DROP_NO_SA, VD_DROP_TOO_BIG, VD_DROP_SOCKET, VD_DROP_TUN, VD_DROP_RING_FULL, VD_DROP_PUNT_LIMIT, VD_DROP_NO_BUFFER,
 	VD_DROP_SELECTOR, VD_DROP_FOREIGN, VD_DROP_NO_UPPER, VD_DROP_DESTINATION, VD_DROP_L2TP_UNNUMBERED,
+	VD_DROP_ECN, /* marked on the way by a router, around a packet that cannot be (RFC 6040 section 4.2) */
 	VD_DROP_MAX
 };
 VD_API const char *vd_drop_name(enum vd_drop why);
@@ -165,6 +166,7 @@ struct vd_path {
 	uint64_t endpoint;       /* id of the listening address */
 	struct vd_sa local, remote; /* port 0: protocol 50 */
 	bool natt;               /* UDP 4500: IKE messages carry the non-ESP marker */
+	uint8_t tos;             /* of what came: its outer DSCP and ECN field; nothing of it is used when sending */
 };
 /* Outer datagrams to one peer, in order, from the home worker's own socket of that endpoint; kind as in struct vd_path.
  * Neighbours of one size and TOS leave as one batch where the kernel takes it. Consumes the vector. Worker. */

@@ -5,6 +5,7 @@
 #include <sys/socket.h>
 
 #include "core/datapath/dp.h"
+#include "plugins/ike/lib/tunnel_stage.h"
 #include "tests/lib/fake.h"
 #include "tests/plugin/path_world.h"
 
@@ -63,10 +64,10 @@ static size_t udp(uint8_t *p, bool up, uint8_t hi, uint8_t lo)
 	return 60;
 }
 
-/* The client's ESP packet around it, with this next header. */
-static void receive(const uint8_t *p, size_t len, uint8_t next)
+/* This client's ESP packet around it, with this next header, on this worker's socket or that of the control thread. */
+static void receive_at(int worker, unsigned client, const uint8_t *p, size_t len, uint8_t next)
 {
-	struct path_client *c = &path_world.cl[PATH_TUNNEL];
+	struct path_client *c = &path_world.cl[client];
 	uint8_t out[256], *q = out + 8 + c->seal.suite.iv;
 	size_t t = len, align = c->seal.suite.align;
 	c->seq++;
@@ -81,8 +82,13 @@ static void receive(const uint8_t *p, size_t len, uint8_t next)
 	q[t++] = pad;
 	q[t++] = next;
 	ck_assert(esp_seal(&c->seal, out, t, 0));
-	vd_datapath_inject(0, &c->path, out, (size_t)(q - out) + t + c->seal.suite.icv, 0);
+	vd_datapath_inject(worker, &c->path, out, (size_t)(q - out) + t + c->seal.suite.icv, 0);
 	vd_datapath_turn();
+}
+
+static void receive(const uint8_t *p, size_t len, uint8_t next)
+{
+	receive_at(0, PATH_TUNNEL, p, len, next);
 }
 
 static void transmit(const uint8_t *p, size_t len)
@@ -191,27 +197,160 @@ START_TEST(test_selectors)
 }
 END_TEST
 
-/* RFC 6040: a tunnel takes the ECN field along; L2TP and PPP do not. */
-START_TEST(test_ecn)
+enum { NOT_ECT, ECT_1, ECT_0, CE };
+
+/* 60 octets of the client's with this TOS, from it or to it. */
+static size_t marked(uint8_t *p, unsigned client, bool v6, bool up, uint8_t tos)
 {
-	struct vd_wsess s = { .d = { .mtu = 1300, .v4 = { .bare = true } } };
+	const struct path_client *c = &path_world.cl[client];
+	udp(p, up, 2, 1);
+	if (v6) {
+		memset(p, 0, 60);
+		memcpy(p, (uint8_t[]){ 0x60 | tos >> 4, (uint8_t)(tos << 4) | 0x0a, 0xbc, 0xde, 0, 20, 17, 64 }, 8);
+		memcpy(p + 8, up ? c->v6 : (const uint8_t *)"\x20\x01\x0d\xb8\xff\xff\0\0\0\0\0\0\0\0\0\1", 16);
+		memcpy(p + 24, up ? (const uint8_t *)"\x20\x01\x0d\xb8\xff\xff\0\0\0\0\0\0\0\0\0\1" : c->v6, 16);
+		p[45] = 20;
+		return 60;
+	}
+	memcpy(p + (up ? 12 : 16), c->v4, 4);
+	p[1] = tos;
+	p[10] = p[11] = 0;
+	uint16_t sum = vd_sum_fold(vd_sum(0, p, 20));
+	p[10] = (uint8_t)(sum >> 8);
+	p[11] = (uint8_t)sum;
+	return 60;
+}
+
+/* RFC 6040 section 4.1: nobody says that he hears what routers mark, in a tunnel as little as in L2TP. */
+START_TEST(test_ecn_out)
+{
 	struct vd_chan chan = { .head = 24, .remote.family = AF_INET };
 	uint8_t room[VD_HEAD + 64];
-	struct vd_pkt pkt = { .p = room + VD_HEAD };
-	struct dp_inner in;
 	start();
-	pkt.len = (uint32_t)udp(pkt.p, false, 2, 1);
-	pkt.p[1] = 0xb8 | 2; /* EF, ECT(0) */
-	ck_assert(dp_inner_parse(&pkt, &in));
-	ck_assert_int_eq(dp_simple_out(&s, &chan, &pkt, &in), VD_DROP_NONE);
-	ck_assert_uint_eq(pkt.tos, 0xba);
-	ck_assert_uint_eq(pkt.len, 60);
-	s.d.v4 = (struct vd_hdr){ .len = 10 };
-	ck_assert_int_eq(dp_simple_out(&s, &chan, &pkt, &in), VD_DROP_NONE);
-	ck_assert_uint_eq(pkt.tos, 0xb8);
-	ck_assert_uint_eq(pkt.len, 70);
-	s.d.v4 = (struct vd_hdr){ 0 };
-	ck_assert_int_eq(dp_simple_out(&s, &chan, &pkt, &in), VD_DROP_NO_ROUTE);
+	for (unsigned i = 0; i < 16; i++) {
+		bool v6 = i & 4, bare = i & 8;
+		struct vd_wsess s = { .d = { .mtu = 1300, .v4 = { .bare = bare, .len = bare ? 0 : 10 } } };
+		struct vd_pkt pkt = { .p = room + VD_HEAD };
+		struct dp_inner in;
+		s.d.v6 = s.d.v4;
+		pkt.len = (uint32_t)marked(pkt.p, PATH_TUNNEL, v6, false, (uint8_t)(0xb8 | (i & 3)));
+		ck_assert(dp_inner_parse(&pkt, &in));
+		ck_assert_int_eq(dp_simple_out(&s, &chan, &pkt, &in), VD_DROP_NONE);
+		ck_assert_uint_eq(pkt.tos, 0xb8);
+		ck_assert_uint_eq(pkt.len, bare ? 60 : 70);
+		s.d.v4 = s.d.v6 = (struct vd_hdr){ 0 };
+		ck_assert_int_eq(dp_simple_out(&s, &chan, &pkt, &in), VD_DROP_NO_ROUTE);
+	}
+	stop();
+}
+END_TEST
+
+/* RFC 6040 section 4.2, figure 4; 4: dropped. */
+static const uint8_t merged[4][4] = { /* [inner][outer] */
+	[NOT_ECT] = { [NOT_ECT] = NOT_ECT, [ECT_0] = NOT_ECT, [ECT_1] = NOT_ECT, [CE] = 4 },
+	[ECT_0] = { [NOT_ECT] = ECT_0, [ECT_0] = ECT_0, [ECT_1] = ECT_1, [CE] = CE },
+	[ECT_1] = { [NOT_ECT] = ECT_1, [ECT_0] = ECT_1, [ECT_1] = ECT_1, [CE] = CE },
+	[CE] = { [NOT_ECT] = CE, [ECT_0] = CE, [ECT_1] = CE, [CE] = CE },
+};
+
+/* What has come out is the packet with this ECN field, and nothing else in it is changed. */
+static void came_out(unsigned tun, uint8_t *p, size_t n, bool v6, uint8_t ecn)
+{
+	ck_assert_uint_eq(got.tun, tun);
+	ck_assert_uint_eq(got.len, n);
+	if (v6)
+		p[1] = (uint8_t)((p[1] & 0xcf) | ecn << 4);
+	else
+		p[1] = (uint8_t)((p[1] & 0xfc) | ecn);
+	p[10] = v6 ? p[10] : got.p[10];
+	p[11] = v6 ? p[11] : got.p[11];
+	ck_assert_mem_eq(got.p, p, n);
+	if (!v6)
+		ck_assert_uint_eq(vd_sum_fold(vd_sum(0, got.p, 20)), 0);
+}
+
+START_TEST(test_ecn_in)
+{
+	static const uint8_t dscps[][2] = { { 0, 0 }, { 0xb8, 0x28 }, { 0xfc, 0 }, { 0, 0xfc } }; /* inner, outer */
+	uint64_t dropped = 0;
+	unsigned tun = 0;
+	uint8_t p[64];
+	start();
+	for (unsigned i = 0; i < 2 * 4 * 16; i++) {
+		uint8_t inner = i & 3, outer = i >> 2 & 3, expect = merged[inner][outer];
+		const uint8_t *dscp = dscps[i >> 5];
+		bool v6 = i & 16;
+		size_t n = marked(p, PATH_TUNNEL, v6, true, dscp[0] | inner);
+		path_world.cl[PATH_TUNNEL].path.tos = dscp[1] | outer;
+		receive(p, n, v6 ? 41 : 4);
+		dropped += expect == 4;
+		ck_assert_uint_eq(vd_datapath_drops(VD_DROP_ECN), dropped);
+		if (expect == 4)
+			ck_assert_uint_eq(got.tun, tun);
+		else
+			came_out(++tun, p, n, v6, expect);
+	}
+	ck_assert_uint_eq(dropped, 8);
+	/* Who must not come in is not counted there, and a wrong sum stays wrong. */
+	marked(p, PATH_TUNNEL, false, true, NOT_ECT);
+	p[15] ^= 1;
+	path_world.cl[PATH_TUNNEL].path.tos = CE;
+	receive(p, 60, 4);
+	ck_assert_uint_eq(vd_datapath_drops(VD_DROP_SOURCE), 1);
+	ck_assert_uint_eq(vd_datapath_drops(VD_DROP_ECN), dropped);
+	marked(p, PATH_TUNNEL, false, true, ECT_0);
+	p[11] ^= 1;
+	receive(p, 60, 4);
+	ck_assert_uint_eq(got.tun, ++tun);
+	ck_assert_uint_eq(got.p[1], CE);
+	ck_assert_uint_ne(vd_sum_fold(vd_sum(0, got.p, 20)), 0);
+	stop();
+}
+END_TEST
+
+/* Below L2TP the outer field means nothing as long as nobody has said that it does (RFC 9601). */
+START_TEST(test_ecn_l2tp)
+{
+	uint8_t p[96] = { 0x06, 0xa5, 0x06, 0xa5, 0, 18 + 60, 0, 0, 0x40, 2, 0, 10 + 60, 0, 7, 0, 9, 0, 0x21 };
+	unsigned tun = 0;
+	start();
+	for (unsigned i = 0; i < 32; i++) {
+		bool v6 = i & 16;
+		size_t n = marked(p + 18, 0, v6, true, i & 3);
+		p[17] = v6 ? 0x57 : 0x21;
+		path_world.cl[0].path.tos = i >> 2 & 3;
+		receive_at(0, 0, p, 18 + n, 17);
+		came_out(++tun, p + 18, n, v6, i & 3);
+	}
+	ck_assert_uint_eq(vd_datapath_drops(VD_DROP_ECN), 0);
+	stop();
+}
+END_TEST
+
+/* Received by another worker, by the control thread, or before anybody took what comes on the channel. */
+START_TEST(test_ecn_handed_over)
+{
+	struct path_client *c = &path_world.cl[PATH_TUNNEL];
+	unsigned tun = 0;
+	uint8_t p[64];
+	start();
+	c->path.tos = CE;
+	for (int worker = -1; worker < 2; worker++) {
+		size_t n = marked(p, PATH_TUNNEL, false, true, ECT_0);
+		receive_at(worker, PATH_TUNNEL, p, n, 4);
+		fake_drain();
+		vd_datapath_turn();
+		came_out(++tun, p, n, false, CE);
+	}
+	ck_assert_int_eq(path_world.dp->chan_attach(path_world.dp->self, c->chan, NULL, NULL, on_punt, NULL), 0);
+	fake_drain();
+	size_t n = marked(p, PATH_TUNNEL, true, true, ECT_1);
+	receive(p, n, 41);
+	ck_assert_uint_eq(got.tun, tun);
+	ck_assert_int_eq(path_world.dp->chan_attach(path_world.dp->self, c->chan, &ike_tunnel_stage, NULL, on_punt, NULL), 0);
+	fake_drain();
+	vd_datapath_turn();
+	came_out(++tun, p, n, true, CE);
 	stop();
 }
 END_TEST
@@ -222,7 +361,10 @@ int main(void)
 	TCase *t = tcase_create("tunnel");
 	tcase_add_test(t, test_inner_packets);
 	tcase_add_test(t, test_selectors);
-	tcase_add_test(t, test_ecn);
+	tcase_add_test(t, test_ecn_out);
+	tcase_add_test(t, test_ecn_in);
+	tcase_add_test(t, test_ecn_l2tp);
+	tcase_add_test(t, test_ecn_handed_over);
 	suite_add_tcase(s, t);
 	SRunner *r = srunner_create(s);
 	srunner_run_all(r, CK_ENV);

@@ -205,6 +205,7 @@ static unsigned up(uint64_t *s, bool batched)
 	bool coalesced = gen_one_in(s, 3);
 	vd_datapath_gather(batched);
 	for (unsigned i = 0; i < n; i += k) {
+		c->path.tos = gen_one_in(s, 2) ? (uint8_t)gen_random(s) : 0; /* of a batch too: the kernel joins no others */
 		size_t size = msgs[i].len, at = 0;
 		for (k = 0; i + k < n && msgs[i + k].len && msgs[i + k].len <= size && at + size < sizeof(gro);) {
 			memcpy(gro + at, msgs[i + k].p, msgs[i + k].len);
@@ -328,7 +329,7 @@ START_TEST(test_same)
 	ck_assert_uint_gt(batched_out, packets / 10);
 	static const enum vd_drop reasons[] = { VD_DROP_SHORT, VD_DROP_KEEPALIVE, VD_DROP_NO_SPI, VD_DROP_REPLAY, VD_DROP_AUTH,
 		VD_DROP_NEXT_HEADER, VD_DROP_L2TP_HEADER, VD_DROP_L2TP_SESSION, VD_DROP_NOT_IP, VD_DROP_SOURCE, VD_DROP_NO_ROUTE,
-		VD_DROP_TOO_BIG };
+		VD_DROP_TOO_BIG, VD_DROP_ECN };
 	for (size_t i = 0; i < VD_ARRAY_SIZE(reasons); i++)
 		ck_assert_msg(batched[n - 1].drops[reasons[i]], "nothing was dropped as %s", vd_drop_name(reasons[i]));
 	free(straight);

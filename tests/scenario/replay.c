@@ -327,7 +327,8 @@ static void came(const char *line)
 	unsigned long long endpoint;
 	struct vd_path path = { 0 };
 	size_t len;
-	int worker, natt, end = 0;
+	int worker, natt, end = 0, behind = 0;
+	unsigned tos = 0;
 
 	if (sscanf(line, "in %d %llu %d %127s %127s %zu%n", &worker, &endpoint, &natt, local, remote, &len, &end) != 6 ||
 		len > 65535 || !address(local, &path.local) || !address(remote, &path.remote)) {
@@ -336,6 +337,10 @@ static void came(const char *line)
 	}
 	path.endpoint = endpoint;
 	path.natt = natt;
+	if (sscanf(line + end, " tos %u%n", &tos, &behind) == 1 && tos < 256) {
+		path.tos = (uint8_t)tos;
+		end += behind;
+	}
 	hex = line[end] ? (char *)(uintptr_t)line + end + 1 : NULL;
 	uint8_t *p = octets(hex, len);
 	vd_record_in(worker, &path, p, len);

@@ -70,6 +70,16 @@ START_TEST(test_observation_counts)
 }
 END_TEST
 
+/* The outer TOS, of which older recordings say nothing. */
+START_TEST(test_tos)
+{
+	struct replay result;
+
+	ck_assert_int_eq(changed("10.77.0.2:0 116 af89d00000000001", _i ? "10.77.0.2:0 116 tos 256 af89d00000000001"
+		: "10.77.0.2:0 116 tos 187 af89d00000000001", &result), _i);
+}
+END_TEST
+
 START_TEST(test_no_recording)
 {
 	struct replay result;
@@ -119,6 +129,7 @@ int main(void)
 	tcase_add_loop_test(t, test_recording, 0, (int)(sizeof(recordings) / sizeof(recordings[0])));
 	tcase_add_test(t, test_outcome_differs);
 	tcase_add_test(t, test_observation_counts);
+	tcase_add_loop_test(t, test_tos, 0, 2);
 	tcase_add_test(t, test_no_recording);
 	tcase_add_test(t, test_no_file);
 	tcase_add_test(t, test_cut);

@@ -2,28 +2,21 @@
  * commands and parking. Needs root; exit 77 without. */
 #include <check.h>
 #include <errno.h>
-#include <fcntl.h>
-#include <linux/if_tun.h>
-#include <net/if.h>
 #include <netinet/in.h>
 #include <netinet/udp.h>
-#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <sys/socket.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <viaduct/loop.h>
-#include <viaduct/plugin.h>
-#include <viaduct/priv.h>
 
 #include "core/bus.h"
 #include "core/datapath/datapath.h"
 #include "core/datapath/dp.h"
 #include "core/loop.h"
+#include "tests/unit/dp_world.h"
 
 #ifndef UDP_SEGMENT
 #define UDP_SEGMENT 103
@@ -32,27 +25,9 @@
 
 static const struct vd_datapath_1 *dp;
 static vd_esp_input_fn *input;
-static unsigned spis[2][4], ikes, raws, calls, ready;
+static unsigned spis[2][4], ikes, raws, calls;
 static uint64_t keepalives;
 static char reply[64];
-
-static int open_socket(void *self, enum vd_priv_socket kind, const struct vd_sa *local,
-	void (*done)(void *arg, int fd, const struct vd_error *err), void *arg)
-{
-	struct sockaddr_storage to;
-	unsigned len = vd_sa_to_sockaddr(local, &to);
-	int one = 1;
-	int fd = kind == VD_SOCK_ESP ? socket(to.ss_family, SOCK_RAW | SOCK_NONBLOCK | SOCK_CLOEXEC, 50)
-				     : socket(to.ss_family, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-	(void)self;
-	ck_assert_int_ge(fd, 0);
-	if (kind == VD_SOCK_UDP_PORT)
-		ck_assert_int_eq(setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &one, sizeof(one)), 0);
-	ck_assert_int_eq(bind(fd, (struct sockaddr *)&to, len), 0);
-	done(arg, fd, NULL);
-	return 0;
-}
-static const struct vd_priv_1 priv = { .open_socket = open_socket };
 
 static void on_esp(void *arg, uint64_t worker, uint64_t spi)
 {
@@ -84,59 +59,9 @@ static void on_ike(void *arg, const struct vd_path *path, const uint8_t *p, size
 	ck_assert_int_eq(dp->ike_send(dp->self, path, "answer", 6), 0);
 }
 
-static void started(void *arg, const struct vd_error *err)
-{
-	(void)arg;
-	ck_assert_msg(!err, "%s", err ? err->text : "");
-	ready = 1;
-}
-
-static void until(unsigned (*enough)(void))
-{
-	uint64_t end = vd_now() + 20000;
-	while (!enough() && vd_now() < end)
-		vd_loop_ev_once(10);
-}
-
-static unsigned is_ready(void)
-{
-	return ready;
-}
-
 static void world(const char *address)
 {
-	if (!input)
-		input = esp;
-	struct ifreq ifr = { .ifr_name = "lo" };
-	struct vd_ip ip;
-	ck_assert_int_eq(unshare(CLONE_NEWNET), 0);
-	int fd = socket(AF_INET, SOCK_DGRAM, 0);
-	ifr.ifr_flags = IFF_UP | IFF_LOOPBACK;
-	ck_assert_int_eq(ioctl(fd, SIOCSIFFLAGS, &ifr), 0);
-	close(fd);
-	ck_assert_int_eq(vd_loop_ev_init(), 0);
-	ck_assert_int_eq(vd_bus_init(), 0);
-	ck_assert_int_eq(vd_service_provide(NULL, "priv/1", NULL, &priv), 0);
-	ck_assert_int_eq(vd_datapath_init(), 0);
-	dp = vd_service_find("datapath/1", NULL);
-	ck_assert_int_eq(dp->ike_input(dp->self, on_ike, NULL), 0);
-	ck_assert_int_eq(dp->esp_input(dp->self, input), 0);
-	vd_ip_parse(address, &ip);
-	ck_assert_int_eq(vd_datapath_start(2, &ip, 1, started, NULL), 0);
-	until(is_ready);
-	ck_assert_uint_eq(ready, 1);
-}
-
-static int client(const char *address, uint16_t port, int type, int protocol)
-{
-	struct vd_sa sa = { .port = port };
-	struct sockaddr_storage to;
-	vd_ip_parse(address, &sa.ip);
-	unsigned len = vd_sa_to_sockaddr(&sa, &to);
-	int fd = socket(to.ss_family, type, protocol);
-	ck_assert_int_ge(fd, 0);
-	ck_assert_int_eq(connect(fd, (struct sockaddr *)&to, len), 0);
-	return fd;
+	dp = dp_world_up(address, input ? input : esp, on_ike);
 }
 
 static void spi(uint8_t *p, uint32_t v)
@@ -166,7 +91,7 @@ START_TEST(test_batch)
 {
 	uint8_t data[3 * SEG + 1];
 	world(addresses[_i]);
-	int fd = client(addresses[_i], 4500, SOCK_DGRAM, 0);
+	int fd = dp_world_client(addresses[_i], 4500, SOCK_DGRAM, 0);
 	spi(data, 0x100);
 	spi(data + SEG, 0x201);
 	spi(data + 2 * SEG, 0);
@@ -184,7 +109,7 @@ START_TEST(test_batch)
 		vd_loop_ev_once(0);
 		usleep(1000); /* IKE from one source is limited */
 	}
-	until(batch_done);
+	dp_world_until(batch_done);
 	ck_assert_uint_eq(spis[0][1], ROUNDS);
 	ck_assert_uint_eq(spis[1][2], ROUNDS);
 	ck_assert_uint_eq(spis[1][1] + spis[0][2], 0);
@@ -194,10 +119,7 @@ START_TEST(test_batch)
 	ck_assert_int_eq(recv(fd, reply, sizeof(reply), MSG_DONTWAIT), 10);
 	ck_assert_mem_eq(reply, "\0\0\0\0answer", 10);
 	close(fd);
-	vd_datapath_stop();
-	vd_datapath_fini();
-	vd_bus_fini();
-	vd_loop_ev_fini();
+	dp_world_down();
 }
 END_TEST
 
@@ -212,20 +134,18 @@ START_TEST(test_steer)
 	uint8_t data[SEG];
 	world(addresses[_i]);
 	for (unsigned i = 0; i < 200; i++) {
-		int fd = client(addresses[_i], 4500, SOCK_DGRAM, 0); /* another source port each time */
+		int fd = dp_world_client(addresses[_i], 4500, SOCK_DGRAM, 0); /* another source port each time */
 		spi(data, i & 1 ? 0x201 : 0x100);
 		ck_assert_int_eq(send(fd, data, sizeof(data), 0), sizeof(data));
 		close(fd);
 	}
-	until(steer_done);
+	dp_world_until(steer_done);
 	ck_assert_uint_eq(spis[0][1], 100);
 	ck_assert_uint_eq(spis[1][2], 100);
 	vd_datapath_stop();
 	ck_assert_uint_eq(atomic_load(&dp_instance->hand[0][1].head), 0);
 	ck_assert_uint_eq(atomic_load(&dp_instance->hand[1][0].head), 0);
-	vd_datapath_fini();
-	vd_bus_fini();
-	vd_loop_ev_fini();
+	dp_world_gone();
 }
 END_TEST
 
@@ -238,20 +158,17 @@ START_TEST(test_raw)
 {
 	uint8_t data[SEG];
 	world(addresses[_i]);
-	int fd = client(addresses[_i], 0, SOCK_RAW, 50);
+	int fd = dp_world_client(addresses[_i], 0, SOCK_RAW, 50);
 	for (unsigned i = 0; i < 20; i++) {
 		spi(data, 0x700 + i);
 		ck_assert_int_eq(send(fd, data, sizeof(data), 0), sizeof(data));
 	}
-	until(raw_done);
+	dp_world_until(raw_done);
 	for (int i = 0; i < 10; i++)
 		vd_loop_ev_once(5);
 	ck_assert_uint_eq(raws, 20); /* each by its owner, and by nobody else */
 	close(fd);
-	vd_datapath_stop();
-	vd_datapath_fini();
-	vd_bus_fini();
-	vd_loop_ev_fini();
+	dp_world_down();
 }
 END_TEST
 
@@ -279,7 +196,7 @@ START_TEST(test_commands)
 	for (unsigned i = 0; i < 20000; i++)
 		ck_assert_int_eq(dp->call(dp->self, (uint8_t)i, nothing, called, ran), 0);
 	ck_assert_int_eq(dp->call_all(dp->self, nothing, called, ran), 0);
-	until(calls_done);
+	dp_world_until(calls_done);
 	ck_assert_uint_eq(calls, 20001);
 	ck_assert_uint_eq(ran[0], 10001);
 	ck_assert_uint_eq(ran[1], 10001);
@@ -291,10 +208,7 @@ START_TEST(test_commands)
 		ck_assert_uint_eq(paused[1], 10u * (unsigned)(i + 1));
 		vd_datapath_pause(false);
 	}
-	vd_datapath_stop();
-	vd_datapath_fini();
-	vd_bus_fini();
-	vd_loop_ev_fini();
+	dp_world_down();
 }
 END_TEST
 
@@ -397,7 +311,7 @@ START_TEST(test_stress)
 	uint8_t data[6 * SEG];
 	input = stress_esp;
 	world("127.0.0.1");
-	int fd = client("127.0.0.1", 4500, SOCK_DGRAM, 0), size = SEG;
+	int fd = dp_world_client("127.0.0.1", 4500, SOCK_DGRAM, 0), size = SEG;
 	ck_assert_int_eq(setsockopt(fd, IPPROTO_UDP, UDP_SEGMENT, &size, sizeof(size)), 0);
 	for (unsigned i = 0; i < 6; i++) {
 		spi(data + i * SEG, 0x100 + i);
@@ -446,16 +360,14 @@ START_TEST(test_stress)
 			ck_assert_int_eq(dp->call(dp->self, (uint8_t)i, w_untable, NULL, &chans[i]), 0);
 			ck_assert_int_eq(dp->chan_remove(dp->self, id, on_gone, &chans[i]), 0);
 		}
-		until(all_gone);
+		dp_world_until(all_gone);
 		ck_assert(all_gone());
 	}
 	ck_assert_uint_gt(passed, 0);
 	close(fd);
 	vd_datapath_stop();
 	ck_assert_uint_eq(vd_datapath_buffers(), 0);
-	vd_datapath_fini();
-	vd_bus_fini();
-	vd_loop_ev_fini();
+	dp_world_gone();
 }
 END_TEST
 
@@ -466,24 +378,6 @@ static uint16_t sum16(uint32_t s, const uint8_t *p, size_t n)
 	while (s >> 16)
 		s = (s & 0xffff) + (s >> 16);
 	return (uint16_t)s;
-}
-
-static int tun(void)
-{
-	struct ifreq ifr = { .ifr_name = "vddp0", .ifr_flags = IFF_TUN | IFF_NO_PI | IFF_VNET_HDR };
-	int fd = open("/dev/net/tun", O_RDWR | O_NONBLOCK | O_CLOEXEC), s = socket(AF_INET, SOCK_DGRAM, 0);
-	ck_assert_int_eq(ioctl(fd, TUNSETIFF, &ifr), 0);
-	ck_assert_int_eq(ioctl(fd, TUNSETOFFLOAD, TUN_F_CSUM), 0); /* checksums are left to us */
-	struct sockaddr_in in = { .sin_family = AF_INET, .sin_addr = { htonl(0x0a0000fe) } };
-	memcpy(&ifr.ifr_addr, &in, sizeof(in));
-	ck_assert_int_eq(ioctl(s, SIOCSIFADDR, &ifr), 0);
-	in.sin_addr.s_addr = htonl(0xffffff00);
-	memcpy(&ifr.ifr_netmask, &in, sizeof(in));
-	ck_assert_int_eq(ioctl(s, SIOCSIFNETMASK, &ifr), 0);
-	ifr.ifr_flags = IFF_UP | IFF_RUNNING;
-	ck_assert_int_eq(ioctl(s, SIOCSIFFLAGS, &ifr), 0);
-	close(s);
-	return fd;
 }
 
 static void until_added(unsigned n)
@@ -535,7 +429,7 @@ START_TEST(test_tun)
 	uint8_t got[2048], ping[8 + 28];
 	input = stress_esp;
 	world("127.0.0.1");
-	int fd = client("127.0.0.1", 4500, SOCK_DGRAM, 0), peer = socket(AF_INET, SOCK_DGRAM, 0), dev = tun();
+	int fd = dp_world_client("127.0.0.1", 4500, SOCK_DGRAM, 0), peer = socket(AF_INET, SOCK_DGRAM, 0), dev = dp_world_tun();
 	struct sockaddr_in at = { .sin_family = AF_INET, .sin_port = htons(9), .sin_addr = { htonl(INADDR_LOOPBACK) } };
 	ck_assert_int_eq(bind(peer, (struct sockaddr *)&at, sizeof(at)), 0);
 	ck_assert_int_eq(dp->tun_add(dp->self, "vddp0", &dev, 1, 1500, on_added, NULL), 0);
@@ -565,10 +459,7 @@ START_TEST(test_tun)
 	}
 	close(fd);
 	close(peer);
-	vd_datapath_stop();
-	vd_datapath_fini();
-	vd_bus_fini();
-	vd_loop_ev_fini();
+	dp_world_down();
 }
 END_TEST
 
@@ -633,7 +524,7 @@ START_TEST(test_tcp)
 	}
 	input = stress_esp;
 	world("127.0.0.1");
-	int fd = client("127.0.0.1", 4500, SOCK_DGRAM, 0), peer = socket(AF_INET, SOCK_DGRAM, 0), dev = tun(), size = 4 << 20;
+	int fd = dp_world_client("127.0.0.1", 4500, SOCK_DGRAM, 0), peer = socket(AF_INET, SOCK_DGRAM, 0), dev = dp_world_tun(), size = 4 << 20;
 	struct sockaddr_in at = { .sin_family = AF_INET, .sin_port = htons(9), .sin_addr = { htonl(INADDR_LOOPBACK) } };
 	ck_assert_int_eq(bind(peer, (struct sockaddr *)&at, sizeof(at)), 0);
 	setsockopt(peer, SOL_SOCKET, SO_RCVBUFFORCE, &size, sizeof(size));
@@ -667,7 +558,7 @@ START_TEST(test_tcp)
 	}
 	ck_assert_uint_ge(got, TOTAL);
 	ck_assert_int_eq(dp->info(dp->self, on_info, NULL), 0);
-	until(info_there);
+	dp_world_until(info_there);
 	ck_assert_uint_gt(work(VD_WORK_HANDED), 0);
 	if (_i) {
 		ck_assert_uint_eq(work(VD_WORK_TUN_SUPERS) + work(VD_WORK_TUN_COALESCED) + work(VD_WORK_BATCHES), 0);
@@ -688,27 +579,15 @@ START_TEST(test_tcp)
 	close(peer);
 	vd_datapath_stop();
 	ck_assert_uint_eq(vd_datapath_buffers(), 0);
-	vd_datapath_fini();
-	vd_bus_fini();
-	vd_loop_ev_fini();
+	dp_world_gone();
 }
 END_TEST
 
 int main(void)
 {
-	/* In a child, so that the tests still have what they unshare. */
-	if (geteuid()) {
-		printf("skipped: real sockets need root (a network namespace)\n");
-		return 77;
-	}
-	pid_t child = fork();
-	int status = 0;
-	if (!child)
-		_exit(unshare(CLONE_NEWNET) < 0);
-	if (child < 0 || waitpid(child, &status, 0) != child || status) {
-		printf("skipped: no network namespaces here\n");
-		return 77;
-	}
+	int missing = dp_world_missing();
+	if (missing)
+		return missing;
 	Suite *s = suite_create("datapath net");
 	TCase *c = tcase_create("net");
 	tcase_set_timeout(c, 120);

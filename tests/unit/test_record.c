@@ -154,6 +154,8 @@ START_TEST(test_sealed_messages)
 	sent = (struct vd_datapath_sent){ .way = VD_SENT_UDP, .path = natt, .p = esp, .len = sizeof(esp) };
 	vd_record_out(NULL, &sent);
 	vd_record_in(0, &natt, esp, sizeof(esp));
+	natt.tos = 0xbb;
+	vd_record_in(0, &natt, esp, sizeof(esp));
 	vd_record_turn();
 	ck_assert_ptr_nonnull(strstr(written(), "out ike 192.0.2.1:500 198.51.100.7:500 40 "));
 	char *second = strstr(strstr(text, "out ike") + 1, "out ike");
@@ -162,6 +164,7 @@ START_TEST(test_sealed_messages)
 	ck_assert_ptr_null(strstr(second, "cccc"));
 	ck_assert_ptr_nonnull(strstr(second, " out udp 192.0.2.1:4500 198.51.100.7:4500 40 1000000100000000\n"));
 	ck_assert_ptr_nonnull(strstr(second, "in 0 1 1 192.0.2.1:4500 198.51.100.7:4500 40 1000000100000000\n"));
+	ck_assert_ptr_nonnull(strstr(second, "in 0 1 1 192.0.2.1:4500 198.51.100.7:4500 40 tos 187 1000000100000000\n"));
 }
 END_TEST
 
