@@ -282,6 +282,13 @@ static void on_datapath(void *arg, const struct vd_error *err)
 		vd_log(VD_LOG_ERROR, "daemon", NULL, "no memory for the connections that we dial");
 }
 
+static enum vd_df df_of(const struct vd_conf *conf)
+{
+	const char *word = vd_conf_str(vd_conf_at(conf, NULL, "gateway.df"));
+
+	return !strcmp(word, "set") ? VD_DF_SET : !strcmp(word, "copy") ? VD_DF_COPY : VD_DF_CLEAR;
+}
+
 static int start_datapath(struct vd_error *err)
 {
 	const struct vd_conf *conf = vd_conf_current();
@@ -294,6 +301,7 @@ static int start_datapath(struct vd_error *err)
 		listen[n++] = *vd_conf_ip(vd_conf_nth(list, i));
 	if (n == 0)
 		return vd_error_set(err, -EINVAL, NO_LISTEN);
+	vd_datapath_df(df_of(conf));
 	r = vd_datapath_start(vd_record_on() ? 1 : (unsigned)vd_conf_uint(vd_conf_at(conf, NULL, "gateway.workers")), listen, n,
 		on_datapath, NULL);
 	return r < 0 ? vd_error_set(err, r, "the data path cannot start: %s", strerror(-r)) : 0;

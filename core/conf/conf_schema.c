@@ -15,6 +15,10 @@ const struct vd_opt vd_conf_core_schema[] = {
 	{ "gateway.private_key", VD_T_KEY, 0, NULL, NULL, "PEM file with the key of the certificate." },
 	{ "gateway.user", VD_T_STRING, 0, "viaduct", "31", "The user as whom the daemon runs after it has opened what needs root." },
 	{ "gateway.workers", VD_T_UINT, 0, "0", "0..16", "Threads that carry packets; 0 is one per core." },
+	{ "gateway.df", VD_T_WORD, 0, "clear", "clear|copy|set",
+		"DF in the outer IPv4 header of ESP that we send: clear, copy of the packet inside (IPv6 counts as set), or set; IKE "
+		"never has it, and outer IPv6 none. ICMP from outside is ignored: with set, and with copy for most packets, large ones "
+		"are lost without a word where the path is narrower than our interface." },
 	{ "gateway.max_peers", VD_T_UINT, VD_OPT_LIVE, "10000", "1..1000000", "IKE parties at one time; more are refused." },
 	{ "gateway.max_sessions", VD_T_UINT, VD_OPT_LIVE, "10000", "1..1000000", "Sessions at one time; more are refused." },
 	{ "realms.*", VD_T_MAP, 0, NULL, NULL, "A set of users that are asked for together." },

@@ -72,6 +72,11 @@ void vd_datapath_ports(uint16_t ike, uint16_t natt)
 	dp_instance->natt_port = natt;
 }
 
+void vd_datapath_df(enum vd_df df)
+{
+	dp_instance->df = df;
+}
+
 int vd_worker_slot(struct vd_host *host)
 {
 	(void)host;
@@ -99,6 +104,7 @@ static struct vd_worker *worker_new(struct vd_datapath *dp, unsigned index, unsi
 	w->big = malloc(DP_BIG);
 	w->tx = calloc(1, dp_tx_size());
 	w->caps = dp_caps_bits(&dp->caps);
+	w->df = dp->df;
 	if (!w->big || !w->tx || !w->pool || !w->sess || !w->limits || ring_init(&w->inbox, DP_INBOX) || ring_init(&w->auth, DP_PUNT) ||
 		ring_init(&w->raw, DP_PUNT) || dp_map_init(&w->chans, 4096) || dp_map_init(&w->links, 4096) ||
 		dp_map_init(&w->fib.map, 4096) || dp_map_init(&w->own.map, 256))

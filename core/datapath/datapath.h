@@ -8,6 +8,10 @@
 int vd_datapath_init(void);
 /* UDP ports other than 500 and 4500, for tests in namespaces; before start. */
 void vd_datapath_ports(uint16_t ike, uint16_t natt);
+/* The DF bit of the outer IPv4 header (RFC 4301 section 8.1) of what workers send: clear; that of the packet inside, where IPv6
+ * counts as set; or set. IKE messages never have it, and outer IPv6 has none. Before start. */
+enum vd_df { VD_DF_CLEAR, VD_DF_COPY, VD_DF_SET };
+void vd_datapath_df(enum vd_df df);
 /* Makes the workers at once (so that commands may be queued), opens the endpoints through priv/1 and starts the threads;
  * then done(arg, NULL), or err with everything closed again (vd_datapath_stop is still needed). workers: 0 = one per
  * processor. After the plugins' init. Failures before the first socket are returned, and done is not called. */
@@ -45,6 +49,7 @@ struct vd_datapath_sent {
 	size_t len;
 	const uint8_t *vnet; /* TUN: the virtio header of a super-packet, else NULL */
 	unsigned run;        /* UDP: its place in a batch of datagrams */
+	bool df;             /* UDP, RAW: the outer IPv4 header has DF */
 };
 /* Everything that would leave is shown to fn, during the call that made it leave. */
 void vd_datapath_capture(void (*fn)(void *arg, const struct vd_datapath_sent *sent), void *arg);

@@ -38,6 +38,8 @@
 #define DP_GSO_OFF_MS 60000u
 #define DP_RAW_TURN 64u         /* raw punts in a turn of the control thread */
 #define DP_AUTH_TURN 512u
+#define DP_PMTU_PROBE 3         /* IP_MTU_DISCOVER: DF, and ICMP from outside is ignored */
+#define DP_PMTU_OMIT 5          /* the same without DF */
 #define DP_LIMITS 1024u         /* buckets of the limit on raw punts */
 #define DP_PUNT_MS 250u         /* window of the punt limits */
 #define DP_PUNT_CHAN 256u       /* punts of one channel in a window */
@@ -201,6 +203,8 @@ struct vd_worker {
 	int udp_fd[DP_ENDPOINTS], raw_fd[DP_ENDPOINTS];
 	struct vd_sa listen[DP_ENDPOINTS]; /* local address and NAT-T port */
 	unsigned n_listen;
+	enum vd_df df;
+	uint32_t df_udp, df_raw; /* VD_DF_COPY: the sockets that set DF as they are, bit per endpoint */
 	int tun_fd;
 	bool tun_reads, tun_own;
 	void (*tun_lost)(void *arg, uint64_t a, uint64_t b); /* told when the device is gone */
@@ -465,6 +469,7 @@ struct vd_datapath {
 	struct dp_endpoint ep[DP_ENDPOINTS];
 	unsigned n_ep;
 	uint16_t ike_port, natt_port;
+	enum vd_df df;
 	struct dp_open *open; /* start in progress */
 	bool tee; /* what is captured leaves all the same */
 	void (*capture)(void *arg, const struct vd_datapath_sent *sent);

@@ -23,7 +23,6 @@
 #ifndef SO_ATTACH_REUSEPORT_CBPF
 #define SO_ATTACH_REUSEPORT_CBPF 51
 #endif
-#define PMTUDISC_OMIT 5
 #define RCVBUF (8 * 1024 * 1024)
 #define SNDBUF (2 * 1024 * 1024) /* the kernel's own counting: about 16 full batches; its default holds one */
 
@@ -40,10 +39,10 @@ struct dp_open { /* a start in progress; outlives the data path when that is sto
 
 /* All members of the group must take coalesced datagrams, or the kernel stops coalescing for the peers that hash to the one
  * that does not; they never coalesce datagrams of different TOS, which is asked for because routers mark congestion in it.
- * Outer DF stays clear and ICMP from outside is ignored: IP_PMTUDISC_OMIT. */
-static void options(int fd, bool v6, bool natt, bool coalesced)
+ * df: outer DF is set (VD_DF_COPY changes it on the way); ICMP from outside is ignored in any case. */
+static void options(int fd, bool v6, bool natt, bool coalesced, bool df)
 {
-	int one = 1, gro = coalesced, omit = PMTUDISC_OMIT, size = RCVBUF;
+	int one = 1, gro = coalesced, omit = DP_PMTU_OMIT, pmtu = df ? DP_PMTU_PROBE : DP_PMTU_OMIT, size = RCVBUF;
 	if (natt)
 		setsockopt(fd, IPPROTO_UDP, UDP_GRO, &gro, sizeof(gro));
 	if (v6) {
@@ -53,7 +52,7 @@ static void options(int fd, bool v6, bool natt, bool coalesced)
 	} else {
 		setsockopt(fd, IPPROTO_IP, IP_PKTINFO, &one, sizeof(one));
 		setsockopt(fd, IPPROTO_IP, IP_RECVTOS, &one, sizeof(one));
-		setsockopt(fd, IPPROTO_IP, IP_MTU_DISCOVER, &omit, sizeof(omit));
+		setsockopt(fd, IPPROTO_IP, IP_MTU_DISCOVER, &pmtu, sizeof(pmtu));
 	}
 	if (setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &size, sizeof(size)) < 0)
 		setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &size, sizeof(size));
@@ -171,8 +170,10 @@ static int keep(struct dp_open *o, int fd, struct vd_error *err)
 	struct vd_datapath *dp = o->dp;
 	struct dp_endpoint *ep = &dp->ep[o->ep];
 	bool v6 = ep->local.ip.family == AF_INET6;
+	bool data = o->step == STEP_ESP || (o->step == STEP_NATT && o->i);
 	int rc = 0;
-	options(fd, v6, o->step == STEP_NATT, dp->caps.v[VD_CAP_GRO].on);
+	/* The control thread's send IKE messages, which may be larger than the path. */
+	options(fd, v6, o->step == STEP_NATT, dp->caps.v[VD_CAP_GRO].on, data && dp->df == VD_DF_SET);
 	if (o->step == STEP_IKE) {
 		ep->ike = fd;
 		ep->ike_io = vd_io_new(fd, VD_IO_READ, on_ike, ep);

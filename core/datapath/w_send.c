@@ -1,4 +1,4 @@
-/* Viaduct: a worker's sends. Neighbours of one size and TOS leave as one UDP_SEGMENT batch: the walk through the network
+/* Viaduct: a worker's sends. Neighbours of one size, TOS and DF leave as one UDP_SEGMENT batch: the walk through the network
  * stack is what a datagram costs, and a batch makes it once. When a socket would block, one vector is kept and TUN is not
  * read until it has gone: the queue that may grow is the device's, which drops at its tail. Receiving goes on meanwhile. */
 #include <errno.h>
@@ -111,14 +111,50 @@ static bool batches(struct vd_worker *w, const struct vd_path *path)
 	return dp_can(w, VD_CAP_GSO) && path->remote.port && !(w->now < off->until && vd_ip_equal(&off->ip, &path->remote.ip));
 }
 
-/* The device on the way cannot (EIO), or a segment is larger than its MTU: one by one it goes, in fragments if need be. */
-static bool refused(struct vd_worker *w, const struct vd_path *path, int rc)
+static void no_batches(struct vd_worker *w, const struct vd_path *path)
+{
+	*gso_off(w, &path->remote.ip) = (struct dp_gso_off){ path->remote.ip, w->now + DP_GSO_OFF_MS };
+	w->work[VD_WORK_GSO_REFUSED]++;
+}
+
+/* The device on the way cannot (EIO), or a segment is larger than its MTU: one by one it goes, in fragments if need be. With DF
+ * the latter says nothing about batches, and such a datagram cannot go at all: *ret_doubt, ask one by one whether it was that. */
+static bool refused(struct vd_worker *w, const struct vd_path *path, int rc, bool df, bool *ret_doubt)
 {
 	if (rc != -EIO && rc != -EINVAL && rc != -EMSGSIZE && rc != -EOPNOTSUPP)
 		return false;
-	*gso_off(w, &path->remote.ip) = (struct dp_gso_off){ path->remote.ip, w->now + DP_GSO_OFF_MS };
-	w->work[VD_WORK_GSO_REFUSED]++;
+	*ret_doubt = df && (rc == -EINVAL || rc == -EMSGSIZE);
+	if (!*ret_doubt)
+		no_batches(w, path);
 	return true;
+}
+
+/* ---- DF ---- */
+static bool df_of(const struct vd_worker *w, const struct vd_path *path, const struct vd_pkt *pkt)
+{
+	if (path->remote.ip.family != AF_INET || w->df == VD_DF_CLEAR)
+		return false;
+	return w->df == VD_DF_SET || (pkt->flags & VD_PKT_DF);
+}
+
+/* How many of the packets are alike in it: it belongs to the socket, not to a message. */
+static unsigned alike(const struct vd_worker *w, const struct vd_path *path, const struct vd_pkt *pkts, unsigned n)
+{
+	unsigned i = 1;
+	while (i < n && df_of(w, path, &pkts[i]) == df_of(w, path, &pkts[0]))
+		i++;
+	return i;
+}
+
+/* The endpoint's socket, as it has to be for what comes next. fd < 0: there is no such endpoint. */
+static void df_switch(struct vd_worker *w, uint64_t e, bool raw, int fd, bool df)
+{
+	if (w->df != VD_DF_COPY || fd < 0)
+		return;
+	uint32_t *set = raw ? &w->df_raw : &w->df_udp, bit = 1u << e;
+	int pmtu = df ? DP_PMTU_PROBE : DP_PMTU_OMIT;
+	if (df == !(*set & bit) && setsockopt(fd, IPPROTO_IP, IP_MTU_DISCOVER, &pmtu, sizeof(pmtu)) == 0)
+		*set ^= bit;
 }
 
 /* ---- runs ---- */
@@ -135,14 +171,15 @@ static unsigned run_length(const struct vd_pkt *pkts, unsigned n)
 	return i;
 }
 
-/* Fills tx with the messages of these packets; returns how many there are. */
-static unsigned runs(struct vd_worker *w, const struct vd_path *path, const struct vd_pkt *pkts, unsigned n, bool pktinfo)
+/* Fills tx with the messages of these packets, of which the first may have to go alone each; returns how many there are. */
+static unsigned runs(struct vd_worker *w, const struct vd_path *path, const struct vd_pkt *pkts, unsigned n, unsigned alone,
+	bool pktinfo)
 {
 	struct dp_tx *tx = w->tx;
 	bool gso = batches(w, path);
 	unsigned messages = 0, name = vd_sa_to_sockaddr(&path->remote, &tx->to);
 	for (unsigned at = 0; at < n; messages++) {
-		unsigned k = gso ? run_length(pkts + at, n - at) : 1;
+		unsigned k = gso && at >= alone ? run_length(pkts + at, n - at) : 1;
 		struct msghdr *m = &tx->msg[messages].msg_hdr;
 		for (unsigned i = 0; i < k; i++)
 			tx->iov[at + i] = (struct iovec){ pkts[at + i].p, pkts[at + i].len };
@@ -163,7 +200,8 @@ static int capture(struct vd_worker *w, const struct vd_path *path, const struct
 		return -w->refuse;
 	for (unsigned i = 0; i < n; i++) {
 		struct vd_datapath_sent sent = { .way = path->remote.port ? VD_SENT_UDP : VD_SENT_RAW, .worker = w->index,
-			.path = *path, .p = pkts[at + i].p, .len = pkts[at + i].len, .run = i };
+			.path = *path, .p = pkts[at + i].p, .len = pkts[at + i].len, .run = i,
+			.df = df_of(w, path, &pkts[at + i]) };
 		w->capture(w->capture_arg, &sent);
 	}
 	return 1;
@@ -188,14 +226,15 @@ static int transmit(struct vd_worker *w, int fd, const struct vd_path *path, con
 	return rc;
 }
 
-static void settle(struct vd_worker *w, struct vd_pkt *pkts, unsigned n, bool sent)
+/* rc < 0: why they were not sent. */
+static void settle(struct vd_worker *w, struct vd_pkt *pkts, unsigned n, int rc)
 {
 	for (unsigned i = 0; i < n; i++)
-		if (sent)
+		if (rc >= 0)
 			vd_pkt_free(w, &pkts[i]);
 		else
-			vd_pkt_drop(w, &pkts[i], VD_DROP_SOCKET);
-	if (sent) {
+			vd_pkt_drop(w, &pkts[i], rc == -EMSGSIZE ? VD_DROP_TOO_BIG : VD_DROP_SOCKET);
+	if (rc >= 0) {
 		w->work[VD_WORK_SENT] += n;
 		w->work[VD_WORK_BATCHES] += n > 1;
 	}
@@ -205,22 +244,30 @@ static void settle(struct vd_worker *w, struct vd_pkt *pkts, unsigned n, bool se
 static unsigned push(struct vd_worker *w, const struct vd_path *path, struct vd_pkt *pkts, unsigned n)
 {
 	uint64_t e = path->endpoint - 1;
-	int fd = e < w->n_listen ? (path->remote.port ? w->udp_fd[e] : w->raw_fd[e]) : -1;
-	bool pktinfo = e < w->n_listen && vd_ip_is_any(&w->listen[e].ip);
-	unsigned at = 0;
+	bool raw = !path->remote.port, pktinfo = e < w->n_listen && vd_ip_is_any(&w->listen[e].ip), doubt = false;
+	int fd = e < w->n_listen ? (raw ? w->raw_fd[e] : w->udp_fd[e]) : -1;
+	unsigned at = 0, alone = 0; /* alone: those before it were in a batch that was refused */
 	while (at < n) {
-		unsigned m = 0, base = at, messages = runs(w, path, pkts + base, n - base, pktinfo);
+		unsigned m = 0, base = at, part = alike(w, path, pkts + base, n - base);
+		unsigned messages = runs(w, path, pkts + base, part, alone > base ? alone - base : 0, pktinfo);
 		const struct dp_tx *tx = w->tx;
+		bool df = df_of(w, path, &pkts[base]);
+		df_switch(w, e, raw, fd, df);
 		while (m < messages) {
 			int rc = transmit(w, fd, path, pkts + base, m, messages);
 			if (rc == -EAGAIN) {
 				w->blocked_fd = fd;
 				return at;
 			}
-			if (rc < 0 && tx->n[m] > 1 && refused(w, path, rc))
+			if (rc < 0 && tx->n[m] > 1 && refused(w, path, rc, df, &doubt)) {
+				alone = at + tx->n[m];
 				break; /* what is left is cut anew, without batches */
+			}
+			if (doubt && rc > 0)
+				no_batches(w, path); /* it goes alone: not its size was wrong */
+			doubt = false;
 			for (unsigned k = rc < 0 ? 1 : (unsigned)rc; k && m < messages; k--, m++) {
-				settle(w, pkts + at, tx->n[m], rc >= 0);
+				settle(w, pkts + at, tx->n[m], rc);
 				at += tx->n[m];
 			}
 		}

@@ -270,6 +270,7 @@ enum vd_drop dp_simple_out(const struct vd_wsess *s, const struct vd_chan *chan,
 	 * otherwise (RFC 9601), and so may those of IKEv1: RFC 2401 had them do so, RFC 3168 section 9.2 needs an attribute of
 	 * the SA that nobody sends, and only IKEv2 implies RFC 4301. */
 	pkt->tos = in->tos & 0xfc;
+	pkt->flags = (uint8_t)(in->df ? pkt->flags | VD_PKT_DF : pkt->flags & ~VD_PKT_DF);
 	head(s, chan, h, pkt);
 	return VD_DROP_NONE;
 }

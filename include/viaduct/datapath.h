@@ -23,7 +23,10 @@ extern "C" {
 #define VD_MAX_WORKERS 16
 
 /* ---- packets (worker) ---- */
-enum { VD_PKT_CSUM = 1, /* L4 checksum is partial (virtio NEEDS_CSUM) */ };
+enum {
+	VD_PKT_CSUM = 1, /* L4 checksum is partial (virtio NEEDS_CSUM) */
+	VD_PKT_DF = 2,   /* to be sent: the packet inside must not be fragmented (DF of IPv4; IPv6) */
+};
 struct vd_pkt {
 	uint8_t *p;     /* inside a buffer of the worker's pool */
 	uint32_t len;
@@ -169,7 +172,7 @@ struct vd_path {
 	uint8_t tos;             /* of what came: its outer DSCP and ECN field; nothing of it is used when sending */
 };
 /* Outer datagrams to one peer, in order, from the home worker's own socket of that endpoint; kind as in struct vd_path.
- * Neighbours of one size and TOS leave as one batch where the kernel takes it. Consumes the vector. Worker. */
+ * Neighbours of one size, TOS and (gateway.df: copy) DF leave as one batch where the kernel takes it. Consumes the vector. Worker. */
 VD_API void vd_worker_send(struct vd_worker *w, const struct vd_path *path, struct vd_vec *vec);
 /* Commands to the control thread from stage code: fn(arg, a, b) runs there through the auth ring. For soft limits and
  * endpoint changes. False when the ring is full. Worker. */

@@ -80,7 +80,7 @@ LINT_STAGE_ALLOWED='memcpy memmove memset memcmp __memcpy_chk __memmove_chk __me
 	EVP_DecryptInit_ex EVP_DecryptInit_ex2 EVP_DecryptUpdate EVP_DecryptFinal_ex EVP_CipherInit_ex EVP_CipherInit_ex2
 	EVP_CipherUpdate EVP_CipherFinal_ex EVP_Cipher EVP_MAC_init EVP_MAC_update EVP_MAC_final
 	recvmmsg recvmsg recv read readv sendmmsg sendmsg send sendto write writev epoll_wait poll ppoll clock_gettime
-	epoll_ctl eventfd_read eventfd_write'
+	epoll_ctl eventfd_read eventfd_write setsockopt'
 lint_worker_functions() { # ROOT
 	# shellcheck disable=SC2046
 	awk '

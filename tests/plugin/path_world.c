@@ -89,6 +89,7 @@ void path_world_up(const struct path_told *told)
 	memset(&path_world, 0, sizeof(path_world));
 	ck_assert_int_eq(vd_objects_init(), 0);
 	ck_assert_int_eq(vd_datapath_init(), 0);
+	vd_datapath_df(told->df);
 	fake_plugin_start(&esp_userspace_LTX_vd_plugin);
 	ck_assert_int_eq(vd_datapath_start_inline(2), 0);
 	vd_datapath_capture(told->sent, NULL);

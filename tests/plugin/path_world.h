@@ -30,6 +30,7 @@ struct path_told { /* who hears what */
 	void (*sent)(void *arg, const struct vd_datapath_sent *sent);
 	void (*punt)(void *arg, uint64_t id, const uint8_t *p, size_t len);
 	void (*ike)(void *arg, const struct vd_path *path, const uint8_t *p, size_t len);
+	enum vd_df df;
 };
 
 void path_world_up(const struct path_told *told);

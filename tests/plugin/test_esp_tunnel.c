@@ -1,5 +1,6 @@
-/* Tunnel mode: inner packets as they are, several SAs with selectors, the ECN field. */
+/* Tunnel mode: inner packets as they are, several SAs with selectors; what of the outer header is the packet's: ECN, DF. */
 #include <check.h>
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -13,6 +14,8 @@ static struct {
 	unsigned tun, sent;
 	uint32_t spi;      /* of the last datagram */
 	size_t len;        /* of it, or of the last packet */
+	bool df;           /* of the last datagram */
+	char runs[65];     /* of datagrams: its place in its batch; a capital letter with DF */
 	uint8_t p[2048];
 } got;
 
@@ -26,7 +29,9 @@ static void on_sent(void *arg, const struct vd_datapath_sent *sent)
 		got.tun++;
 		return;
 	}
-	got.sent++;
+	got.df = sent->df;
+	ck_assert_uint_lt(got.sent, sizeof(got.runs) - 1);
+	got.runs[got.sent++] = (char)((sent->df ? 'A' : 'a') + (int)sent->run);
 	got.spi = (uint32_t)sent->p[0] << 24 | (uint32_t)sent->p[1] << 16 | (uint32_t)sent->p[2] << 8 | sent->p[3];
 }
 static void on_punt(void *arg, uint64_t id, const uint8_t *p, size_t len) { (void)arg, (void)id, (void)p, (void)len; }
@@ -35,11 +40,16 @@ static void on_ike(void *arg, const struct vd_path *path, const uint8_t *p, size
 	(void)arg, (void)path, (void)p, (void)len;
 }
 
-static void start(void)
+static void start_with(enum vd_df df)
 {
 	memset(&got, 0, sizeof(got));
 	fake_init(3);
-	path_world_up(&(struct path_told){ on_sent, on_punt, on_ike });
+	path_world_up(&(struct path_told){ on_sent, on_punt, on_ike, df });
+}
+
+static void start(void)
+{
+	start_with(VD_DF_CLEAR);
 }
 
 static void stop(void)
@@ -355,6 +365,87 @@ START_TEST(test_ecn_handed_over)
 }
 END_TEST
 
+/* To this client: 60 octets of IPv4 with DF ('4') or without ('-'), or of IPv6 ('6'). */
+static void send_df(unsigned client, char what)
+{
+	uint8_t p[64];
+	size_t n = marked(p, client, what == '6', false, 0);
+	if (what == '-') {
+		p[6] = 0;
+		p[10] = p[11] = 0;
+		uint16_t sum = vd_sum_fold(vd_sum(0, p, 20));
+		p[10] = (uint8_t)(sum >> 8);
+		p[11] = (uint8_t)sum;
+	}
+	vd_datapath_inject_tun(0, NULL, p, n);
+}
+
+static const char *vector(const char *what)
+{
+	got.sent = 0;
+	memset(got.runs, 0, sizeof(got.runs));
+	vd_datapath_gather(true);
+	for (; *what; what++)
+		send_df(PATH_TUNNEL, *what);
+	vd_datapath_gather(false);
+	vd_datapath_turn();
+	return got.runs;
+}
+
+/* RFC 4301 section 8.1. A batch has one outer header, more or less: packets of other DF are not in it. */
+START_TEST(test_df)
+{
+	static const char *const left[][2] = { /* 44-46-4 and, after a refusal, -- */
+		[VD_DF_CLEAR] = { "abcdefg", "aa" }, [VD_DF_COPY] = { "ABaABaA", "aa" }, [VD_DF_SET] = { "ABCDEFG", "AA" } };
+	enum vd_df df = (enum vd_df)_i;
+	start_with(df);
+	for (unsigned client = 0; client < PATH_CLIENTS; client++)
+		for (const char *what = "4-6"; *what; what++) {
+			send_df(client, *what);
+			vd_datapath_turn();
+			ck_assert_int_eq(got.df, df == VD_DF_SET || (df == VD_DF_COPY && *what != '-'));
+		}
+	ck_assert_str_eq(vector("44-46-4"), left[df][0]);
+	vd_datapath_refuse(EIO);
+	ck_assert_str_eq(vector("--"), left[df][1]);
+	vd_datapath_refuse(0);
+	ck_assert_str_eq(vector("--"), left[df][1]); /* for a minute */
+	stop();
+}
+END_TEST
+
+/* With DF a batch may be refused because its datagrams are too large. That says nothing about batches: whether it was so is
+ * seen when the first goes alone, as here, where it can. */
+START_TEST(test_df_refused)
+{
+	static const int errors[] = { EINVAL, EMSGSIZE, EIO };
+	start_with(VD_DF_SET);
+	vd_datapath_refuse(errors[_i]);
+	ck_assert_str_eq(vector("4444"), "AAAA");
+	vd_datapath_refuse(0);
+	ck_assert_str_eq(vector("4444"), "AAAA");
+	fake_advance(61000);
+	ck_assert_str_eq(vector("4444"), "ABCD");
+	stop();
+}
+END_TEST
+
+/* Outer IPv6 has no such bit. */
+START_TEST(test_df_outer_v6)
+{
+	const struct vd_esp_1 *esp;
+	struct path_client *c = &path_world.cl[PATH_TUNNEL];
+	start_with(_i ? VD_DF_SET : VD_DF_COPY);
+	esp = path_world.esp;
+	struct vd_path six = { .endpoint = 2, .natt = true, .local.port = 4500, .remote.port = 4500 };
+	ck_assert(vd_ip_parse("2001:db8::1", &six.local.ip) && vd_ip_parse("2001:db8:5::7", &six.remote.ip));
+	ck_assert_int_eq(esp->set_path(esp->self, c->chan, &six, NULL, NULL), 0);
+	fake_drain();
+	ck_assert_str_eq(vector("4-46"), "abcd");
+	stop();
+}
+END_TEST
+
 int main(void)
 {
 	Suite *s = suite_create("esp_tunnel");
@@ -365,6 +456,9 @@ int main(void)
 	tcase_add_test(t, test_ecn_in);
 	tcase_add_test(t, test_ecn_l2tp);
 	tcase_add_test(t, test_ecn_handed_over);
+	tcase_add_loop_test(t, test_df, VD_DF_CLEAR, VD_DF_SET + 1);
+	tcase_add_loop_test(t, test_df_refused, 0, 3);
+	tcase_add_loop_test(t, test_df_outer_v6, 0, 2);
 	suite_add_tcase(s, t);
 	SRunner *r = srunner_create(s);
 	srunner_run_all(r, CK_ENV);

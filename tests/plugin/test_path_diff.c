@@ -24,7 +24,7 @@ struct chain {
 	unsigned n;
 };
 static struct chain chains[CHAINS];
-static unsigned supers, alone, batched_out;
+static unsigned supers, alone, batched_out, with_df, without_df;
 
 struct round { /* of both runs, to find the first that differs */
 	uint64_t digest, drops[VD_DROP_MAX];
@@ -81,7 +81,10 @@ static void on_sent(void *arg, const struct vd_datapath_sent *sent)
 		alone++;
 	} else {
 		chain(sent->path.remote.port, sent->p, sent->len); /* sealed: the same, octet by octet */
+		chain(sent->path.remote.port, (const uint8_t *)&sent->df, sizeof(sent->df));
 		batched_out += sent->run > 0;
+		with_df += sent->df;
+		without_df += !sent->df;
 	}
 }
 
@@ -101,9 +104,9 @@ static void begin(bool batched)
 		setenv(name, batched ? "0" : "1", 1);
 	}
 	memset(chains, 0, sizeof(chains));
-	supers = alone = batched_out = 0;
+	supers = alone = batched_out = with_df = without_df = 0;
 	fake_init(3);
-	path_world_up(&(struct path_told){ on_sent, on_punt, on_ike });
+	path_world_up(&(struct path_told){ on_sent, on_punt, on_ike, VD_DF_COPY });
 	memset(flows, 0, sizeof(flows));
 }
 
@@ -237,7 +240,9 @@ static unsigned down(uint64_t *s, bool batched)
 	unsigned n = 1 + gen_random(s) % 4, worker = gen_random(s) & 1, count = 0;
 	struct path_client *c = &path_world.cl[gen_random(s) % PATH_CLIENTS];
 	/* A segmented packet that is sent one by one after a refusal is the same packet. */
-	vd_datapath_refuse(gen_one_in(s, 30) && batched ? EIO : 0);
+	static const int errors[] = { EIO, EINVAL, EMSGSIZE };
+	int error = gen_one_in(s, 30) ? errors[gen_random(s) % 3] : 0;
+	vd_datapath_refuse(batched ? error : 0);
 	vd_datapath_gather(batched);
 	for (unsigned i = 0; i < n; i++) {
 		uint8_t vnet[10] = { 0 };
@@ -327,6 +332,8 @@ START_TEST(test_same)
 		(unsigned long long)(b[0].packets_out + b[1].packets_out + b[2].packets_out), supers, alone, batched_out);
 	ck_assert_uint_gt(supers, packets / 100);
 	ck_assert_uint_gt(batched_out, packets / 10);
+	ck_assert_uint_gt(with_df, packets / 10);
+	ck_assert_uint_gt(without_df, packets / 100);
 	static const enum vd_drop reasons[] = { VD_DROP_SHORT, VD_DROP_KEEPALIVE, VD_DROP_NO_SPI, VD_DROP_REPLAY, VD_DROP_AUTH,
 		VD_DROP_NEXT_HEADER, VD_DROP_L2TP_HEADER, VD_DROP_L2TP_SESSION, VD_DROP_NOT_IP, VD_DROP_SOURCE, VD_DROP_NO_ROUTE,
 		VD_DROP_TOO_BIG, VD_DROP_ECN };

@@ -60,7 +60,7 @@ static unsigned is_ready(void)
 	return ready;
 }
 
-const struct vd_datapath_1 *dp_world_up(const char *address, vd_esp_input_fn *input,
+const struct vd_datapath_1 *dp_world_up(const char *address, enum vd_df df, vd_esp_input_fn *input,
 	void (*ike)(void *arg, const struct vd_path *path, const uint8_t *p, size_t len))
 {
 	struct ifreq ifr = { .ifr_name = "lo" };
@@ -78,10 +78,19 @@ const struct vd_datapath_1 *dp_world_up(const char *address, vd_esp_input_fn *in
 	ck_assert_int_eq(dp->ike_input(dp->self, ike, NULL), 0);
 	ck_assert_int_eq(dp->esp_input(dp->self, input), 0);
 	vd_ip_parse(address, &ip);
+	vd_datapath_df(df);
 	ck_assert_int_eq(vd_datapath_start(2, &ip, 1, started, NULL), 0);
 	dp_world_until(is_ready);
 	ck_assert_uint_eq(ready, 1);
 	return dp;
+}
+
+void dp_world_lo_mtu(int mtu)
+{
+	struct ifreq ifr = { .ifr_name = "lo", .ifr_mtu = mtu };
+	int fd = socket(AF_INET, SOCK_DGRAM, 0);
+	ck_assert_int_eq(ioctl(fd, SIOCSIFMTU, &ifr), 0);
+	close(fd);
 }
 
 void dp_world_gone(void)

@@ -80,6 +80,8 @@ static const struct {
 		"l2tp|hello|90s -> 60s|new sessions|t.yaml:1\nl2tp|mru|1300 -> 1400|needs a restart|t.yaml:1\n" },
 	{ "plugins: { a_b: off }\n", "plugins: { c: on }\n",
 		"plugins|a_b|off -> -|needs a restart|t.yaml:1\nplugins|c|- -> on|needs a restart|t.yaml:1\n" },
+	{ "gateway: { df: clear }\n", "gateway: { df: copy }\n", "gateway|df|clear -> copy|needs a restart|t.yaml:1\n" },
+	{ "gateway: { df: clear }\n", "", "" },
 	{ BASE, "gateway: { listen: [192.0.2.1, 192.0.2.2] }\n"
 		"users: { a: { file: a.yaml }, b: { file: b.yaml } }\n"
 		"realms: { r: { authenticate: [users/a, users/b], fallback: true } }\n"

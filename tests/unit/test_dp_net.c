@@ -61,7 +61,7 @@ static void on_ike(void *arg, const struct vd_path *path, const uint8_t *p, size
 
 static void world(const char *address)
 {
-	dp = dp_world_up(address, input ? input : esp, on_ike);
+	dp = dp_world_up(address, VD_DF_CLEAR, input ? input : esp, on_ike);
 }
 
 static void spi(uint8_t *p, uint32_t v)

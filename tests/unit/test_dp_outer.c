@@ -1,4 +1,4 @@
-/* The outer header on real sockets: the TOS of what comes. Needs root; exit 77 without. */
+/* The outer header on real sockets: the TOS of what comes, DF of what leaves. Needs root; exit 77 without. */
 #include <check.h>
 #include <netinet/in.h>
 #include <netinet/udp.h>
@@ -23,7 +23,7 @@ enum { ECT_0 = 2, CE = 3 };
 
 static const struct vd_datapath_1 *dp;
 static const char *const addresses[] = { "127.0.0.1", "::1" };
-static unsigned seen[2][256], messages, others, added; /* seen: of each worker, by TOS */
+static unsigned seen[2][256], messages, others, added, sent_off; /* seen: of each worker, by TOS */
 
 static void on_ike(void *arg, const struct vd_path *path, const uint8_t *p, size_t len)
 {
@@ -85,7 +85,7 @@ START_TEST(test_tos)
 	static const int values[] = { CE, 0, 0xb8 | ECT_0, 0xff, 0 };
 	bool v6 = _i;
 	uint8_t data[3 * SEG];
-	dp = dp_world_up(addresses[_i], esp, on_ike);
+	dp = dp_world_up(addresses[_i], VD_DF_CLEAR, esp, on_ike);
 	int fd = dp_world_client(addresses[_i], 4500, SOCK_DGRAM, 0), raw = dp_world_client(addresses[_i], 0, SOCK_RAW, 50);
 	for (size_t i = 0; i < VD_ARRAY_SIZE(values); i++) {
 		int tos = values[i];
@@ -119,16 +119,16 @@ START_TEST(test_tos)
 }
 END_TEST
 
-/* ---- a tunnel: behind 8 octets the inner packet ---- */
+/* ---- a tunnel: behind 8 octets the inner packet; what leaves is the packet alone ---- */
 static struct vd_chan chan;
 
-static void nothing_sent(struct vd_worker *w, struct vd_chan *c, struct vd_vec *vec)
+static uint16_t to_port; /* where it sends to; 0: protocol 50 */
+static void pass(struct vd_worker *w, struct vd_chan *c, struct vd_vec *vec)
 {
-	(void)c;
-	for (unsigned i = 0; i < vec->n; i++)
-		vd_pkt_free(w, &vec->v[i]);
+	struct vd_path path = { .endpoint = 1, .local = { .ip = c->local }, .remote = { .ip = c->remote, .port = to_port } };
+	vd_worker_send(w, &path, vec);
 }
-static const struct vd_chan_ops no_ops = { .send = nothing_sent };
+static const struct vd_chan_ops pass_ops = { .send = pass };
 
 static void tunnel_run(struct vd_worker *w, void *state, struct vd_vec *vec)
 {
@@ -152,23 +152,23 @@ static void tunnel_esp(struct vd_worker *w, struct vd_vec *vec, const struct vd_
 
 static void on_punt(void *arg, uint64_t id, const uint8_t *p, size_t len) { (void)arg, (void)id, (void)p, (void)len; }
 static void on_added(void *arg) { (void)arg; added++; }
-static unsigned both_added(void) { return added == 2; }
+static unsigned all_added(void) { return added == 2; }
 
-static void tunnel_up(int dev)
+static void tunnel_up(void)
 {
 	struct vd_link_desc link = { 1, 0, 1, &tunnel_stage, NULL };
-	struct vd_wsess_desc d = { .session = 1, .chan = 1, .mtu = 1300, .v4.bare = true };
+	struct vd_wsess_desc d = { .session = 1, .chan = 1, .mtu = 1500, .v4.bare = true };
 	d.source[0] = (struct vd_prefix){ .ip = vd_ip4(0x0a000001), .len = 32 };
-	chan = (struct vd_chan){ .id = 1, .peer = 1, .mtu = 1400, .ops = &no_ops };
+	chan = (struct vd_chan){ .id = 1, .peer = 1, .mtu = 1500, .ops = &pass_ops };
 	vd_ip_parse("127.0.0.1", &chan.local);
 	chan.remote = chan.local;
-	ck_assert_int_eq(dp->tun_add(dp->self, "vddp0", &dev, 1, 1500, on_added, NULL), 0);
 	ck_assert_int_eq(dp->chan_add(dp->self, &chan, NULL, NULL), 0);
 	ck_assert_int_eq(dp->chan_attach(dp->self, 1, &tunnel_stage, NULL, on_punt, NULL), 0);
 	ck_assert_int_eq(dp->link_add(dp->self, &link, NULL, NULL), 0);
 	ck_assert_int_eq(dp->session_add(dp->self, &d, on_added, NULL), 0);
-	dp_world_until(both_added);
-	ck_assert(both_added());
+	ck_assert_int_eq(dp->fib_add(dp->self, &d.source[0], 1, on_added, NULL), 0);
+	dp_world_until(all_added);
+	ck_assert(all_added());
 }
 
 static void send_inner(int fd, uint8_t outer, uint8_t inner, uint8_t id)
@@ -190,9 +190,10 @@ START_TEST(test_marked)
 		{ CE, 0xb8 | ECT_0, 0xb8 | CE }, { 0x28 | CE, 0, 0xff }, { 0, ECT_0, ECT_0 }, { ECT_0, 0, 0 }, { CE, 1, CE } };
 	struct sockaddr_in at = { .sin_family = AF_INET, .sin_port = htons(7), .sin_addr = { htonl(0x0a0000fe) } };
 	int one = 1, s = -1;
-	dp = dp_world_up("127.0.0.1", tunnel_esp, on_ike);
+	dp = dp_world_up("127.0.0.1", VD_DF_CLEAR, tunnel_esp, on_ike);
 	int fd = dp_world_client("127.0.0.1", 4500, SOCK_DGRAM, 0), dev = dp_world_tun();
-	tunnel_up(dev);
+	ck_assert_int_eq(dp->tun_add(dp->self, "vddp0", &dev, 1, 1500, NULL, NULL), 0);
+	tunnel_up();
 	s = socket(AF_INET, SOCK_DGRAM, 0);
 	ck_assert_int_eq(bind(s, (struct sockaddr *)&at, sizeof(at)), 0);
 	ck_assert_int_eq(setsockopt(s, IPPROTO_IP, IP_RECVTOS, &one, sizeof(one)), 0);
@@ -221,6 +222,162 @@ START_TEST(test_marked)
 }
 END_TEST
 
+/* ---- DF ---- */
+#define INNER 200u
+static struct vd_datapath_info known;
+static unsigned is_known;
+static void on_info(void *arg, const struct vd_datapath_info *info)
+{
+	(void)arg;
+	known = *info;
+	is_known = 1;
+}
+static unsigned info_there(void) { return is_known; }
+
+static uint64_t work(enum vd_work what)
+{
+	is_known = 0;
+	ck_assert_int_eq(dp->info(dp->self, on_info, NULL), 0);
+	dp_world_until(info_there);
+	return known.work[0][what] + known.work[1][what];
+}
+
+static uint64_t dropped(enum vd_drop why)
+{
+	work(VD_WORK_SENT);
+	return known.drops[0][why] + known.drops[1][why];
+}
+
+/* Packets to 10.0.0.1, in one vector: '4' with DF, '-' without; in capitals 'L' with, 'l' without those that are large. */
+static void w_send(struct vd_worker *w, void *arg)
+{
+	for (const char *what = arg; *what; what++) {
+		bool large = *what == 'L' || *what == 'l', df = *what == '4' || *what == 'L';
+		unsigned n = large ? 1400 : INNER;
+		struct vd_pkt pkt;
+		ck_assert(vd_pkt_new(w, n, &pkt));
+		pkt.len = n;
+		memset(pkt.p, 0, n);
+		memcpy(pkt.p, (uint8_t[]){ 0x45, 0, (uint8_t)(n >> 8), (uint8_t)n, 0, 1, df ? 0x40 : 0, 0, 64, 17, 0, 0, 10, 0, 0, 254,
+			10, 0, 0, 1 }, 20);
+		dp_out_packet(w, &pkt);
+	}
+	dp_out_flush(w);
+}
+
+static void on_sent(void *arg) { (void)arg; sent_off = 1; }
+static unsigned is_sent_off(void) { return sent_off; }
+
+static void send_off(const char *what)
+{
+	sent_off = 0;
+	ck_assert_int_eq(dp->call(dp->self, 0, w_send, on_sent, (void *)(uintptr_t)what), 0);
+	dp_world_until(is_sent_off);
+	ck_assert_uint_eq(sent_off, 1);
+}
+
+/* What stands in the IP headers of what comes to this socket, as many datagrams as of what: a letter for each, in order. A batch
+ * is still one packet on this device, with one header. */
+static const char *on_wire(int fd, uint16_t port, const char *what)
+{
+	static uint8_t p[65536];
+	static char ret[64];
+	size_t at = 0;
+	memset(ret, 0, sizeof(ret));
+	for (uint64_t end = vd_now() + 20000; at < strlen(what) && vd_now() < end;) {
+		size_t head = port ? 28 : 20;
+		ssize_t n = recv(fd, p, sizeof(p), MSG_DONTWAIT);
+		if (n < 0)
+			vd_loop_ev_once(1);
+		if (n < 20 || (port && (n < 28 || (p[22] << 8 | p[23]) != port)))
+			continue;
+		for (size_t left = (size_t)n - head; left && at < sizeof(ret) - 1; left -= left < INNER ? left : INNER)
+			ret[at++] = p[6] & 0x40 ? '4' : '-';
+	}
+	return ret;
+}
+
+static const char *const df_words[] = { [VD_DF_CLEAR] = "-------", [VD_DF_COPY] = "444--4-", [VD_DF_SET] = "4444444" };
+
+/* As UDP and as protocol 50, in batches all the same. IKE has no DF. */
+START_TEST(test_df)
+{
+	enum vd_df df = (enum vd_df)_i;
+	struct sockaddr_in at = { .sin_family = AF_INET, .sin_port = htons(9), .sin_addr = { htonl(INADDR_LOOPBACK) } };
+	dp = dp_world_up("127.0.0.1", df, esp, on_ike);
+	tunnel_up();
+	int peer = socket(AF_INET, SOCK_DGRAM, 0);
+	ck_assert_int_eq(bind(peer, (struct sockaddr *)&at, sizeof(at)), 0);
+	int udp = socket(AF_INET, SOCK_RAW, IPPROTO_UDP), raw = socket(AF_INET, SOCK_RAW, 50);
+	ck_assert(udp >= 0 && raw >= 0);
+	for (unsigned round = 0; round < 2; round++) { /* the second begins as the first ended */
+		to_port = 9;
+		uint64_t batches = work(VD_WORK_BATCHES);
+		send_off("444--4-");
+		ck_assert_str_eq(on_wire(udp, 9, "444--4-"), df_words[df]);
+		batches = work(VD_WORK_BATCHES) - batches;
+		ck_assert_uint_eq(batches, known.caps[VD_CAP_GSO].on ? df == VD_DF_COPY ? 2 : 1 : 0);
+		to_port = 0;
+		send_off("444--4-");
+		ck_assert_str_eq(on_wire(raw, 0, "444--4-"), df_words[df]);
+	}
+	for (unsigned natt = 0; natt < 2; natt++) {
+		struct vd_path path = { .endpoint = 1, .natt = natt, .remote = { .ip = vd_ip4(INADDR_LOOPBACK), .port = 9 } };
+		path.local = (struct vd_sa){ .ip = path.remote.ip, .port = natt ? 4500 : 500 };
+		ck_assert_int_eq(dp->ike_send(dp->self, &path, "hello", 5), 0);
+		ck_assert_str_eq(on_wire(udp, 9, "-"), "-");
+	}
+	ck_assert_uint_eq(dropped(VD_DROP_SOCKET) + dropped(VD_DROP_TOO_BIG), 0);
+	close(udp);
+	close(raw);
+	close(peer);
+	dp_world_down();
+}
+END_TEST
+
+/* Larger than the interface takes: lost and counted, and batches of what fits go on. Without DF it leaves in fragments. */
+START_TEST(test_df_too_big)
+{
+	enum vd_df df = (enum vd_df)_i;
+	struct sockaddr_in at = { .sin_family = AF_INET, .sin_port = htons(9), .sin_addr = { htonl(INADDR_LOOPBACK) } };
+	uint64_t lost = 0;
+	dp = dp_world_up("127.0.0.1", df, esp, on_ike);
+	dp_world_lo_mtu(1280);
+	tunnel_up();
+	int peer = socket(AF_INET, SOCK_DGRAM, 0);
+	ck_assert_int_eq(bind(peer, (struct sockaddr *)&at, sizeof(at)), 0);
+	static const struct {
+		const char *what;
+		unsigned lost, batches; /* UDP */
+	} rows[] = { { "LLLL", 4, 0 }, { "4444", 0, 1 }, { "LL4", 2, 0 }, { "44L444", 1, 2 }, { "L", 1, 0 }, { "4444", 0, 1 } };
+	for (size_t i = 0; i < VD_ARRAY_SIZE(rows) && df != VD_DF_CLEAR; i++) {
+		to_port = 9;
+		uint64_t batches = work(VD_WORK_BATCHES), sent = work(VD_WORK_SENT);
+		send_off(rows[i].what);
+		lost += rows[i].lost;
+		ck_assert_uint_eq(dropped(VD_DROP_TOO_BIG), lost);
+		ck_assert_uint_eq(work(VD_WORK_SENT) - sent, strlen(rows[i].what) - rows[i].lost);
+		ck_assert_uint_eq(work(VD_WORK_BATCHES) - batches, known.caps[VD_CAP_GSO].on ? rows[i].batches : 0);
+		to_port = 0;
+		send_off(rows[i].what);
+		lost += rows[i].lost;
+		ck_assert_uint_eq(dropped(VD_DROP_TOO_BIG), lost);
+	}
+	ck_assert_uint_eq(work(VD_WORK_GSO_REFUSED), 0);
+	if (df != VD_DF_SET)
+		for (unsigned i = 0; i < 2; i++) {
+			to_port = i ? 0 : 9;
+			uint64_t sent = work(VD_WORK_SENT);
+			send_off("ll-");
+			ck_assert_uint_eq(work(VD_WORK_SENT) - sent, 3);
+		}
+	ck_assert_uint_eq(dropped(VD_DROP_TOO_BIG), lost);
+	ck_assert_uint_eq(dropped(VD_DROP_SOCKET), 0);
+	close(peer);
+	dp_world_down();
+}
+END_TEST
+
 int main(void)
 {
 	int missing = dp_world_missing();
@@ -230,6 +387,8 @@ int main(void)
 	TCase *c = tcase_create("outer");
 	tcase_set_timeout(c, 60);
 	tcase_add_loop_test(c, test_tos, 0, 2);
+	tcase_add_loop_test(c, test_df, VD_DF_CLEAR, VD_DF_SET + 1);
+	tcase_add_loop_test(c, test_df_too_big, VD_DF_CLEAR, VD_DF_SET + 1);
 	if (access("/dev/net/tun", R_OK | W_OK) == 0)
 		tcase_add_test(c, test_marked);
 	else
