@@ -12,18 +12,52 @@
 #define SWEEP_FREES 2048u
 #define SWEEP_REPORTS 16u
 
-void ike_v1_embryo_free(struct ike_v1_embryo *e)
+bool ike_v1_embryos_new(struct ike_v1 *v, uint32_t n)
 {
-	ike_v1_fragments_free(e->fragments);
-	free(e->sa);
-	*e = (struct ike_v1_embryo){ 0 };
+	v->n_embryos = n / IKE_V1_EMBRYO_WAYS * IKE_V1_EMBRYO_WAYS;
+	v->bodies.size = v->n_embryos * IKE_V1_EMBRYO_SA;
+	if (v->bodies.size < IKE_V1_EMBRYO_WAYS * IKE_V1_SA_MAX)
+		v->bodies.size = IKE_V1_EMBRYO_WAYS * IKE_V1_SA_MAX;
+	v->embryos = calloc(v->n_embryos, sizeof(*v->embryos));
+	v->bodies.p = calloc(1, v->bodies.size);
+	return v->embryos != NULL && v->bodies.p != NULL;
 }
 
 void ike_v1_embryos_free(struct ike_v1 *v)
 {
-	for (uint32_t i = 0; v->embryos != NULL && i < v->n_embryos; i++)
-		ike_v1_embryo_free(&v->embryos[i]);
 	free(v->embryos);
+	free(v->bodies.p);
+}
+
+void ike_v1_embryo_free(struct ike_v1_embryo *e)
+{
+	ike_v1_fragments_free(e->fragments);
+	e->used = false;
+}
+
+void ike_v1_embryo_body_put(struct ike_v1 *v, struct ike_v1_embryo *e, const uint8_t *sa, size_t len)
+{
+	struct ike_v1_bodies *b = &v->bodies;
+	size_t at = b->head % b->size;
+
+	if (at + len > b->size) { /* none goes around the end */
+		b->head += b->size - at;
+		at = 0;
+	}
+	memcpy(b->p + at, sa, len);
+	e->sa_at = b->head;
+	e->sa_len = (uint16_t)len;
+	b->head += len;
+}
+
+const uint8_t *ike_v1_embryo_body(const struct ike_v1 *v, const struct ike_v1_embryo *e)
+{
+	return v->bodies.p + e->sa_at % v->bodies.size;
+}
+
+bool ike_v1_embryo_lives(const struct ike_v1 *v, const struct ike_v1_embryo *e)
+{
+	return e->used && vd_now() - e->created <= IKE_V1_EMBRYO_MS && v->bodies.head - e->sa_at <= v->bodies.size;
 }
 
 static uint32_t embryo_set(const struct ike_v1 *v, const uint8_t *icookie)
@@ -44,7 +78,7 @@ struct ike_v1_embryo *ike_v1_embryo_find(struct ike_v1 *v, const uint8_t *icooki
 
 		if (e->used && memcmp(e->icookie, icookie, IKE_COOKIE_LEN) == 0 &&
 			(rcookie == NULL || memcmp(e->rcookie, rcookie, IKE_COOKIE_LEN) == 0)) {
-			if (vd_now() - e->created <= IKE_V1_EMBRYO_MS)
+			if (ike_v1_embryo_lives(v, e))
 				return e;
 			ike_v1_embryo_free(e);
 		}
@@ -176,12 +210,14 @@ static void mm2_send(struct ike_v1 *v, const struct ike_v1_embryo *e)
 	struct ike_out out;
 	uint8_t room[1024];
 
-	if (ike_offers_parse(1, e->sa, e->sa_len, &offers) < 0 || e->offer >= offers.n)
+	const uint8_t *sa = ike_v1_embryo_body(v, e);
+
+	if (ike_offers_parse(1, sa, e->sa_len, &offers) < 0 || e->offer >= offers.n)
 		return;
 	memcpy(h.icookie, e->icookie, IKE_COOKIE_LEN);
 	memcpy(h.rcookie, e->rcookie, IKE_COOKIE_LEN);
 	ike_out_init(&out, room, sizeof(room), &h);
-	ike_out_sa(&out, &offers.v[e->offer], e->sa, NULL, 0);
+	ike_out_sa(&out, &offers.v[e->offer], sa, NULL, 0);
 	ike_v1_vendors(&out, e->vendors, offers.v[e->offer].auth);
 	int len = ike_out_finish(&out);
 	if (len > 0)
@@ -219,15 +255,10 @@ void ike_v1_mm1(struct ike_v1 *v, const struct vd_path *path, const struct ike_h
 		no_proposal(v, path, h, &offers, vendors);
 		return;
 	}
-	uint8_t *copy = malloc(sa->len);
-	if (copy == NULL) {
-		vd_count("ike_v1.drop.no_memory", 1);
-		return;
-	}
-	memcpy(copy, sa->p, sa->len);
 	e = ike_v1_embryo_place(v, h->icookie);
 	*e = (struct ike_v1_embryo){ .used = true, .created = vd_now(), .path = *path, .offer = (uint8_t)offer,
-		.vendors = vendors, .sa = copy, .sa_len = sa->len };
+		.vendors = vendors };
+	ike_v1_embryo_body_put(v, e, sa->p, sa->len);
 	memcpy(e->icookie, h->icookie, IKE_COOKIE_LEN);
 	vd_random_seen("cookie", e->rcookie, IKE_COOKIE_LEN);
 	vd_count("ike_v1.mm1", 1);

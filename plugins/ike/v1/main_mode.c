@@ -87,6 +87,7 @@ void ike_v1_natd_in(struct ike_v1_sa *sa, const struct ike_chain *chain)
 
 static bool embryo_to_sa(struct ike_v1_sa *sa, const struct ike_v1_embryo *e)
 {
+	const uint8_t *body = ike_v1_embryo_body(sa->v, e);
 	struct ike_offers offers;
 
 	sa->vendors = e->vendors;
@@ -94,12 +95,12 @@ static bool embryo_to_sa(struct ike_v1_sa *sa, const struct ike_v1_embryo *e)
 		sa->natt = IKE_V1_NATT_RFC;
 	else if (e->vendors & IKE_V_NATT_02N)
 		sa->natt = IKE_V1_NATT_DRAFT;
-	if (ike_offers_parse(1, e->sa, e->sa_len, &offers) < 0 || e->offer >= offers.n)
+	if (ike_offers_parse(1, body, e->sa_len, &offers) < 0 || e->offer >= offers.n)
 		return false;
 	sa->life_seconds = offers.v[e->offer].life_seconds;
 	sa->auth = offers.v[e->offer].auth;
 	return ike_suite_from_phase1(&offers.v[e->offer], sa->auth, &sa->suite) &&
-		ike_v1_buf_set(&sa->sa_body, e->sa, e->sa_len) == 0;
+		ike_v1_buf_set(&sa->sa_body, body, e->sa_len) == 0;
 }
 
 void ike_v1_mm3(struct ike_v1 *v, struct ike_v1_embryo *embryo, const struct vd_path *path, const struct ike_header *h,

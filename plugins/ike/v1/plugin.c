@@ -248,10 +248,9 @@ static int v1_init(struct vd_host *host, void **ret_self, struct vd_error *err)
 	vd_timer_init(&v->sweep, ike_v1_embryo_sweep_fired);
 	v->sweep.kind = IKE_V1_T_SWEEP;
 	options_load(v);
-	v->n_embryos = (uint32_t)option("ike_v1.embryos") / IKE_V1_EMBRYO_WAYS * IKE_V1_EMBRYO_WAYS;
-	v->embryos = calloc(v->n_embryos, sizeof(*v->embryos));
+	bool room = ike_v1_embryos_new(v, (uint32_t)option("ike_v1.embryos"));
 	v->candidates = calloc(IKE_V1_CANDIDATES_MAX, sizeof(*v->candidates));
-	rc = v->embryos == NULL || v->candidates == NULL ? vd_error_set(err, -ENOMEM, "out of memory")
+	rc = !room || v->candidates == NULL ? vd_error_set(err, -ENOMEM, "out of memory")
 		: candidates_load(v->candidates, &v->n_candidates, err);
 	static const struct vd_ike_version version = { .major = 1, .input = v1_input };
 	if (rc == 0 && (vd_event_subscribe(host, "peer_down", peer_down, v) < 0 ||
@@ -370,7 +369,7 @@ static const struct vd_opt v1_schema[] = {
 		"Whether clients may keep the password; without, users type it again at every rekey of phase 1." },
 	{ "ike_v1", VD_T_MAP, 0, NULL, NULL, "IKEv1, for L2TP over IPsec and for IPsec with XAuth." },
 	{ "ike_v1.embryos", VD_T_UINT, 0, "32768", "8..262144",
-		"First messages that are remembered at the same time, mostly 0.3 kB each; new ones push out old ones." },
+		"First messages that are remembered at the same time, 0.4 kB each; new ones push out old ones." },
 	{ "ike_v1.half_open_timeout", VD_T_DURATION, VD_OPT_LIVE, "30s", "5s..120s",
 		"Time for a client to finish phase 1." },
 	{ "ike_v1.quick_timeout", VD_T_DURATION, VD_OPT_LIVE, "30s", "5s..120s",

@@ -139,7 +139,8 @@ static void walk_cache(struct walk *k, struct ike_v1_cache *cache)
 	walk_buf(k, &cache->reply);
 }
 
-static void walk_embryo(struct walk *k, struct ike_v1_embryo *e)
+/* body: of its SA payload, IKE_V1_SA_MAX octets. */
+static void walk_embryo(struct walk *k, struct ike_v1_embryo *e, uint8_t *body)
 {
 	walk_bytes(k, e->icookie, IKE_COOKIE_LEN);
 	walk_bytes(k, e->rcookie, IKE_COOKIE_LEN);
@@ -148,12 +149,11 @@ static void walk_embryo(struct walk *k, struct ike_v1_embryo *e)
 	WALK_INT(k, e->vendors);
 	WALK_INT(k, e->offer);
 	WALK_INT(k, e->sa_len);
-	if (k->r != NULL && (e->sa_len == 0 || e->sa_len > IKE_V1_SA_MAX || (e->sa = malloc(e->sa_len)) == NULL)) {
+	if (e->sa_len > IKE_V1_SA_MAX) {
 		e->sa_len = 0;
 		vd_rd_fail(k->r);
 	}
-	if (e->sa_len != 0)
-		walk_bytes(k, e->sa, e->sa_len);
+	walk_bytes(k, body, e->sa_len);
 	e->used = true;
 }
 
@@ -348,6 +348,7 @@ static int v1_export(void *self, struct vd_wr *w, struct vd_error *err)
 	struct ike_v1 *v = self;
 	struct walk k = { .w = w };
 	uint32_t embryos = 0, peers = 0, half_open = 0;
+	uint8_t body[IKE_V1_SA_MAX];
 
 	for (struct ike_v1_peer *p = v->peers; p != NULL; p = p->next)
 		if (p->dial != NULL)
@@ -360,14 +361,15 @@ static int v1_export(void *self, struct vd_wr *w, struct vd_error *err)
 			half_open += sa->peer == NULL;
 		}
 	for (uint32_t i = 0; i < v->n_embryos; i++)
-		embryos += v->embryos[i].used && vd_now() - v->embryos[i].created <= IKE_V1_EMBRYO_MS;
+		embryos += ike_v1_embryo_lives(v, &v->embryos[i]);
 	vd_wr_u64(w, v->secret);
 	vd_wr_u32(w, v->n_embryos);
 	vd_wr_u32(w, embryos);
 	for (uint32_t i = 0; i < v->n_embryos; i++)
-		if (v->embryos[i].used && vd_now() - v->embryos[i].created <= IKE_V1_EMBRYO_MS) {
+		if (ike_v1_embryo_lives(v, &v->embryos[i])) {
 			vd_wr_u32(w, i);
-			walk_embryo(&k, &v->embryos[i]);
+			memcpy(body, ike_v1_embryo_body(v, &v->embryos[i]), v->embryos[i].sa_len);
+			walk_embryo(&k, &v->embryos[i], body);
 		}
 	for (struct ike_v1_peer *p = v->peers; p != NULL; p = p->next)
 		peers++;
@@ -513,6 +515,7 @@ static int v1_import(void *self, uint16_t version, struct vd_rd *r, enum vd_impo
 	struct ike_v1 *v = self;
 	struct walk k = { .r = r };
 	struct ike_v1_peer **tail = &v->peers;
+	uint8_t body[IKE_V1_SA_MAX];
 
 	(void)mode; /* message ids and IVs are random or hashed: nothing counts up here */
 	if (version != ike_v1_layer.version)
@@ -524,18 +527,15 @@ static int v1_import(void *self, uint16_t version, struct vd_rd *r, enum vd_impo
 		v->secret = secret;
 	uint32_t n = vd_rd_u32(r);
 	for (uint32_t i = 0; i < n && vd_rd_ok(r); i++) {
-		struct ike_v1_embryo e = { 0 };
+		struct ike_v1_embryo e = { 0 }, *to;
 		uint32_t at = vd_rd_u32(r);
 
-		walk_embryo(&k, &e);
-		if (!vd_rd_ok(r)) {
-			ike_v1_embryo_free(&e);
+		walk_embryo(&k, &e, body);
+		if (!vd_rd_ok(r))
 			break;
-		}
-		if (!same_table || at >= v->n_embryos || v->embryos[at].used)
-			*ike_v1_embryo_place(v, e.icookie) = e;
-		else
-			v->embryos[at] = e;
+		to = same_table && at < v->n_embryos && !v->embryos[at].used ? &v->embryos[at] : ike_v1_embryo_place(v, e.icookie);
+		*to = e;
+		ike_v1_embryo_body_put(v, to, body, e.sa_len);
 		ike_v1_embryo_sweep(v);
 	}
 	n = vd_rd_u32(r);

@@ -40,6 +40,8 @@
 #define IKE_V1_NONCE_OURS 32u
 /* Ways of one set of the embryo table: an embryo lives until this many newer ones fell into its set. */
 #define IKE_V1_EMBRYO_WAYS 8u
+/* Octets of SA payload that there is room for, on average; at most an embryo has IKE_V1_SA_MAX. */
+#define IKE_V1_EMBRYO_SA 256u
 /* Seconds an embryo may wait for message 3: longer than any client's first retransmissions. */
 #define IKE_V1_EMBRYO_MS 30000u
 /* Parts of one message: with 576 octets for each datagram, as Windows sends them, twice as many as the longest message has. */
@@ -115,7 +117,14 @@ struct ike_v1_embryo {
 	uint8_t offer; /* index of the chosen one */
 	struct ike_v1_fragments *fragments; /* of message 3 */
 	uint16_t sa_len;
-	uint8_t *sa; /* of its own: at most IKE_V1_SA_MAX octets, mostly a tenth of that */
+	uint64_t sa_at; /* of its SA payload in ike_v1.bodies */
+};
+
+/* SA payloads of embryos, one behind the other: new ones overwrite old ones. */
+struct ike_v1_bodies {
+	uint8_t *p;
+	size_t size;
+	uint64_t head; /* octets that were ever put in: what is further back than size is gone */
 };
 
 enum ike_v1_natt { IKE_V1_NATT_NONE, IKE_V1_NATT_RFC, IKE_V1_NATT_DRAFT };
@@ -353,6 +362,7 @@ struct ike_v1 {
 	unsigned n_candidates;
 	struct ike_v1_embryo *embryos;
 	uint32_t n_embryos;
+	struct ike_v1_bodies bodies;
 	struct vd_timer sweep; /* embryos whose message 3 never came */
 	uint32_t swept;        /* where the sweep goes on */
 	bool sweep_again;      /* some are too young yet */
@@ -382,7 +392,15 @@ void ike_v1_vendors(struct ike_out *out, uint32_t vendors, uint16_t auth);
 struct ike_v1_embryo *ike_v1_embryo_place(struct ike_v1 *v, const uint8_t *icookie);
 /* Its place is free, and what it kept of message 3 is gone. */
 void ike_v1_embryo_free(struct ike_v1_embryo *e);
+/* The table; n: how many, of which the last may go unused. False: out of memory. */
+bool ike_v1_embryos_new(struct ike_v1 *v, uint32_t n);
 void ike_v1_embryos_free(struct ike_v1 *v);
+/* Keeps the SA payload of an embryo that was placed, at most IKE_V1_SA_MAX octets. */
+void ike_v1_embryo_body_put(struct ike_v1 *v, struct ike_v1_embryo *e, const uint8_t *sa, size_t len);
+/* Its sa_len octets; good until the next one is put. */
+const uint8_t *ike_v1_embryo_body(const struct ike_v1 *v, const struct ike_v1_embryo *e);
+/* It is there, not too old, and its SA payload is not overwritten. */
+bool ike_v1_embryo_lives(const struct ike_v1 *v, const struct ike_v1_embryo *e);
 
 /* ---- main_mode.c, bind.c ---- */
 /* What may answer a phase 1 that comes from there: connections that accept, and behind them one that we dialled to there.
