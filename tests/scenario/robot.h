@@ -43,8 +43,13 @@ struct robot_xauth {
 	uint32_t pull_mid;
 	uint8_t iv[16];        /* of the pull */
 	bool passed, refused;  /* heard of its status */
-	bool silent;           /* it never answers what it is asked */
+	bool silent;           /* it never answers what it is asked, unless robot_xauth_now() */
+	struct { uint32_t mid; uint8_t iv[16], p[512]; size_t len; } question;
+	unsigned id;           /* identifier of this transaction: from the first question to the status */
 	bool waits;            /* it does not pull: the gateway has to push */
+	/* What it says to a question, counted from 1, instead of what it should: attributes. 0: the usual; NULL: always. */
+	size_t (*odd)(unsigned asked, uint8_t *out);
+	bool other_id;         /* its answers have another identifier than the question */
 	unsigned asked, pushed;
 	char message[256], banner[512], domain[64];
 	bool save_password;
@@ -149,6 +154,8 @@ void robot_delete_ike(struct robot *r);
 void robot_xauth_begin(struct robot *r);
 void robot_xauth_input(struct robot *r, const struct msg *m);
 void robot_xauth_time(struct robot *r);
+/* Its user has typed what a silent one was asked last. */
+void robot_xauth_now(struct robot *r);
 /* One more network's quick mode. */
 bool robot_xauth_next(struct robot *r);
 /* robot.c */

@@ -77,20 +77,20 @@ static void answer(struct robot *r, uint32_t mid, uint8_t iv[16], const struct a
 	robot_ike_send(r, &r->xauth.reply);
 }
 
-static void asked(struct robot *r, uint32_t mid, uint8_t iv[16], const uint8_t *p, size_t len)
+static void reply(struct robot *r, uint32_t mid, uint8_t iv[16], const uint8_t *p, size_t len)
 {
 	struct attrs a;
 	size_t n = 0;
 
-	const uint8_t *type = attr(p, len, TYPE, &n);
-	ck_assert(type && n == 2 && type[0] == 0 && type[1] == 0);
-	r->xauth.asked++;
-	text(p, len, MESSAGE, r->xauth.message, sizeof(r->xauth.message));
-	if (r->xauth.silent)
-		return;
-	begin(&a, REPLY, (unsigned)p[2] << 8 | p[3]);
-	put16(&a, 0x8000 | TYPE), put16(&a, 0);
-	if (attr(p, len, PASSCODE, &n)) {
+	begin(&a, REPLY, ((unsigned)p[2] << 8 | p[3]) ^ (r->xauth.other_id ? 0x5a5a : 0));
+	size_t odd = r->xauth.odd ? r->xauth.odd(r->xauth.asked, a.p + a.len) : 0;
+	a.len += odd;
+	ck_assert_uint_le(a.len, sizeof(a.p));
+	if (!odd)
+		put16(&a, 0x8000 | TYPE), put16(&a, 0);
+	if (odd) {
+		/* that is all */
+	} else if (attr(p, len, PASSCODE, &n)) {
 		put_own(r, &a, PASSCODE, r->xauth.code);
 	} else {
 		ck_assert_ptr_nonnull(attr(p, len, USER, &n));
@@ -99,6 +99,35 @@ static void asked(struct robot *r, uint32_t mid, uint8_t iv[16], const uint8_t *
 		put_own(r, &a, PASSWORD, r->password);
 	}
 	answer(r, mid, iv, &a);
+}
+
+static void asked(struct robot *r, uint32_t mid, uint8_t iv[16], const uint8_t *p, size_t len)
+{
+	struct robot_xauth *x = &r->xauth;
+	size_t n = 0;
+
+	const uint8_t *type = attr(p, len, TYPE, &n);
+	ck_assert(type && n == 2 && type[0] == 0 && type[1] == 0);
+	x->asked++;
+	if (!x->id)
+		x->id = (unsigned)p[2] << 8 | p[3];
+	ck_assert_uint_eq(x->id, (unsigned)p[2] << 8 | p[3]);
+	text(p, len, MESSAGE, x->message, sizeof(x->message));
+	if (!x->silent) {
+		reply(r, mid, iv, p, len);
+		return;
+	}
+	ck_assert_uint_le(len, sizeof(x->question.p));
+	x->question.mid = mid;
+	memcpy(x->question.iv, iv, 16);
+	memcpy(x->question.p, p, len);
+	x->question.len = len;
+}
+
+void robot_xauth_now(struct robot *r)
+{
+	ck_assert_uint_gt(r->xauth.question.len, 0);
+	reply(r, r->xauth.question.mid, r->xauth.question.iv, r->xauth.question.p, r->xauth.question.len);
 }
 
 /* What it wants to know; macOS in this order, Android with the version last and without expiry. */
@@ -172,6 +201,7 @@ static void set(struct robot *r, uint32_t mid, uint8_t iv[16], const uint8_t *p,
 	begin(&a, ACK, (unsigned)p[2] << 8 | p[3]);
 	if (status) {
 		ck_assert_uint_eq(n, 2);
+		ck_assert_uint_eq(r->xauth.id, (unsigned)p[2] << 8 | p[3]);
 		put16(&a, 0x8000 | STATUS), put16(&a, status[1]);
 		text(p, len, MESSAGE, r->xauth.message, sizeof(r->xauth.message));
 		answer(r, mid, iv, &a);
@@ -191,6 +221,7 @@ static void set(struct robot *r, uint32_t mid, uint8_t iv[16], const uint8_t *p,
 void robot_xauth_begin(struct robot *r)
 {
 	r->xauth.passed = r->xauth.refused = false;
+	r->xauth.id = 0;
 	r->xauth.pull.len = 0;
 }
 

@@ -38,7 +38,9 @@ void ike_v1_transaction_begin(struct ike_v1_xauth *x, struct ike_v1_sealed *m, u
 		vd_random_seen("message id", &x->mid, sizeof(x->mid));
 	while (!ike_v1_mid_fresh(x->sa, x->mid));
 	ike_v1_sealed_begin(x->sa, m, IKE_X_TRANSACTION, x->mid);
-	ike_out_cfg(&m->out, kind, ++x->id);
+	if (x->id == 0 || x->state == IKE_V1_X_DONE)
+		x->id++; /* all of XAuth is one transaction under one identifier (section 6 of draft-beaulieu-ike-xauth-02) */
+	ike_out_cfg(&m->out, kind, x->id);
 }
 
 int ike_v1_transaction_finish(struct ike_v1_xauth *x, struct ike_v1_sealed *m)

@@ -607,6 +607,8 @@ bool ike_v1_xauth_begin(struct ike_v1_sa *sa);
 void ike_v1_xauth_answer(struct ike_v1_xauth *x, const struct ike_cfg *cfg);
 /* The client goes on, which it does only after it heard that it was accepted. False: it was not, or not yet. */
 bool ike_v1_xauth_passed(struct ike_v1_sa *sa);
+/* Has its user shown who he is, or need he not? Before that, what is said on this IKE SA of the peer's others is not believed. */
+bool ike_v1_xauth_believed(const struct ike_v1_sa *sa);
 void ike_v1_xauth_free(struct ike_v1_sa *sa);
 /* Somebody ended the session that is being authenticated. */
 void ike_v1_xauth_closed(struct ike_v1_peer *peer, uint64_t session);

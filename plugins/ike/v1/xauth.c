@@ -72,7 +72,7 @@ void ike_v1_xauth_free(struct ike_v1_sa *sa)
 }
 
 /* ---- what we say ---- */
-/* Asks for name and password, or (another) for one more code. */
+/* Asks for name and password, or (another) for one more code. Each question has the time that users have. */
 static bool ask(struct ike_v1_xauth *x, const char *message)
 {
 	struct ike_v1_sealed m;
@@ -85,6 +85,7 @@ static bool ask(struct ike_v1_xauth *x, const char *message)
 		ike_out_attr(&m.out, IKE_XAUTH_USER_NAME, NULL, 0);
 	ike_out_attr(&m.out, x->another ? IKE_XAUTH_PASSCODE : IKE_XAUTH_USER_PASSWORD, NULL, 0);
 	x->state = IKE_V1_X_ASKED;
+	vd_timer_start(&x->patience, x->sa->v->opt.xauth_ms);
 	return ike_v1_transaction_finish(x, &m) == 0;
 }
 
@@ -136,7 +137,6 @@ bool ike_v1_xauth_begin(struct ike_v1_sa *sa)
 		ike_v1_info_delete_ike(sa);
 		return false;
 	}
-	vd_timer_start(&x->patience, sa->v->opt.xauth_ms);
 	return ask(x, NULL);
 }
 
@@ -156,12 +156,14 @@ static bool take_text(const struct ike_cfg_attr *a, char *out, size_t size)
 	return true;
 }
 
-static const struct ike_cfg_attr *password_of(const struct ike_cfg *cfg)
+/* Some call every password a passcode, and some say a password that they keep beside the code that was asked for. */
+static const struct ike_cfg_attr *secret_of(const struct ike_cfg *cfg, bool another)
 {
-	static const uint16_t types[] = { IKE_XAUTH_USER_PASSWORD, IKE_XAUTH_PASSCODE, IKE_XAUTH_ANSWER };
+	static const uint16_t types[2][3] = { { IKE_XAUTH_USER_PASSWORD, IKE_XAUTH_PASSCODE, IKE_XAUTH_ANSWER },
+		{ IKE_XAUTH_PASSCODE, IKE_XAUTH_USER_PASSWORD, IKE_XAUTH_ANSWER } };
 
-	for (size_t i = 0; i < VD_ARRAY_SIZE(types); i++) {
-		const struct ike_cfg_attr *a = ike_cfg_find(cfg, types[i]);
+	for (size_t i = 0; i < VD_ARRAY_SIZE(types[0]); i++) {
+		const struct ike_cfg_attr *a = ike_cfg_find(cfg, types[another][i]);
 
 		if (a != NULL && a->len > 0)
 			return a;
@@ -169,26 +171,48 @@ static const struct ike_cfg_attr *password_of(const struct ike_cfg *cfg)
 	return ike_cfg_find(cfg, IKE_XAUTH_USER_PASSWORD);
 }
 
-/* NULL, or what is wrong with it. password: IKE_V1_XAUTH_TEXT + 1 octets. */
+/* The client's own status can only be that it failed (section 6.2): it has nothing to say whether somebody is let in. */
+static bool gave_up(const struct ike_cfg *cfg)
+{
+	const struct ike_cfg_attr *status = ike_cfg_find(cfg, IKE_XAUTH_STATUS);
+	uint32_t ok = 0;
+
+	return status != NULL && (!ike_cfg_number(status, &ok) || ok == 0);
+}
+
+/* DOMAIN\name, as it is in MS-CHAPv2; a domain that the user typed himself counts. False: too long, or no text. */
+static bool take_user(const struct ike_cfg *cfg, char user[VD_USER_MAX])
+{
+	char domain[VD_USER_MAX], name[VD_USER_MAX];
+
+	if (!take_text(ike_cfg_find(cfg, IKE_XAUTH_USER_NAME), name, sizeof(name)) ||
+		!take_text(ike_cfg_find(cfg, IKE_XAUTH_DOMAIN), domain, sizeof(domain)))
+		return false;
+	if (name[0] == '\0' || domain[0] == '\0' || strchr(name, '\\') != NULL) {
+		vd_strcpy(user, VD_USER_MAX, name);
+		return true;
+	}
+	if (strlen(domain) + 1 + strlen(name) >= VD_USER_MAX)
+		return false;
+	vd_format(user, VD_USER_MAX, "%s\\%s", domain, name);
+	return true;
+}
+
+/* NULL, or what is wrong with it. password: IKE_V1_XAUTH_TEXT + 1 octets. In a further round (another) the name is known: it is
+ * the one whose password was right, and no other one that stands beside the code. */
 static const char *reply_read(const struct ike_cfg *cfg, bool another, struct vd_authenticate *request, char *password)
 {
-	const struct ike_cfg_attr *type = ike_cfg_find(cfg, IKE_XAUTH_TYPE), *secret = password_of(cfg);
-	char domain[VD_USER_MAX], user[VD_USER_MAX];
+	const struct ike_cfg_attr *type = ike_cfg_find(cfg, IKE_XAUTH_TYPE), *secret = secret_of(cfg, another);
 	uint32_t number = 0;
 
 	if (ike_cfg_find(cfg, IKE_XAUTH_NEXT_PIN) != NULL)
 		return "a new PIN was not asked for, and cannot be set here";
 	if (type != NULL && (!ike_cfg_number(type, &number) || number != 0))
 		return "only XAuth of type generic is spoken here";
-	if (!take_text(ike_cfg_find(cfg, IKE_XAUTH_USER_NAME), user, sizeof(user)) ||
-		!take_text(ike_cfg_find(cfg, IKE_XAUTH_DOMAIN), domain, sizeof(domain)) ||
-		!take_text(secret, password, IKE_V1_XAUTH_TEXT + 1))
+	if ((!another && !take_user(cfg, request->user)) || !take_text(secret, password, IKE_V1_XAUTH_TEXT + 1))
 		return "name or password is too long, or is no text";
-	if (secret == NULL || (!another && user[0] == '\0'))
+	if (secret == NULL || (!another && request->user[0] == '\0'))
 		return "name or password is missing";
-	if (strlen(domain) + 1 + strlen(user) >= sizeof(request->user))
-		return "name or password is too long, or is no text";
-	vd_format(request->user, sizeof(request->user), "%s%s%s", domain, domain[0] != '\0' ? "\\" : "", user);
 	return NULL;
 }
 
@@ -208,10 +232,12 @@ static bool given_before(struct ike_v1_xauth *x, const struct vd_authenticate *r
 	return same;
 }
 
-static void malformed(struct ike_v1_xauth *x, const char *wrong)
+static void failed(struct ike_v1_xauth *x, const char *wrong)
 {
-	ike_v1_failed(x->sa, (struct vd_report){ .kind = VD_FAIL_XAUTH_ANSWER, .difference = wrong });
-	refuse(x, wrong);
+	const struct vd_session *session = vd_session_find(x->session);
+
+	if (session == NULL || !session->refused) /* else a wrong password came before, and is reported */
+		ike_v1_failed(x->sa, (struct vd_report){ .kind = VD_FAIL_XAUTH_ANSWER, .difference = wrong });
 }
 
 static void reply_take(struct ike_v1_xauth *x, const struct ike_cfg *cfg)
@@ -224,11 +250,18 @@ static void reply_take(struct ike_v1_xauth *x, const struct ike_cfg *cfg)
 		return;
 	}
 	ike_v1_transaction_over(x);
+	if (gave_up(cfg)) { /* which ends it (section 5): nothing is told in return */
+		vd_count("ike_v1.failed.xauth", 1);
+		failed(x, "the user gave up, or the client cannot answer what it was asked");
+		over(x, "the client gave XAuth up");
+		return;
+	}
 	const char *wrong = reply_read(cfg, x->another, &request, password);
 	vd_conceal(password, strlen(password));
 	request.data = (struct vd_blob){ (const uint8_t *)password, (uint32_t)strlen(password) };
 	if (wrong != NULL) {
-		malformed(x, wrong);
+		failed(x, wrong);
+		refuse(x, wrong);
 	} else if (given_before(x, &request)) {
 		refuse(x, NULL);
 	} else {
@@ -239,6 +272,11 @@ static void reply_take(struct ike_v1_xauth *x, const struct ike_cfg *cfg)
 	}
 	vd_wipe(password, sizeof(password));
 	vd_wipe(&request, sizeof(request));
+}
+
+bool ike_v1_xauth_believed(const struct ike_v1_sa *sa)
+{
+	return sa->xauth == NULL || sa->xauth->state == IKE_V1_X_TOLD || sa->xauth->state == IKE_V1_X_DONE;
 }
 
 void ike_v1_xauth_answer(struct ike_v1_xauth *x, const struct ike_cfg *cfg)
@@ -325,7 +363,6 @@ static void further(struct ike_v1_xauth *x, const struct vd_answer *answer)
 		vd_format(message, sizeof(message), "%.*s", (int)data->data.len, (const char *)data->data.p);
 	x->conversation = answer->conversation;
 	x->another = true;
-	vd_timer_start(&x->patience, x->sa->v->opt.xauth_ms);
 	if (!ask(x, message))
 		refuse(x, NULL);
 }
@@ -360,6 +397,11 @@ static void configured(void *arg, uint64_t session, const char *stage, const str
 	(void)stage; /* the core has reported it */
 	if (x == NULL || x->state != IKE_V1_X_ADMITTED)
 		return;
+	const struct vd_session *living = x->sa->peer->session != 0 ? vd_session_find(x->sa->peer->session) : NULL;
+	if (err == NULL && living != NULL) { /* another IKE SA of this client was faster */
+		again(x, vd_session_find(session), living);
+		return;
+	}
 	if (err != NULL || ike_v1_tunnel_taken(x->sa->peer, session) < 0) {
 		refuse(x, NULL);
 		return;
