@@ -423,6 +423,7 @@ static void on_iccn(struct l2tp_call *c, const struct l2tp_msg *m)
 		vd_note('s', c->session, "the client requires sequence numbers in data messages");
 		c->numbered = VD_NUMBERED_BOTH;
 	} else if (l2tp_call_sequencing(c)) {
+		vd_note('s', c->session, "data messages have sequence numbers, as l2tp.sequencing says");
 		c->numbered = VD_NUMBERED_YES;
 	}
 	l2tp_call_begin(c);

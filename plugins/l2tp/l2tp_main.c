@@ -32,7 +32,8 @@ static const struct vd_opt schema[] = {
 	{ "connections.*.l2tp.secret", VD_T_SECRET, VD_OPT_KNOB, NULL, NULL, "As l2tp.secret, for this connection; a gateway that we dial must prove that it knows it." },
 	{ "l2tp.sequencing", VD_T_BOOL, VD_OPT_LIVE | VD_OPT_KNOB, "false", NULL,
 		"Number the data messages of new sessions, for ways that reorder packets; costs 4 octets in each. Clients follow, and one "
-		"that requires it gets it in any case. A gateway that we dial is told that it must: what it sends without is dropped." },
+		"that requires it gets it in any case (xl2tpd cannot say so: pppd's pppol2tp_recv_seq needs this). "
+		"A gateway that we dial is told that it must: what it sends without is dropped." },
 	{ "connections.*.l2tp.sequencing", VD_T_BOOL, VD_OPT_LIVE | VD_OPT_KNOB, NULL, NULL,
 		"As l2tp.sequencing, for this connection." },
 	{ "l2tp.allow_unprotected", VD_T_BOOL, 0, "false", NULL,

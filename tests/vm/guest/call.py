@@ -1,5 +1,6 @@
-"""l2tp6.py SERVER: what xl2tpd does not do: one L2TP call to a gateway's IPv6 address, with the kernel's tunnel, session and
-PPP, and pppd with /etc/ppp/options.vpn above. Runs until pppd ends or the gateway says goodbye."""
+"""call.py SERVER [required]: what xl2tpd does not do: one L2TP call to a gateway's IPv6 address, or with Sequencing Required in
+its ICCN; with the kernel's tunnel, session and PPP, and pppd with /etc/ppp/options.vpn above. Runs until pppd ends or the
+gateway says goodbye."""
 import ctypes
 import select
 import socket
@@ -10,9 +11,11 @@ import time
 
 SCCRQ, SCCRP, SCCCN, STOPCCN, HELLO, ICRQ, ICRP, ICCN, CDN = 1, 2, 3, 4, 6, 10, 11, 12, 14
 server = (sys.argv[1], 1701)
+six = ":" in server[0]
+required = sys.argv[2:] == ["required"]
 own_tunnel, own_session = 0x1234, 0x5678
-control = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
-control.bind(("::", 1701))
+control = socket.socket(socket.AF_INET6 if six else socket.AF_INET, socket.SOCK_DGRAM)
+control.bind(("::" if six else "0.0.0.0", 1701))
 control.connect(server)
 state = {"ns": 0, "nr": 0, "tunnel": 0, "session": 0}
 
@@ -73,8 +76,13 @@ def ask(session, kind, avps, wanted):
 def kernel(session, peer_session):
     """A socket of the kernel's tunnel (session 0) or of a call in it."""
     s = socket.socket(24, socket.SOCK_DGRAM, 1)
-    address = struct.pack("=HI", 24, 1) + struct.pack("=iiHHHH", 0, control.fileno(), own_tunnel, session, state["tunnel"], peer_session)
-    address += struct.pack("=H", socket.AF_INET6) + struct.pack("!HI", 1701, 0) + socket.inet_pton(socket.AF_INET6, server[0]) + bytes(4)
+    address = struct.pack("=HI", 24, 1) + struct.pack("=ii", 0, control.fileno())
+    ids = struct.pack("=HHHH", own_tunnel, session, state["tunnel"], peer_session)
+    if six:
+        address += ids + struct.pack("=H", socket.AF_INET6) + struct.pack("!HI", 1701, 0)
+        address += socket.inet_pton(socket.AF_INET6, server[0]) + bytes(4)
+    else:
+        address += struct.pack("=H", socket.AF_INET) + struct.pack("!H", 1701) + socket.inet_aton(server[0]) + bytes(8) + ids
     libc = ctypes.CDLL(None, use_errno=True)
     if libc.connect(s.fileno(), address, len(address)) != 0:
         sys.exit("connect of a PPPoL2TP socket: error %d" % ctypes.get_errno())
@@ -86,7 +94,7 @@ ask(0, SCCCN, b"", 0)
 tunnel = kernel(0, 0)
 answer = ask(0, ICRQ, avp(14, struct.pack("!H", own_session)) + avp(15, b"\0\0\0\1"), ICRP)
 state["session"] = struct.unpack("!H", answer[14])[0]
-ask(state["session"], ICCN, avp(24, b"\0\0\x27\x10") + avp(19, b"\0\0\0\1"), 0)
+ask(state["session"], ICCN, avp(24, b"\0\0\x27\x10") + avp(19, b"\0\0\0\1") + (avp(39, b"") if required else b""), 0)
 call = kernel(own_session, state["session"])
 pppd = subprocess.Popen(["pppd", "plugin", "pppol2tp.so", "pppol2tp", str(call.fileno()), "nodetach", "passive", "file",
                          "/etc/ppp/options.vpn"], pass_fds=[call.fileno()])
