@@ -82,7 +82,7 @@ void vd_report_remember(const struct vd_setup_failed *what)
 		vd_link_del(&r->all);
 	r->what = *what;
 	r->last = vd_wall();
-	if (!r->count++)
+	if (!r->count++ || r->first > r->last) /* the clock may have been set back meanwhile */
 		r->first = r->last;
 	vd_link_add(all.next, &r->all); /* before what was the first: the newest leads */
 }

@@ -201,6 +201,11 @@ void fake_clock(uint64_t now, uint64_t wall)
 	wall_ms = wall - now;
 }
 
+void fake_wall_step(int64_t ms)
+{
+	wall_ms += (uint64_t)ms;
+}
+
 void fake_fire(void)
 {
 	while (vd_timers_fire_one(clock_ms))

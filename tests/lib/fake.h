@@ -17,6 +17,8 @@ void fake_advance(uint64_t ms);
 /* The clocks as somebody else saw them, and all timers that are due then. */
 void fake_clock(uint64_t now, uint64_t wall);
 void fake_fire(void);
+/* Somebody sets the wall clock: so many milliseconds forward, or back. The clock that waits are measured by goes on. */
+void fake_wall_step(int64_t ms);
 /* Milliseconds to the next timer; UINT64_MAX when none. */
 uint64_t fake_next(void);
 /* Parses YAML text with the schemas of the core and of these plugins (NULL-terminated) and puts it in force. Fails the

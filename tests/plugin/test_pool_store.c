@@ -174,6 +174,42 @@ START_TEST(sticky)
 }
 END_TEST
 
+#define DAY_MS 86400000ll
+#define SINCE "SELECT user, since / 86400 - 19675 FROM held ORDER BY rowid" /* days since the fake clock began */
+#define ENDED "SELECT user, ended / 86400 - 19675 FROM last ORDER BY seq"
+
+/* The clock is set back, and forward: leases have the time that it showed, and who had what, and last, is told by their order. */
+START_TEST(clock_set)
+{
+	fake_plugin_start(PLUGIN);
+	ck_assert_str_eq(ask(1, "alice", "small", NULL), "10.9.0.10");
+	fake_wall_step(-2 * DAY_MS);
+	fake_advance(600000);
+	ck_assert_str_eq(ask(2, "bob", "small", NULL), "10.9.0.11");
+	ck_assert_str_eq(query(SINCE), "alice|0 bob|-2");
+	gone(1);
+	ck_assert_str_eq(query(ENDED), "alice|-2");
+	ck_assert_str_eq(ask(3, "carol", "small", NULL), "10.9.0.12");
+	ck_assert_str_eq(ask(4, "dave", "small", NULL), "10.9.0.10"); /* alice's, when nothing else is left */
+	gone(4);
+	fake_wall_step(4 * DAY_MS);
+	restart();
+	ck_assert_str_eq(query(HELD), "");
+	ck_assert_str_eq(query(ENDED), "alice|-2 dave|-2 bob|-2 carol|-2");
+	/* From the future now, which is over again. */
+	ck_assert_str_eq(ask(5, "bob", "small", NULL), "10.9.0.11");
+	gone(5);
+	fake_wall_step(-3 * DAY_MS);
+	restart();
+	ck_assert_str_eq(query(ENDED), "alice|-2 dave|-2 carol|-2 bob|2");
+	ck_assert_str_eq(ask(6, "eve", "small", NULL), "10.9.0.10");
+	ck_assert_str_eq(ask(7, "carol", "small", NULL), "10.9.0.12");
+	ck_assert_str_eq(ask(8, "bob", "small", NULL), "10.9.0.11");
+	ck_assert_str_eq(query(SINCE), "eve|-1 carol|-1 bob|-1");
+	fake_plugin_stop(PLUGIN);
+}
+END_TEST
+
 START_TEST(dedicated)
 {
 	fake_plugin_start(PLUGIN);
@@ -601,6 +637,7 @@ int main(void)
 	tcase_add_checked_fixture(t, setup, teardown);
 	tcase_set_timeout(t, 60);
 	tcase_add_test(t, sticky);
+	tcase_add_test(t, clock_set);
 	tcase_add_test(t, dedicated);
 	tcase_add_test(t, together);
 	tcase_add_test(t, end_is_written);
