@@ -79,6 +79,73 @@ START_TEST(test_reborn_numbered)
 }
 END_TEST
 
+/* A client with XAuth, whose user mistypes first: after every datagram, the questions under way included. Then both its SAs are
+ * made anew. */
+static void as_xauth(struct robot *r, bool (*done)(const struct robot *r), unsigned *births, const char *what)
+{
+	struct vd_error why = { 0 };
+	unsigned busy = 0;
+	char text[64];
+
+	for (unsigned ms = 0; ms < 10000 && !done(r); ms += 100) {
+		while (wire_step()) {
+			snprintf(text, sizeof(text), "%s, datagram %u", what, *births);
+			int rc = gateway_reborn(&why);
+			ck_assert_msg(rc == 0 || busy++ < 4, "%s: %s", text, why.text);
+			*births += rc == 0;
+		}
+		wire_wait(100);
+	}
+	ck_assert_msg(done(r), "%s: it does not come to its end", what);
+}
+
+static struct robot *mistypes;
+
+static void typed(void)
+{
+	if (mistypes->xauth.asked > 0)
+		mistypes->password = "alice-password";
+}
+
+START_TEST(test_reborn_xauth)
+{
+	struct robot r;
+	unsigned births = 0;
+
+	gateway_start(GATEWAY_XAUTH(""));
+	robot_init(&r, 0, "alice", "guessed", _i);
+	r.xauth.kind = ROBOT_APPLE;
+	mistypes = &r;
+	wire_add(&r);
+	wire.delivered = typed;
+	robot_dial(&r, GATEWAY_PSK_STAFF);
+	as_xauth(&r, robot_up, &births, "login");
+	ck_assert_uint_ge(r.xauth.asked, 2);
+	ck_assert_uint_eq(vd_session_count(), 1);
+	steps_ping(&r);
+	robot_quick(&r);
+	as_xauth(&r, robot_quick_done, &births, "quick mode");
+	robot_phase1(&r);
+	as_xauth(&r, robot_phase1_done, &births, "phase 1");
+	robot_quick(&r);
+	as_xauth(&r, robot_quick_done, &births, "quick mode in it");
+	reborn("all of it");
+	steps_ping(&r);
+	ck_assert_uint_eq(vd_session_count(), 1);
+	ck_assert_uint_eq(gateway_leases(), 1);
+	ck_assert_uint_gt(births, 20);
+	wire.delivered = NULL;
+	steps_hang_up(&r);
+	r.silent = true;
+	fake_advance(12 * 60000);
+	gateway_empty();
+	printf("XAuth%s: exported, made anew, imported %u times\n", _i ? " behind NAT" : "", births);
+	fflush(stdout);
+	robot_free(&r);
+	gateway_stop();
+}
+END_TEST
+
 /* What cannot be exported says so, and can be a moment later. */
 START_TEST(test_closing)
 {
@@ -122,6 +189,7 @@ int main(void)
 	tcase_add_test(t, test_reborn);
 	tcase_add_test(t, test_reborn_nat);
 	tcase_add_test(t, test_reborn_numbered);
+	tcase_add_loop_test(t, test_reborn_xauth, 0, 2);
 	tcase_add_test(t, test_closing);
 	suite_add_tcase(s, t);
 	SRunner *r = srunner_create(s);
