@@ -22,6 +22,7 @@ lanes_begin() {
 }
 lanes_run() { # PROGRAM COUNT
 	local i dir status=0 pids=() work=$VM_WORK queue=$VM_QUEUE
+	vd_user || return 1 # or all lanes would add it at once
 	for ((i = 1; i <= $2; i++)); do
 		dir=$VM_WORK/lane-$i
 		mkdir -p "$dir"

@@ -131,8 +131,14 @@ vd_daemon_env() { # BUILD-FOLDER
 		return 1
 	}
 	mkdir -p "$VD_PLUGINDIR" || return 1
-	find "$VD_PLUGINDIR" -type l -delete
-	for so in "$1"/plugins/*/.libs/*.so; do [ -e "$so" ] && ln -sf "$so" "$VD_PLUGINDIR/${so##*/}"; done
+	# Daemons may be starting from it meanwhile: what is right already is not touched.
+	{
+		flock 9
+		find "$VD_PLUGINDIR" -type l \( ! -lname "$1/plugins/*" -o -xtype l \) -delete
+		for so in "$1"/plugins/*/.libs/*.so; do
+			[ ! -e "$so" ] || [ "$(readlink "$VD_PLUGINDIR/${so##*/}")" = "$so" ] || ln -sf "$so" "$VD_PLUGINDIR/${so##*/}"
+		done
+	} 9>"$VD_PLUGINDIR.lock"
 	export VD_PLUGINDIR
 	vd_user
 }
