@@ -141,6 +141,8 @@ static bool df_of(const struct vd_worker *w, const struct vd_path *path, const s
 static unsigned alike(const struct vd_worker *w, const struct vd_path *path, const struct vd_pkt *pkts, unsigned n)
 {
 	unsigned i = 1;
+	if (w->df != VD_DF_COPY)
+		return n;
 	while (i < n && df_of(w, path, &pkts[i]) == df_of(w, path, &pkts[0]))
 		i++;
 	return i;

@@ -63,6 +63,10 @@ case_dial_all() {
 	[ "$bad" = 0 ] || VM_FAILED=1
 	return "$bad"
 }
+case_is() { # WHAT GOT PATTERN [MORE]: MORE is said with a failure
+	# shellcheck disable=SC2053
+	if [[ $2 == $3 ]]; then vm_pass "$CASE: $1"; else vm_fail "$CASE: $1" "it is '$2', not '$3'${4:+; $4}"; fi
+}
 case_ping() { # GUEST ADDRESS
 	local said
 	if said=$(vm_exec "$1" 20 "ping -n -q -c 5 -i 0.2 -W 2 $2"); then

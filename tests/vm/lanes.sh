@@ -5,12 +5,11 @@
 # rig keeps its names. Lanes take their cases from one queue; what a case printed comes out in one piece when it has ended.
 #   VM_LANES=N   how many; without it one per processor, two at most
 
-# lanes_begin PROGRAM CASE...: queues the cases. In a lane it only tells the queue; else, when there is something to share out, it
-# runs PROGRAM in lanes and ends with their status.
+# lanes_begin PROGRAM CASE...: queues the cases; when there is something to share out it runs PROGRAM in lanes and ends with their
+# status. Not to be called in a lane, which has VM_QUEUE.
 lanes_begin() {
 	local n=${VM_LANES:-$(nproc)} program=$1
 	shift
-	[ -z "${VM_QUEUE:-}" ] || return 0
 	VM_QUEUE=$VM_WORK/queue
 	printf '%s\n' "$@" >"$VM_QUEUE"
 	[ -n "${VM_LANES:-}" ] || [ "$n" -le 2 ] || n=2
@@ -38,7 +37,7 @@ lanes_run() { # PROGRAM COUNT
 }
 # Ends what still runs in lanes: at the end of a run that was interrupted, and of one that was killed before.
 lanes_down() { # COMMAND: what takes a rig down
-	local dir f
+	local dir
 	for dir in "$VM_WORK"/lane-*; do
 		[ -d "$dir" ] || continue
 		vm_end "$dir/lane.pid" TERM 200
