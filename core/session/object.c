@@ -189,17 +189,11 @@ fail:
 	return NULL;
 }
 
-struct vd_peer *vd_peer_new(uint64_t endpoint, const struct vd_sa *local, const struct vd_sa *remote)
+static struct vd_peer *peer_make(uint64_t endpoint, const struct vd_sa *local, const struct vd_sa *remote)
 {
-	uint64_t limit = vd_conf_uint(vd_conf_at(vd_conf_current(), NULL, "gateway.max_peers"));
-	struct peer *p;
+	struct peer *p = calloc(1, sizeof(*p));
 	char text[VD_SA_TEXT];
 
-	if (reg.peers.n >= (limit ? limit : MAX_PEERS)) {
-		vd_count("core.peer.limit", 1);
-		return NULL;
-	}
-	p = calloc(1, sizeof(*p));
 	if (!p)
 		return NULL;
 	p->pub.id = vd_id_new();
@@ -213,6 +207,24 @@ struct vd_peer *vd_peer_new(uint64_t endpoint, const struct vd_sa *local, const 
 		return NULL;
 	vd_note('p', p->pub.id, "first message from %s", vd_sa_format(remote, text));
 	return &p->pub;
+}
+
+struct vd_peer *vd_peer_new(uint64_t endpoint, const struct vd_sa *local, const struct vd_sa *remote)
+{
+	uint64_t limit = vd_conf_uint(vd_conf_at(vd_conf_current(), NULL, "gateway.max_peers"));
+
+	if (reg.peers.n >= (limit ? limit : MAX_PEERS)) {
+		vd_count("core.peer.limit", 1);
+		return NULL;
+	}
+	return peer_make(endpoint, local, remote);
+}
+
+struct vd_peer *vd_peer_beside(uint64_t peer)
+{
+	const struct peer *of = peer_find(peer);
+
+	return of && !of->closing ? peer_make(of->pub.endpoint, &of->pub.local, &of->pub.remote) : NULL;
 }
 
 struct vd_peer *vd_peer_find(uint64_t id)

@@ -21,13 +21,15 @@
 /* The same for clients with XAuth; staff, devices: more of these connections' `xauth`. GROUPS: in aggressive mode. */
 #define GATEWAY_XAUTH(staff) GATEWAY_XAUTH_BOTH(staff, "")
 #define GATEWAY_GROUPS GATEWAY_XAUTH_BOTH("aggressive: true, group: sales, ", "aggressive: true, group: phones, ")
-#define GATEWAY_XAUTH_BOTH(staff, devices) \
-	"gateway: { name: vpn.example.com, listen: [192.0.2.1] }\n" \
+#define GATEWAY_XAUTH_BOTH(staff, devices) GATEWAY_XAUTH_ALL("", "", staff, devices)
+/* gateway: more of that section; first: of connection staff itself. */
+#define GATEWAY_XAUTH_ALL(gateway, first, staff, devices) \
+	"gateway: { " gateway "name: vpn.example.com, listen: [192.0.2.1] }\n" \
 	"users: { office: { file: users.yaml } }\n" \
 	"realms: { office: { authenticate: [users/office] } }\n" \
 	"pools: { office: { range: 10.8.0.10-10.8.0.20, gateway: 10.8.0.1, dns: [10.1.0.53], search: [corp.example.com] } }\n" \
 	"connections:\n" \
-	"  staff: { accept: [l2tp, xauth], realm: office, pool: office, routes: [192.0.2.0/24, 10.1.0.0/16],\n" \
+	"  staff: { " first "accept: [l2tp, xauth], realm: office, pool: office, routes: [192.0.2.0/24, 10.1.0.0/16],\n" \
 	"    l2tp: { psk: !env SCENARIO_PSK_STAFF },\n" \
 	"    xauth: { " staff "psk: !env SCENARIO_PSK_STAFF, banner: Welcome } }\n" \
 	"  devices: { accept: [xauth], realm: office, pool: office, routes: all, crypto: legacy,\n" \

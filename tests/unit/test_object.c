@@ -87,6 +87,16 @@ START_TEST(peer_limit)
 	}
 	ck_assert_uint_eq(n, 29); /* one was there, 30 may be */
 	ck_assert_uint_eq(vd_peer_count(), 30);
+	/* Who has a place may renew what it stands on. */
+	const struct vd_peer *of = vd_peer_after(NULL), *beside = vd_peer_beside(of->id);
+	ck_assert_ptr_nonnull(beside);
+	ck_assert_uint_ne(beside->id, of->id);
+	ck_assert_uint_eq(beside->home, of->home);
+	ck_assert_uint_eq(beside->endpoint, of->endpoint);
+	ck_assert(vd_sa_equal(&beside->remote, &of->remote) && vd_sa_equal(&beside->local, &of->local));
+	ck_assert_uint_eq(vd_peer_count(), 31);
+	ck_assert_ptr_null(vd_peer_new(1, &local, &of->remote));
+	ck_assert_ptr_null(vd_peer_beside(beside->id + 1000));
 }
 END_TEST
 

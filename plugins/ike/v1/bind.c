@@ -132,14 +132,14 @@ unsigned ike_v1_possible(const struct ike_v1 *v, const struct vd_sa *remote, uin
 	return n;
 }
 
-/* The living peer that this phase 1 continues, or NULL: same endpoint, identity and connection, heard lately. */
+/* The living peer that this phase 1 continues, or NULL: same endpoint, identity and connection, heard lately. Not with XAuth,
+ * where the identity is that of a group: which one is continued is known with the user. */
 static struct ike_v1_peer *peer_to_join(struct ike_v1_sa *sa, const char *connection, const char *identity, bool fresh)
 {
-	bool tunnel = sa->auth == IKE_AUTH_XAUTH_PSK;
-	struct ike_v1_peer *peer = ike_v1_peer_find(sa->v, &sa->path.remote, connection, identity, tunnel);
+	struct ike_v1_peer *peer = ike_v1_peer_find(sa->v, &sa->path.remote, connection, identity);
 
 	/* Only for the very same (address, port) and identity: a private address is an identity that many have. */
-	for (; fresh && peer != NULL; peer = ike_v1_peer_find(sa->v, &sa->path.remote, connection, identity, tunnel)) {
+	for (; fresh && peer != NULL; peer = ike_v1_peer_find(sa->v, &sa->path.remote, connection, identity)) {
 		vd_count("ike_v1.initial_contact", 1);
 		ike_v1_peer_end(peer, peer->dial != NULL ? "the gateway started anew" : "the client started anew", false);
 	}
@@ -185,7 +185,15 @@ void ike_v1_peer_announce(struct ike_v1_peer *peer, const struct ike_v1_sa *sa, 
 
 static struct ike_v1_peer *peer_make(struct ike_v1_sa *sa, const char *connection, const char *identity)
 {
-	struct vd_peer *object = vd_peer_new(sa->path.endpoint, &sa->path.local, &sa->path.remote);
+	bool tunnel = sa->auth == IKE_AUTH_XAUTH_PSK;
+	const struct ike_v1_peer *living = NULL;
+
+	if (tunnel) {
+		ike_v1_peer_crowded(sa->v, &sa->path.remote, connection, identity);
+		living = ike_v1_peer_tunnel(sa->v, &sa->path.remote, connection, identity, NULL);
+	}
+	struct vd_peer *object = living != NULL ? vd_peer_beside(living->id)
+		: vd_peer_new(sa->path.endpoint, &sa->path.local, &sa->path.remote);
 	struct ike_v1_peer *peer = object != NULL ? ike_v1_peer_add(sa->v, object->id, &sa->path) : NULL;
 
 	if (peer == NULL) {
@@ -193,7 +201,7 @@ static struct ike_v1_peer *peer_make(struct ike_v1_sa *sa, const char *connectio
 			vd_peer_close(object->id, "out of memory");
 		return NULL;
 	}
-	peer->tunnel = sa->auth == IKE_AUTH_XAUTH_PSK;
+	peer->tunnel = tunnel;
 	vd_strcpy(peer->connection, sizeof(peer->connection), connection);
 	ike_v1_peer_announce(peer, sa, identity);
 	return peer;
@@ -231,7 +239,12 @@ void ike_v1_sa_up(struct ike_v1_sa *sa, struct ike_v1_peer *peer, const char *id
 
 struct ike_v1_peer *ike_v1_take(struct ike_v1_sa *sa, const char *connection, bool dialled, const char *identity, bool fresh)
 {
-	struct ike_v1_peer *peer = peer_to_join(sa, connection, identity, fresh);
+	struct ike_v1_peer *peer = NULL;
+
+	if (sa->auth == IKE_AUTH_XAUTH_PSK)
+		sa->began_anew = fresh;
+	else
+		peer = peer_to_join(sa, connection, identity, fresh);
 	if (peer == NULL && dialled) { /* a gateway may renew what we dialled, and no more */
 		vd_count("ike_v1.refused.dialled", 1);
 		ike_v1_info_plain(sa->v, &sa->path, sa->icookie, sa->rcookie, IKE_N_INVALID_ID_INFORMATION);

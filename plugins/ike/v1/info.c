@@ -107,10 +107,6 @@ void ike_v1_initial_contact(struct ike_v1_sa *sa)
 	struct ike_v1_peer *peer = sa->peer;
 	struct ike_v1_sa *next;
 
-	if (!ike_v1_xauth_believed(sa)) {
-		vd_count("ike_v1.refused.before_xauth", 1);
-		return;
-	}
 	/* What is the peer's own and older than this SA is forgotten; its channel and other peers are not touched. */
 	vd_count("ike_v1.initial_contact", 1);
 	if (peer->sas != sa)
@@ -206,10 +202,6 @@ static bool delete_take(struct ike_v1_sa *sa, const struct ike_payload *p)
 		return false;
 	}
 	for (unsigned i = 0; i < n; i++) {
-		if (protocol == IKE_PROTO_ESP && spi_len == 4 && !ike_v1_xauth_believed(sa)) {
-			vd_count("ike_v1.refused.before_xauth", 1);
-			break;
-		}
 		if (protocol == IKE_PROTO_ESP && spi_len == 4) {
 			struct ike_v1_child *child = child_of(sa->peer, vd_rd_u32(&r));
 
@@ -223,7 +215,7 @@ static bool delete_take(struct ike_v1_sa *sa, const struct ike_payload *p)
 
 			if (gone == sa)
 				self = true;
-			else if (gone != NULL && gone->peer == sa->peer && ike_v1_xauth_believed(sa))
+			else if (gone != NULL && gone->peer == sa->peer)
 				ike_v1_sa_free(gone, "deleted by the client");
 		} else {
 			vd_count("ike_v1.drop.delete", 1);

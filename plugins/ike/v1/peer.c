@@ -72,14 +72,48 @@ void ike_v1_peer_set_chan(struct ike_v1_peer *peer, uint64_t chan)
 	ike_v1_peer_index(peer);
 }
 
-struct ike_v1_peer *ike_v1_peer_find(struct ike_v1 *v, const struct vd_sa *remote, const char *connection,
+/* The next one behind p, or the first (NULL), that can be meant. */
+static struct ike_v1_peer *peer_after(struct ike_v1_peer *p, struct ike_v1 *v, const struct vd_sa *remote, const char *connection,
 	const char *identity, bool tunnel)
 {
-	for (struct ike_v1_peer *p = *endpoint_bucket(v, remote); p != NULL; p = p->endpoint_next)
-		if (!p->closing && vd_sa_equal(&p->path.remote, remote) && strcmp(p->connection, connection) == 0 &&
-			p->tunnel == tunnel && strcmp(p->identity, identity) == 0)
+	for (p = p != NULL ? p->endpoint_next : *endpoint_bucket(v, remote); p != NULL; p = p->endpoint_next)
+		if (!p->closing && p->tunnel == tunnel && vd_sa_equal(&p->path.remote, remote) &&
+			strcmp(p->connection, connection) == 0 && strcmp(p->identity, identity) == 0)
 			return p;
 	return NULL;
+}
+
+struct ike_v1_peer *ike_v1_peer_find(struct ike_v1 *v, const struct vd_sa *remote, const char *connection, const char *identity)
+{
+	return peer_after(NULL, v, remote, connection, identity, false);
+}
+
+struct ike_v1_peer *ike_v1_peer_tunnel(struct ike_v1 *v, const struct vd_sa *remote, const char *connection,
+	const char *identity, const char *user)
+{
+	struct ike_v1_peer *p = NULL;
+
+	while ((p = peer_after(p, v, remote, connection, identity, true)) != NULL) {
+		const struct vd_session *s = p->session != 0 ? vd_session_find(p->session) : NULL;
+
+		if (s != NULL && s->state < VD_S_CLOSING && (user == NULL || strcmp(s->user, user) == 0))
+			return p;
+	}
+	return NULL;
+}
+
+void ike_v1_peer_crowded(struct ike_v1 *v, const struct vd_sa *remote, const char *connection, const char *identity)
+{
+	struct ike_v1_peer *p = NULL, *oldest = NULL;
+	unsigned n = 0;
+
+	while ((p = peer_after(p, v, remote, connection, identity, true)) != NULL)
+		if (p->session == 0 && ++n > 0)
+			oldest = p; /* the newest is first */
+	if (n < IKE_V1_UNPROVEN_MAX)
+		return;
+	vd_count("ike_v1.refused.crowded", 1);
+	ike_v1_peer_end(oldest, "too many logins at the same time", true);
 }
 
 struct ike_v1_peer *ike_v1_peer_dialled(const struct ike_v1 *v, const struct vd_sa *remote)
@@ -210,21 +244,15 @@ uint64_t ike_v1_peer_silence(const struct ike_v1_peer *peer)
 	return least;
 }
 
-void ike_v1_peer_replaced(struct ike_v1_peer *peer, const struct ike_v1_sa *sa)
-{
-	for (struct ike_v1_sa *old = peer->sas; old != NULL; old = old->peer_next)
-		if (old != sa && old->life.kind != IKE_V1_T_REPLACED) {
-			old->life.kind = IKE_V1_T_REPLACED;
-			vd_timer_start(&old->life, IKE_V1_REPLACED_MS);
-		}
-}
-
 void ike_v1_peer_join(struct ike_v1_peer *peer, struct ike_v1_sa *sa)
 {
 	unsigned n = 0;
 
-	if (!peer->tunnel) /* else not before XAuth is done again */
-		ike_v1_peer_replaced(peer, sa);
+	for (struct ike_v1_sa *old = peer->sas; old != NULL; old = old->peer_next)
+		if (old->life.kind != IKE_V1_T_REPLACED) {
+			old->life.kind = IKE_V1_T_REPLACED;
+			vd_timer_start(&old->life, IKE_V1_REPLACED_MS);
+		}
 	for (struct ike_v1_sa *old = peer->sas; old != NULL; old = old->peer_next, n++) {
 		if (old->peer_next == NULL && n + 1 >= IKE_V1_SAS_MAX) {
 			ike_v1_sa_free(old, "replaced"); /* the oldest; others remain, so the peer does too */
@@ -242,6 +270,20 @@ void ike_v1_peer_join(struct ike_v1_peer *peer, struct ike_v1_sa *sa)
 	else
 		vd_timer_stop(&peer->keepalive);
 	ike_v1_peer_moved(peer, &sa->path);
+}
+
+void ike_v1_peer_pass_on(struct ike_v1_peer *peer, struct ike_v1_peer *to)
+{
+	char why[64];
+
+	while (peer->sas != NULL) {
+		struct ike_v1_sa *sa = peer->sas;
+
+		peer->sas = sa->peer_next;
+		ike_v1_peer_join(to, sa);
+	}
+	vd_format(why, sizeof(why), "it is p-%llu", (unsigned long long)to->id);
+	ike_v1_peer_end(peer, why, false);
 }
 
 void ike_v1_peer_check(struct ike_v1_peer *peer, const char *why)

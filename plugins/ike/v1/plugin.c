@@ -184,6 +184,7 @@ static void peer_down(void *arg, const void *event)
 
 	if (peer != NULL)
 		ike_v1_peer_end(peer, down->reason, true);
+	ike_v1_xauth_peer_gone(arg, down->peer);
 }
 
 /* Of a channel to a gateway that we called, whoever did so is told. */

@@ -277,6 +277,7 @@ static void walk_sa(struct walk *k, struct ike_v1_sa *sa)
 	walk_buf(k, &sa->gxi);
 	walk_buf(k, &sa->gxr);
 	WALK_INT(k, sa->unproven);
+	WALK_INT(k, sa->began_anew);
 	walk_text(k, sa->wanted, sizeof(sa->wanted));
 	walk_buf(k, &sa->idii);
 	WALK_INT(k, sa->asked);
@@ -556,4 +557,4 @@ static int v1_import(void *self, uint16_t version, struct vd_rd *r, enum vd_impo
 	return vd_rd_ok(r) ? 0 : vd_error_set(err, -EBADMSG, "the IKEv1 state is cut or damaged");
 }
 
-const struct vd_layer ike_v1_layer = { .name = "ike_v1", .version = 6, .export_ = v1_export, .import = v1_import };
+const struct vd_layer ike_v1_layer = { .name = "ike_v1", .version = 7, .export_ = v1_export, .import = v1_import };

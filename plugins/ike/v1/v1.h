@@ -67,6 +67,8 @@
 #define IKE_V1_TUNNELS_MAX 24u
 /* IKE SAs of one peer; beyond it the oldest goes. */
 #define IKE_V1_SAS_MAX 4u
+/* Peers at one endpoint, of one group, whose XAuth is not finished; beyond it the oldest goes. */
+#define IKE_V1_UNPROVEN_MAX 4u
 /* A replaced SA stays this long, for packets under way. */
 #define IKE_V1_REPLACED_MS 30000u
 /* How recently the old IKE SA or its channel was heard for a new phase 1 to take over the channel. */
@@ -190,6 +192,9 @@ struct ike_v1_xauth {
 	unsigned tries;
 	uint64_t session, conversation; /* session: the one that is being authenticated */
 	bool another;                   /* what was asked is a further round */
+	/* While the client's older tunnel ends: its peer, and the next one that waits for such an end. */
+	uint64_t after;
+	struct ike_v1_xauth *after_next;
 	uint8_t given[32];              /* digest of name and password that were wrong */
 	/* The transaction that we began, while sent is not empty: not answered. */
 	uint32_t mid;
@@ -222,6 +227,7 @@ struct ike_v1_sa {
 	uint32_t life_seconds;         /* offered; 0: not said */
 	uint16_t auth;                 /* enum ike_auth, of the chosen offer */
 	struct ike_v1_xauth *xauth;    /* once it is up, with IKE_AUTH_XAUTH_PSK */
+	bool began_anew;               /* its client: INITIAL-CONTACT came with its identity */
 	unsigned trials;
 	struct ike_v1_buf sa_body, ni, nr, gxi, gxr;
 	/* Aggressive mode: its connection, the chosen offer, octets that came and went before message 3, its identity. */
@@ -368,6 +374,7 @@ struct ike_v1 {
 	bool sweep_again;      /* some are too young yet */
 	struct ike_v1_fragments *fragments, *fragments_oldest; /* newest first */
 	unsigned n_fragments;
+	struct ike_v1_xauth *xauth_waiting; /* for the end of an older tunnel */
 	uint64_t secret; /* of the keyed hashes */
 	struct vd_ike_connect_1 connect;
 	struct ike_v1_sa *buckets[IKE_V1_BUCKETS];
@@ -509,8 +516,13 @@ unsigned ike_v1_allows(const struct ike_v1 *v, const char *connection, uint16_t 
 	struct ike_allows list[IKE_V1_CANDIDATES_MAX]);
 
 /* ---- peer.c ---- */
-struct ike_v1_peer *ike_v1_peer_find(struct ike_v1 *v, const struct vd_sa *remote, const char *connection,
-	const char *identity, bool tunnel);
+/* One without XAuth. */
+struct ike_v1_peer *ike_v1_peer_find(struct ike_v1 *v, const struct vd_sa *remote, const char *connection, const char *identity);
+/* One with XAuth that has the tunnel of this user; NULL: of anybody. */
+struct ike_v1_peer *ike_v1_peer_tunnel(struct ike_v1 *v, const struct vd_sa *remote, const char *connection,
+	const char *identity, const char *user);
+/* One more is about to begin XAuth there: where too many have not come to its end the oldest of them goes. */
+void ike_v1_peer_crowded(struct ike_v1 *v, const struct vd_sa *remote, const char *connection, const char *identity);
 /* One that we dialled and that is up, at this address and port, or at port 4500 of it. */
 struct ike_v1_peer *ike_v1_peer_dialled(const struct ike_v1 *v, const struct vd_sa *remote);
 struct ike_v1_peer *ike_v1_peer_by_id(struct ike_v1 *v, uint64_t id);
@@ -520,9 +532,10 @@ struct ike_v1_peer *ike_v1_peer_add(struct ike_v1 *v, uint64_t id, const struct 
 void ike_v1_peer_index(struct ike_v1_peer *peer);
 /* 0: it has none now. */
 void ike_v1_peer_set_chan(struct ike_v1_peer *peer, uint64_t chan);
+/* Another IKE SA of it: older ones go in 30 s. */
 void ike_v1_peer_join(struct ike_v1_peer *peer, struct ike_v1_sa *sa);
-/* This SA of it is as good as the older ones: they go in 30 s. */
-void ike_v1_peer_replaced(struct ike_v1_peer *peer, const struct ike_v1_sa *sa);
+/* It turned out to be another one, which gets its IKE SAs; frees it. */
+void ike_v1_peer_pass_on(struct ike_v1_peer *peer, struct ike_v1_peer *to);
 /* Reports, once, that it never began quick mode. */
 void ike_v1_peer_no_quick(struct ike_v1_peer *peer);
 /* Milliseconds since an authenticated packet of it was seen. */
@@ -607,8 +620,8 @@ bool ike_v1_xauth_begin(struct ike_v1_sa *sa);
 void ike_v1_xauth_answer(struct ike_v1_xauth *x, const struct ike_cfg *cfg);
 /* The client goes on, which it does only after it heard that it was accepted. False: it was not, or not yet. */
 bool ike_v1_xauth_passed(struct ike_v1_sa *sa);
-/* Has its user shown who he is, or need he not? Before that, what is said on this IKE SA of the peer's others is not believed. */
-bool ike_v1_xauth_believed(const struct ike_v1_sa *sa);
+/* A peer is gone, and its address is free. */
+void ike_v1_xauth_peer_gone(struct ike_v1 *v, uint64_t peer);
 void ike_v1_xauth_free(struct ike_v1_sa *sa);
 /* Somebody ended the session that is being authenticated. */
 void ike_v1_xauth_closed(struct ike_v1_peer *peer, uint64_t session);

@@ -6,6 +6,7 @@
 #include <string.h>
 
 static void authenticated(void *arg, uint64_t session, const struct vd_answer *answer);
+static void wait_over(struct ike_v1_xauth *x);
 static void configured(void *arg, uint64_t session, const char *stage, const struct vd_error *err);
 
 static void over(struct ike_v1_xauth *x, const char *why)
@@ -64,6 +65,7 @@ void ike_v1_xauth_free(struct ike_v1_sa *sa)
 	sa->xauth = NULL;
 	ike_v1_transaction_over(x);
 	vd_timer_stop(&x->patience);
+	wait_over(x);
 	if (!sa->v->silent)
 		session_drop(x, "XAuth was not finished");
 	ike_v1_buf_free(&x->answered.reply);
@@ -113,10 +115,7 @@ static void refuse(struct ike_v1_xauth *x, const char *message)
 
 static void pass(struct ike_v1_xauth *x)
 {
-	struct ike_v1_peer *peer = x->sa->peer;
-
 	vd_count("ike_v1.xauth", 1);
-	ike_v1_peer_replaced(peer, x->sa);
 	tell(x, true, NULL);
 }
 
@@ -274,11 +273,6 @@ static void reply_take(struct ike_v1_xauth *x, const struct ike_cfg *cfg)
 	vd_wipe(&request, sizeof(request));
 }
 
-bool ike_v1_xauth_believed(const struct ike_v1_sa *sa)
-{
-	return sa->xauth == NULL || sa->xauth->state == IKE_V1_X_TOLD || sa->xauth->state == IKE_V1_X_DONE;
-}
-
 void ike_v1_xauth_answer(struct ike_v1_xauth *x, const struct ike_cfg *cfg)
 {
 	bool asked = x->state == IKE_V1_X_ASKED;
@@ -328,18 +322,77 @@ static struct ike_v1_xauth *xauth_of(struct ike_v1 *v, uint64_t session)
 	return NULL;
 }
 
-/* The peer has a session: this is its user, who proved himself again? */
-static void again(struct ike_v1_xauth *x, const struct vd_session *session, const struct vd_session *living)
+/* Its user has a tunnel here already, which he goes on with. What was made to ask him is not needed. */
+static void again(struct ike_v1_xauth *x, struct ike_v1_peer *living)
 {
-	if (strcmp(session->user, living->user) == 0) {
-		vd_note('s', living->id, "%s authenticated again, on a new IKE SA", living->user);
-		session_drop(x, "it was only to authenticate again");
-		pass(x);
-		return;
+	const struct vd_session *session = vd_session_find(living->session);
+
+	vd_count("ike_v1.reattached", 1);
+	vd_note('s', session->id, "%s authenticated again, on a new IKE SA", session->user);
+	vd_note('p', living->id, "rekeyed by the other side: a new IKE SA from the same endpoint, and the same user");
+	session_drop(x, "it was only to authenticate again");
+	ike_v1_peer_pass_on(x->sa->peer, living);
+	pass(x);
+}
+
+static struct ike_v1_peer *his_tunnel(const struct ike_v1_xauth *x)
+{
+	const struct ike_v1_peer *peer = x->sa->peer;
+	const struct vd_session *session = vd_session_find(x->session);
+
+	return session != NULL ? ike_v1_peer_tunnel(peer->v, &peer->path.remote, peer->connection, peer->identity, session->user)
+		: NULL;
+}
+
+static void wait_for(struct ike_v1_xauth *x, uint64_t peer)
+{
+	x->after = peer;
+	x->after_next = x->sa->v->xauth_waiting;
+	x->sa->v->xauth_waiting = x;
+}
+
+static void wait_over(struct ike_v1_xauth *x)
+{
+	for (struct ike_v1_xauth **at = &x->sa->v->xauth_waiting; *at != NULL; at = &(*at)->after_next)
+		if (*at == x) {
+			*at = x->after_next;
+			break;
+		}
+	x->after = 0;
+	x->after_next = NULL;
+}
+
+/* He is known now. Other users whose tunnels have the same endpoint are not concerned: it may be one machine, or a NAT that
+ * gave the port of somebody silent to somebody else. */
+static void proven(struct ike_v1_xauth *x)
+{
+	struct ike_v1_peer *living = his_tunnel(x);
+
+	x->state = IKE_V1_X_ADMITTED;
+	if (living != NULL && x->sa->began_anew) { /* his address is free when that is over */
+		vd_count("ike_v1.initial_contact", 1);
+		wait_for(x, living->id);
+		ike_v1_peer_end(living, "the client started anew", false);
+	} else if (living != NULL) {
+		again(x, living);
+	} else if (vd_session_configure(x->session, VD_WANT_V4, configured, x->sa->v) < 0) {
+		refuse(x, NULL);
 	}
-	vd_report_failure(&(struct vd_report){ .kind = VD_FAIL_REFUSED, .session = session->id, .configured = "XAuth",
-		.difference = "the tunnel belongs to another user, who has to end it first" });
-	refuse(x, NULL);
+}
+
+void ike_v1_xauth_peer_gone(struct ike_v1 *v, uint64_t peer)
+{
+	struct ike_v1_xauth *x = v->xauth_waiting;
+
+	while (x != NULL)
+		if (x->after == peer) {
+			wait_over(x);
+			if (x->state == IKE_V1_X_ADMITTED && x->session != 0)
+				proven(x);
+			x = v->xauth_waiting; /* all of it may have changed */
+		} else {
+			x = x->after_next;
+		}
 }
 
 static void wrong(struct ike_v1_xauth *x, const struct vd_answer *answer)
@@ -375,19 +428,12 @@ static void authenticated(void *arg, uint64_t session, const struct vd_answer *a
 		vd_count("ike_v1.xauth.late_answer", 1);
 		return;
 	}
-	struct ike_v1_peer *peer = x->sa->peer;
-	const struct vd_session *living = peer->session != 0 ? vd_session_find(peer->session) : NULL;
-	if (answer->verdict == VD_CONTINUE) {
+	if (answer->verdict == VD_CONTINUE)
 		further(x, answer);
-	} else if (answer->verdict != VD_ACCEPT) {
+	else if (answer->verdict != VD_ACCEPT)
 		wrong(x, answer);
-	} else if (living != NULL) {
-		again(x, vd_session_find(session), living);
-	} else {
-		x->state = IKE_V1_X_ADMITTED;
-		if (vd_session_configure(session, VD_WANT_V4, configured, arg) < 0)
-			refuse(x, NULL);
-	}
+	else
+		proven(x);
 }
 
 static void configured(void *arg, uint64_t session, const char *stage, const struct vd_error *err)
@@ -397,9 +443,9 @@ static void configured(void *arg, uint64_t session, const char *stage, const str
 	(void)stage; /* the core has reported it */
 	if (x == NULL || x->state != IKE_V1_X_ADMITTED)
 		return;
-	const struct vd_session *living = x->sa->peer->session != 0 ? vd_session_find(x->sa->peer->session) : NULL;
-	if (err == NULL && living != NULL) { /* another IKE SA of this client was faster */
-		again(x, vd_session_find(session), living);
+	struct ike_v1_peer *living = his_tunnel(x);
+	if (living != NULL) { /* another IKE SA of his was faster */
+		again(x, living);
 		return;
 	}
 	if (err != NULL || ike_v1_tunnel_taken(x->sa->peer, session) < 0) {
