@@ -223,20 +223,25 @@ void dp_drain_later(struct vd_datapath *dp)
 		dp->drain_again = true;
 }
 
+int dp_hand(struct vd_datapath *dp, unsigned worker, uint32_t kind, const void *head, size_t head_len, const void *p, size_t len)
+{
+	uint8_t *at = dp_ring_reserve(&dp->w[worker]->inbox, kind, head_len + len, DP_INBOX / 2);
+	if (!at)
+		return -ENOBUFS;
+	memcpy(at, head, head_len);
+	memcpy(at + head_len, p, len);
+	dp_ring_commit(&dp->w[worker]->inbox);
+	dp_kick(dp, worker);
+	return 0;
+}
+
 static bool to_owner(struct vd_datapath *dp, const struct vd_path *path, const uint8_t *p, size_t len)
 {
 	struct vd_rd r;
 	vd_rd_init(&r, p, len);
 	unsigned owner = (vd_rd_u32(&r) & 255) % dp->n_workers;
 	struct dp_r_path head = { *path };
-	uint8_t *at = dp_ring_reserve(&dp->w[owner]->inbox, DP_R_ESP, sizeof(head) + len, DP_INBOX / 2);
-	if (!at)
-		return false;
-	memcpy(at, &head, sizeof(head));
-	memcpy(at + sizeof(head), p, len);
-	dp_ring_commit(&dp->w[owner]->inbox);
-	dp_kick(dp, owner);
-	return true;
+	return dp_hand(dp, owner, DP_R_ESP, &head, sizeof(head), p, len) == 0;
 }
 
 unsigned dp_control_datagram(struct vd_datapath *dp, const struct vd_path *path, const uint8_t *p, size_t len, size_t seg)

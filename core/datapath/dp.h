@@ -489,6 +489,9 @@ int dp_call_all(struct vd_datapath *dp, void (*fn)(struct vd_worker *w, void *ar
 	void (*done)(void *arg), void *done_arg);
 /* Inline or paused: what is in the inbox runs now. Everything a worker wrote is drained by a deferred dp_drain. */
 void dp_kick(struct vd_datapath *dp, unsigned worker);
+/* Hands head and then p to a worker. Commands keep half of the inbox to themselves: -ENOBUFS when the rest is full. Behind a
+ * backlog of commands nothing that belongs to them may overtake them: the caller looks. */
+int dp_hand(struct vd_datapath *dp, unsigned worker, uint32_t kind, const void *head, size_t head_len, const void *p, size_t len);
 void dp_flush_backlog(struct vd_datapath *dp, unsigned worker);
 void dp_drain(struct vd_datapath *dp);
 void dp_drain_later(struct vd_datapath *dp);

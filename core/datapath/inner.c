@@ -78,14 +78,5 @@ int dp_session_send(void *self, uint64_t session, const void *p, size_t len)
 	struct dp_r_session head = { session, s->w->index + 1 };
 	if (len > DP_ROOM)
 		return -EMSGSIZE;
-	/* As with chan_send. */
-	uint8_t *at = dp->backlog[s->worker] ? NULL
-		: dp_ring_reserve(&dp->w[s->worker]->inbox, DP_R_SESSION, sizeof(head) + len, DP_INBOX / 2);
-	if (!at)
-		return -ENOBUFS;
-	memcpy(at, &head, sizeof(head));
-	memcpy(at + sizeof(head), p, len);
-	dp_ring_commit(&dp->w[s->worker]->inbox);
-	dp_kick(dp, s->worker);
-	return 0;
+	return dp->backlog[s->worker] ? -ENOBUFS : dp_hand(dp, s->worker, DP_R_SESSION, &head, sizeof(head), p, len);
 }

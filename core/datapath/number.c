@@ -22,16 +22,7 @@ int dp_link_send(void *self, uint64_t session, const struct vd_hdr *hdr, const v
 	struct dp_r_frame head = { { session, s->w->index + 1 }, *hdr };
 	if (len > DP_ROOM || hdr->len > sizeof(hdr->bytes))
 		return -EMSGSIZE;
-	/* As with chan_send. */
-	uint8_t *at = dp->backlog[s->worker] ? NULL
-		: dp_ring_reserve(&dp->w[s->worker]->inbox, DP_R_FRAME, sizeof(head) + len, DP_INBOX / 2);
-	if (!at)
-		return -ENOBUFS;
-	memcpy(at, &head, sizeof(head));
-	memcpy(at + sizeof(head), p, len);
-	dp_ring_commit(&dp->w[s->worker]->inbox);
-	dp_kick(dp, s->worker);
-	return 0;
+	return dp->backlog[s->worker] ? -ENOBUFS : dp_hand(dp, s->worker, DP_R_FRAME, &head, sizeof(head), p, len);
 }
 
 struct numbers_op {

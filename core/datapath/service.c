@@ -169,16 +169,7 @@ static int chan_send(void *self, uint64_t chan, const void *p, size_t len)
 	unsigned worker = c->chan->home % dp->n_workers;
 	if (len > DP_ROOM)
 		return -EMSGSIZE;
-	/* Commands keep half of the inbox to themselves; behind a backlog nothing may overtake. */
-	uint8_t *at = dp->backlog[worker] ? NULL
-		: dp_ring_reserve(&dp->w[worker]->inbox, DP_R_SEND, sizeof(head) + len, DP_INBOX / 2);
-	if (!at)
-		return -ENOBUFS;
-	memcpy(at, &head, sizeof(head));
-	memcpy(at + sizeof(head), p, len);
-	dp_ring_commit(&dp->w[worker]->inbox);
-	dp_kick(dp, worker);
-	return 0;
+	return dp->backlog[worker] ? -ENOBUFS : dp_hand(dp, worker, DP_R_SEND, &head, sizeof(head), p, len);
 }
 
 /* ---- sessions ---- */

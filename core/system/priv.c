@@ -74,6 +74,16 @@ static struct answer *answer_new(void *arg)
 	return a;
 }
 
+/* Of one that only succeeds or fails: where its error goes; NULL: no memory. */
+static struct vd_error *answer_plain(void (*done)(void *arg, const struct vd_error *err), void *arg)
+{
+	struct answer *a = answer_new(arg);
+
+	if (a)
+		a->plain = done;
+	return a ? &a->err : NULL;
+}
+
 static int set_int(int fd, int level, int option, int value)
 {
 	return setsockopt(fd, level, option, &value, sizeof(value));
@@ -185,52 +195,48 @@ static int open_tun(void *self, const char *name, unsigned n, unsigned mtu, unsi
 static int address(void *self, bool add, const char *dev, const struct vd_prefix *prefix,
 	void (*done)(void *arg, const struct vd_error *err), void *arg)
 {
-	struct answer *a = answer_new(arg);
+	struct vd_error *err = answer_plain(done, arg);
 
 	(void)self;
-	if (!a)
+	if (!err)
 		return -ENOMEM;
-	a->plain = done;
-	vd_netlink_address(add, dev, prefix, &a->err);
+	vd_netlink_address(add, dev, prefix, err);
 	return 0;
 }
 
 static int route(void *self, bool add, const char *dev, const struct vd_prefix *dst,
 	void (*done)(void *arg, const struct vd_error *err), void *arg)
 {
-	struct answer *a = answer_new(arg);
+	struct vd_error *err = answer_plain(done, arg);
 
 	(void)self;
-	if (!a)
+	if (!err)
 		return -ENOMEM;
-	a->plain = done;
-	vd_netlink_route(add, dev, dst, NULL, &a->err);
+	vd_netlink_route(add, dev, dst, NULL, err);
 	return 0;
 }
 
 static int route_from(void *self, const char *dev, const struct vd_prefix *dst, const struct vd_ip *source,
 	void (*done)(void *arg, const struct vd_error *err), void *arg)
 {
-	struct answer *a = answer_new(arg);
+	struct vd_error *err = answer_plain(done, arg);
 
 	(void)self;
-	if (!a)
+	if (!err)
 		return -ENOMEM;
-	a->plain = done;
-	vd_netlink_route(true, dev, dst, source, &a->err);
+	vd_netlink_route(true, dev, dst, source, err);
 	return 0;
 }
 
 static int pin(void *self, bool add, const struct vd_ip *host, void (*done)(void *arg, const struct vd_error *err),
 	void *arg)
 {
-	struct answer *a = answer_new(arg);
+	struct vd_error *err = answer_plain(done, arg);
 
 	(void)self;
-	if (!a)
+	if (!err)
 		return -ENOMEM;
-	a->plain = done;
-	vd_netlink_pin(add, host, &a->err);
+	vd_netlink_pin(add, host, err);
 	return 0;
 }
 
@@ -244,13 +250,12 @@ static int nft_commands(void *self, const char *commands,
 static int set_sysctl(void *self, const char *name, const char *value,
 	void (*done)(void *arg, const struct vd_error *err), void *arg)
 {
-	struct answer *a = answer_new(arg);
+	struct vd_error *err = answer_plain(done, arg);
 
 	(void)self;
-	if (!a)
+	if (!err)
 		return -ENOMEM;
-	a->plain = done;
-	vd_sysctl_set(name, value, &a->err);
+	vd_sysctl_set(name, value, err);
 	return 0;
 }
 
