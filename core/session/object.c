@@ -24,6 +24,7 @@ struct peer {
 	struct vd_timeline timeline;
 	char reason[VD_ID_TEXT];
 	bool closing, down;
+	bool beside; /* made by vd_peer_beside */
 };
 
 struct chan {
@@ -209,11 +210,16 @@ static struct vd_peer *peer_make(uint64_t endpoint, const struct vd_sa *local, c
 	return &p->pub;
 }
 
-struct vd_peer *vd_peer_new(uint64_t endpoint, const struct vd_sa *local, const struct vd_sa *remote)
+static uint64_t peers_max(void)
 {
 	uint64_t limit = vd_conf_uint(vd_conf_at(vd_conf_current(), NULL, "gateway.max_peers"));
 
-	if (reg.peers.n >= (limit ? limit : MAX_PEERS)) {
+	return limit ? limit : MAX_PEERS;
+}
+
+struct vd_peer *vd_peer_new(uint64_t endpoint, const struct vd_sa *local, const struct vd_sa *remote)
+{
+	if (reg.peers.n >= peers_max()) {
 		vd_count("core.peer.limit", 1);
 		return NULL;
 	}
@@ -224,7 +230,23 @@ struct vd_peer *vd_peer_beside(uint64_t peer)
 {
 	const struct peer *of = peer_find(peer);
 
-	return of && !of->closing ? peer_make(of->pub.endpoint, &of->pub.local, &of->pub.remote) : NULL;
+	struct vd_peer *made = of && !of->closing ? peer_make(of->pub.endpoint, &of->pub.local, &of->pub.remote) : NULL;
+
+	if (made)
+		VD_CONTAINER_OF(made, struct peer, pub)->beside = true;
+	return made;
+}
+
+bool vd_peer_is_beside(uint64_t id)
+{
+	const struct peer *p = peer_find(id);
+
+	return p && p->beside;
+}
+
+bool vd_peers_too_many(void)
+{
+	return reg.peers.n > peers_max();
 }
 
 struct vd_peer *vd_peer_find(uint64_t id)

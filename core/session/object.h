@@ -38,6 +38,10 @@ struct vd_peer *vd_peer_after(const struct vd_peer *peer);
 struct vd_chan_info *vd_chan_after(const struct vd_chan_info *chan);
 size_t vd_peer_count(void);
 size_t vd_chan_count(void);
+/* Was it made by vd_peer_beside()? Not exported: whoever asks does so before it has a session that is up. */
+bool vd_peer_is_beside(uint64_t id);
+/* More than gateway.max_peers, which such a peer can bring about. */
+bool vd_peers_too_many(void);
 /* Why it is being closed; NULL while it is not. */
 const char *vd_peer_closing(uint64_t id);
 /* True when it takes no new sessions: unknown, going, or its peer is. */

@@ -184,10 +184,32 @@ struct vd_session_rec *vd_session_rec_new(uint64_t id)
 	return rec;
 }
 
+static uint64_t sessions_max(void)
+{
+	uint64_t limit = vd_conf_uint(vd_conf_at(vd_conf_current(), NULL, "gateway.max_sessions"));
+
+	return limit ? limit : MAX_SESSIONS;
+}
+
+static int all_taken(struct vd_error *err)
+{
+	vd_count("core.session.limit", 1);
+	return vd_error_set(err, -EMFILE, "all %llu sessions are taken; raise gateway.max_sessions",
+		(unsigned long long)sessions_max());
+}
+
+int vd_session_room(const struct vd_session_rec *rec, struct vd_error *err)
+{
+	if (!vd_peer_is_beside(rec->pub.peer))
+		return 0; /* has been looked at when it was made */
+	if (reg.sessions.n > sessions_max())
+		return all_taken(err);
+	return vd_peers_too_many() ? vd_error_set(err, -EMFILE, "all peers are taken; raise gateway.max_peers") : 0;
+}
+
 uint64_t vd_session_new(uint64_t chan, const char *connection, const struct vd_session_owner *owner, void *arg,
 	struct vd_error *err)
 {
-	uint64_t limit = vd_conf_uint(vd_conf_at(vd_conf_current(), NULL, "gateway.max_sessions"));
 	struct vd_chan_info *info = vd_chan_find(chan);
 	struct vd_session_new event = { .chan = chan };
 	struct vd_session_rec *rec;
@@ -197,11 +219,8 @@ uint64_t vd_session_new(uint64_t chan, const char *connection, const struct vd_s
 		vd_error_set(err, -ESTALE, "channel c-%llu is gone", (unsigned long long)chan);
 		return 0;
 	}
-	limit = limit ? limit : MAX_SESSIONS;
-	if (reg.sessions.n >= limit) {
-		vd_count("core.session.limit", 1);
-		vd_error_set(err, -EMFILE, "all %llu sessions are taken; raise gateway.max_sessions",
-			(unsigned long long)limit);
+	if (reg.sessions.n >= sessions_max() && !vd_peer_is_beside(info->peer)) {
+		all_taken(err);
 		return 0;
 	}
 	rec = vd_session_rec_new(vd_id_new());

@@ -83,6 +83,8 @@ void vd_sessions_close_on(uint64_t chan, const char *reason);
 uint64_t vd_session_user_key(const char *realm, const char *user);
 /* The next session (NULL: the first) that claimed admission for this user. */
 struct vd_session_rec *vd_session_of_user(const char *realm, const char *user, const struct vd_session_rec *after);
+/* A session that was made without looking at the limits (vd_peer_beside) goes on for itself: 0, or -EMFILE with err. */
+int vd_session_room(const struct vd_session_rec *rec, struct vd_error *err);
 /* Enters rec into the index of users; -ENOMEM. */
 int vd_session_claim(struct vd_session_rec *rec);
 

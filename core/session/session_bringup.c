@@ -327,8 +327,13 @@ static void admit_ask(void *arg, const struct vd_ask *ask)
 	struct vd_session_rec *rec = vd_session_rec(request->session), *other, *next;
 	const char *policy = rec ? vd_conf_str(connection_opt(rec, "second_login")) : NULL;
 	bool refuse = policy && !strcmp(policy, "refuse"), wait = false;
+	struct vd_error full;
 
 	(void)arg;
+	if (rec && vd_session_room(rec, &full) < 0) {
+		vd_reply(ask->ticket, VD_REJECT, NULL, &full);
+		return;
+	}
 	if (!rec || (policy && !strcmp(policy, "coexist"))) {
 		bool failed = rec && !rec->claim && vd_session_claim(rec) < 0;
 

@@ -33,8 +33,8 @@ struct vd_peer {
  * NULL when the limit (gateway.max_peers) is reached or memory is short. */
 VD_API struct vd_peer *vd_peer_new(uint64_t endpoint, const struct vd_sa *local, const struct vd_sa *remote);
 /* One beside a living peer, at the same endpoint and on the same slot, for somebody who may turn out to be that peer and must
- * show it first. gateway.max_peers does not hold it up: who has a place must be able to renew what it stands on. NULL: no such
- * peer, or no memory. */
+ * show it first. gateway.max_peers and max_sessions do not hold it up, since who has a place must be able to renew what it
+ * stands on; where it is somebody else its session is not admitted beyond them. NULL: no such peer, or no memory. */
 VD_API struct vd_peer *vd_peer_beside(uint64_t peer);
 VD_API struct vd_peer *vd_peer_find(uint64_t id);
 /* Fills in what is known now (fields of struct vd_peer_up), marks it up, posts peer_up. */

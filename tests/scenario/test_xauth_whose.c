@@ -184,13 +184,14 @@ START_TEST(test_began_anew)
 }
 END_TEST
 
-/* She goes on without that: with her session, her address and her SAs, whatever else is thought of second logins, and where no
- * more peers may come in. */
+static const char *const full[] = { GATEWAY_XAUTH_ALL("max_peers: 1, ", "", "", ""),
+	GATEWAY_XAUTH_ALL("max_sessions: 1, ", "", "", "") };
+
+/* She goes on without that: with her session, her address and her SAs, whatever else is thought of second logins, and where nobody
+ * else may come in. */
 START_TEST(test_goes_on)
 {
-	static const char *const full = GATEWAY_XAUTH_ALL("max_peers: 1, ", "", "", "");
-
-	gateway_start(_i == 3 ? full : second_logins[_i]);
+	gateway_start(_i < 3 ? second_logins[_i] : full[_i - 3]);
 	client(ROBOT_APPLE, "alice-password");
 	logged_in();
 	uint64_t id = session_of("alice")->id, peer = session_of("alice")->peer;
@@ -219,6 +220,23 @@ START_TEST(test_goes_on)
 	robot_delete_ike(&r);
 	wire_wait(1000);
 	gateway_empty();
+	stop();
+}
+END_TEST
+
+/* That is not for another user. */
+START_TEST(test_full)
+{
+	gateway_start(full[_i]);
+	client(ROBOT_APPLE, "alice-password");
+	logged_in();
+	again_as("bob", "bob-password");
+	ck_assert(r.xauth.refused && !r.xauth.passed);
+	the_report(VD_FAIL_NOT_ADMITTED, _i ? "all 1 sessions are taken; raise gateway.max_sessions" : "raise gateway.max_peers");
+	ck_assert_uint_eq(vd_session_count(), 1);
+	ck_assert_uint_eq(vd_peer_count(), 1);
+	ck_assert_uint_eq(gateway_leases(), 1);
+	steps_ping(&r);
 	stop();
 }
 END_TEST
@@ -361,7 +379,8 @@ int main(void)
 	tcase_add_loop_test(t, test_another_user, 0, 2);
 	tcase_add_test(t, test_not_believed);
 	tcase_add_loop_test(t, test_began_anew, 0, 3);
-	tcase_add_loop_test(t, test_goes_on, 0, 4);
+	tcase_add_loop_test(t, test_goes_on, 0, 5);
+	tcase_add_loop_test(t, test_full, 0, 2);
 	tcase_add_test(t, test_crowded);
 	tcase_add_test(t, test_wrong_again);
 	tcase_add_test(t, test_same_user_otherwise);
