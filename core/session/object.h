@@ -7,22 +7,9 @@
 #include <viaduct/object.h>
 
 #include "core/table.h"
+#include "core/timeline.h"
 
 /* ---- timelines ---- */
-#define VD_TIMELINE_MAX 64
-#define VD_TIMELINE_FEW 4 /* a power of two below */
-struct vd_moment {
-	uint64_t at, wall; /* vd_now(), vd_wall() */
-	char *text;
-};
-/* Zeroed is empty. Moment i (0 = oldest) is v[(first + i) % VD_TIMELINE_MAX]. */
-struct vd_timeline {
-	struct vd_moment *v;
-	uint8_t first, n, room; /* room: moments that v has space for */
-	uint64_t forgotten; /* entries that were overwritten */
-};
-void vd_timeline_add(struct vd_timeline *t, const char *fmt, va_list ap);
-void vd_timeline_clear(struct vd_timeline *t);
 /* The timeline of an object ('p', 'c', 's'), NULL when the object does not exist. Valid during the callback. */
 const struct vd_timeline *vd_timeline_find(char letter, uint64_t id);
 
