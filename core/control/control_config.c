@@ -39,21 +39,37 @@ static void known_by(const struct vd_conf *conf, const struct vd_conf_node *c, c
 	vd_format(out, size, "psk %u of %u", at, n);
 }
 
-/* "staff (1009)": how many IPv4 addresses its ranges have. */
-static void addresses(const struct vd_conf *conf, const char *pool, char *out, size_t size)
+/* What a pool has as it is configured, free or not: addresses of IPv4, and networks of IPv6 (64 bits) in its prefixes. */
+static void pool_has(const struct vd_conf *conf, const char *pool, uint64_t *ret_addresses, uint64_t *ret_networks)
 {
 	const struct vd_conf_node *pools = vd_conf_at(conf, NULL, "pools"), *p = pool && pools ? vd_conf_child(pools, pool) : NULL;
 	const struct vd_conf_node *ranges = p ? vd_conf_at(conf, p, "range") : NULL;
+	const struct vd_conf_node *prefixes = p ? vd_conf_at(conf, p, "prefix") : NULL;
 	struct vd_ip first, last;
-	uint64_t n = 0;
 
+	*ret_addresses = *ret_networks = 0;
 	for (size_t i = 0; i < vd_conf_count(ranges); i++)
 		if (vd_conf_range(vd_conf_nth(ranges, i), &first, &last) && first.family == AF_INET)
-			n += (uint64_t)vd_ip_u32(&last) - vd_ip_u32(&first) + 1;
+			*ret_addresses += (uint64_t)vd_ip_u32(&last) - vd_ip_u32(&first) + 1;
+	for (size_t i = 0; i < vd_conf_count(prefixes); i++) {
+		const struct vd_prefix *prefix = vd_conf_prefix(vd_conf_nth(prefixes, i));
+
+		if (prefix && prefix->ip.family == AF_INET6 && prefix->len > 0 && prefix->len <= 64)
+			*ret_networks += 1ull << (64 - prefix->len);
+	}
+}
+
+/* "staff (1009, 256 x /64)" */
+static void addresses(const char *pool, uint64_t n, uint64_t networks, char *out, size_t size)
+{
+	size_t len = vd_format(out, size, "%s", or_empty(pool));
+
 	if (n)
-		vd_format(out, size, "%s (%llu)", pool, (unsigned long long)n);
-	else
-		vd_format(out, size, "%s", or_empty(pool));
+		len += vd_format(out + len, size - len, " (%llu", (unsigned long long)n);
+	if (networks)
+		len += vd_format(out + len, size - len, "%s%llu x /64", n ? ", " : " (", (unsigned long long)networks);
+	if (n || networks)
+		vd_format(out + len, size - len, ")");
 }
 
 static void routes(const struct vd_conf *conf, const struct vd_conf_node *c, char *out, size_t size)
@@ -104,7 +120,9 @@ static json_t *connection_json(const struct vd_conf *conf, const struct vd_conf_
 	const char *realm = vd_conf_str(vd_conf_at(conf, c, "realm"));
 	const struct vd_conf_node *users = realm && realms ? vd_conf_child(realms, realm) : NULL;
 	const char *crypto = vd_conf_str(vd_conf_at(conf, c, "crypto"));
-	char origin[160], word[80], known[300], from[128], to[64];
+	const char *pool = vd_conf_str(vd_conf_at(conf, c, "pool"));
+	char origin[160], word[80], known[300], from[VD_NAME_MAX + 64], to[64];
+	uint64_t n, networks;
 	json_t *out;
 
 	vd_format(word, sizeof(word), "%s%s", dialled ? "-> " : "", accept);
@@ -112,11 +130,13 @@ static json_t *connection_json(const struct vd_conf *conf, const struct vd_conf_
 		vd_format(known, sizeof(known), "%s", or_empty(vd_conf_str(vd_conf_at(conf, c, "peer"))));
 	else
 		known_by(conf, c, accept, known, sizeof(known));
-	addresses(conf, vd_conf_str(vd_conf_at(conf, c, "pool")), from, sizeof(from));
+	pool_has(conf, pool, &n, &networks);
+	addresses(pool, n, networks, from, sizeof(from));
 	routes(conf, c, to, sizeof(to));
-	out = json_pack("{s:s,s:s,s:s,s:s,s:s,s:o,s:s,s:s,s:s,s:s}", "name", vd_conf_name(c), "accepts", word, "known_by", known,
-		"crypto", crypto ? crypto : "compatible", "realm", or_empty(realm), "users_from",
-		providers(users ? vd_conf_at(conf, users, "authenticate") : NULL), "addresses", from, "routes", to,
+	out = json_pack("{s:s,s:s,s:s,s:s,s:s,s:o,s:s,s:s,s:I,s:I,s:s,s:s,s:s}", "name", vd_conf_name(c), "accepts", word,
+		"known_by", known, "crypto", crypto ? crypto : "compatible", "realm", or_empty(realm), "users_from",
+		providers(users ? vd_conf_at(conf, users, "authenticate") : NULL), "pool", or_empty(pool),
+		"addresses", from, "addresses4", (json_int_t)n, "networks6", (json_int_t)networks, "routes", to,
 		"second_login", or_empty(vd_conf_str(vd_conf_at(conf, c, "second_login"))), "from",
 		vd_conf_origin(c, origin, sizeof(origin)));
 	if (dialled && out)

@@ -633,6 +633,63 @@ static void put_file(const char *text)
 	fclose(f);
 }
 
+/* What a pool has of each family, in words and, for programs, in numbers; columns stay columns. */
+START_TEST(pools_counted)
+{
+	static const struct vd_opt schema[] = { { "pools.*", VD_T_MAP, 0, NULL, NULL, "" },
+		{ "pools.*.range", VD_T_RANGE, VD_OPT_LIST, NULL, NULL, "" }, { "pools.*.prefix", VD_T_PREFIX, VD_OPT_LIST, NULL, NULL, "" },
+		{ NULL } };
+	static const struct vd_opt *const schemas[] = { schema };
+	static const char text[] = "pools:\n"
+		"  both: { range: [10.8.0.10-10.8.3.250, 10.7.0.1], prefix: [\"2001:db8:8::/48\", \"2001:db8:9::/63\"] }\n"
+		"  six: { prefix: \"2001::/16\" }\n"
+		"  four: { range: 10.9.0.2-10.9.0.250 }\n"
+		"  none: {}\n"
+		"connections:\n"
+		"  a: { accept: l2tp, pool: both }\n"
+		"  b: { accept: l2tp, pool: six, routes: all }\n"
+		"  c: { accept: l2tp, pool: four }\n"
+		"  d: { accept: l2tp, pool: none }\n"
+		"  e: { accept: l2tp }\n";
+	static const struct {
+		const char *name, *pool;
+		json_int_t addresses, networks;
+	} want[] = { { "a", "both", 1010, 65538 }, { "b", "six", 0, 1ll << 48 }, { "c", "four", 249, 0 }, { "d", "none", 0, 0 },
+		{ "e", "", 0, 0 } };
+	struct vd_conf_errors errs = { 0 };
+	struct vd_conf *conf = NULL, *old;
+	json_t *list;
+
+	ck_assert_int_eq(vd_conf_parse_text(text, "pools.yaml", NULL, schemas, 1, &conf, &errs), 0);
+	vd_conf_errors_free(&errs);
+	old = vd_conf_swap(conf);
+	ck_assert_int_eq(ctl("connection list"), 0);
+	ck_assert_str_eq(printed,
+		"NAME  ACCEPTS  KNOWN BY  CRYPTO      USERS FROM  ADDRESSES                    ROUTES  STATE  FROM\n"
+		"a     l2tp     -         compatible  -           both (1010, 65538 x /64)     -       -      pools.yaml:7\n"
+		"b     l2tp     -         compatible  -           six (281474976710656 x /64)  all     -      pools.yaml:8\n"
+		"c     l2tp     -         compatible  -           four (249)                   -       -      pools.yaml:9\n"
+		"d     l2tp     -         compatible  -           none                         -       -      pools.yaml:10\n"
+		"e     l2tp     -         compatible  -           -                            -       -      pools.yaml:11\n");
+	ck_assert_int_eq(ctl("--json connection list"), 0);
+	list = json_loads(printed, 0, NULL);
+	ck_assert_uint_eq(json_array_size(list), VD_ARRAY_SIZE(want));
+	for (size_t i = 0; i < VD_ARRAY_SIZE(want); i++) {
+		const json_t *c = json_array_get(list, i);
+
+		ck_assert_str_eq(json_string_value(json_object_get(c, "name")), want[i].name);
+		ck_assert_str_eq(json_string_value(json_object_get(c, "pool")), want[i].pool);
+		ck_assert(json_is_integer(json_object_get(c, "addresses4")));
+		ck_assert_int_eq(json_integer_value(json_object_get(c, "addresses4")), want[i].addresses);
+		ck_assert(json_is_integer(json_object_get(c, "networks6")));
+		ck_assert_int_eq(json_integer_value(json_object_get(c, "networks6")), want[i].networks);
+	}
+	json_decref(list);
+	ck_assert_ptr_eq(vd_conf_swap(old), conf);
+	vd_conf_unref(conf);
+}
+END_TEST
+
 START_TEST(reloading)
 {
 	const struct vd_conf *before = vd_conf_current();
@@ -734,6 +791,7 @@ int main(void)
 	tcase_add_test(t, tables);
 	tcase_add_test(t, logins_are_tried);
 	tcase_add_test(t, connections_shown);
+	tcase_add_test(t, pools_counted);
 	tcase_add_test(t, reloading);
 	tcase_add_test(t, steering_the_terminal);
 	tcase_add_test(t, usage);
