@@ -18,6 +18,7 @@
 #define OP_TUN 32u    /* from TUN to the client instead: virtio header, packet */
 #define OP_WIRE 64u   /* the octets are what is on the wire, undecrypted */
 #define OP_TUNNEL 128u /* the third client, whose packets go in a tunnel as they are */
+#define OP_MARK (OP_TUN | OP_WIRE) /* the first octet is the outer DSCP and ECN field of what comes from this client from now on */
 
 static void on_punt(void *arg, uint64_t id, const uint8_t *p, size_t len) { (void)arg, (void)id, (void)p, (void)len; }
 static void on_ike(void *arg, const struct vd_path *path, const uint8_t *p, size_t len)
@@ -40,8 +41,20 @@ static void on_sent(void *arg, const struct vd_datapath_sent *sent)
 	ck_assert(known);
 }
 
+/* What a router may have marked around a packet that cannot be, since the data path last turned; nothing else is dropped for that. */
+static uint64_t congested, refused;
+
+static void turn(void)
+{
+	vd_datapath_turn();
+	ck_assert_uint_le(vd_datapath_drops(VD_DROP_ECN) - refused, congested);
+	refused = vd_datapath_drops(VD_DROP_ECN);
+	congested = 0;
+}
+
 static void begin(void)
 {
+	congested = refused = 0;
 	fuzz_begin();
 	fake_init(3);
 	path_world_up(&(struct path_told){ on_sent, on_punt, on_ike });
@@ -50,7 +63,7 @@ static void begin(void)
 static void end(void)
 {
 	vd_datapath_gather(false);
-	vd_datapath_turn();
+	turn();
 	path_world_down();
 	fake_fini();
 }
@@ -132,8 +145,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 			fake_advance(fuzz_ms(&r));
 			continue;
 		}
+		if ((r.op & OP_MARK) == OP_MARK) {
+			c->path.tos = r.len ? r.p[0] : 0;
+			continue;
+		}
 		vd_datapath_gather(true);
 		if (!(r.op & OP_TUN)) {
+			congested += r.op & OP_TUNNEL && (c->path.tos & 3) == 3;
 			up(c, &r);
 		} else if (r.len >= 10) {
 			if (r.op & OP_SUMS)
@@ -143,7 +161,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		if (r.op & OP_MORE)
 			continue;
 		vd_datapath_gather(false);
-		vd_datapath_turn();
+		turn();
 		fake_drain();
 	}
 	fuzz_end(&r);
@@ -166,6 +184,29 @@ static void flows(const char *name, bool v6, bool udp, unsigned client)
 	for (unsigned i = 0; i < 8; i++) {
 		f.size = 100;
 		fuzz_put((uint8_t)(OPS | OP_SUMS | (i < 7 ? OP_MORE : 0) | (client == PATH_TUNNEL ? OP_TUNNEL : client)), p, gen_packet(&s, &f, true, p));
+	}
+	fuzz_put_done(name);
+}
+
+/* A flow, with every field of the inner header below every one of the outer, in vectors of four. */
+static void marks(const char *name, bool v6, unsigned client)
+{
+	uint8_t a4[4] = { 10, 8, 0, (uint8_t)(10 + client) }, a6[16] = { 0x20, 1, 0xd, 0xb8, 0, (uint8_t)client }, p[GEN_ROOM + 100];
+	uint8_t who = client == PATH_TUNNEL ? OP_TUNNEL : (uint8_t)client;
+	struct gen_flow f;
+	uint64_t s = 7;
+
+	do
+		gen_flow(&s, &f, a4, a6);
+	while (f.v6 != v6);
+	for (uint8_t i = 0; i < 16; i++) {
+		uint8_t outer = (uint8_t)(0xb8 | (i >> 2 & 3));
+
+		if (i % 4 == 0)
+			fuzz_put(OP_MARK | who, &outer, 1);
+		f.size = 40;
+		f.tos = (uint8_t)((f.tos & 0xfc) | (i & 3));
+		fuzz_put((uint8_t)(OPS | OP_SUMS | (i % 4 < 3 ? OP_MORE : 0) | who), p, gen_packet(&s, &f, true, p));
 	}
 	fuzz_put_done(name);
 }
@@ -205,6 +246,9 @@ void fuzz_seeds(void)
 	flows("udp6", true, true, 0);
 	flows("tunnel4", false, false, PATH_TUNNEL);
 	flows("tunnel6", true, true, PATH_TUNNEL);
+	marks("ecn4", false, PATH_TUNNEL);
+	marks("ecn6", true, PATH_TUNNEL);
+	marks("ecn-l2tp", false, 1);
 	down("tun-tcp4", false, false);
 	down("tun-tcp6", true, false);
 	down("tun-udp4", false, true);
