@@ -97,6 +97,12 @@ static unsigned place_of(const struct vd_session_rec *rec, const struct vd_prefi
 	return at;
 }
 
+bool vd_network_waits(const struct vd_session_rec *rec, const struct vd_prefix *net)
+{
+	return rec->link.v4.len && !rec->link.v6.len && rec->pub.lease6.address.family && net->len == rec->pub.lease6.length &&
+		vd_ip_equal(&net->ip, &rec->pub.lease6.address);
+}
+
 /* All workers bring it here. Nobody waits for that: the client hears of its network from the worker that is told first, and
  * a packet that overtakes this on another one is lost like any that the network loses. */
 static int bring_here(struct vd_session_rec *rec, const struct vd_datapath_1 *dp)
@@ -138,6 +144,10 @@ int vd_session_carry(uint64_t session, const struct vd_wsess_desc *link)
 	if (res < 0)
 		return res;
 	was = rec->link.v6.len;
+	if (was && next.v6.len && memcmp(next.link_local, rec->link.link_local, sizeof(next.link_local))) {
+		vd_network_tell(rec, false); /* the workers could not be told of its end before */
+		was = false;
+	}
 	rec->link = next;
 	if (was != (next.v6.len != 0))
 		vd_network_tell(rec, !was);

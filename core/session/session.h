@@ -115,6 +115,9 @@ bool vd_network_take(struct vd_session_rec *rec, const struct vd_answer *answer)
 void vd_network_refused(struct vd_session_rec *rec, const struct vd_answer *answer, const char *text);
 /* Posts session_ipv6. */
 void vd_network_tell(struct vd_session_rec *rec, bool carried);
+/* This is the network of a client that has IPv4 and did not agree on IPv6 so far: the session does not end when it cannot
+ * be brought to it; vd_session_carry() tries again. */
+bool vd_network_waits(const struct vd_session_rec *rec, const struct vd_prefix *net);
 
 /* dialled.c: of a session that we dialled, its routes_behind being the connection's routes. Asks for address and routes of
  * the host; false when out of memory. */

@@ -495,6 +495,8 @@ static void add_fib(struct vd_session_rec *rec, const struct vd_datapath_1 *dp)
 			vd_ack_drop(ack);
 		if (res == -EEXIST && rec->pub.dialled && i > 0)
 			continue; /* another gateway has this network too: dialled.c */
+		if (vd_network_waits(rec, &all[i]))
+			continue;
 		vd_format(what, sizeof(what), "address table entry %s", vd_prefix_format(&all[i], text));
 		establish_failed(rec, res, what);
 		return;

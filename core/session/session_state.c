@@ -189,9 +189,13 @@ static void reinstall(void *arg)
 		return;
 	rec->added = res >= 0;
 	for (unsigned i = 0; res >= 0 && i < VD_ARRAY_SIZE(rec->fib) && rec->link.source[i].ip.family; i++) {
-		rec->fib[i] = rec->link.source[i];
-		res = dp->fib_add(dp->self, &rec->fib[i], rec->pub.id, NULL, NULL);
-		rec->n_fib += res >= 0;
+		const struct vd_prefix *net = &rec->link.source[i];
+
+		res = dp->fib_add(dp->self, net, rec->pub.id, NULL, NULL);
+		if (res >= 0)
+			rec->fib[rec->n_fib++] = *net;
+		else if (vd_network_waits(rec, net))
+			res = 0;
 	}
 	if (res < 0)
 		vd_session_close(rec->pub.id, "could not be installed after an import", false);

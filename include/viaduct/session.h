@@ -104,7 +104,8 @@ VD_API int vd_session_header(uint64_t session, const uint8_t *header, size_t len
 
 /* The session is up, and carries from now on the families for which link has a header, with its link-local addresses: a
  * network protocol of PPP opened or closed. Of link only these are looked at. Posts session_ipv6 when that changed, as
- * establish does. -ENOENT, -EINVAL for a session that is not up, or for IPv6 without a lease, or what datapath/1 says. */
+ * establish does. -ENOENT, -EINVAL for a session that is not up, or for IPv6 without a lease, or what datapath/1 says: then
+ * it carries what it did before, and the caller ends what could not be added. */
 VD_API int vd_session_carry(uint64_t session, const struct vd_wsess_desc *link);
 
 /* What the client calls itself; adds to what it said before, as far as there is room. */

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 
 #include <viaduct/crypto.h>
 #include <viaduct/loop.h>
@@ -115,6 +116,8 @@ static int session_counters(void *self, uint64_t session,
 static int session_add(void *self, const struct vd_wsess_desc *desc, void (*done)(void *), void *arg)
 {
 	(void)self;
+	if (d.no_add)
+		return d.no_add;
 	d.desc = *desc;
 	d.carried++;
 	if (done && d.hold_add) {
@@ -140,7 +143,16 @@ static int session_del(void *self, uint64_t session,
 	return 0;
 }
 
-static int fib(void *self, const struct vd_prefix *prefix, uint64_t session, void (*done)(void *), void *arg)
+static int fib_add(void *self, const struct vd_prefix *prefix, uint64_t session, void (*done)(void *), void *arg)
+{
+	(void)self;
+	(void)session;
+	if (d.no_fib && prefix->ip.family == AF_INET6)
+		return d.no_fib;
+	return done ? vd_defer(done, arg) : 0;
+}
+
+static int fib_del(void *self, const struct vd_prefix *prefix, uint64_t session, void (*done)(void *), void *arg)
 {
 	(void)self;
 	(void)prefix;
@@ -149,7 +161,7 @@ static int fib(void *self, const struct vd_prefix *prefix, uint64_t session, voi
 }
 
 static const struct vd_datapath_1 datapath = { .session_punt = session_punt, .session_counters = session_counters,
-	.session_add = session_add, .session_del = session_del, .fib_add = fib, .fib_del = fib };
+	.session_add = session_add, .session_del = session_del, .fib_add = fib_add, .fib_del = fib_del };
 
 /* ---- providers ---- */
 static bool knows(const struct vd_authenticate *r)

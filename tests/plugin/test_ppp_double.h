@@ -24,6 +24,7 @@ struct double_state {
 	int code; /* of its no; 0: one that says nothing */
 	bool network, no_ipv4; /* the pool has a prefix, 2001:db8:5:1::/64 for this session; it has no addresses */
 	bool hold_network, no_networks; /* the answer is held back; all of its prefix is in use */
+	int no_add, no_fib; /* what session_add says, and fib_add of a network of IPv6; 0: yes */
 	bool hold_add; /* the workers take their time with session_add: double_ack_add() */
 	void (*added)(void *);
 	void *added_arg;

@@ -153,6 +153,10 @@ static void finished(struct ppp_cp *cp)
 		ppp_phase_ncp(link, VD_WANT_V4, false);
 		return;
 	}
+	if (cp->state == PPP_CLOSED) { /* it was ours to end it, and what was left then has ended meanwhile */
+		ppp_link_fail(link, "IPCP ended, and there is nothing else");
+		return;
+	}
 	if (link->phase != PPP_PHASE_UP)
 		ppp_link_report(link, (struct vd_report){ .kind = VD_FAIL_IPCP_UNACKED });
 	ppp_link_fail(link, link->phase == PPP_PHASE_UP ? "the client ended IPCP" : "IPCP did not complete");

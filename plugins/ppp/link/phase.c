@@ -3,6 +3,7 @@
 #include "link.h"
 
 #include <sys/socket.h>
+#include <errno.h>
 #include <string.h>
 
 void ppp_phase_lcp_up(struct ppp_link *link)
@@ -176,10 +177,15 @@ bool ppp_phase_ipv6(struct ppp_link *link)
 
 void ppp_phase_ipv6_over(struct ppp_link *link)
 {
+	int r;
+
 	/* Who begins and ends it over and over makes each lease a write to the disk. */
 	if (link->failing || link->leases6 >= PPP_LEASES6_MAX)
 		return;
-	if (vd_session_return6(link->node.id) < 0)
+	r = vd_session_return6(link->node.id);
+	if (r < 0 && r != -EINVAL) /* -EINVAL: there is none */
+		vd_note('s', link->node.id, "the network stays until the session ends: %s", strerror(-r));
+	if (r < 0)
 		return;
 	link->may &= (uint8_t)~VD_WANT_V6;
 	/* The core carries it no longer, also in a session that is still being brought up: begun anew, it is told anew. */
@@ -233,8 +239,8 @@ static void rejected(void *host, const char *reason)
 const struct vd_ppp_auth_host ppp_auth_host = { .send = auth_send, .accepted = accepted, .rejected = rejected };
 
 /* ---- up ---- */
-/* What the workers need to know of the link with these families. False when the headers do not fit. */
-static bool describe(struct ppp_link *link, unsigned families, struct vd_wsess_desc *desc)
+/* What the workers need to know of the link with these families. -EMSGSIZE: the headers of the lower layer are too long. */
+static int describe(struct ppp_link *link, unsigned families, struct vd_wsess_desc *desc)
 {
 	static const struct {
 		unsigned family;
@@ -250,10 +256,8 @@ static bool describe(struct ppp_link *link, unsigned families, struct vd_wsess_d
 		if (!(families & all[i].family))
 			continue;
 		link->lower->header(link->lower_arg, link->node.id, hdr);
-		if (hdr->len + n > sizeof(hdr->bytes)) {
-			ppp_link_fail(link, "the headers of the lower layer are too long");
-			return false;
-		}
+		if (hdr->len + n > sizeof(hdr->bytes))
+			return -EMSGSIZE;
 		memcpy(hdr->bytes + hdr->len, header, n);
 		hdr->len = (uint8_t)(hdr->len + n);
 	}
@@ -265,22 +269,51 @@ static bool describe(struct ppp_link *link, unsigned families, struct vd_wsess_d
 		desc->link_local[i] = (struct vd_ip){ .family = AF_INET6, .a = { 0xfe, 0x80 } };
 		memcpy(desc->link_local[i].a + 8, id, IPV6CP_ID);
 	}
-	return true;
+	return 0;
 }
 
-/* The core has to know of a protocol that opened or closed while the session is up. */
+/* It opened, and packets of it will not pass: it ends alone, with a Terminate-Request (RFC 1661 section 5.5), and stays
+ * closed. The other goes on; where there is none, the link has no use. */
+static void not_added(struct ppp_link *link, unsigned family, int code)
+{
+	struct ppp_cp *cp = family == VD_WANT_V6 ? &link->ipv6cp : &link->ipcp;
+	char text[VD_ID_TEXT];
+
+	vd_format(text, sizeof(text), "%s could not be added: %s", family == VD_WANT_V6 ? "IPv6" : "IPv4", strerror(-code));
+	link->open_now &= (uint8_t)~family;
+	if (!ppp_phase_other(cp)) {
+		ppp_link_fail(link, "%s", text);
+		return;
+	}
+	vd_note('s', link->node.id, "%s", text);
+	ppp_cp_event(cp, PPP_EV_CLOSE);
+}
+
+/* The core has to know of a protocol that opened or closed while the session is up. Its answer is final: no command that
+ * it could give to the workers fails later. */
 static void carry(struct ppp_link *link)
 {
 	struct vd_wsess_desc desc = { .session = link->node.id };
+	unsigned joins = link->open_now & ~link->carried;
 	int r;
 
-	if (link->carried == link->open_now || !link->lower || !describe(link, link->open_now, &desc))
+	if (link->carried == link->open_now || !link->lower)
 		return;
-	r = vd_session_carry(link->node.id, &desc);
+	r = describe(link, link->open_now, &desc);
+	if (r >= 0)
+		r = vd_session_carry(link->node.id, &desc);
 	if (r < 0)
-		ppp_link_fail(link, "the session cannot carry another protocol: %s", strerror(-r));
-	else
-		link->carried = link->open_now;
+		vd_count("ppp_link.carry_failed", 1);
+	if (r < 0 && joins) {
+		not_added(link, joins, r);
+		return;
+	}
+	/* What has left and the workers still carry is packets that the peer does not take: harm to nobody. They are told
+	 * with the next change, or when the network goes back. */
+	if (r < 0)
+		vd_note('s', link->node.id, "%s could not be taken away: %s",
+			link->carried & ~link->open_now & VD_WANT_V6 ? "IPv6" : "IPv4", strerror(-r));
+	link->carried = link->open_now;
 }
 
 static void established(void *arg, uint64_t session, const struct vd_error *err)
@@ -310,8 +343,10 @@ static void bring_up(struct ppp_link *link, const char *name)
 	}
 	desc.chan = session->chan;
 	desc.mtu = mtu_of(link);
-	if (!describe(link, link->open_now, &desc))
+	if (describe(link, link->open_now, &desc) < 0) {
+		ppp_link_fail(link, "the headers of the lower layer are too long");
 		return;
+	}
 	vd_note('s', link->node.id, "%s open, mtu %u", name, desc.mtu);
 	link->phase = PPP_PHASE_BRING_UP;
 	link->carried = link->open_now;
