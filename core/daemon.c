@@ -302,6 +302,8 @@ static int start_datapath(struct vd_error *err)
 	if (n == 0)
 		return vd_error_set(err, -EINVAL, NO_LISTEN);
 	vd_datapath_df(df_of(conf));
+	if (!vd_record_on()) /* whoever plays the recording has another host */
+		vd_datapath_way_mtu(vd_way_mtu);
 	r = vd_datapath_start(vd_record_on() ? 1 : (unsigned)vd_conf_uint(vd_conf_at(conf, NULL, "gateway.workers")), listen, n,
 		on_datapath, NULL);
 	return r < 0 ? vd_error_set(err, r, "the data path cannot start: %s", strerror(-r)) : 0;

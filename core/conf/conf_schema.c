@@ -17,8 +17,9 @@ const struct vd_opt vd_conf_core_schema[] = {
 	{ "gateway.workers", VD_T_UINT, 0, "0", "0..16", "Threads that carry packets; 0 is one per core." },
 	{ "gateway.df", VD_T_WORD, 0, "clear", "clear|copy|set",
 		"DF in the outer IPv4 header of ESP that we send: clear, copy of the packet inside (IPv6 counts as set), or set; IKE "
-		"never has it, and outer IPv6 none. ICMP from outside is ignored: with set, and with copy for most packets, large ones "
-		"are lost without a word where the path is narrower than our interface." },
+		"never has it, and outer IPv6 none. With copy and set packets fit what our routes (mtu) and interfaces take, and senders of "
+		"larger ones are told. ICMP from outside is ignored: where the path is narrower beyond them, large ones are lost without "
+		"a word." },
 	{ "gateway.max_peers", VD_T_UINT, VD_OPT_LIVE, "10000", "1..1000000", "IKE parties at one time; more are refused." },
 	{ "gateway.max_sessions", VD_T_UINT, VD_OPT_LIVE, "10000", "1..1000000", "Sessions at one time; more are refused." },
 	{ "realms.*", VD_T_MAP, 0, NULL, NULL, "A set of users that are asked for together." },

@@ -77,6 +77,11 @@ void vd_datapath_df(enum vd_df df)
 	dp_instance->df = df;
 }
 
+void vd_datapath_way_mtu(int (*fn)(const struct vd_ip *from, const struct vd_ip *to))
+{
+	dp_instance->way_mtu = fn;
+}
+
 int vd_worker_slot(struct vd_host *host)
 {
 	(void)host;

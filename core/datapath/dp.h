@@ -70,6 +70,7 @@ struct dp_wchan { /* a channel on its worker */
 	struct vd_chan *chan;
 	uint64_t window;
 	uint32_t punts;
+	uint16_t narrow; /* octets that its packets lack of what was believed of the way: chan->outer */
 };
 
 struct vd_wsess { /* a session on its home worker, made by the control thread */
@@ -78,12 +79,13 @@ struct vd_wsess { /* a session on its home worker, made by the control thread */
 	bool up;
 	bool numbered; /* what is sent has sequence numbers now */
 	struct vd_wsess_desc d;
-	uint16_t mtu; /* as it was given: d.mtu may leave room for numbers */
+	uint16_t mtu, narrow; /* as it was given, and the channel's: d.mtu is without the latter, and leaves room for numbers */
 	struct vd_numbers numbers;
 	struct vd_chan *chan;
 	struct vd_session_counters c;
 	uint64_t icmp_window;
 	uint32_t icmp_sent;
+	uint64_t refused_at; /* the control thread was asked how wide the way is */
 };
 
 struct dp_wlink {
@@ -281,7 +283,7 @@ void dp_put16(uint8_t *p, size_t len, size_t at, uint16_t v);
 bool dp_csum_complete(struct vd_pkt *pkt, uint16_t start, uint16_t offset);
 
 /* ---- w_number.c ---- */
-/* d.mtu with room for numbers, while the peer wants some. */
+/* d.mtu: less what its channel lacks, and with room for numbers while the peer wants some. */
 void dp_number_fit(struct vd_wsess *s);
 /* ---- number.c: members of datapath/1 ---- */
 int dp_link_send(void *self, uint64_t session, const struct vd_hdr *hdr, const void *p, size_t len);
@@ -307,6 +309,16 @@ void dp_conceal(const struct vd_worker *w, const uint8_t *p, size_t len);
  * ICMP. Consumes. */
 void dp_too_big(struct vd_worker *w, struct vd_wsess *s, struct vd_pkt *pkt, const struct dp_inner *in,
 	void (*emit)(struct vd_worker *w, struct vd_wsess *s, struct vd_pkt *pkt));
+
+/* ---- w_narrow.c ---- */
+#define DP_LEAST_MTU 68u    /* RFC 791 section 3.2 */
+#define DP_LEAST_OUTER 576u /* less is not believed of any way */
+/* The kernel refused a packet of this path for its size: what the way takes is looked up, and the channel's sessions follow. */
+void dp_refused(struct vd_worker *w, const struct vd_path *path, uint32_t sess);
+/* ---- narrow.c ---- */
+/* What the former tells: a channel, and endpoint index << 32 with the peer's IPv4 address. */
+void dp_on_refused(void *arg, uint64_t chan, uint64_t way);
+uint16_t dp_outer_mtu(void *self, const struct vd_path *path);
 
 /* ---- w_in.c ---- */
 /* A received datagram or GRO batch of the NAT-T port: each segment by itself. own: the buffer of ours that p lies in, for
@@ -470,6 +482,7 @@ struct vd_datapath {
 	unsigned n_ep;
 	uint16_t ike_port, natt_port;
 	enum vd_df df;
+	int (*way_mtu)(const struct vd_ip *from, const struct vd_ip *to); /* NULL: nothing is known of any */
 	struct dp_open *open; /* start in progress */
 	bool tee; /* what is captured leaves all the same */
 	void (*capture)(void *arg, const struct vd_datapath_sent *sent);

@@ -258,9 +258,10 @@ static void session_op_done(void *arg)
 static void w_session_add(struct vd_worker *w, void *arg)
 {
 	struct session_op *op = arg;
-	(void)w;
+	const struct dp_wchan *c = dp_wchan(w, op->desc.chan);
 	op->w->d = op->desc;
 	op->w->mtu = op->desc.mtu;
+	op->w->narrow = c ? c->narrow : 0;
 	op->w->up = true;
 	dp_number_fit(op->w);
 }
@@ -580,5 +581,5 @@ void dp_service_fill(struct vd_datapath *dp)
 		.session_del = session_del, .session_counters = session_counters, .fib_add = dp_fib_add, .fib_del = dp_fib_del,
 		.tun_add = dp_tun_add, .tun_lost = dp_tun_lost, .drops = dp_drops, .info = dp_info, .cap = dp_cap,
 		.inner_input = dp_inner_input, .session_send = dp_session_send, .link_send = dp_link_send,
-		.session_numbers = dp_session_numbers, .session_number = dp_session_number };
+		.session_numbers = dp_session_numbers, .session_number = dp_session_number, .outer_mtu = dp_outer_mtu };
 }

@@ -3,8 +3,10 @@
 
 void dp_number_fit(struct vd_wsess *s)
 {
-	bool less = s->numbered && s->numbers.when == VD_NUMBERED_AS_PEER && s->mtu > VD_NUMBER_LEN;
-	s->d.mtu = (uint16_t)(s->mtu - (less ? VD_NUMBER_LEN : 0));
+	uint16_t mtu = s->mtu > s->narrow + DP_LEAST_MTU ? (uint16_t)(s->mtu - s->narrow)
+		: s->mtu > DP_LEAST_MTU ? DP_LEAST_MTU : s->mtu;
+	bool less = s->numbered && s->numbers.when == VD_NUMBERED_AS_PEER && mtu > VD_NUMBER_LEN;
+	s->d.mtu = (uint16_t)(mtu - (less ? VD_NUMBER_LEN : 0));
 }
 
 bool vd_worker_numbered(struct vd_worker *w, uint32_t sess, bool numbered)

@@ -229,13 +229,16 @@ static int transmit(struct vd_worker *w, int fd, const struct vd_path *path, con
 }
 
 /* rc < 0: why they were not sent. */
-static void settle(struct vd_worker *w, struct vd_pkt *pkts, unsigned n, int rc)
+static void settle(struct vd_worker *w, const struct vd_path *path, struct vd_pkt *pkts, unsigned n, int rc)
 {
-	for (unsigned i = 0; i < n; i++)
+	for (unsigned i = 0; i < n; i++) {
+		if (rc == -EMSGSIZE)
+			dp_refused(w, path, pkts[i].sess);
 		if (rc >= 0)
 			vd_pkt_free(w, &pkts[i]);
 		else
 			vd_pkt_drop(w, &pkts[i], rc == -EMSGSIZE ? VD_DROP_TOO_BIG : VD_DROP_SOCKET);
+	}
 	if (rc >= 0) {
 		w->work[VD_WORK_SENT] += n;
 		w->work[VD_WORK_BATCHES] += n > 1;
@@ -269,7 +272,7 @@ static unsigned push(struct vd_worker *w, const struct vd_path *path, struct vd_
 				no_batches(w, path); /* it goes alone: not its size was wrong */
 			doubt = false;
 			for (unsigned k = rc < 0 ? 1 : (unsigned)rc; k && m < messages; k--, m++) {
-				settle(w, pkts + at, tx->n[m], rc);
+				settle(w, path, pkts + at, tx->n[m], rc);
 				at += tx->n[m];
 			}
 		}

@@ -11,8 +11,7 @@
 #define ROOM 512
 #define PROTOCOL_PIN 118 /* rtm_protocol of host routes that keep a gateway reachable: only those are ever removed */
 
-/* Sends one message and reads what comes: its acknowledgement, or what was asked for, by way of read. */
-static int ask(struct nlmsghdr *nlh, mnl_cb_t read, void *arg)
+int vd_netlink_ask(struct nlmsghdr *nlh, int (*read)(const struct nlmsghdr *nlh, void *arg), void *arg)
 {
 	struct mnl_socket *nl = mnl_socket_open2(NETLINK_ROUTE, SOCK_CLOEXEC);
 	char buf[8192];
@@ -38,7 +37,7 @@ static int ask(struct nlmsghdr *nlh, mnl_cb_t read, void *arg)
 
 static int talk(struct nlmsghdr *nlh)
 {
-	return ask(nlh, NULL, NULL);
+	return vd_netlink_ask(nlh, NULL, NULL);
 }
 
 static struct nlmsghdr *message(char *room, uint16_t type, uint16_t flags)
@@ -177,7 +176,7 @@ static int find_way(const struct vd_ip *host, struct way *ret_way)
 	rtm->rtm_dst_len = (uint8_t)(8 * ip_len(host));
 	mnl_attr_put(nlh, RTA_DST, ip_len(host), host->a);
 	*ret_way = (struct way){ 0 };
-	ret = ask(nlh, read_way, ret_way);
+	ret = vd_netlink_ask(nlh, read_way, ret_way);
 	return ret < 0 ? ret : ret_way->dev ? 0 : -ENETUNREACH;
 }
 
@@ -248,7 +247,7 @@ void vd_netlink_unpin_all(void)
 			rtm->rtm_family = families[i];
 			rtm->rtm_table = RT_TABLE_MAIN;
 			rtm->rtm_protocol = PROTOCOL_PIN; /* a strict kernel sends only these */
-			if (ask(nlh, read_pin, &host) < 0 || !host.family || pin(RTM_DELROUTE, 0, &host, NULL) < 0)
+			if (vd_netlink_ask(nlh, read_pin, &host) < 0 || !host.family || pin(RTM_DELROUTE, 0, &host, NULL) < 0)
 				break;
 		}
 }

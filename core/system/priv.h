@@ -36,5 +36,8 @@ int vd_netlink_route(bool add, const char *dev, const struct vd_prefix *dst, con
 int vd_netlink_pin(bool add, const struct vd_ip *host, struct vd_error *err);
 /* Removes all of them, of any process. */
 void vd_netlink_unpin_all(void);
+/* Sends one message, which wants an acknowledgement, and reads what comes by way of read (NULL: nothing else comes). */
+struct nlmsghdr;
+int vd_netlink_ask(struct nlmsghdr *nlh, int (*read)(const struct nlmsghdr *nlh, void *arg), void *arg);
 
 #endif

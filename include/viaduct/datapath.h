@@ -87,6 +87,7 @@ enum {
 	VD_CHAN_STREAM = 2,    /* ordered, lossless */
 	VD_CHAN_SEGMENTS = 4,  /* takes packets with seg != 0 */
 };
+#define VD_OUTER_MTU 1500 /* what peers are believed to be reached with, unless more is known */
 struct vd_chan;
 struct vd_chan_ops { /* on the home worker; one call per vector */
 	void (*send)(struct vd_worker *w, struct vd_chan *chan, struct vd_vec *vec); /* consumes */
@@ -96,6 +97,7 @@ struct vd_chan { /* allocated by its maker on the control thread, owned by the h
 	uint64_t id, peer;
 	uint8_t home, flags;
 	uint16_t head, tail, mtu; /* octets the layers below need; largest datagram now */
+	uint16_t outer;           /* what mtu was reckoned from when it was added; 0: VD_OUTER_MTU */
 	const struct vd_chan_ops *ops;
 	void *lower;              /* the maker's: e.g. the current outbound SA */
 	const struct vd_stage *up; /* where its datagrams go; NULL: dropped */
@@ -174,6 +176,9 @@ struct vd_path {
 /* Outer datagrams to one peer, in order, from the home worker's own socket of that endpoint; kind as in struct vd_path.
  * Neighbours of one size, TOS and (gateway.df: copy) DF leave as one batch where the kernel takes it. Consumes the vector. Worker. */
 VD_API void vd_worker_send(struct vd_worker *w, const struct vd_path *path, struct vd_vec *vec);
+/* The channel's packets may have only so many octets outside: its sessions take less, and say so to who sends more. Home
+ * worker. */
+VD_API void vd_worker_narrow(struct vd_worker *w, const struct vd_chan *chan, uint16_t outer);
 /* Commands to the control thread from stage code: fn(arg, a, b) runs there through the auth ring. For soft limits and
  * endpoint changes. False when the ring is full. Worker. */
 VD_API bool vd_worker_tell(struct vd_worker *w, void (*fn)(void *arg, uint64_t a, uint64_t b), void *arg, uint64_t a,
@@ -310,6 +315,9 @@ struct vd_datapath_1 {
 	int (*session_numbers)(void *self, uint64_t session, const struct vd_numbers *numbers);
 	/* For export: the Ns of the next message. -ENOENT; -EBUSY while workers run. */
 	int (*session_number)(void *self, uint64_t session);
+	/* The largest outer packet to this peer: VD_OUTER_MTU, or less where the route or the interface takes less and DF goes
+	 * with it (gateway.df). May ask the kernel. */
+	uint16_t (*outer_mtu)(void *self, const struct vd_path *path);
 };
 
 #ifdef __cplusplus

@@ -2,13 +2,16 @@
  * peer cuts to 96 bits. One worker, one channel, no threads; the other side is the keyed contexts of the plugin, whose octets
  * test_esp_crypt compares with published ones. */
 #include <check.h>
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 
 #include <viaduct/crypto.h>
 #include <viaduct/log.h>
 
 #include "core/datapath/datapath.h"
+#include "core/datapath/dp.h"
 #include "core/session/object.h"
 #include "plugins/esp/userspace/esp.h"
 #include "tests/lib/fake.h"
@@ -272,6 +275,94 @@ START_TEST(test_state)
 }
 END_TEST
 
+/* ---- ways that are narrower (gateway.df: set) ---- */
+static int wide;
+static int way(const struct vd_ip *from, const struct vd_ip *to)
+{
+	ck_assert_uint_eq(vd_ip_u32(from), 0xc0000201);
+	return to->family == AF_INET ? wide : -ENETUNREACH;
+}
+
+static struct vd_wsess *session(void)
+{
+	struct vd_datapath *all = dp->self;
+	for (unsigned i = 0; i < 16; i++)
+		if (all->w[0]->sess[i] && all->w[0]->sess[i]->d.chan == chan)
+			return all->w[0]->sess[i];
+	ck_abort_msg("no session");
+}
+
+static void session_up(uint64_t id, uint16_t mtu)
+{
+	struct vd_link_desc link = { chan, id, id, &up, NULL };
+	struct vd_wsess_desc d = { .session = id, .chan = chan, .mtu = mtu, .v4.bare = true };
+	ck_assert_int_eq(dp->link_add(dp->self, &link, NULL, NULL), 0);
+	ck_assert_int_eq(dp->session_add(dp->self, &d, NULL, NULL), 0);
+	fake_drain();
+}
+
+/* The first path says how large datagrams are; later ones make the sessions narrower, or as wide again, and never wider. So
+ * does the one that is found after an import. */
+START_TEST(test_narrow)
+{
+	static uint8_t a[8192], b[8192];
+	struct esp_crypt out, open;
+	struct esp_suite s;
+	struct vd_error err = { 0 };
+	struct vd_path other = path;
+	struct vd_rd r;
+	struct vd_peer *p = vd_peer_new(1, &path.local, &path.remote);
+	esp->chan_close(esp->self, chan, "another one");
+	fake_drain();
+	vd_datapath_df(VD_DF_SET);
+	vd_datapath_way_mtu(way);
+	wide = 1300;
+	ck_assert_int_eq(esp->chan_new(esp->self, p->id, VD_ESP_TRANSPORT, &path, "l2tp", &events, NULL, &chan), 0);
+	ck_assert_uint_eq(vd_chan_find(chan)->mtu, esp_mtu(NULL, &path, 1300));
+	ck_assert_int_eq(dp->chan_attach(dp->self, chan, &up, NULL, on_punt, NULL), 0);
+	install(suites[0].sa, 36, &out, &open);
+	ck_assert_int_eq(esp_suite(VD_ENCR_AES_GCM_16, 256, 0, &s), 0);
+	uint16_t mtu = esp_mtu(&s, &path, 1300);
+	ck_assert_uint_eq(vd_chan_find(chan)->mtu, mtu);
+	session_up(7, mtu);
+	ck_assert_uint_eq(session()->d.mtu, mtu);
+	other.remote.port = 9999;
+	for (wide = 1501; wide > 1200; wide--) {
+		ck_assert_int_eq(esp->set_path(esp->self, chan, &other, NULL, NULL), 0);
+		fake_drain();
+		uint16_t most = esp_mtu(&s, &other, (uint16_t)(wide > 1300 ? 1300 : wide));
+		ck_assert_uint_le(session()->d.mtu, most);
+		ck_assert_uint_gt(session()->d.mtu + 16u, most);
+	}
+	wide = 1201;
+	uint16_t narrow = session()->d.mtu;
+	/* What the core says anew does not undo it, and less than any link takes is not believed. */
+	struct vd_wsess_desc d = { .session = 7, .chan = chan, .mtu = mtu, .v4.bare = true };
+	ck_assert_int_eq(dp->session_add(dp->self, &d, NULL, NULL), 0);
+	fake_drain();
+	ck_assert_uint_eq(session()->d.mtu, narrow);
+	wide = 1;
+	ck_assert_int_eq(esp->set_path(esp->self, chan, &other, NULL, NULL), 0);
+	fake_drain();
+	ck_assert_uint_gt(session()->d.mtu, 400);
+	wide = 1201;
+	size_t n = export(a, sizeof(a));
+	ck_assert_int_eq(dp->link_del(dp->self, chan, 7, NULL, NULL), 0);
+	ck_assert_int_eq(dp->session_del(dp->self, 7, NULL, NULL), 0);
+	esp->chan_close(esp->self, chan, "test");
+	fake_drain();
+	vd_rd_init(&r, a, n);
+	ck_assert_int_eq(esp_layer.import(esp->self, esp_layer.version, &r, VD_IMPORT_SAME, &err), 0);
+	fake_drain();
+	ck_assert_uint_eq(export(b, sizeof(b)), n);
+	ck_assert_mem_eq(a, b, n);
+	session_up(8, mtu);
+	ck_assert_uint_eq(session()->d.mtu, narrow);
+	esp_crypt_fini(&out);
+	esp_crypt_fini(&open);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *s = suite_create("esp variants");
@@ -281,6 +372,7 @@ int main(void)
 	tcase_add_test(c, test_cut);
 	tcase_add_test(c, test_uncut);
 	tcase_add_test(c, test_state);
+	tcase_add_test(c, test_narrow);
 	suite_add_tcase(s, c);
 	SRunner *r = srunner_create(s);
 	srunner_run_all(r, CK_ENV);

@@ -60,6 +60,8 @@ static unsigned is_ready(void)
 	return ready;
 }
 
+int (*dp_world_way_mtu)(const struct vd_ip *from, const struct vd_ip *to);
+
 const struct vd_datapath_1 *dp_world_up(const char *address, enum vd_df df, vd_esp_input_fn *input,
 	void (*ike)(void *arg, const struct vd_path *path, const uint8_t *p, size_t len))
 {
@@ -79,6 +81,7 @@ const struct vd_datapath_1 *dp_world_up(const char *address, enum vd_df df, vd_e
 	ck_assert_int_eq(dp->esp_input(dp->self, input), 0);
 	vd_ip_parse(address, &ip);
 	vd_datapath_df(df);
+	vd_datapath_way_mtu(dp_world_way_mtu);
 	ck_assert_int_eq(vd_datapath_start(2, &ip, 1, started, NULL), 0);
 	dp_world_until(is_ready);
 	ck_assert_uint_eq(ready, 1);

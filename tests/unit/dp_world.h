@@ -6,6 +6,8 @@
 
 /* What the tests need here: 0, or the exit status 77 with words why it is missing. */
 int dp_world_missing(void);
+/* vd_datapath_way_mtu() of the next one; NULL, the default: nobody. */
+extern int (*dp_world_way_mtu)(const struct vd_ip *from, const struct vd_ip *to);
 /* Listens on this address; what comes goes to these two. df: of what leaves. */
 const struct vd_datapath_1 *dp_world_up(const char *address, enum vd_df df, vd_esp_input_fn *input,
 	void (*ike)(void *arg, const struct vd_path *path, const uint8_t *p, size_t len));

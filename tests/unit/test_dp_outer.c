@@ -122,6 +122,7 @@ END_TEST
 /* ---- a tunnel: behind 8 octets the inner packet; what leaves is the packet alone ---- */
 static struct vd_chan chan;
 
+static uint16_t tunnel_mtu = 1500;
 static uint16_t to_port; /* where it sends to; 0: protocol 50 */
 static void pass(struct vd_worker *w, struct vd_chan *c, struct vd_vec *vec)
 {
@@ -157,7 +158,7 @@ static unsigned all_added(void) { return added == 2; }
 static void tunnel_up(void)
 {
 	struct vd_link_desc link = { 1, 0, 1, &tunnel_stage, NULL };
-	struct vd_wsess_desc d = { .session = 1, .chan = 1, .mtu = 1500, .v4.bare = true };
+	struct vd_wsess_desc d = { .session = 1, .chan = 1, .mtu = tunnel_mtu, .v4.bare = true };
 	d.source[0] = (struct vd_prefix){ .ip = vd_ip4(0x0a000001), .len = 32 };
 	chan = (struct vd_chan){ .id = 1, .peer = 1, .mtu = 1500, .ops = &pass_ops };
 	vd_ip_parse("127.0.0.1", &chan.local);
@@ -224,6 +225,7 @@ END_TEST
 
 /* ---- DF ---- */
 #define INNER 200u
+static unsigned large_is = 1400;
 static struct vd_datapath_info known;
 static unsigned is_known;
 static void on_info(void *arg, const struct vd_datapath_info *info)
@@ -253,7 +255,7 @@ static void w_send(struct vd_worker *w, void *arg)
 {
 	for (const char *what = arg; *what; what++) {
 		bool large = *what == 'L' || *what == 'l', df = *what == '4' || *what == 'L';
-		unsigned n = large ? 1400 : INNER;
+		unsigned n = large ? large_is : INNER;
 		struct vd_pkt pkt;
 		ck_assert(vd_pkt_new(w, n, &pkt));
 		pkt.len = n;
@@ -378,6 +380,101 @@ START_TEST(test_df_too_big)
 }
 END_TEST
 
+static void shell(const char *command)
+{
+	ck_assert_msg(system(command) == 0, "%s", command); /* NOLINT(cert-env33-c) */
+}
+
+static unsigned outer_mtu(const char *to)
+{
+	struct vd_path path = { .endpoint = 1, .local.ip = vd_ip4(INADDR_LOOPBACK) };
+	ck_assert(vd_ip_parse(to, &path.remote.ip));
+	return dp->outer_mtu(dp->self, &path);
+}
+
+/* The interface is narrower than peers are believed to be reached with: the first packet is lost, and whoever sends the next
+ * hears how large it may be. What is as large passes, through batches or alone. */
+START_TEST(test_df_narrow)
+{
+	enum vd_df df = _i % 2 ? VD_DF_COPY : VD_DF_SET;
+	uint8_t p[1500];
+	dp_world_way_mtu = vd_way_mtu;
+	tunnel_mtu = 1472;
+	dp = dp_world_up("127.0.0.1", df, esp, on_ike);
+	dp_world_lo_mtu(1280);
+	int dev = dp_world_tun(), icmp = socket(AF_INET, SOCK_RAW, IPPROTO_ICMP);
+	struct timeval wait = { .tv_sec = 20 };
+	ck_assert_int_eq(setsockopt(icmp, SOL_SOCKET, SO_RCVTIMEO, &wait, sizeof(wait)), 0);
+	ck_assert_int_eq(dp->tun_add(dp->self, "vddp0", &dev, 1, 1500, NULL, NULL), 0);
+	tunnel_up();
+	to_port = _i / 2 ? 0 : 9;
+	send_off("L");
+	ck_assert_uint_eq(dropped(VD_DROP_TOO_BIG), 1);
+	send_off("L");
+	ck_assert_int_eq(recv(icmp, p, sizeof(p), 0), 20 + 28 + 528); /* and 20 octets of its own IP header */
+	ck_assert_mem_eq(p + 12, ((uint8_t[]){ 10, 0, 0, 1, 10, 0, 0, 254, 3, 4 }), 10);
+	ck_assert_uint_eq((unsigned)p[26] << 8 | p[27], 1472 - 224); /* 220, in blocks of 16 */
+	ck_assert_uint_eq(dropped(VD_DROP_TOO_BIG), 2);
+	large_is = 1248;
+	uint64_t sent = work(VD_WORK_SENT);
+	send_off("LLL4");
+	ck_assert_uint_eq(work(VD_WORK_SENT) - sent, 4);
+	ck_assert_uint_eq(dropped(VD_DROP_TOO_BIG), 2);
+	ck_assert_uint_eq(dropped(VD_DROP_SOCKET), 0);
+	close(icmp);
+	dp_world_down();
+}
+END_TEST
+
+/* What the way takes is what the route and the interface say, and not what ICMP says. */
+START_TEST(test_outer_mtu)
+{
+	enum vd_df df = (enum vd_df)_i;
+	struct sockaddr_in to = { .sin_family = AF_INET, .sin_port = htons(9), .sin_addr = { htonl(0xc6336407) } };
+	struct sockaddr_in own = { .sin_family = AF_INET, .sin_addr = { htonl(0x0a050501) } };
+	uint8_t icmp[36] = { 3, 4, 0, 0, 0, 0, 700 >> 8, 700 & 255, 0x45, 0, 5, 220, 0, 0, 0x40, 0, 64, 17, 0, 0, 10, 5, 5, 1,
+		198, 51, 100, 7, 0, 0, 0, 9, 5, 200 };
+	bool asked = df != VD_DF_CLEAR;
+	socklen_t len = sizeof(own);
+	int mtu = 0;
+	dp_world_way_mtu = vd_way_mtu;
+	dp = dp_world_up("127.0.0.1", df, esp, on_ike);
+	shell("ip address add 10.5.5.1/32 dev lo && ip route add 198.51.100.0/24 dev lo mtu 1300 src 10.5.5.1 &&"
+	      " ip route add 198.51.101.0/24 dev lo mtu lock 400 && ip route add 198.51.102.0/24 dev lo mtu 9000 &&"
+	      " ip route add 198.51.103.0/24 mtu 1350 nexthop dev lo nexthop dev lo weight 2");
+	ck_assert_uint_eq(outer_mtu("127.0.0.1"), 1500);
+	ck_assert_uint_eq(outer_mtu("198.51.100.7"), asked ? 1300 : 1500);
+	ck_assert_uint_eq(outer_mtu("198.51.101.7"), asked ? 576 : 1500);
+	ck_assert_uint_eq(outer_mtu("198.51.102.7"), 1500);
+	ck_assert_uint_eq(outer_mtu("198.51.103.7"), asked ? 1350 : 1500);
+	ck_assert_uint_eq(outer_mtu("203.0.113.1"), 1500); /* no way there */
+	ck_assert_uint_eq(outer_mtu("2001:db8::1"), 1500);
+	/* The kernel believes a stranger's word for its own sockets. */
+	int fd = socket(AF_INET, SOCK_DGRAM, 0), raw = socket(AF_INET, SOCK_RAW, IPPROTO_ICMP);
+	ck_assert_int_eq(bind(fd, (struct sockaddr *)&own, sizeof(own)), 0);
+	ck_assert_int_eq(connect(fd, (struct sockaddr *)&to, sizeof(to)), 0);
+	ck_assert_int_eq(getsockname(fd, (struct sockaddr *)&own, &len), 0);
+	memcpy(icmp + 28, &own.sin_port, 2);
+	uint16_t sum = vd_sum_fold(vd_sum(0, icmp, sizeof(icmp)));
+	icmp[2] = (uint8_t)(sum >> 8);
+	icmp[3] = (uint8_t)sum;
+	own.sin_port = 0;
+	ck_assert_int_eq(sendto(raw, icmp, sizeof(icmp), 0, (struct sockaddr *)&own, sizeof(own)), sizeof(icmp));
+	len = sizeof(mtu);
+	for (uint64_t end = vd_now() + 20000; mtu != 700 && vd_now() < end; vd_loop_ev_once(1))
+		ck_assert_int_eq(getsockopt(fd, IPPROTO_IP, 14 /* IP_MTU */, &mtu, &len), 0);
+	ck_assert_int_eq(mtu, 700);
+	ck_assert_uint_eq(outer_mtu("198.51.100.7"), asked ? 1300 : 1500);
+	dp_world_lo_mtu(1290);
+	ck_assert_uint_eq(outer_mtu("198.51.100.7"), asked ? 1290 : 1500);
+	ck_assert_uint_eq(outer_mtu("198.51.103.7"), asked ? 1290 : 1500);
+	ck_assert_uint_eq(outer_mtu("127.0.0.1"), asked ? 1290 : 1500);
+	close(fd);
+	close(raw);
+	dp_world_down();
+}
+END_TEST
+
 int main(void)
 {
 	int missing = dp_world_missing();
@@ -389,9 +486,11 @@ int main(void)
 	tcase_add_loop_test(c, test_tos, 0, 2);
 	tcase_add_loop_test(c, test_df, VD_DF_CLEAR, VD_DF_SET + 1);
 	tcase_add_loop_test(c, test_df_too_big, VD_DF_CLEAR, VD_DF_SET + 1);
-	if (access("/dev/net/tun", R_OK | W_OK) == 0)
+	tcase_add_loop_test(c, test_outer_mtu, VD_DF_CLEAR, VD_DF_SET + 1);
+	if (access("/dev/net/tun", R_OK | W_OK) == 0) {
 		tcase_add_test(c, test_marked);
-	else
+		tcase_add_loop_test(c, test_df_narrow, 0, 4);
+	} else
 		printf("left out: no /dev/net/tun\n");
 	suite_add_tcase(s, c);
 	SRunner *r = srunner_create(s);

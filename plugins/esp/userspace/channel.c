@@ -51,14 +51,16 @@ int esp_tables(struct esp *esp)
 }
 
 struct esp_chan *esp_chan_make(struct esp *esp, uint64_t id, uint64_t peer, uint8_t home, enum vd_esp_mode mode,
-	const struct vd_path *path, const char *upper)
+	const struct vd_path *path, uint16_t outer, const char *upper)
 {
 	struct esp_chan *c = esp_tables(esp) < 0 ? NULL : calloc(1, sizeof(*c));
 	if (!c)
 		return NULL;
 	c->c = (struct vd_chan){ .id = id, .peer = peer, .home = home, .flags = VD_CHAN_PROTECTED, .head = 8 + 16,
-		.tail = 15 + 2 + ESP_ICV_MAX, .mtu = esp_mtu(NULL, path, 1500), .ops = &ops,
+		.tail = 15 + 2 + ESP_ICV_MAX, .ops = &ops,
 		.local = path->local.ip, .remote = path->remote.ip };
+	c->c.outer = outer ? outer : esp->dp->outer_mtu(esp->dp->self, path);
+	c->c.mtu = esp_mtu(NULL, path, c->c.outer);
 	c->esp = esp;
 	c->path = c->control_path = *path;
 	c->mode = mode;
@@ -102,16 +104,17 @@ static int chan_new(void *self, uint64_t peer, enum vd_esp_mode mode, const stru
 	struct esp *esp = self;
 	if (esp_tables(esp) < 0)
 		return -ESHUTDOWN;
-	struct vd_chan_info *info = vd_chan_record(peer, upper, esp_mtu(NULL, path, 1500));
+	struct vd_chan_info *info = vd_chan_record(peer, upper, esp_mtu(NULL, path, VD_OUTER_MTU));
 	if (!info)
 		return -ENOMEM;
 	uint64_t id = info->id;
 	info->protected_ = true;
-	struct esp_chan *c = esp_chan_make(esp, id, peer, info->home, mode, path, upper);
+	struct esp_chan *c = esp_chan_make(esp, id, peer, info->home, mode, path, 0, upper);
 	if (!c) {
 		vd_chan_gone(id, "no memory for the channel");
 		return -ENOMEM;
 	}
+	info->mtu = c->c.mtu;
 	c->events = events;
 	c->arg = arg;
 	*ret_chan = id;
@@ -131,6 +134,7 @@ static int chan_adopt(void *self, uint64_t chan, const struct vd_esp_events *eve
 struct path_op {
 	struct esp_chan *c;
 	struct vd_path path;
+	uint16_t outer;
 	void (*done)(void *arg);
 	void *arg;
 };
@@ -139,11 +143,11 @@ static void w_path(struct vd_worker *w, void *arg)
 {
 	struct path_op *op = arg;
 	const struct esp_sa *sa = op->c->c.lower;
-	(void)w;
 	op->c->path = op->path;
 	op->c->c.local = op->path.local.ip;
 	op->c->c.remote = op->path.remote.ip;
-	op->c->c.mtu = esp_mtu(sa ? &sa->crypt.suite : NULL, &op->path, 1500);
+	op->c->c.mtu = esp_mtu(sa ? &sa->crypt.suite : NULL, &op->path, op->c->c.outer);
+	vd_worker_narrow(w, &op->c->c, op->outer); /* its sessions have what the first path took */
 }
 
 static void path_set(void *arg)
@@ -154,14 +158,14 @@ static void path_set(void *arg)
 	free(op);
 }
 
-static int set_path(void *self, uint64_t chan, const struct vd_path *path, void (*done)(void *arg), void *arg)
+int esp_chan_path(void *self, uint64_t chan, const struct vd_path *path, void (*done)(void *arg), void *arg)
 {
 	struct esp *esp = self;
 	struct esp_chan *c = esp_chan_find(esp, chan);
 	struct path_op *op = c ? malloc(sizeof(*op)) : NULL;
 	if (!op)
 		return c ? -ENOMEM : -ESTALE;
-	*op = (struct path_op){ c, *path, done, arg };
+	*op = (struct path_op){ c, *path, esp->dp->outer_mtu(esp->dp->self, path), done, arg };
 	int rc = esp->dp->call(esp->dp->self, c->c.home, w_path, path_set, op);
 	if (rc < 0)
 		free(op);
@@ -255,7 +259,7 @@ static void chan_close(void *self, uint64_t chan, const char *reason)
 void esp_chan_service(struct vd_esp_1 *service)
 {
 	service->chan_new = chan_new;
-	service->set_path = set_path;
+	service->set_path = esp_chan_path;
 	service->chan_close = chan_close;
 	service->idle = idle;
 	service->chan_adopt = chan_adopt;

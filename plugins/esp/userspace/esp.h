@@ -146,8 +146,11 @@ void esp_spi_take(struct esp *esp, struct esp_spi *s, uint32_t spi, struct esp_c
 /* Harmless when it is not taken. */
 void esp_spi_give(struct esp *esp, struct esp_spi *s);
 struct esp_chan *esp_chan_find(struct esp *esp, uint64_t id);
+/* outer: what its datagrams may have outside, 0: what this path takes now. */
 struct esp_chan *esp_chan_make(struct esp *esp, uint64_t id, uint64_t peer, uint8_t home, enum vd_esp_mode mode,
-	const struct vd_path *path, const char *upper);
+	const struct vd_path *path, uint16_t outer, const char *upper);
+/* set_path of esp/1. */
+int esp_chan_path(void *self, uint64_t chan, const struct vd_path *path, void (*done)(void *arg), void *arg);
 void esp_chan_free(struct esp *esp, struct esp_chan *c);
 int esp_tables(struct esp *esp);
 int esp_sa_make(struct esp_chan *c, const struct vd_esp_sa *desc, bool in, struct esp_sa **ret_sa);

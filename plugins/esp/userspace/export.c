@@ -160,6 +160,7 @@ static int export_all(void *self, struct vd_wr *w, struct vd_error *err)
 		vd_wr_u64(w, c->path.endpoint);
 		put_sa(w, &c->path.local);
 		put_sa(w, &c->path.remote);
+		vd_wr_u16(w, c->c.outer);
 		for (unsigned k = 0; k < ESP_RESERVED_MAX; k++)
 			vd_wr_u32(w, c->reserved[k].spi);
 		for (const struct esp_sa *sa = c->in; sa; sa = sa->next)
@@ -176,7 +177,7 @@ static int export_all(void *self, struct vd_wr *w, struct vd_error *err)
 	return vd_wr_ok(w) ? 0 : -ENOSPC;
 }
 
-static int get_chan(struct esp *esp, struct vd_rd *r, enum vd_import_mode mode, struct vd_error *err)
+static int get_chan(struct esp *esp, uint16_t version, struct vd_rd *r, enum vd_import_mode mode, struct vd_error *err)
 {
 	struct vd_path path = { 0 };
 	char upper[sizeof(((struct esp_chan *)0)->upper)];
@@ -189,10 +190,14 @@ static int get_chan(struct esp *esp, struct vd_rd *r, enum vd_import_mode mode, 
 	get_sa(r, &path.local);
 	get_sa(r, &path.remote);
 	path.natt = flags & 2;
-	if (!vd_rd_ok(r) || tag != TAG_CHAN || how > VD_ESP_TUNNEL || esp_chan_find(esp, id))
+	uint16_t outer = version < 3 ? VD_OUTER_MTU : vd_rd_u16(r);
+	if (!vd_rd_ok(r) || outer < 576 || outer > VD_OUTER_MTU || tag != TAG_CHAN || how > VD_ESP_TUNNEL || esp_chan_find(esp, id))
 		return vd_error_set(err, -EBADMSG, "record of an ESP channel is damaged");
-	struct esp_chan *c = esp_chan_make(esp, id, peer, home, how, &path, upper);
+	struct esp_chan *c = esp_chan_make(esp, id, peer, home, how, &path, outer, upper);
 	if (!c)
+		return vd_error_set(err, -ENOMEM, "cannot make an imported ESP channel");
+	/* Its sessions are as wide as the way was when they came up; this host's, or today's, may be another. */
+	if (esp->dp->outer_mtu(esp->dp->self, &path) != outer && esp_chan_path(esp, id, &path, NULL, NULL) < 0)
 		return vd_error_set(err, -ENOMEM, "cannot make an imported ESP channel");
 	c->up = c->have_in = c->have_out = flags & 1;
 	c->cut = flags & 4;
@@ -215,16 +220,16 @@ static int get_chan(struct esp *esp, struct vd_rd *r, enum vd_import_mode mode, 
 static int import(void *self, uint16_t version, struct vd_rd *r, enum vd_import_mode mode, struct vd_error *err)
 {
 	uint32_t n = vd_rd_u32(r);
-	if (version != 2)
+	if (version != 2 && version != 3)
 		return vd_error_set(err, -ENOTSUP, "ESP records of version %u cannot be read", version);
 	if (n > CHANS_MAX)
 		return vd_error_set(err, -EBADMSG, "too many ESP channels: %u", n);
 	while (n--) {
-		int rc = get_chan(self, r, mode, err);
+		int rc = get_chan(self, version, r, mode, err);
 		if (rc < 0)
 			return rc;
 	}
 	return vd_rd_ok(r) ? 0 : vd_error_set(err, -EBADMSG, "the ESP records are cut off");
 }
 
-const struct vd_layer esp_layer = { .name = "esp_userspace", .version = 2, .export_ = export_all, .import = import };
+const struct vd_layer esp_layer = { .name = "esp_userspace", .version = 3, .export_ = export_all, .import = import };

@@ -177,7 +177,7 @@ int esp_sa_install(struct esp *esp, struct esp_sa *sa, void (*done)(void *arg), 
 	if (!op)
 		return -ENOMEM;
 	*op = (struct sa_op){ esp, sa, c->c.id, sa->in, 0, done, arg };
-	op->mtu = esp_mtu(&sa->crypt.suite, &c->control_path, 1500);
+	op->mtu = esp_mtu(&sa->crypt.suite, &c->control_path, c->c.outer);
 	int rc = esp->dp->call(esp->dp->self, c->c.home, w_install, installed, op);
 	if (rc < 0) {
 		free(op);
