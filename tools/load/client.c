@@ -183,10 +183,18 @@ void load_client_failed(struct load_client *c, const char *fmt, ...)
 	vsnprintf(text, sizeof(text), fmt, ap);
 	va_end(ap);
 	load_reason(c->state == LOAD_UP, text);
-	if (c->state == LOAD_UP)
+	if (c->state == LOAD_UP) {
 		load_stats.dropped++;
-	else
+		load_stats.now_up--;
+	} else {
 		load_stats.failed++;
+		load_stats.dialling--;
+	}
+	c->state = LOAD_ENDING;
+	if (!load_opt.kill) { /* once: it waits for no answer */
+		load_l2tp_goodbye(c);
+		load_ike_goodbye(c);
+	}
 	over(c);
 }
 

@@ -209,7 +209,7 @@ void load_ike_goodbye(struct load_client *c)
 {
 	uint8_t body[24] = { 0, 0, 0, 1, 1, 16, 0, 1 };
 
-	if (c->phase <= LOAD_PHASE1)
+	if (!c->ike || c->phase <= LOAD_PHASE1)
 		return;
 	load_ike_old(c);
 	if (c->in[0].spi)
@@ -262,6 +262,7 @@ static void told(struct load_client *c, uint8_t type, const uint8_t *p, size_t l
 	} else if (type == P_DELETE && protocol == 3 && spi_len == 4 && sealed) {
 		while (n-- > 0 && vd_rd_left(&r) >= 4)
 			if (vd_rd_u32(&r) == c->out.spi && c->state != LOAD_ENDING) {
+				c->out.spi = 0; /* nothing more can be said */
 				load_client_failed(c, "the gateway deleted the ESP SA");
 				return;
 			}

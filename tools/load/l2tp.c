@@ -211,9 +211,12 @@ static void act(struct load_client *c, const struct told *t)
 		break;
 	case CDN:
 	case STOPCCN:
-		if (c->state != LOAD_ENDING)
-			load_client_failed(c, "%s of the gateway: result %u, error %u%s%s",
-				t->type == CDN ? "CDN" : "StopCCN", t->result, t->error, *t->text ? ": " : "", t->text);
+		if (c->state == LOAD_ENDING)
+			break;
+		c->peer_sid = 0; /* no goodbye for what the gateway has ended */
+		c->peer_tid = t->type == CDN ? c->peer_tid : 0;
+		load_client_failed(c, "%s of the gateway: result %u, error %u%s%s",
+			t->type == CDN ? "CDN" : "StopCCN", t->result, t->error, *t->text ? ": " : "", t->text);
 		break;
 	default: /* Hello, and what sets parameters of modems */ break;
 	}
