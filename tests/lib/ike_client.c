@@ -615,7 +615,8 @@ bool client_qm2(struct client *c, const struct msg *in, size_t keymat_len)
 	c->qnr_len = n;
 	c->spi_r = (uint32_t)sa[16] << 24 | (uint32_t)sa[17] << 16 | (uint32_t)sa[18] << 8 | sa[19];
 	/* They come back as they were sent. */
-	if (in1 != c->idci_len || in2 != c->idcr_len || memcmp(id1, c->idci, in1) != 0 || memcmp(id2, c->idcr, in2) != 0)
+	if (in1 != c->idci_len || in2 != c->idcr_len || memcmp(id1, c->idci, c->seen_id ? 4 : in1) != 0 ||
+		memcmp(id2, c->idcr, in2) != 0)
 		return false;
 	if ((ke != NULL) != (c->qgroup != 0) || (ke != NULL && kn != ike_group_len(c->qgroup)))
 		return false;

@@ -31,6 +31,7 @@ struct client {
 	uint8_t inside[4];     /* in its selectors */
 	bool initial_contact, bad_natd_us, bad_natd_peer, windows, dpd; /* windows: it says that it is one */
 	/* quick mode */
+	bool seen_id; /* a gateway may write the address that it sees into our selector, as strongSwan does behind NAT */
 	uint8_t tunnel[12]; /* its address inside, and network and mask of the other side, instead of UDP 1701; 0: not */
 	uint16_t port_r; /* the gateway's in its selector; 0: 1701 */
 	unsigned also_auth; /* a second transform with this integrity; 0: none */

@@ -61,7 +61,7 @@ void load_ike_start(struct load_client *c)
 		memcpy(ike->inside, c->from.a, 4);
 		memcpy(ike->id + 4, c->from.a, 4);
 	}
-	ike->bad_natd_peer = c->nat;
+	ike->bad_natd_peer = ike->seen_id = c->nat;
 	ike->windows = p->windows;
 	ike->dpd = p->dpd;
 	if (load_opt.fast_dh) {
