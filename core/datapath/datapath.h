@@ -15,8 +15,6 @@ void vd_datapath_df(enum vd_df df);
 /* Who says how large packets from our address (any, or family 0: not known) to another one may be by the host's configuration;
  * or -errno. Asked only where DF is set. NULL, and that is the default: nobody. */
 void vd_datapath_way_mtu(int (*fn)(const struct vd_ip *from, const struct vd_ip *to));
-/* Such a one: the least of the route's `mtu` and of its interfaces', not what ICMP said. -ENETUNREACH when there is no route. */
-int vd_way_mtu(const struct vd_ip *from, const struct vd_ip *to);
 /* Makes the workers at once (so that commands may be queued), opens the endpoints through priv/1 and starts the threads;
  * then done(arg, NULL), or err with everything closed again (vd_datapath_stop is still needed). workers: 0 = one per
  * processor. After the plugins' init. Failures before the first socket are returned, and done is not called. */

@@ -183,7 +183,6 @@ struct vd_peer *vd_peer_new(uint64_t endpoint, const struct vd_sa *local, const 
 struct vd_peer *vd_peer_beside(uint64_t peer)
 {
 	const struct peer *of = peer_find(peer);
-
 	struct vd_peer *made = of && !of->closing ? peer_make(of->pub.endpoint, &of->pub.local, &of->pub.remote) : NULL;
 
 	if (made)

@@ -8,7 +8,7 @@
 #include <string.h>
 #include <sys/socket.h>
 
-#define ROOM 512
+#define ROOM VD_NETLINK_ROOM
 #define PROTOCOL_PIN 118 /* rtm_protocol of host routes that keep a gateway reachable: only those are ever removed */
 
 int vd_netlink_ask(struct nlmsghdr *nlh, int (*read)(const struct nlmsghdr *nlh, void *arg), void *arg)
@@ -40,7 +40,7 @@ static int talk(struct nlmsghdr *nlh)
 	return vd_netlink_ask(nlh, NULL, NULL);
 }
 
-static struct nlmsghdr *message(char *room, uint16_t type, uint16_t flags)
+struct nlmsghdr *vd_netlink_message(char *room, uint16_t type, uint16_t flags)
 {
 	struct nlmsghdr *nlh = mnl_nlmsg_put_header(room);
 
@@ -57,7 +57,7 @@ static size_t ip_len(const struct vd_ip *ip)
 int vd_netlink_up(const char *dev, unsigned mtu, unsigned txqueuelen, struct vd_error *err)
 {
 	char room[ROOM];
-	struct nlmsghdr *nlh = message(room, RTM_NEWLINK, 0);
+	struct nlmsghdr *nlh = vd_netlink_message(room, RTM_NEWLINK, 0);
 	struct ifinfomsg *ifi = mnl_nlmsg_put_extra_header(nlh, sizeof(*ifi));
 	int ret;
 
@@ -72,7 +72,7 @@ int vd_netlink_up(const char *dev, unsigned mtu, unsigned txqueuelen, struct vd_
 int vd_netlink_address(bool add, const char *dev, const struct vd_prefix *address, struct vd_error *err)
 {
 	char room[ROOM], text[VD_IP_TEXT];
-	struct nlmsghdr *nlh = message(room, add ? RTM_NEWADDR : RTM_DELADDR, add ? NLM_F_CREATE | NLM_F_EXCL : 0);
+	struct nlmsghdr *nlh = vd_netlink_message(room, add ? RTM_NEWADDR : RTM_DELADDR, add ? NLM_F_CREATE | NLM_F_EXCL : 0);
 	struct ifaddrmsg *ifa = mnl_nlmsg_put_extra_header(nlh, sizeof(*ifa));
 	int ret;
 
@@ -93,7 +93,7 @@ int vd_netlink_address(bool add, const char *dev, const struct vd_prefix *addres
 static int route(uint16_t type, uint16_t flags, unsigned dev, const struct vd_prefix *dst, const struct vd_ip *source)
 {
 	char room[ROOM];
-	struct nlmsghdr *nlh = message(room, type, flags);
+	struct nlmsghdr *nlh = vd_netlink_message(room, type, flags);
 	struct rtmsg *rtm = mnl_nlmsg_put_extra_header(nlh, sizeof(*rtm));
 
 	rtm->rtm_family = (uint8_t)dst->ip.family;
@@ -168,7 +168,7 @@ static int read_way(const struct nlmsghdr *nlh, void *arg)
 static int find_way(const struct vd_ip *host, struct way *ret_way)
 {
 	char room[ROOM];
-	struct nlmsghdr *nlh = message(room, RTM_GETROUTE, 0);
+	struct nlmsghdr *nlh = vd_netlink_message(room, RTM_GETROUTE, 0);
 	struct rtmsg *rtm = mnl_nlmsg_put_extra_header(nlh, sizeof(*rtm));
 	int ret;
 
@@ -183,7 +183,7 @@ static int find_way(const struct vd_ip *host, struct way *ret_way)
 static int pin(uint16_t type, uint16_t flags, const struct vd_ip *host, const struct way *way)
 {
 	char room[ROOM];
-	struct nlmsghdr *nlh = message(room, type, flags);
+	struct nlmsghdr *nlh = vd_netlink_message(room, type, flags);
 	struct rtmsg *rtm = mnl_nlmsg_put_extra_header(nlh, sizeof(*rtm));
 
 	rtm->rtm_family = (uint8_t)host->family;
@@ -240,7 +240,7 @@ void vd_netlink_unpin_all(void)
 	for (size_t i = 0; i < VD_ARRAY_SIZE(families); i++)
 		for (unsigned n = 0; n < 64; n++) { /* one at a time: there are hardly ever any */
 			char room[ROOM];
-			struct nlmsghdr *nlh = message(room, RTM_GETROUTE, NLM_F_DUMP);
+			struct nlmsghdr *nlh = vd_netlink_message(room, RTM_GETROUTE, NLM_F_DUMP);
 			struct rtmsg *rtm = mnl_nlmsg_put_extra_header(nlh, sizeof(*rtm));
 			struct vd_ip host = { 0 };
 

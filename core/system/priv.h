@@ -36,8 +36,15 @@ int vd_netlink_route(bool add, const char *dev, const struct vd_prefix *dst, con
 int vd_netlink_pin(bool add, const struct vd_ip *host, struct vd_error *err);
 /* Removes all of them, of any process. */
 void vd_netlink_unpin_all(void);
-/* Sends one message, which wants an acknowledgement, and reads what comes by way of read (NULL: nothing else comes). */
+/* How large packets from our address (any, or family 0: not known) to another one may be by the host's configuration: the
+ * least of the route's `mtu` and of its interfaces', not what ICMP said. -ENETUNREACH when there is no route. */
+int vd_way_mtu(const struct vd_ip *from, const struct vd_ip *to);
+
+/* Of all of these: a message in room, which wants an acknowledgement; and sending it, with what comes read by read (NULL:
+ * nothing else comes). */
+#define VD_NETLINK_ROOM 512
 struct nlmsghdr;
+struct nlmsghdr *vd_netlink_message(char *room, uint16_t type, uint16_t flags);
 int vd_netlink_ask(struct nlmsghdr *nlh, int (*read)(const struct nlmsghdr *nlh, void *arg), void *arg);
 
 #endif

@@ -13,6 +13,7 @@
 #include "core/datapath/datapath.h"
 #include "core/datapath/dp.h"
 #include "core/loop.h"
+#include "core/system/priv.h"
 #include "tests/unit/dp_world.h"
 
 #ifndef UDP_SEGMENT

@@ -108,8 +108,10 @@ void ike_v1_peer_crowded(struct ike_v1 *v, const struct vd_sa *remote, const cha
 	unsigned n = 0;
 
 	while ((p = peer_after(p, v, remote, connection, identity, true)) != NULL)
-		if (p->session == 0 && ++n > 0)
+		if (p->session == 0) {
 			oldest = p; /* the newest is first */
+			n++;
+		}
 	if (n < IKE_V1_UNPROVEN_MAX)
 		return;
 	vd_count("ike_v1.refused.crowded", 1);

@@ -6,7 +6,6 @@
 #include <string.h>
 
 static void authenticated(void *arg, uint64_t session, const struct vd_answer *answer);
-static void wait_over(struct ike_v1_xauth *x);
 static void configured(void *arg, uint64_t session, const char *stage, const struct vd_error *err);
 
 static void over(struct ike_v1_xauth *x, const char *why)
@@ -54,6 +53,25 @@ static void session_drop(struct ike_v1_xauth *x, const char *why)
 	x->session = 0;
 	if (session != 0)
 		vd_session_close(session, why, true);
+}
+
+/* ---- waiting for the end of an older tunnel ---- */
+static void wait_for(struct ike_v1_xauth *x, uint64_t peer)
+{
+	x->after = peer;
+	x->after_next = x->sa->v->xauth_waiting;
+	x->sa->v->xauth_waiting = x;
+}
+
+static void wait_over(struct ike_v1_xauth *x)
+{
+	for (struct ike_v1_xauth **at = &x->sa->v->xauth_waiting; *at != NULL; at = &(*at)->after_next)
+		if (*at == x) {
+			*at = x->after_next;
+			break;
+		}
+	x->after = 0;
+	x->after_next = NULL;
 }
 
 void ike_v1_xauth_free(struct ike_v1_sa *sa)
@@ -342,24 +360,6 @@ static struct ike_v1_peer *his_tunnel(const struct ike_v1_xauth *x)
 
 	return session != NULL ? ike_v1_peer_tunnel(peer->v, &peer->path.remote, peer->connection, peer->identity, session->user)
 		: NULL;
-}
-
-static void wait_for(struct ike_v1_xauth *x, uint64_t peer)
-{
-	x->after = peer;
-	x->after_next = x->sa->v->xauth_waiting;
-	x->sa->v->xauth_waiting = x;
-}
-
-static void wait_over(struct ike_v1_xauth *x)
-{
-	for (struct ike_v1_xauth **at = &x->sa->v->xauth_waiting; *at != NULL; at = &(*at)->after_next)
-		if (*at == x) {
-			*at = x->after_next;
-			break;
-		}
-	x->after = 0;
-	x->after_next = NULL;
 }
 
 /* He is known now. Other users whose tunnels have the same endpoint are not concerned: it may be one machine, or a NAT that

@@ -5,19 +5,7 @@
 #include <string.h>
 #include <sys/socket.h>
 
-#include "core/datapath/datapath.h"
 #include "core/system/priv.h"
-
-#define ROOM 512
-
-static struct nlmsghdr *question(char *room, uint16_t type)
-{
-	struct nlmsghdr *nlh = mnl_nlmsg_put_header(room);
-
-	nlh->nlmsg_type = type;
-	nlh->nlmsg_flags = NLM_F_REQUEST | NLM_F_ACK;
-	return nlh;
-}
 
 static int read_link_mtu(const struct nlmsghdr *nlh, void *arg)
 {
@@ -33,8 +21,8 @@ static int read_link_mtu(const struct nlmsghdr *nlh, void *arg)
 
 static uint32_t link_mtu(uint32_t dev)
 {
-	char room[ROOM];
-	struct nlmsghdr *nlh = question(room, RTM_GETLINK);
+	char room[VD_NETLINK_ROOM];
+	struct nlmsghdr *nlh = vd_netlink_message(room, RTM_GETLINK, 0);
 	struct ifinfomsg *ifi = mnl_nlmsg_put_extra_header(nlh, sizeof(*ifi));
 	uint32_t mtu = UINT32_MAX;
 
@@ -92,8 +80,8 @@ int vd_way_mtu(const struct vd_ip *from, const struct vd_ip *to)
 	/* The route as it was configured: without that flag the answer is what the kernel remembers of the address, and that
 	 * is what anybody may have told it. Once more without, where the route names no device. */
 	for (unsigned how = 0; how < 2 && !w.n && ret >= 0; how++) {
-		char room[ROOM];
-		struct nlmsghdr *nlh = question(room, RTM_GETROUTE);
+		char room[VD_NETLINK_ROOM];
+		struct nlmsghdr *nlh = vd_netlink_message(room, RTM_GETROUTE, 0);
 		struct rtmsg *rtm = mnl_nlmsg_put_extra_header(nlh, sizeof(*rtm));
 		struct widths again = { .route = UINT32_MAX };
 
