@@ -1,12 +1,15 @@
 # shellcheck shell=bash
 # The bench's two namespaces and what stands in them, one leg at a time. A leg is a function leg_NAME that sets BENCH_TO (the
-# inner address of B, where iperf3 listens), BENCH_A and BENCH_B (pids of the two parties), or a reason in BENCH_WHY and returns 1.
+# inner address of B, where iperf3 listens), BENCH_A and BENCH_B (pids of the two parties), or a reason in BENCH_WHY and returns 1,
+# or BENCH_MISSING where what it compares with is not installed.
 #
 #   vdbn-a 192.0.2.2 (wan0) ------ (wan0) 192.0.2.1 vdbn-b        A dials and is on CPU 0; B answers and is on CPU 1
 VM_WORK=${BENCH_WORK:-/var/tmp/viaduct-bench}
 # shellcheck source=tests/vm/lib.sh
 . "$(dirname "${BASH_SOURCE[0]}")/../vm/lib.sh"
 CHARON=/usr/lib/ipsec/charon
+BENCH_MISSING=77
+BENCH_CC=${BENCH_CC:-cubic} # the host's own choice differs from machine to machine, and with it what TCP costs
 
 cpu_of() { if [ "$1" = a ] || [ "$(nproc)" = 1 ]; then echo 0; else echo 1; fi; }
 bench_down() {
@@ -23,6 +26,16 @@ bench_up() {
 	vm_ns vdbn-a && vm_ns vdbn-b && ip link add wan0 netns vdbn-a type veth peer name wan0 netns vdbn-b || return 1
 	ip -n vdbn-a addr add 192.0.2.2/24 dev wan0 && ip -n vdbn-b addr add 192.0.2.1/24 dev wan0 || return 1
 	ip -n vdbn-a link set wan0 up && ip -n vdbn-b link set wan0 up
+}
+# Whether the CPU seconds of a process have the softirq time in them that was spent while it ran.
+softirq_time() {
+	local config
+	config=$({ zcat /proc/config.gz || cat "/boot/config-$(uname -r)"; } 2>/dev/null)
+	case $config in
+	*CONFIG_IRQ_TIME_ACCOUNTING=y*) echo "left out" ;;
+	"") echo "unknown: the kernel's configuration cannot be read" ;;
+	*) echo "counted in" ;;
+	esac
 }
 # party SIDE COMMAND...: in the background; its pid, not that of a shell around it, is noted and becomes BENCH_A or BENCH_B.
 party() {
@@ -52,7 +65,7 @@ leg_wireguard_go() {
 	local a b
 	command -v wireguard-go wg >/dev/null || {
 		BENCH_WHY="wireguard-go is not installed"
-		return 1
+		return $BENCH_MISSING
 	}
 	(umask 077 && wg genkey >"$VM_WORK/wga.key" && wg genkey >"$VM_WORK/wgb.key")
 	party a env WG_PROCESS_FOREGROUND=1 LOG_LEVEL=error wireguard-go -f vdbna
@@ -141,7 +154,7 @@ redial_strongswan() {
 leg_strongswan() {
 	if ! [ -x $CHARON ] || ! [ -e /usr/lib/ipsec/plugins/libstrongswan-kernel-libipsec.so ] || ! command -v swanctl >/dev/null; then
 		BENCH_WHY="charon, swanctl or its plugin kernel-libipsec is not installed"
-		return 1
+		return $BENCH_MISSING
 	fi
 	charon_files a 192.0.2.2 192.0.2.1 10.94.0.2 10.94.0.1
 	charon_files b 192.0.2.1 192.0.2.2 10.94.0.1 10.94.0.2
