@@ -160,6 +160,8 @@
 		"the {peer} sent message 1 of aggressive mode, and nothing after our answer", "message 3 did not come", \
 		"its pre-shared key may be another one: type it anew there; else see whether our answer reaches it", NULL, NULL, \
 		"the server did not respond") \
+	K(VERSION, "protocol-version", "phase1", "the {peer} speaks {offered}, and this gateway serves {configured}", \
+		"the version of the protocol", NULL, NULL, NULL, NULL) \
 	K(ESTABLISH, "establish", "establish", "the session of user {user} cannot be brought up: {difference}", NULL, \
 		"see the gateway's log", NULL, "error 629 or 734", "the server ended the connection")
 

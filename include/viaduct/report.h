@@ -79,6 +79,7 @@ enum vd_failure {
 	/* ---- aggressive mode ---- */
 	VD_FAIL_GROUP,            /* offered: the name that no connection has */
 	VD_FAIL_NO_AGGRESSIVE_3,
+	VD_FAIL_VERSION,          /* of a protocol; offered: what it speaks; configured: what is served; remedy */
 	VD_FAILURES
 };
 

@@ -219,6 +219,8 @@ static const struct {
 		"the client sent message 1 of aggressive mode, and nothing after our answer; its pre-shared key may be another"
 		" one: type it anew there; else see whether our answer reaches it (macOS and iOS show \"the server did not"
 		" respond\")" },
+	[VD_FAIL_VERSION] = { { .offered = "IKEv2", .configured = "IKEv1", .remedy = "configure the client for L2TP/IPsec" },
+		"the client speaks IKEv2, and this gateway serves IKEv1; configure the client for L2TP/IPsec" },
 };
 
 static void start(void)

@@ -40,6 +40,9 @@ enum ike_notify { /* RFC 2408 section 3.14.1, RFC 2407 section 4.6.3, RFC 3706 *
 	IKE_N_R_U_THERE = 36136, IKE_N_R_U_THERE_ACK = 36137, IKE_N_MS_STATUS = 12345,
 };
 
+/* The little of IKEv2 (RFC 7296 section 3) that it takes to say that it is not served. */
+enum { IKE2_X_SA_INIT = 34, IKE2_F_RESPONSE = 0x20, IKE2_P_NOTIFY = 41, IKE2_N_INVALID_MAJOR_VERSION = 5 };
+
 /* Authentication methods of phase 1: RFC 2409 appendix A, draft-ietf-ipsec-isakmp-xauth-06 section 7. */
 enum ike_auth { IKE_AUTH_PSK = 1, IKE_AUTH_XAUTH_PSK = 65001 };
 

@@ -1,5 +1,6 @@
 /* Service ike.port/1: UDP 500 and 4500 shared by the IKE versions. Checks the header, hands whole messages to the
- * version that registered, and keeps the account of half-open exchanges. Never answers anything itself. */
+ * version that registered, and keeps the account of half-open exchanges. It answers one thing itself: a first message of a
+ * version that nobody registered. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,6 +10,7 @@
 #include <viaduct/log.h>
 #include <viaduct/loop.h>
 #include <viaduct/plugin.h>
+#include <viaduct/report.h>
 
 #include "../lib/isakmp.h"
 #include "../lib/policy.h"
@@ -17,6 +19,9 @@
 /* Buckets of source networks. Two networks that share one share its limit, which only counts while the gateway is busy.
  */
 #define SOURCES 4096u
+/* Answers to other versions: a second apart for one source bucket, so many a second for all. */
+#define OTHER_VERSION_MS 1000u
+#define OTHER_VERSION_MAX 200u
 
 struct ike_port {
 	struct vd_ike_port_1 service;
@@ -27,18 +32,26 @@ struct ike_port {
 	uint32_t half_open, half_open_max, half_open_busy, per_source;
 	uint64_t secret;
 	uint16_t sources[SOURCES];
+	uint64_t version_said[SOURCES]; /* vd_now() of the last answer to another version; 0: none */
+	uint64_t version_since;
+	unsigned version_count; /* of such answers since then */
 	struct vd_log_limit limit;
 };
 
 /* /32 for IPv4, /64 for IPv6: what one attacker has for certain. */
-static uint16_t *source_bucket(struct ike_port *port, const struct vd_ip *ip)
+static uint32_t source_of(const struct ike_port *port, const struct vd_ip *ip)
 {
 	uint64_t h = port->secret;
 	unsigned n = ip->family == AF_INET6 ? 8 : 4;
 
 	for (unsigned i = 0; i < n; i++)
 		h = (h ^ ip->a[i]) * 0x9e3779b97f4a7c15u;
-	return &port->sources[(h ^ h >> 29) % SOURCES];
+	return (h ^ h >> 29) % SOURCES;
+}
+
+static uint16_t *source_bucket(struct ike_port *port, const struct vd_ip *ip)
+{
+	return &port->sources[source_of(port, ip)];
 }
 
 static bool port_half_open_take(void *self, const struct vd_ip *source)
@@ -111,6 +124,57 @@ static void drop(struct ike_port *port, const struct vd_path *path, const char *
 		vd_sa_format(&path->remote, text), why);
 }
 
+static bool version_allowed(struct ike_port *port, const struct vd_ip *source)
+{
+	uint64_t now = vd_now(), *said = &port->version_said[source_of(port, source)];
+
+	if (*said != 0 && now - *said < OTHER_VERSION_MS)
+		return false;
+	if (port->version_count == 0 || now - port->version_since >= 1000) {
+		port->version_since = now;
+		port->version_count = 0;
+	}
+	if (port->version_count >= OTHER_VERSION_MAX)
+		return false;
+	port->version_count++;
+	*said = now != 0 ? now : 1;
+	return true;
+}
+
+/* Nobody serves this version. A first request of it (IKEv2 and what may come after it have its header: RFC 7296 section 3.1)
+ * gets a one-way response, INVALID_MAJOR_VERSION with the version that we do serve in its header (sections 1.5, 2.5 and
+ * 3.10.1), and a report, since a client set to the wrong kind of VPN looks as if the gateway were not there. */
+static void other_version(struct ike_port *port, const struct vd_path *path, const struct ike_header *h)
+{
+	static const uint8_t none[IKE_COOKIE_LEN], notify[] = { 0, 0, 0, IKE2_N_INVALID_MAJOR_VERSION };
+	struct ike_header answer = { .exchange = h->exchange, .flags = IKE2_F_RESPONSE, .mid = h->mid };
+	uint8_t room[IKE_HEADER_LEN + 4 + sizeof(notify)];
+	char version[16];
+	struct ike_out out;
+
+	vd_count("ike_port.drop.version", 1);
+	drop(port, path, "IKE version that is not served");
+	if (h->version >> 4 < 2 || h->exchange != IKE2_X_SA_INIT || h->flags & IKE2_F_RESPONSE || h->mid != 0 ||
+		memcmp(h->rcookie, none, sizeof(none)) != 0)
+		return;
+	if (!version_allowed(port, &path->remote.ip)) {
+		vd_count("ike_port.refused.version_limit", 1);
+		return;
+	}
+	vd_format(version, sizeof(version), "IKEv%u", h->version >> 4);
+	vd_report_failure(&(struct vd_report){ .kind = VD_FAIL_VERSION, .remote = &path->remote, .offered = version,
+		.configured = "IKEv1", .remedy = "configure the client for L2TP/IPsec, or for IPsec with XAuth (\"Cisco IPsec\"): "
+		"IKEv2 is served from a later version of the gateway on" });
+	memcpy(answer.icookie, h->icookie, IKE_COOKIE_LEN);
+	ike_out_init(&out, room, sizeof(room), &answer);
+	ike_out_payload(&out, IKE2_P_NOTIFY, notify, sizeof(notify));
+	int len = ike_out_finish(&out);
+	if (len <= 0 || (uint32_t)len > h->len) /* an answer is never longer than its question */
+		return;
+	vd_count("ike_port.refused.version", 1);
+	port_send(port, path, room, (size_t)len);
+}
+
 static void port_input(void *arg, const struct vd_path *path, const uint8_t *p, size_t len)
 {
 	struct ike_port *port = arg;
@@ -138,8 +202,7 @@ static void port_input(void *arg, const struct vd_path *path, const uint8_t *p, 
 			port->versions[i].input(port->version_args[i], path, p, len);
 			return;
 		}
-	vd_count("ike_port.drop.version", 1);
-	drop(port, path, "IKE version that is not served");
+	other_version(port, path, &h);
 }
 
 static void port_options(struct ike_port *port)
