@@ -27,6 +27,7 @@
 #include "core/state.h"
 #include "plugins/l2tp/l2tp.h"
 #include "tests/lib/fake.h"
+#include "tests/lib/mounts.h"
 
 #define XL2TPD "/usr/sbin/xl2tpd"
 #define PPPD "/usr/sbin/pppd"
@@ -404,8 +405,9 @@ int main(void)
 		puts("SKIP: no namespaces can be made here, or ip is missing");
 		return 77;
 	}
-	if (unshare(CLONE_NEWNS) < 0 || mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 ||
-	    mount("viaduct-l2tp", dir, "tmpfs", 0, "size=16m") < 0) {
+	if (!mounts_of_our_own("l2tp_xl2tpd"))
+		return 77;
+	if (mount("viaduct-l2tp", dir, "tmpfs", 0, "size=16m") < 0) {
 		perror("a file system for the test");
 		return 99;
 	}

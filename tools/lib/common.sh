@@ -7,7 +7,7 @@ VD_BUILD_PKGS=(gcc make libc6-dev linux-libc-dev autoconf automake libtool pkg-c
 	libjansson-dev libmnl-dev libnftables-dev libev-dev libltdl-dev libsqlite3-dev libsystemd-dev iproute2 nftables procps)
 [ "$(dpkg --print-architecture 2>/dev/null)" != amd64 ] || VD_BUILD_PKGS+=(libipsec-mb-dev) # faster ESP; optional
 VD_TEST_PKGS=(sqlite3 vpnc g++ check binutils shellcheck ike-scan python3 python3-jsonschema groff-base git xz-utils clang
-	libclang-rt-14-dev)
+	libclang-rt-dev)
 VD_BENCH_PKGS=(iperf3 iputils-ping python3 wireguard-go wireguard-tools strongswan-charon strongswan-swanctl libcharon-extra-plugins
 	libstrongswan-standard-plugins libstrongswan-extra-plugins)
 
@@ -54,6 +54,25 @@ vd_step() {
 		tail -n "${VD_STEP_TAIL:-15}" "$VD_LOG.step" | sed 's/^/    /'
 	fi
 	return "$status"
+}
+# vd_patient SECONDS FOLDER COMMAND...: ends the command with status 124 when no file below FOLDER has changed for so long: a slow
+# machine may take its time, something that hangs may not.
+vd_patient() {
+	local limit=$1 folder=$2 pid
+	shift 2
+	touch "$folder" # what is older does not count
+	setsid "$@" &
+	pid=$!
+	while kill -0 "$pid" 2>/dev/null; do
+		sleep 1
+		[ $((SECONDS % 10)) = 0 ] || continue
+		[ -z "$(find "$folder" -newermt "@$((EPOCHSECONDS - limit))" -print -quit)" ] || continue
+		kill -- "-$pid" 2>/dev/null
+		wait "$pid"
+		echo "nothing below $folder has changed for $limit s: cut off"
+		return 124
+	done
+	wait "$pid"
 }
 vd_step_progress() {
 	local done_
