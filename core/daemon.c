@@ -348,6 +348,7 @@ static int start_all(struct vd_error *err)
 		return r;
 	if ((r = vd_priv_drop(user, err)) < 0)
 		return r;
+	vd_priv_clean(); /* what a run that was killed left; our three capabilities suffice */
 	if ((r = vd_work_start(vd_record_on() ? 0 : POOL_THREADS)) < 0)
 		return vd_error_set(err, r, "cannot start threads: %s", strerror(-r));
 	if ((r = start_datapath(err)) < 0 || (r = vd_plugins_start(err)) < 0)
@@ -377,11 +378,11 @@ static void stop_all(void)
 	vd_datapath_stop();
 	vd_fifo_drain();
 	vd_work_stop();
+	vd_priv_end();
 	vd_bus_cancel_all(); /* who asked is going */
 	vd_plugins_fini();
 	vd_connect_fini();
 	vd_fifo_drain();
-	vd_priv_restore();
 	vd_datapath_fini();
 	vd_sessions_fini();
 	vd_objects_fini();

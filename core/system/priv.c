@@ -17,11 +17,13 @@
 #include <linux/if_tun.h>
 #include <netinet/in.h>
 #include <netinet/udp.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #ifndef UDP_GRO
@@ -301,30 +303,61 @@ static const struct vd_priv_1 table = {
 	.pin = pin,
 };
 
+static int claim = -1;     /* the socket that says that this network namespace has a viaductd */
+static char old_journal[512];
+
+/* Two daemons in one network namespace: the second must not clean up what the first has set. An abstract name belongs to the
+ * namespace, as what is cleaned up does, and goes with the process. */
+static bool claim_namespace(void)
+{
+	static const char name[] = "\0viaductd-host";
+	struct sockaddr_un sa = { .sun_family = AF_UNIX };
+
+	memcpy(sa.sun_path, name, sizeof(name) - 1);
+	claim = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	if (claim >= 0 && bind(claim, (struct sockaddr *)&sa, (socklen_t)(offsetof(struct sockaddr_un, sun_path) + sizeof(name) - 1)) == 0)
+		return true;
+	if (claim >= 0)
+		close(claim);
+	claim = -1;
+	return false;
+}
+
 int vd_priv_init(const char *statedir)
 {
-	int ret = vd_sysctl_init(statedir);
-
-	if (ret < 0)
-		return ret;
-	vd_priv_restore(); /* of a run that crashed; a failure is in the log and no reason not to start */
-	vd_netlink_unpin_all();
+	vd_format(old_journal, sizeof(old_journal), "%s/sysctl.journal", statedir);
 	return vd_service_provide(NULL, "priv/1", NULL, &table);
 }
 
-int vd_priv_restore(void)
+void vd_priv_clean(void)
 {
-	struct vd_error err = { 0 };
-	int ret = vd_sysctl_restore(&err);
+	struct stat st;
 
-	if (ret < 0)
-		vd_log(VD_LOG_WARNING, "priv", NULL, "%s", err.text);
-	return ret;
+	if (lstat(old_journal, &st) == 0)
+		vd_log(VD_LOG_WARNING, "priv", NULL, "%s is of an older version and is not read: what it names is not put back; look at it, "
+			"and remove it", old_journal);
+	old_journal[0] = '\0';
+	if (claim < 0 && !claim_namespace()) {
+		vd_log(VD_LOG_NOTICE, "priv", NULL, "another viaductd runs in this network namespace: what a crash left here is not looked for");
+		return;
+	}
+	vd_priv_nft_sweep();
+	vd_netlink_unpin_all();
+}
+
+void vd_priv_end(void)
+{
+	vd_priv_nft_finish();
+	if (claim >= 0) {
+		vd_priv_clean();
+		close(claim);
+	}
+	claim = -1;
+	vd_sysctl_end();
 }
 
 void vd_priv_fini(void)
 {
-	vd_priv_nft_finish();
-	vd_sysctl_fini();
+	vd_priv_end();
 	vd_tundev_fini();
 }

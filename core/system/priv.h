@@ -4,11 +4,17 @@
 
 #include <viaduct/priv.h>
 
-/* Registers priv/1. statedir keeps the journal of sysctls; what an earlier run could not restore is restored now. */
+/* Registers priv/1. statedir is where versions before this one kept a journal: it is warned about, and not read. */
 int vd_priv_init(const char *statedir);
-/* Puts back every sysctl that was changed and is still as we set it, and empties the journal. At the clean end. What
- * fails is logged, and kept for the next start. */
-int vd_priv_restore(void);
+/* Removes what viaductd puts on a host and what the kernel does not remove with the process: nftables tables whose names are
+ * VD_NFT_OURS or begin with it and "_", and routes with our protocol number. They are known by their marks in the kernel and not by
+ * a file, so it does not matter what is configured now, and there is no file to be believed. After vd_priv_drop. Nothing is done
+ * where another viaductd runs in this network namespace. */
+void vd_priv_clean(void);
+#define VD_NFT_OURS "viaduct"
+/* Carries out what is left, cleans, and says which settings stay as we set them. After vd_work_stop, while the log's sinks are
+ * there; vd_priv_fini does what was not done. */
+void vd_priv_end(void);
 void vd_priv_fini(void);
 
 /* One transaction in nft syntax, carried out by the work pool in the order of asking; done is called on the control
@@ -17,6 +23,8 @@ void vd_priv_fini(void);
 int vd_priv_nft(const char *commands, void (*done)(void *arg, const struct vd_error *err), void *arg);
 /* Carries out what is left, at once; after vd_work_stop. Part of vd_priv_fini. */
 void vd_priv_nft_finish(void);
+/* The nftables part of vd_priv_clean; synchronous, some milliseconds. */
+void vd_priv_nft_sweep(void);
 
 /* Becomes user, keeping exactly CAP_NET_ADMIN, CAP_NET_RAW and CAP_NET_BIND_SERVICE (permitted, effective, inheritable,
  * ambient), with no_new_privs and without core dumps. Started without root, it keeps these three where they were given

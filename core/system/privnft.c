@@ -4,9 +4,11 @@
 
 #include "core/system/priv.h"
 
+#include <viaduct/log.h>
 #include <viaduct/work.h>
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #ifdef HAVE_NFTABLES
@@ -25,7 +27,8 @@ struct transaction {
 /* The head is with the pool. */
 static struct transaction *head, **tail = &head;
 
-static void carry_out(const char *commands, struct vd_error *err)
+/* ret_output: NULL, or what the commands print, to be freed; untouched when they fail. */
+static void carry_out(const char *commands, char **ret_output, struct vd_error *err)
 {
 #ifdef HAVE_NFTABLES
 	struct nft_ctx *nft = nft_ctx_new(NFT_CTX_DEFAULT);
@@ -40,10 +43,13 @@ static void carry_out(const char *commands, struct vd_error *err)
 	} else if (nft_run_cmd_from_buffer(nft, commands) != 0) {
 		text = nft_ctx_get_error_buffer(nft);
 		vd_error_set(err, -EIO, "nftables refused the rules: %.*s", (int)strcspn(text, "\n"), text);
+	} else if (ret_output) {
+		*ret_output = strdup(nft_ctx_get_output_buffer(nft));
 	}
 	nft_ctx_free(nft);
 #else
 	(void)commands;
+	(void)ret_output;
 	vd_error_set(err, -ENOTSUP, "this build has no nftables");
 #endif
 }
@@ -52,7 +58,7 @@ static int on_pool(struct vd_job *job)
 {
 	struct transaction *t = VD_CONTAINER_OF(job, struct transaction, job);
 
-	carry_out(t->commands, &t->err);
+	carry_out(t->commands, NULL, &t->err);
 	return 0;
 }
 
@@ -64,7 +70,7 @@ static void finish_head(bool carried_out)
 	struct transaction *t = head;
 
 	if (!carried_out)
-		carry_out(t->commands, &t->err);
+		carry_out(t->commands, NULL, &t->err);
 	t->done(t->arg, t->err.code < 0 ? &t->err : NULL);
 	head = t->next;
 	if (!head)
@@ -113,4 +119,34 @@ void vd_priv_nft_finish(void)
 {
 	while (head && vd_work_cancel(&head->job, on_orphaned))
 		finish_head(false);
+}
+
+/* "table FAMILY NAME", with a name of ours? */
+static bool is_ours(const char *line)
+{
+	char family[16], name[128];
+
+	if (sscanf(line, "table %15s %127s", family, name) != 2 || strncmp(name, VD_NFT_OURS, strlen(VD_NFT_OURS)) != 0)
+		return false;
+	return name[strlen(VD_NFT_OURS)] == '\0' || name[strlen(VD_NFT_OURS)] == '_';
+}
+
+void vd_priv_nft_sweep(void)
+{
+	struct vd_error err = { 0 };
+	char *tables = NULL, *rest, *line, command[192];
+
+	carry_out("list tables", &tables, &err); /* a kernel without nftables has none */
+	for (rest = tables; (line = strsep(&rest, "\n"));) {
+		if (!is_ours(line))
+			continue;
+		vd_format(command, sizeof(command), "delete %s\n", line);
+		err.code = 0;
+		carry_out(command, NULL, &err);
+		if (err.code < 0)
+			vd_log(VD_LOG_WARNING, "priv", NULL, "nftables %s is left over and cannot be removed: %s", line, err.text);
+		else
+			vd_log(VD_LOG_NOTICE, "priv", NULL, "nftables %s was left over, and is removed", line);
+	}
+	free(tables);
 }

@@ -1,20 +1,36 @@
-/* Kernel settings and their journal: one line "name found set" for each that was changed, on disk before the change. */
+/* Kernel settings. They are an exact list, and none is put back: a host that forwards for us may forward for others by then
+ * (containers, virtual machines, another VPN), and nothing tells. So no file remembers what was found, and no file is believed. */
 #include <config.h>
 
 #include "core/system/sysctl.h"
 
+#include <viaduct/log.h>
+
 #include <errno.h>
 #include <fcntl.h>
+#include <net/if.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #define VALUE_MAX 64
 
-static char *journal; /* path; NULL: not initialised */
+/* "*": the name of an interface. */
+static const struct {
+	const char *name, *value;
+} allowed[] = {
+	{ "net/ipv4/ip_forward", "1" },
+	{ "net/ipv6/conf/all/forwarding", "1" },
+	{ "net/ipv6/conf/*/accept_ra", "2" }, /* without it a host that forwards loses its own default route */
+};
 
-/* fd < 0 stands for an open that failed. Returns the length, without the newline at the end. */
+/* What we changed, to be said at the end. A few: what does not fit is changed and not said. */
+static struct {
+	char name[VALUE_MAX], found[VALUE_MAX], set[VALUE_MAX];
+} changed[16];
+static size_t n_changed;
+
+/* Returns the length, without the newline at the end. */
 static int read_value(const char *name, char value[VALUE_MAX])
 {
 	char path[256];
@@ -47,33 +63,37 @@ static int write_value(const char *name, const char *value)
 	return ret;
 }
 
-/* Names and values are words; a name stays below /proc/sys. */
-static bool word_ok(const char *s)
+/* As the kernel names interfaces; "all" and "default" are not one. */
+static bool interface_ok(const char *s, size_t len)
 {
-	return *s && *s != '/' && !strstr(s, "..") && strlen(s) < VALUE_MAX &&
-		strspn(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-./") == strlen(s);
+	static const char *const not[] = { "all", "default", ".", ".." };
+
+	for (size_t i = 0; i < VD_ARRAY_SIZE(not); i++)
+		if (strlen(not[i]) == len && strncmp(s, not[i], len) == 0)
+			return false;
+	for (size_t i = 0; i < len; i++)
+		if (s[i] <= ' ' || s[i] > '~' || s[i] == '/')
+			return false;
+	return len > 0 && len < IFNAMSIZ;
 }
 
-static int journal_add(const char *line)
+static bool name_fits(const char *pattern, const char *name)
 {
-	int fd = open(journal, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600), ret = 0, dir;
-	char *slash, parent[256];
+	const char *star = strchr(pattern, '*');
+	size_t head = star ? (size_t)(star - pattern) : strlen(pattern), tail = star ? strlen(star + 1) : 0, len = strlen(name);
 
-	if (fd < 0)
-		return -errno;
-	if (write(fd, line, strlen(line)) != (ssize_t)strlen(line) || fsync(fd) < 0)
-		ret = errno ? -errno : -EIO;
-	close(fd);
-	vd_strcpy(parent, sizeof(parent), journal);
-	slash = strrchr(parent, '/');
-	if (slash && slash != parent)
-		*slash = '\0';
-	dir = open(parent, O_RDONLY | O_DIRECTORY | O_CLOEXEC); /* the file's name must be there after a crash, too */
-	if (dir < 0 || fsync(dir) < 0)
-		ret = ret < 0 ? ret : -errno;
-	if (dir >= 0)
-		close(dir);
-	return ret;
+	if (!star)
+		return strcmp(pattern, name) == 0;
+	return len > head + tail && strncmp(pattern, name, head) == 0 && strcmp(star + 1, name + len - tail) == 0 &&
+		interface_ok(name + head, len - head - tail);
+}
+
+static bool may_set(const char *name, const char *value)
+{
+	for (size_t i = 0; i < VD_ARRAY_SIZE(allowed); i++)
+		if (strcmp(value, allowed[i].value) == 0 && name_fits(allowed[i].name, name))
+			return true;
+	return false;
 }
 
 /* A kernel that begins to forward forgets at once what routers advertised to it, and with that the host's way out, except on
@@ -99,69 +119,47 @@ static int keep_default_routes(struct vd_error *err)
 	return ret;
 }
 
+static void remember(const char *name, const char *found, const char *value)
+{
+	size_t i = 0;
+
+	while (i < n_changed && strcmp(changed[i].name, name) != 0)
+		i++;
+	if (i < n_changed || n_changed == VD_ARRAY_SIZE(changed))
+		return; /* what was found first is what counts */
+	vd_strcpy(changed[i].name, VALUE_MAX, name);
+	vd_strcpy(changed[i].found, VALUE_MAX, found);
+	vd_strcpy(changed[i].set, VALUE_MAX, value);
+	n_changed++;
+}
+
 int vd_sysctl_set(const char *name, const char *value, struct vd_error *err)
 {
-	char found[VALUE_MAX], line[3 * VALUE_MAX + 4];
+	char found[VALUE_MAX];
 	int ret;
 
-	if (!journal || !word_ok(name) || !word_ok(value))
-		return vd_error_set(err, -EINVAL, "cannot set sysctl %s to %s", name, value);
+	if (!may_set(name, value))
+		return vd_error_set(err, -EPERM, "cannot set sysctl %s to %s: it is not one of those that viaductd may change", name, value);
 	ret = read_value(name, found);
 	if (ret >= 0 && strcmp(found, value) == 0)
 		return 0;
-	if (ret >= 0 && !strcmp(name, "net/ipv6/conf/all/forwarding") && !strcmp(value, "1") && keep_default_routes(err) < 0)
+	if (ret >= 0 && !strcmp(name, "net/ipv6/conf/all/forwarding") && keep_default_routes(err) < 0)
 		return err->code;
-	if (ret >= 0 && !word_ok(found))
-		ret = -EINVAL;
-	if (ret >= 0) {
-		vd_format(line, sizeof(line), "%s %s %s\n", name, found, value);
-		ret = journal_add(line);
-		if (ret < 0)
-			return vd_error_set(err, ret, "cannot write %s, so %s was not changed: %s", journal, name, strerror(-ret));
+	if (ret >= 0)
 		ret = write_value(name, value);
-	}
-	return ret < 0 ? vd_error_set(err, ret, "cannot set sysctl %s to %s: %s", name, value, strerror(-ret)) : 0;
-}
-
-int vd_sysctl_restore(struct vd_error *err)
-{
-	char lines[64][3 * VALUE_MAX + 4], name[VALUE_MAX], found[VALUE_MAX], set[VALUE_MAX], now[VALUE_MAX];
-	FILE *f = journal ? fopen(journal, "re") : NULL;
-	size_t n = 0;
-	int ret = 0, r;
-
-	if (!f)
-		return !journal || errno == ENOENT ? 0 : vd_error_set(err, -errno, "cannot read %s: %s", journal, strerror(errno));
-	while (n < VD_ARRAY_SIZE(lines) && fgets(lines[n], sizeof(lines[n]), f))
-		n++;
-	fclose(f);
-	while (n-- > 0) { /* the latest change first */
-		/* A torn last line after a crash names a change that was not made. */
-		if (sscanf(lines[n], "%63s %63s %63s", name, found, set) != 3 || !strchr(lines[n], '\n') || !word_ok(name))
-			continue;
-		if (read_value(name, now) < 0 || strcmp(now, set) != 0)
-			continue; /* gone, or changed by somebody else since */
-		r = write_value(name, found);
-		if (r < 0)
-			ret = vd_error_set(err, r, "cannot restore sysctl %s to %s: %s", name, found, strerror(-r));
-	}
-	if (ret == 0 && unlink(journal) < 0 && errno != ENOENT)
-		ret = vd_error_set(err, -errno, "cannot remove %s: %s", journal, strerror(errno));
-	return ret;
-}
-
-int vd_sysctl_init(const char *statedir)
-{
-	vd_sysctl_fini();
-	if (asprintf(&journal, "%s/sysctl.journal", statedir) < 0) {
-		journal = NULL;
-		return -ENOMEM;
-	}
+	if (ret < 0)
+		return vd_error_set(err, ret, "cannot set sysctl %s to %s: %s", name, value, strerror(-ret));
+	remember(name, found, value);
 	return 0;
 }
 
-void vd_sysctl_fini(void)
+void vd_sysctl_end(void)
 {
-	free(journal);
-	journal = NULL;
+	char now[VALUE_MAX];
+
+	for (size_t i = 0; i < n_changed; i++)
+		if (read_value(changed[i].name, now) >= 0 && strcmp(now, changed[i].set) == 0)
+			vd_log(VD_LOG_NOTICE, "priv", NULL, "%s stays %s (it was %s): others may rely on it by now; to undo it: sysctl -w %s=%s",
+				changed[i].name, changed[i].set, changed[i].found, changed[i].name, changed[i].found);
+	n_changed = 0;
 }

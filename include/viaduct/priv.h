@@ -32,11 +32,13 @@ struct vd_priv_1 {
 		void (*done)(void *arg, const struct vd_error *err), void *arg);
 	int (*route)(void *self, bool add, const char *dev, const struct vd_prefix *dst,
 		void (*done)(void *arg, const struct vd_error *err), void *arg);
-	/* One nftables transaction in nft syntax. */
+	/* One nftables transaction in nft syntax. A table must be named "viaduct" or "viaduct_SOMETHING": all of that kind are removed
+	 * when the daemon starts and when it ends, so that nothing outlives a crash or a changed configuration. */
 	int (*nft)(void *self, const char *commands, void (*done)(void *arg, const struct vd_error *err), void *arg);
-	/* Sets a sysctl ("net/ipv4/ip_forward") to value; the value found is kept in the state directory and restored at a
-	 * clean end, or at the next start after a crash. Before IPv6 is forwarded, interfaces with a default route from router
-	 * advertisements are told to keep it (accept_ra 2), likewise. */
+	/* Sets a sysctl of a fixed list: "net/ipv4/ip_forward" and "net/ipv6/conf/all/forwarding" to "1",
+	 * "net/ipv6/conf/INTERFACE/accept_ra" to "2"; -EPERM for others. None is put back, since other programs may rely on it by
+	 * then: the end says in the log what stays. Before IPv6 is forwarded, interfaces with a default route from router
+	 * advertisements are told to keep it (accept_ra 2). */
 	int (*sysctl)(void *self, const char *name, const char *value,
 		void (*done)(void *arg, const struct vd_error *err), void *arg);
 	/* A file with a secret; refused when readable for the world. */

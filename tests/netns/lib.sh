@@ -74,7 +74,7 @@ alive() { # WHAT
 net_as_before() {
 	vm_snapshot vdnn-gw >"$VM_WORK/after"
 	if diff "$2" "$VM_WORK/after" >"$VM_WORK/left"; then
-		vm_pass "$1: addresses, routes, nftables and sysctls are as before"
+		vm_pass "$1: addresses, routes, nftables and sysctls (but forwarding) are as before"
 	else
 		vm_fail "$1: left behind" "$(grep '^[<>]' "$VM_WORK/left" | head -5 | tr '\n' '|')"
 	fi

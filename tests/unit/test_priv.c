@@ -2,7 +2,7 @@
 #include <config.h>
 
 #include "core/system/priv.h"
-#include "core/system/sysctl.h"
+#include "core/log.h"
 #include "core/system/work.h"
 #include "tests/lib/fake.h"
 #include "tests/lib/mounts.h"
@@ -24,6 +24,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 static const struct vd_priv_1 *svc;
@@ -104,8 +105,6 @@ static void clean_dir(void)
 {
 	char path[64];
 
-	snprintf(path, sizeof(path), "%s/sysctl.journal", dir);
-	unlink(path);
 	snprintf(path, sizeof(path), "%s/secret", dir);
 	unlink(path);
 	rmdir(dir);
@@ -391,51 +390,118 @@ static char forward(void)
 	return (char)c;
 }
 
-static bool journal_there(void)
+static void forward_is(char value)
 {
-	char path[64];
+	FILE *f = fopen("/proc/sys/" FORWARD, "we");
 
-	snprintf(path, sizeof(path), "%s/sysctl.journal", dir);
-	return access(path, F_OK) == 0;
+	ck_assert_ptr_nonnull(f);
+	fputc(value, f);
+	ck_assert_int_eq(fclose(f), 0);
 }
 
 static void sysctl_works(void)
 {
-	char was = forward();
-	const char *set = was == '1' ? "0" : "1";
-
-	ok(svc->sysctl(svc->self, FORWARD, set, on_plain, NULL));
-	ck_assert_int_eq(forward(), *set);
-	ck_assert(journal_there());
-	ck_assert_int_eq(vd_priv_restore(), 0);
-	ck_assert_int_eq(forward(), was);
-	ck_assert(!journal_there());
+	ok(svc->sysctl(svc->self, FORWARD, "1", on_plain, NULL));
+	ck_assert_int_eq(forward(), '1');
 }
 
+static char said[2048];
+
+static bool hear(void *arg, const struct vd_log_record *record)
+{
+	(void)arg;
+	strncat(said, record->text, sizeof(said) - strlen(said) - 2);
+	strcat(said, "\n");
+	return true;
+}
+
+/* Only what is listed, and only the value that is listed; and it stays, since others may rely on it by then. */
 START_TEST(sysctl)
 {
-	char was = forward(), set[2] = { was == '1' ? '0' : '1', '\0' }, same[2] = { was, '\0' };
+	static const char *const no[][2] = {
+		{ "kernel/core_pattern", "1" }, { "kernel/core_pattern", "|/tmp/x" }, { "../../etc/passwd", "1" },
+		{ "net/ipv4/../../kernel/core_pattern", "1" }, { "/net/ipv4/ip_forward", "1" }, { FORWARD "/", "1" },
+		{ FORWARD, "0" }, { FORWARD, "1\n0" }, { FORWARD, "2" }, { FORWARD, "" }, { "net/ipv4/conf/all/rp_filter", "0" },
+		{ "net/ipv6/conf/lo/accept_ra", "1" }, { "net/ipv6/conf/all/accept_ra", "2" }, { "net/ipv6/conf/default/accept_ra", "2" },
+		{ "net/ipv6/conf//accept_ra", "2" }, { "net/ipv6/conf/../accept_ra", "2" }, { "net/ipv6/conf/a/b/accept_ra", "2" },
+		{ "net/ipv6/conf/../../ipv4/conf/lo/accept_ra", "2" }, { "net/ipv6/conf/a b/accept_ra", "2" },
+		{ "net/ipv6/conf/sixteen-letters-/accept_ra", "2" }, { "net/ipv6/conf/accept_ra", "2" }, { "", "1" },
+	};
 
+	forward_is('0');
+	for (size_t i = 0; i < VD_ARRAY_SIZE(no); i++)
+		fails(svc->sysctl(svc->self, no[i][0], no[i][1], on_plain, NULL), -EPERM);
+	fails(svc->sysctl(svc->self, "net/ipv6/conf/none.5/accept_ra", "2", on_plain, NULL), -ENOENT); /* allowed, and not there */
+	ok(svc->sysctl(svc->self, "net/ipv6/conf/lo/accept_ra", "2", on_plain, NULL));
+	ck_assert_int_eq(forward(), '0');
+	vd_log_set_level(VD_LOG_NOTICE);
+	ck_assert_int_eq(vd_log_sink_add(hear, NULL, 0), 0);
 	sysctl_works();
-	/* What is right already is not touched and not restored. */
-	ok(svc->sysctl(svc->self, FORWARD, same, on_plain, NULL));
-	ck_assert(!journal_there());
-	/* A crash: the next start restores. */
-	ok(svc->sysctl(svc->self, FORWARD, set, on_plain, NULL));
-	vd_priv_fini();
-	ck_assert_int_eq(vd_sysctl_init(dir), 0);
-	ck_assert_int_eq(forward(), *set);
-	ck_assert_int_eq(vd_priv_restore(), 0);
-	ck_assert_int_eq(forward(), was);
-	/* Changed by somebody else meanwhile: theirs stays. */
-	ok(svc->sysctl(svc->self, FORWARD, set, on_plain, NULL));
-	ok(svc->sysctl(svc->self, FORWARD, same, on_plain, NULL));
-	ck_assert_int_eq(vd_priv_restore(), 0);
-	ck_assert_int_eq(forward(), was);
-	fails(svc->sysctl(svc->self, "../../etc/passwd", "1", on_plain, NULL), -EINVAL);
-	fails(svc->sysctl(svc->self, "/net/ipv4/ip_forward", "1", on_plain, NULL), -EINVAL);
-	fails(svc->sysctl(svc->self, FORWARD, "1\n0", on_plain, NULL), -EINVAL);
-	fails(svc->sysctl(svc->self, "net/ipv4/no_such", "1", on_plain, NULL), -ENOENT);
+	vd_priv_end();
+	ck_assert_int_eq(forward(), '1');
+	ck_assert_ptr_nonnull(strstr(said, FORWARD " stays 1 (it was 0): others may rely on it"));
+	/* Right already, or changed by somebody else meanwhile: nothing to be said. */
+	said[0] = '\0';
+	sysctl_works();
+	forward_is('0');
+	sysctl_works();
+	forward_is('0');
+	vd_priv_end();
+	ck_assert_ptr_null(strstr(said, FORWARD));
+	ck_assert_int_eq(forward(), '0');
+	vd_log_sink_remove(hear, NULL);
+}
+END_TEST
+
+/* A journal of an older version, whatever it holds, is not read: it lay where an unprivileged process could write. */
+START_TEST(old_journal)
+{
+	char path[64];
+	FILE *f;
+
+	snprintf(path, sizeof(path), "%s/sysctl.journal", dir);
+	f = fopen(path, "we");
+	ck_assert_ptr_nonnull(f);
+	fputs("kernel/core_pattern |/path core\n" FORWARD " 0 1\nnet/ipv4/conf/lo/forwarding 0 1\n", f);
+	fclose(f);
+	forward_is('1');
+	vd_log_set_level(VD_LOG_NOTICE);
+	ck_assert_int_eq(vd_log_sink_add(hear, NULL, 0), 0);
+	said[0] = '\0';
+	vd_priv_clean();
+	ck_assert_int_eq(forward(), '1');
+	ck_assert_ptr_nonnull(strstr(said, "is not read"));
+	ck_assert_int_eq(access(path, F_OK), 0);
+	vd_log_sink_remove(hear, NULL);
+	unlink(path);
+}
+END_TEST
+
+/* Tables of ours go whoever made them and whatever is configured; others with nearly such a name stay. Where another daemon is
+ * in this network namespace nothing is touched. */
+START_TEST(sweep)
+{
+#ifdef HAVE_NFTABLES
+	struct sockaddr_un sa = { .sun_family = AF_UNIX, .sun_path = "\0viaductd-host" };
+	int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+
+	ck_assert_int_eq(system("for t in 'inet viaduct' 'ip viaduct_x' 'ip6 viaduct_x' 'ip viaduct2' 'inet my_viaduct' 'ip Viaduct'; do "
+		"nft add table $t; done; nft 'add chain inet viaduct c; add rule inet viaduct c accept'"), 0);
+	ck_assert_int_eq(bind(fd, (struct sockaddr *)&sa, sizeof(sa_family_t) + 1 + strlen("viaductd-host")), 0);
+	vd_priv_clean();
+	ip_says("nft list tables", "table inet viaduct\n", true);
+	close(fd);
+	vd_priv_clean();
+	ip_says("nft list tables", "table inet viaduct\n", false);
+	ip_says("nft list tables", "viaduct_x", false);
+	ip_says("nft list tables", "table ip viaduct2\n", true);
+	ip_says("nft list tables", "table inet my_viaduct\n", true);
+	ip_says("nft list tables", "table ip Viaduct\n", true);
+	/* And at the end, what a plugin forgot. */
+	ok(svc->nft(svc->self, "add table inet viaduct_forgotten\n", on_plain, NULL));
+	vd_priv_end();
+	ip_says("nft list tables", "viaduct_forgotten", false);
+#endif
 }
 END_TEST
 
@@ -492,26 +558,10 @@ START_TEST(own_router)
 	ck_assert(has_default());
 	ck_assert_int_eq(accept_ra("va"), '2');
 	ck_assert_int_eq(accept_ra("vb"), '1'); /* no router there */
-	ck_assert_int_eq(vd_priv_restore(), 0);
-	ck_assert_int_eq(accept_ra("va"), '1');
+	/* Both stay: with accept_ra as before, a host that forwards would lose its way out. */
+	vd_priv_end();
+	ck_assert_int_eq(accept_ra("va"), '2');
 	ck_assert(has_default());
-}
-END_TEST
-
-/* Lines that do not belong there are passed over: torn, foreign, hostile. */
-START_TEST(journal_hostile)
-{
-	char path[64], was = forward();
-	FILE *f;
-
-	snprintf(path, sizeof(path), "%s/sysctl.journal", dir);
-	f = fopen(path, "we");
-	ck_assert_ptr_nonnull(f);
-	fprintf(f, "../../tmp/x 0 1\n\nnet/ipv4/ip_forward\n%0200d\nnet/ipv4/no_such 1 2\nnet/ipv4/ip_forward 0", 7);
-	fclose(f);
-	ck_assert_int_eq(vd_priv_restore(), 0);
-	ck_assert_int_eq(forward(), was);
-	ck_assert(!journal_there());
 }
 END_TEST
 
@@ -569,6 +619,7 @@ START_TEST(drop)
 	ck_assert_ptr_nonnull(strstr(err.text, "useradd --system no-such-user-here"));
 	ck_assert_int_eq(vd_priv_drop("root", &err), -EPERM);
 	ck_assert_int_eq(vd_priv_own(dir, "nobody", &err), 0);
+	forward_is('0');
 	tun_device_mode(_i == 0 ? 0666 : 0600);
 	ck_assert_msg(vd_priv_drop("nobody", &err) == 0, "%s", err.text);
 	ck_assert_uint_ne(geteuid(), 0);
@@ -615,7 +666,8 @@ int main(void)
 	tcase_add_test(tc, nft_pool_dropped);
 	tcase_add_test(tc, sysctl);
 	tcase_add_test(tc, own_router);
-	tcase_add_test(tc, journal_hostile);
+	tcase_add_test(tc, old_journal);
+	tcase_add_test(tc, sweep);
 	tcase_add_test(tc, secrets);
 	if (mounts_possible("priv: drop"))
 		tcase_add_loop_test(tc, drop, 0, 2);
