@@ -43,7 +43,7 @@
 
 static struct {
 	const char *conf_dir, *state_dir, *run_dir, *plugin_dir, *record;
-	bool check, names, verbose;
+	bool check, strict, names, verbose;
 	int lock, status;
 	bool begun; /* there is something that stop_all must undo */
 } d = { .conf_dir = VD_SYSCONFDIR, .state_dir = VD_STATEDIR, .run_dir = VD_RUNSTATEDIR, .plugin_dir = VD_PLUGINDIR,
@@ -58,7 +58,8 @@ static const char help[] =
 	"  --plugins DIR   where plugins are (" VD_PLUGINDIR ", or $VIADUCT_PLUGINDIR)\n"
 	"  --record FILE   write what happens into FILE, to be looked at and replayed; everything is slower\n"
 	"  --names         in the recording users keep their names\n"
-	"  --check         check the configuration and end: 0 good, 1 with warnings, 2 with errors\n"
+	"  --check         check the configuration and end: 0 good, also with warnings; 2 with errors\n"
+	"  --strict        with --check: warnings make the status 1\n"
 	"  --foreground    stay in the foreground (always so)\n"
 	"  --verbose       log everything\n"
 	"  --version\n"
@@ -80,12 +81,13 @@ static int usage(const char *fmt, ...)
 /* -1: go on; else the exit status. */
 static int parse_arguments(int argc, char **argv)
 {
-	enum { O_CONFIG = 1, O_STATE, O_RUN, O_PLUGINS, O_RECORD, O_NAMES, O_CHECK, O_FOREGROUND, O_VERBOSE, O_VERSION, O_HELP };
+	enum { O_CONFIG = 1, O_STATE, O_RUN, O_PLUGINS, O_RECORD, O_NAMES, O_CHECK, O_STRICT, O_FOREGROUND, O_VERBOSE, O_VERSION, O_HELP };
 	static const struct option options[] = {
 		{ "config", required_argument, NULL, O_CONFIG }, { "state", required_argument, NULL, O_STATE },
 		{ "run", required_argument, NULL, O_RUN }, { "plugins", required_argument, NULL, O_PLUGINS },
 		{ "record", required_argument, NULL, O_RECORD }, { "names", no_argument, NULL, O_NAMES },
-		{ "check", no_argument, NULL, O_CHECK }, { "foreground", no_argument, NULL, O_FOREGROUND },
+		{ "check", no_argument, NULL, O_CHECK }, { "strict", no_argument, NULL, O_STRICT },
+		{ "foreground", no_argument, NULL, O_FOREGROUND },
 		{ "verbose", no_argument, NULL, O_VERBOSE }, { "version", no_argument, NULL, O_VERSION },
 		{ "help", no_argument, NULL, O_HELP }, { NULL, 0, NULL, 0 },
 	};
@@ -103,6 +105,7 @@ static int parse_arguments(int argc, char **argv)
 		case O_RECORD: d.record = optarg; break;
 		case O_NAMES: d.names = true; break;
 		case O_CHECK: d.check = true; break;
+		case O_STRICT: d.strict = true; break;
 		case O_FOREGROUND: break;
 		case O_VERBOSE: d.verbose = true; break;
 		case O_VERSION:
@@ -121,6 +124,8 @@ static int parse_arguments(int argc, char **argv)
 		return usage("unexpected argument %s", argv[optind]);
 	if (d.names && !d.record)
 		return usage("--names belongs to --record");
+	if (d.strict && !d.check)
+		return usage("--strict belongs to --check");
 	return -1;
 }
 
@@ -191,7 +196,7 @@ static int load_configuration(void)
 		vd_reload_ask(NULL, &errs);
 		if (!vd_conf_count(vd_conf_at(conf, NULL, "gateway.listen")))
 			vd_conf_errors_add(&errs, false, d.conf_dir, 0, 0, NO_LISTEN);
-		d.status = errs.n_errors ? EXIT_USAGE : errs.n ? EXIT_FAILED : 0;
+		d.status = errs.n_errors ? EXIT_USAGE : errs.n && d.strict ? EXIT_FAILED : 0;
 	}
 	vd_conf_errors_print(&errs, stderr);
 	vd_conf_errors_free(&errs);
