@@ -8,6 +8,7 @@
 #include <viaduct/plugin.h>
 
 #include "core/bus_internal.h"
+#include "core/conf/conf_node.h"
 #include "core/fields.h"
 #include "core/loop.h"
 #include "core/plugin.h"
@@ -230,13 +231,43 @@ int vd_event_post(const struct vd_topic *desc, const void *data)
 	return 0;
 }
 
+static struct {
+	const struct vd_host *host;
+	char text[256];
+} unknown;
+
+int vd_bus_no_topic(const struct vd_host *host, const char *name, enum vd_topic_kind kind)
+{
+	const struct vd_bus_topic *other = vd_bus_topic_by_name(name);
+	struct conf_guess guess = { .wrong = name };
+	char hint[200];
+
+	unknown.host = host;
+	if (other) {
+		vd_format(unknown.text, sizeof(unknown.text), "%s is %s", name, kind == VD_EVENT ? "a request, not an event: provide it"
+			" or ask it" : "an event, not a request: subscribe to it");
+		return -ENOENT;
+	}
+	for (const struct vd_bus_topic *t = topics; t; t = t->next)
+		if (t->desc->kind == kind)
+			conf_guess_try(&guess, t->desc->name);
+	vd_format(unknown.text, sizeof(unknown.text), "there is no %s %s%s", kind == VD_EVENT ? "event" : "request", name,
+		conf_guess_hint(&guess, hint, sizeof(hint)));
+	return -ENOENT;
+}
+
+const char *vd_bus_unknown(const struct vd_host *host)
+{
+	return host && unknown.host == host ? unknown.text : "";
+}
+
 int vd_event_subscribe(struct vd_host *host, const char *name, void (*fn)(void *arg, const void *event), void *arg)
 {
 	struct vd_bus_topic *t = vd_bus_topic_by_name(name);
 	struct sub *s, **end;
 
 	if (!t || t->desc->kind != VD_EVENT)
-		return -ENOENT;
+		return vd_bus_no_topic(host, name, VD_EVENT);
 	s = calloc(1, sizeof(*s));
 	if (!s)
 		return -ENOMEM;
@@ -276,6 +307,7 @@ void vd_bus_fini(void)
 	while (taps)
 		vd_bus_untap(taps);
 	vd_fifo_drain(); /* nobody is subscribed to what matters any more; this frees the entries */
+	unknown.host = NULL;
 	while (topics) {
 		struct vd_bus_topic *t = topics;
 

@@ -8,6 +8,8 @@ extern const struct vd_topic *const vd_core_topics[]; /* NULL-terminated */
 
 /* Starts with the core's topics. */
 int vd_bus_init(void);
+/* Why a subscription or a provider of this plugin was refused last; "" when none was. */
+const char *vd_bus_unknown(const struct vd_host *host);
 /* Drops what is queued and frees everything. */
 void vd_bus_fini(void);
 /* Makes a plugin's topic known; -EEXIST when the name is taken by another. */

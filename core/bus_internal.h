@@ -25,6 +25,8 @@ struct vd_bus_topic {
 /* NULL when not known. */
 struct vd_bus_topic *vd_bus_topic_by_name(const char *name);
 struct vd_bus_topic *vd_bus_topic_of(const struct vd_topic *desc);
+/* -ENOENT, after noting for vd_bus_unknown() which plugin asked for which topic of that kind and what was probably meant. */
+int vd_bus_no_topic(const struct vd_host *host, const char *name, enum vd_topic_kind kind);
 /* Shows a message to all taps. */
 void vd_bus_tap_all(const struct vd_topic *desc, const void *data, const struct vd_answer *answer);
 /* A clock for vd_bus_name_slow, which logs a handler that took too long. */

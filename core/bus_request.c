@@ -525,7 +525,7 @@ int vd_provide(struct vd_host *host, const char *topic, const char *name,
 	struct vd_bus_provider *p, **at;
 
 	if (!t || t->desc->kind != VD_REQUEST)
-		return -ENOENT;
+		return vd_bus_no_topic(host, topic, VD_REQUEST);
 	if (provider_find(t, name, strlen(name)))
 		return -EEXIST;
 	p = calloc(1, sizeof(*p));

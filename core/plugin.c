@@ -47,6 +47,9 @@ int vd_plugin_check(const struct vd_plugin *p, const char *name, bool in_tree, s
 	if (!p->name || strcmp(p->name, name) != 0)
 		return vd_error_set(err, -ENOEXEC, "%s calls itself %s; the file must be named after the plugin", name,
 			p->name ? p->name : "nothing");
+	if (p->fini && !p->init)
+		return vd_error_set(err, -ENOEXEC, "%s has fini but no init, so fini would get no object; give it an init, or leave "
+			"fini out", name);
 	if (in_tree && (!p->build_id || strcmp(p->build_id, VD_BUILD_ID) != 0))
 		return vd_error_set(err, -ENOEXEC, "%s is of another build (build_id %s, here %s); finish the upgrade and restart",
 			name, p->build_id ? p->build_id : "-", VD_BUILD_ID);
@@ -89,7 +92,9 @@ static int open_one(const char *dir, const char *name, struct vd_error *err)
 	int r;
 
 	vd_format(path, sizeof(path), "%s/%s.so", dir, name);
+	vd_plugin_load_limit(path);
 	r = vd_plugin_file_open(path, name, &p, err);
+	vd_plugin_load_limit(NULL);
 	if (r < 0)
 		return r;
 	if (vd_plugin_find(name))

@@ -27,6 +27,10 @@ int vd_plugins_open(const char *dir, void (*refuse)(void *arg, const char *text)
 int vd_plugin_check(const struct vd_plugin *plugin, const char *name, bool in_tree, struct vd_error *err);
 /* Opens one file for good and checks it in every respect. 0, or a negative errno with the reason. */
 int vd_plugin_file_open(const char *path, const char *name, const struct vd_plugin **ret, struct vd_error *err);
+/* The process ends with status 2 and a line on standard error unless it is called again with NULL in VD_PLUGIN_LOAD_S seconds:
+ * a plugin whose code never returns from loading must not hang --check or a start. */
+#define VD_PLUGIN_LOAD_S 10
+void vd_plugin_load_limit(const char *path);
 int vd_plugin_folder_check(const char *dir, struct vd_error *err);
 /* May code from here run as us? A file or folder must belong to root, to us or to the owner of the program, and nobody
  * else may write it. 0, -EPERM, -ENOEXEC. */

@@ -1,6 +1,7 @@
 /* One plugin's file: whose it is, whether the linker takes it, whether its descriptor and options are right. */
 #include <dlfcn.h>
 #include <errno.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -64,6 +65,27 @@ static int refused_by_linker(const char *path, const char *said, struct vd_error
 		return vd_error_set(err, -ENOEXEC, "%s needs %s, which this version of Viaduct does not have; rebuild it against the "
 			"installed headers, or update Viaduct", path, symbol);
 	return vd_error_set(err, -ENOEXEC, "%s needs %s, which no library gives it; link it with the library that does", path, symbol);
+}
+
+#define STUCK " was not loaded in 10 seconds; a plugin runs no code before its init; take it out of the folder\n"
+static char loading[512];
+
+/* The linker runs constructors and cannot be interrupted: all that is left is to say which plugin it is. */
+static void on_stuck(int signo)
+{
+	ssize_t n = write(STDERR_FILENO, loading, strlen(loading));
+
+	(void)signo;
+	(void)n;
+	_exit(2);
+}
+
+void vd_plugin_load_limit(const char *path)
+{
+	if (path)
+		vd_format(loading, sizeof(loading), "viaductd: %.400s" STUCK, path);
+	signal(SIGALRM, path ? on_stuck : SIG_DFL);
+	alarm(path ? VD_PLUGIN_LOAD_S : 0);
 }
 
 int vd_plugin_file_open(const char *path, const char *name, const struct vd_plugin **ret, struct vd_error *err)

@@ -16,7 +16,6 @@
 #include "core/loop.h"
 #include "core/plugin.h"
 
-#define SECONDS 10
 #define ANSWER_MAX 65536
 
 static const char *or_empty(const char *text)
@@ -47,7 +46,7 @@ static void probe(const char *path, const char *name, int fd)
 	for (size_t i = 0; i < VD_ARRAY_SIZE(deadly); i++)
 		signal(deadly[i], SIG_DFL);
 	setrlimit(RLIMIT_CORE, &none);
-	alarm(SECONDS);
+	alarm(VD_PLUGIN_LOAD_S);
 	if (vd_loop_ev_init() < 0 || vd_plugin_file_open(path, name, &p, &err) < 0) {
 		out = json_pack("{s:b,s:s}", "good", 0, "text", err.text);
 	} else {
@@ -80,7 +79,7 @@ static json_t *obituary(const char *path, int status)
 	char text[512];
 
 	if (WIFSIGNALED(status) && WTERMSIG(status) == SIGALRM)
-		vd_format(text, sizeof(text), "%s was not loaded in %d seconds; a plugin runs no code before its init", path, SECONDS);
+		vd_format(text, sizeof(text), "%s was not loaded in %d seconds; a plugin runs no code before its init", path, VD_PLUGIN_LOAD_S);
 	else if (WIFSIGNALED(status))
 		vd_format(text, sizeof(text), "%s crashed while it was loaded (%s); a plugin runs no code before its init", path,
 			strsignal(WTERMSIG(status)));

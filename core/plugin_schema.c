@@ -30,10 +30,10 @@ static bool path_good(const char *path)
 
 static const char *arg_wrong(const struct vd_opt *o)
 {
-	bool range = o->type == VD_T_UINT || o->type == VD_T_DURATION;
+	const char *wrong = vd_conf_range_wrong(o);
 
-	if (range && o->arg && !strstr(o->arg, ".."))
-		return "its range is not written as LOW..HIGH";
+	if (wrong)
+		return wrong;
 	if (o->type == VD_T_STRING && o->arg && (!*o->arg || o->arg[strspn(o->arg, "0123456789")]))
 		return "its largest length is no number";
 	if (o->type == VD_T_WORD && (!o->arg || !*o->arg))
@@ -41,6 +41,22 @@ static const char *arg_wrong(const struct vd_opt *o)
 	if (o->type == VD_T_REF && (!o->arg || !*o->arg))
 		return "it is a reference, but no section is given";
 	return NULL;
+}
+
+/* A required option asks something of every configuration that has the map around it. So that map must be of this table, and
+ * not one that is there anyway: a map of the core's, or an object in it. */
+static bool required_fair(const struct vd_opt *table, const char *path)
+{
+	const char *dot = strrchr(path, '.');
+	size_t len = dot ? (size_t)(dot - path) : 0;
+
+	for (const struct vd_opt *o = vd_conf_core_schema; len && o->path; o++)
+		if (strlen(o->path) == len && memcmp(o->path, path, len) == 0)
+			return false;
+	for (const struct vd_opt *o = table; len && o->path; o++)
+		if (strlen(o->path) == len && memcmp(o->path, path, len) == 0)
+			return true;
+	return false;
 }
 
 static int bad(struct vd_error *err, const char *name, size_t row, const struct vd_opt *o, const char *why)
@@ -85,6 +101,8 @@ int vd_plugin_schema_check(const struct vd_opt *table, const char *name, struct 
 		if (!o->doc || !*o->doc)
 			return bad(err, name, i + 1, o, "a sentence of documentation is missing");
 		why = arg_wrong(o);
+		if (!why && o->flags & VD_OPT_REQUIRED && !required_fair(table, o->path))
+			why = "it is required in a map that another part declares, so configurations without it would be wrong";
 		if (why)
 			return bad(err, name, i + 1, o, why);
 		for (size_t k = 0; k < i; k++) {

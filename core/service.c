@@ -111,6 +111,14 @@ void vd_services_fini(void)
 }
 
 /* ---- one plugin through its life ---- */
+/* What a plugin that failed has to say, or, where it only passed the bus's answer on, what the bus refused. */
+static const char *reason(const struct vd_host *host, const struct vd_error *why, int r)
+{
+	if (why->text[0])
+		return why->text;
+	return r == -ENOENT && vd_bus_unknown(host)[0] ? vd_bus_unknown(host) : strerror(-r);
+}
+
 int vd_host_init(struct vd_host *host, struct vd_error *err)
 {
 	const struct vd_plugin *p = host->plugin;
@@ -129,7 +137,7 @@ int vd_host_init(struct vd_host *host, struct vd_error *err)
 			fini_hooks[i](host);
 		forget_host(host);
 		return vd_error_set(err, r, "plugin %s cannot be initialised: %s", p->name,
-			why.text[0] ? why.text : strerror(-r));
+			reason(host, &why, r));
 	}
 	host->state = VD_HOST_INIT;
 	return 0;
@@ -142,7 +150,7 @@ int vd_host_start(struct vd_host *host, struct vd_error *err)
 	int r = p->start ? p->start(host->self, &why) : 0;
 
 	if (r < 0)
-		return vd_error_set(err, r, "plugin %s cannot start: %s", p->name, why.text[0] ? why.text : strerror(-r));
+		return vd_error_set(err, r, "plugin %s cannot start: %s", p->name, reason(host, &why, r));
 	host->state = VD_HOST_STARTED;
 	return 0;
 }

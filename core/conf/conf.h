@@ -35,6 +35,8 @@ char *vd_conf_errors_first(const struct vd_conf_errors *errs, char *out, size_t 
 /* Options of the core itself; ends with a NULL path. Every function below that takes schemas adds it. */
 extern const struct vd_opt vd_conf_core_schema[];
 
+/* Is arg of this option a range that has a value? NULL: yes, or the type has no range; else what is wrong with it. */
+const char *vd_conf_range_wrong(const struct vd_opt *opt);
 /* Parses text as if it were a file of this name in dir (NULL: the current folder), to which !file paths are relative.
  * schemas: n tables, each ended by a NULL path; the tables must outlive the result. On success *ret is a new reference.
  * -EINVAL when errs got errors, -ENOMEM. */

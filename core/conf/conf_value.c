@@ -87,21 +87,41 @@ static int quantity(const char *text, const struct unit *units, uint64_t *ret)
 	return -EINVAL;
 }
 
-/* "1..65535", "1s..1d". True when v lies within, or there is no limit. */
-static bool within(const char *arg, const struct unit *units, uint64_t v)
+/* "1..65535", "1s..1d"; an end that is left out is no limit. False when an end is no quantity. */
+static bool ends(const char *arg, const struct unit *units, uint64_t *ret_low, uint64_t *ret_high)
 {
 	const char *dots = arg ? strstr(arg, "..") : NULL;
-	uint64_t low = 0, high = UINT64_MAX;
 	char text[32];
 
-	if (!dots || (size_t)(dots - arg) >= sizeof(text))
+	*ret_low = 0;
+	*ret_high = UINT64_MAX;
+	if (!dots)
 		return true;
+	if ((size_t)(dots - arg) >= sizeof(text))
+		return false;
 	vd_format(text, sizeof(text), "%.*s", (int)(dots - arg), arg);
-	if (*text)
-		quantity(text, units, &low);
-	if (dots[2])
-		quantity(dots + 2, units, &high);
-	return v >= low && v <= high;
+	return (!*text || quantity(text, units, ret_low) == 0) && (!dots[2] || quantity(dots + 2, units, ret_high) == 0);
+}
+
+/* True when v lies within, or there is no limit. */
+static bool within(const char *arg, const struct unit *units, uint64_t v)
+{
+	uint64_t low, high;
+
+	return !ends(arg, units, &low, &high) || (v >= low && v <= high);
+}
+
+const char *vd_conf_range_wrong(const struct vd_opt *opt)
+{
+	uint64_t low, high;
+
+	if (opt->type != VD_T_UINT && opt->type != VD_T_DURATION && opt->type != VD_T_RATE)
+		return NULL;
+	if (opt->arg && !strstr(opt->arg, ".."))
+		return "its range is not written as LOW..HIGH";
+	if (!ends(opt->arg, opt->type == VD_T_DURATION ? durations : opt->type == VD_T_RATE ? rates : NULL, &low, &high))
+		return "an end of its range is no value of its type";
+	return low > high ? "its range is empty: the higher end stands first" : NULL;
 }
 
 static bool number(struct vd_conf_node *v, const char *path, const char *what, const char *sample,

@@ -33,7 +33,7 @@ enum vd_opt_type {
 	VD_T_PATH,     /* !file PATH or a path: made absolute against the file that says it, not read */
 };
 
-#define VD_OPT_REQUIRED 1u /* must be given when its container is */
+#define VD_OPT_REQUIRED 1u /* must be given when the map around it is, which must be a map of the same table */
 #define VD_OPT_LIST 2u     /* a sequence; a single value is a list of one */
 #define VD_OPT_LIVE 4u     /* a reload may change it without touching sessions */
 #define VD_OPT_KNOB 8u     /* looked up connection first, then section, then default: see vd_conf_knob */

@@ -41,6 +41,13 @@ static int init(struct vd_host *host, void **ret_self, struct vd_error *err)
 #endif
 }
 
+/* What the sample's fini does: with no object it crashes. */
+void odd_fini(void *self);
+void odd_fini(void *self)
+{
+	*(volatile int *)self = 0;
+}
+
 #ifndef ODD_ROW
 #define ODD_ROW { "odd.more", VD_T_BOOL, 0, "true", NULL, "More of it." }
 #endif

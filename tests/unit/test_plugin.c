@@ -34,6 +34,47 @@ static int bad_init(struct vd_host *host, void **ret_self, struct vd_error *err)
 
 VD_PLUGIN(bad, .version = "1", .init = bad_init);
 
+static void nothing(void *arg, const void *event)
+{
+	(void)arg;
+	(void)event;
+}
+
+static void no_answer(void *arg, const struct vd_ask *ask)
+{
+	(void)arg;
+	(void)ask;
+}
+
+static int typo_init(struct vd_host *host, void **ret_self, struct vd_error *err)
+{
+	(void)ret_self;
+	(void)err;
+	return vd_event_subscribe(host, "sesion_up", nothing, NULL);
+}
+
+static int swapped_init(struct vd_host *host, void **ret_self, struct vd_error *err)
+{
+	(void)ret_self;
+	(void)err;
+	return vd_provide(host, "session_up", "x", no_answer, NULL, NULL);
+}
+
+VD_PLUGIN(typo, .version = "1", .init = typo_init);
+VD_PLUGIN(swapped, .version = "1", .init = swapped_init);
+
+/* What the bus refused is said with the topic's name, not as "No such file or directory". */
+START_TEST(topics_that_are_not_there)
+{
+	struct vd_error err;
+
+	ck_assert_int_eq(vd_host_init(vd_plugin_preload(&typo_LTX_vd_plugin, &err), &err), -ENOENT);
+	ck_assert_str_eq(err.text, "plugin typo cannot be initialised: there is no event sesion_up; did you mean `session_up`?");
+	ck_assert_int_eq(vd_host_init(vd_plugin_preload(&swapped_LTX_vd_plugin, &err), &err), -ENOENT);
+	ck_assert_str_eq(err.text, "plugin swapped cannot be initialised: session_up is an event, not a request: subscribe to it");
+}
+END_TEST
+
 START_TEST(life_of_a_plugin)
 {
 	struct vd_host *h;
@@ -225,6 +266,7 @@ int main(void)
 
 	tcase_add_checked_fixture(tc, setup, fake_fini);
 	tcase_add_test(tc, life_of_a_plugin);
+	tcase_add_test(tc, topics_that_are_not_there);
 	tcase_add_test(tc, variants);
 	tcase_add_test(tc, refusals_name_the_field);
 	tcase_add_test(tc, chosen_by_need_in_order_of_need);

@@ -153,6 +153,17 @@ static const struct {
 	{ "-DODD_ROW='{\"odd.x\",VD_T_BOOL,64,0,0,\"X.\"}'", false, TABLE "(odd.x): its flags 0x40 are unknown" },
 	{ "-DODD_ROW='{\"odd.x\",VD_T_BOOL}'", false, TABLE "(odd.x): a sentence of documentation is missing" },
 	{ "-DODD_ROW='{\"odd.x\",VD_T_UINT,0,0,\"1-9\",\"X.\"}'", false, TABLE "(odd.x): its range is not written as LOW..HIGH" },
+	{ "-DODD_ROW='{\"odd.x\",VD_T_UINT,0,0,\"9..1\",\"X.\"}'", false, TABLE "(odd.x): its range is empty: the higher end stands first" },
+	{ "-DODD_ROW='{\"odd.x\",VD_T_DURATION,0,0,\"1m..30s\",\"X.\"}'", false,
+		TABLE "(odd.x): its range is empty: the higher end stands first" },
+	{ "-DODD_ROW='{\"odd.x\",VD_T_DURATION,0,0,\"1..30s\",\"X.\"}'", false, TABLE "(odd.x): an end of its range is no value of its type" },
+	{ "-DODD_ROW='{\"gateway.odd\",VD_T_UINT,1,0,0,\"X.\"}'", false,
+		TABLE "(gateway.odd): it is required in a map that another part declares, so configurations without it would be wrong" },
+	{ "-DODD_ROW='{\"connections.*.odd\",VD_T_UINT,1,0,0,\"X.\"}'", false,
+		TABLE "(connections.*.odd): it is required in a map that another part declares, so configurations without it would be wrong" },
+	{ "-DODD_ROW='{\"even.x\",VD_T_UINT,1,0,0,\"X.\"}'", false,
+		TABLE "(even.x): it is required in a map that another part declares, so configurations without it would be wrong" },
+	{ "'-DODD_FIELD=.init=0,.fini=odd_fini'", false, " has fini but no init, so fini would get no object; give it an init, or leave fini out" },
 	{ "-DODD_ROW='{\"odd.x\",VD_T_STRING,0,0,\"long\",\"X.\"}'", false, TABLE "(odd.x): its largest length is no number" },
 	{ "-DODD_ROW='{\"odd.x\",VD_T_WORD,0,0,0,\"X.\"}'", false, TABLE "(odd.x): it is a word, but no words are given" },
 	{ "-DODD_ROW='{\"odd.x\",VD_T_REF,0,0,0,\"X.\"}'", false, TABLE "(odd.x): it is a reference, but no section is given" },
@@ -244,6 +255,26 @@ START_TEST(what_it_does_when_loaded)
 }
 END_TEST
 
+/* A start, and --check, end with a line that names the plugin. */
+START_TEST(never_returns_from_loading)
+{
+	char command[512];
+	size_t n;
+	FILE *p;
+
+	build("-DODD_HANG");
+	vd_format(command, sizeof(command), "%s/core/viaductd --check --config %s --plugins %s 2>&1", VD_TEST_BUILDDIR, dir, dir);
+	p = popen(command, "r");
+	ck_assert_ptr_nonnull(p);
+	n = fread(printed, 1, sizeof(printed) - 1, p);
+	printed[n] = 0;
+	int status = pclose(p);
+	ck_assert_msg(WIFEXITED(status) && WEXITSTATUS(status) == 2, "%s", printed);
+	ck_assert_msg(strstr(printed, "/odd.so was not loaded in 10 seconds; a plugin runs no code before its init; take it out of the "
+		"folder\n") != NULL, "%s", printed);
+}
+END_TEST
+
 START_TEST(nothing_to_check)
 {
 	ck_assert_int_eq(ctl("", so()), 2);
@@ -272,6 +303,7 @@ int main(void)
 	tcase_add_test(tc, writable_by_others);
 	tcase_add_loop_test(tc, what_it_does_when_loaded, 0, 3);
 	tcase_add_test(tc, nothing_to_check);
+	tcase_add_test(tc, never_returns_from_loading);
 	suite_add_tcase(s, tc);
 	srunner_run_all(sr, CK_NORMAL);
 	failed = srunner_ntests_failed(sr);
