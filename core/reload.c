@@ -13,6 +13,7 @@
 #include "core/plugin.h"
 #include "core/session/object.h"
 #include "core/session/session.h"
+#include "core/system/keep.h"
 
 #define KEPT_MAX 16 /* old configurations; the oldest goes before its time, and what was begun under it fails */
 
@@ -174,6 +175,7 @@ int vd_reload(const char *dir, bool plan_only, struct vd_reloaded *ret)
 	kept_add(vd_conf_current());
 	vd_conf_install(conf);
 	vd_plugins_reload();
+	vd_keep_compare(); /* also what no word came about */
 	vd_reload_log_levels(false);
 	if (vd_connect_start() < 0)
 		vd_log(VD_LOG_ERROR, "reload", NULL, "no memory for the connections that we dial");

@@ -1,4 +1,5 @@
 /* Devices, addresses and routes by rtnetlink. One socket per change: they are few, and nothing is left behind. */
+#include "core/system/keep.h"
 #include "core/system/priv.h"
 
 #include <errno.h>
@@ -9,7 +10,8 @@
 #include <sys/socket.h>
 
 #define ROOM VD_NETLINK_ROOM
-#define PROTOCOL_PIN 118 /* rtm_protocol of host routes that keep a gateway reachable: only those are ever removed */
+/* Worse than any route somebody makes: it is there for the time when there is no other one. */
+#define METRIC_WORST 0x7fffffffu
 
 int vd_netlink_ask(struct nlmsghdr *nlh, int (*read)(const struct nlmsghdr *nlh, void *arg), void *arg)
 {
@@ -141,15 +143,10 @@ int vd_netlink_route(bool add, const char *dev, const struct vd_prefix *dst, con
 }
 
 /* ---- host routes to gateways ---- */
-struct way {
-	uint32_t dev;
-	struct vd_ip via; /* family 0: on the link */
-};
-
 static int read_way(const struct nlmsghdr *nlh, void *arg)
 {
 	const struct rtmsg *rtm = mnl_nlmsg_get_payload(nlh);
-	struct way *way = arg;
+	struct vd_way *way = arg;
 	const struct nlattr *attr;
 
 	if (nlh->nlmsg_type != RTM_NEWROUTE || rtm->rtm_type != RTN_UNICAST)
@@ -165,7 +162,7 @@ static int read_way(const struct nlmsghdr *nlh, void *arg)
 	return MNL_CB_OK;
 }
 
-static int find_way(const struct vd_ip *host, struct way *ret_way)
+static int find_way(const struct vd_ip *host, struct vd_way *ret_way)
 {
 	char room[ROOM];
 	struct nlmsghdr *nlh = vd_netlink_message(room, RTM_GETROUTE, 0);
@@ -175,12 +172,12 @@ static int find_way(const struct vd_ip *host, struct way *ret_way)
 	rtm->rtm_family = (uint8_t)host->family;
 	rtm->rtm_dst_len = (uint8_t)(8 * ip_len(host));
 	mnl_attr_put(nlh, RTA_DST, ip_len(host), host->a);
-	*ret_way = (struct way){ 0 };
+	*ret_way = (struct vd_way){ 0 };
 	ret = vd_netlink_ask(nlh, read_way, ret_way);
 	return ret < 0 ? ret : ret_way->dev ? 0 : -ENETUNREACH;
 }
 
-static int pin(uint16_t type, uint16_t flags, const struct vd_ip *host, const struct way *way)
+static int pin(uint16_t type, uint16_t flags, const struct vd_ip *host, const struct vd_way *way)
 {
 	char room[ROOM];
 	struct nlmsghdr *nlh = vd_netlink_message(room, type, flags);
@@ -189,7 +186,7 @@ static int pin(uint16_t type, uint16_t flags, const struct vd_ip *host, const st
 	rtm->rtm_family = (uint8_t)host->family;
 	rtm->rtm_dst_len = (uint8_t)(8 * ip_len(host));
 	rtm->rtm_table = RT_TABLE_MAIN;
-	rtm->rtm_protocol = PROTOCOL_PIN;
+	rtm->rtm_protocol = VD_NETLINK_OURS;
 	rtm->rtm_type = RTN_UNICAST;
 	rtm->rtm_scope = type == RTM_DELROUTE ? RT_SCOPE_NOWHERE :
 		host->family == AF_INET && !way->via.family ? RT_SCOPE_LINK : RT_SCOPE_UNIVERSE;
@@ -201,53 +198,131 @@ static int pin(uint16_t type, uint16_t flags, const struct vd_ip *host, const st
 	return talk(nlh);
 }
 
-int vd_netlink_pin(bool add, const struct vd_ip *host, struct vd_error *err)
+static int pin_done(int ret, bool add, const struct vd_ip *host, struct vd_error *err)
 {
 	char text[VD_IP_TEXT];
-	struct way way;
-	int ret = pin(RTM_DELROUTE, 0, host, NULL); /* before the way is looked for: it may have changed since */
 
-	if (add)
-		ret = find_way(host, &way);
-	if (add && ret == 0)
-		ret = pin(RTM_NEWROUTE, NLM_F_CREATE | NLM_F_EXCL, host, &way);
 	if (add ? ret == -EEXIST : ret == -ESRCH)
 		ret = 0;
 	return ret < 0 ? vd_error_set(err, ret, "cannot %s the way to %s outside of the tunnel: %s", add ? "keep" : "give up",
 		vd_ip_format(host, text), strerror(-ret)) : 0;
 }
 
-static int read_pin(const struct nlmsghdr *nlh, void *arg)
+int vd_netlink_pin(bool add, const struct vd_ip *host, struct vd_way *ret_way, struct vd_error *err)
+{
+	int ret = pin(RTM_DELROUTE, 0, host, NULL); /* before the way is looked for: it may have changed since */
+
+	if (add)
+		ret = find_way(host, ret_way);
+	if (add && ret == 0)
+		ret = pin(RTM_NEWROUTE, NLM_F_CREATE | NLM_F_EXCL, host, ret_way);
+	return pin_done(ret, add, host, err);
+}
+
+int vd_netlink_pin_way(const struct vd_ip *host, const struct vd_way *way, struct vd_error *err)
+{
+	return pin_done(pin(RTM_NEWROUTE, NLM_F_CREATE | NLM_F_EXCL, host, way), true, host, err);
+}
+
+static int read_match(const struct nlmsghdr *nlh, void *arg)
 {
 	const struct rtmsg *rtm = mnl_nlmsg_get_payload(nlh);
-	struct vd_ip *host = arg;
-	const struct nlattr *attr;
+	int *len = arg;
 
-	if (nlh->nlmsg_type != RTM_NEWROUTE || rtm->rtm_protocol != PROTOCOL_PIN)
-		return MNL_CB_OK;
-	mnl_attr_for_each(attr, nlh, sizeof(*rtm))
-		if (mnl_attr_get_type(attr) == RTA_DST && mnl_attr_get_payload_len(attr) <= sizeof(host->a)) {
-			*host = (struct vd_ip){ .family = rtm->rtm_family };
-			memcpy(host->a, mnl_attr_get_payload(attr), mnl_attr_get_payload_len(attr));
-		}
+	if (nlh->nlmsg_type == RTM_NEWROUTE)
+		*len = rtm->rtm_dst_len;
 	return MNL_CB_OK;
 }
 
-void vd_netlink_unpin_all(void)
+int vd_netlink_match(const struct vd_ip *host)
+{
+	char room[ROOM];
+	struct nlmsghdr *nlh = vd_netlink_message(room, RTM_GETROUTE, 0);
+	struct rtmsg *rtm = mnl_nlmsg_put_extra_header(nlh, sizeof(*rtm));
+	int len = -ENETUNREACH, ret;
+
+	rtm->rtm_family = (uint8_t)host->family;
+	rtm->rtm_dst_len = (uint8_t)(8 * ip_len(host));
+	rtm->rtm_flags = RTM_F_FIB_MATCH;
+	mnl_attr_put(nlh, RTA_DST, ip_len(host), host->a);
+	ret = vd_netlink_ask(nlh, read_match, &len);
+	return ret < 0 ? ret : len;
+}
+
+/* ---- nowhere, when there is no other way ---- */
+int vd_netlink_unreachable(bool add, const struct vd_prefix *dst, struct vd_error *err)
+{
+	char room[ROOM], text[VD_IP_TEXT];
+	struct nlmsghdr *nlh = vd_netlink_message(room, add ? RTM_NEWROUTE : RTM_DELROUTE, add ? NLM_F_CREATE | NLM_F_EXCL : 0);
+	struct rtmsg *rtm = mnl_nlmsg_put_extra_header(nlh, sizeof(*rtm));
+	int ret;
+
+	rtm->rtm_family = (uint8_t)dst->ip.family;
+	rtm->rtm_dst_len = dst->len;
+	rtm->rtm_table = RT_TABLE_MAIN;
+	rtm->rtm_protocol = VD_NETLINK_OURS;
+	rtm->rtm_scope = add ? RT_SCOPE_UNIVERSE : RT_SCOPE_NOWHERE;
+	rtm->rtm_type = RTN_UNREACHABLE;
+	mnl_attr_put(nlh, RTA_DST, ip_len(&dst->ip), dst->ip.a);
+	mnl_attr_put_u32(nlh, RTA_PRIORITY, METRIC_WORST);
+	ret = talk(nlh);
+	if (add ? ret == -EEXIST : ret == -ESRCH)
+		ret = 0;
+	return ret < 0 ? vd_error_set(err, ret, "cannot %s %s unreachable outside of the tunnel: %s", add ? "make" : "no longer keep",
+		vd_prefix_format(dst, text), strerror(-ret)) : 0;
+}
+
+/* ---- at the end, and after a crash ---- */
+struct ours {
+	struct vd_prefix dst[128];
+	uint8_t type[128];
+	unsigned n;
+};
+
+static int read_ours(const struct nlmsghdr *nlh, void *arg)
+{
+	const struct rtmsg *rtm = mnl_nlmsg_get_payload(nlh);
+	struct ours *o = arg;
+	const struct nlattr *attr;
+
+	if (nlh->nlmsg_type != RTM_NEWROUTE || rtm->rtm_protocol != VD_NETLINK_OURS || rtm->rtm_table != RT_TABLE_MAIN ||
+		o->n == VD_ARRAY_SIZE(o->dst))
+		return MNL_CB_OK;
+	o->type[o->n] = rtm->rtm_type;
+	o->dst[o->n] = (struct vd_prefix){ .ip.family = rtm->rtm_family, .len = rtm->rtm_dst_len };
+	mnl_attr_for_each(attr, nlh, sizeof(*rtm))
+		if (mnl_attr_get_type(attr) == RTA_DST && mnl_attr_get_payload_len(attr) <= sizeof(o->dst[0].ip.a))
+			memcpy(o->dst[o->n].ip.a, mnl_attr_get_payload(attr), mnl_attr_get_payload_len(attr));
+	o->n++;
+	return MNL_CB_OK;
+}
+
+static bool remove_ours(const struct ours *o)
+{
+	struct vd_error err = { 0 };
+	bool all = true;
+
+	for (unsigned i = 0; i < o->n; i++)
+		all &= (o->type[i] == RTN_UNREACHABLE ? vd_netlink_unreachable(false, &o->dst[i], &err) :
+			pin(RTM_DELROUTE, 0, &o->dst[i].ip, NULL)) == 0;
+	return all;
+}
+
+void vd_netlink_remove_ours(void)
 {
 	static const uint8_t families[] = { AF_INET, AF_INET6 };
 
 	for (size_t i = 0; i < VD_ARRAY_SIZE(families); i++)
-		for (unsigned n = 0; n < 64; n++) { /* one at a time: there are hardly ever any */
+		for (;;) {
 			char room[ROOM];
 			struct nlmsghdr *nlh = vd_netlink_message(room, RTM_GETROUTE, NLM_F_DUMP);
 			struct rtmsg *rtm = mnl_nlmsg_put_extra_header(nlh, sizeof(*rtm));
-			struct vd_ip host = { 0 };
+			struct ours ours = { .n = 0 };
 
 			rtm->rtm_family = families[i];
 			rtm->rtm_table = RT_TABLE_MAIN;
-			rtm->rtm_protocol = PROTOCOL_PIN; /* a strict kernel sends only these */
-			if (vd_netlink_ask(nlh, read_pin, &host) < 0 || !host.family || pin(RTM_DELROUTE, 0, &host, NULL) < 0)
+			rtm->rtm_protocol = VD_NETLINK_OURS; /* a strict kernel sends only these */
+			if (vd_netlink_ask(nlh, read_ours, &ours) < 0 || !ours.n || !remove_ours(&ours))
 				break;
 		}
 }

@@ -2,6 +2,9 @@
 #include <config.h>
 
 #include "core/datapath/caps.h"
+#include "core/record/record.h"
+#include "core/system/firewall.h"
+#include "core/system/keep.h"
 #include "core/system/priv.h"
 #include "core/system/sysctl.h"
 #include "core/system/tundev.h"
@@ -189,6 +192,10 @@ static int open_tun(void *self, const char *name, unsigned n, unsigned mtu, unsi
 			fd == -EACCES ? "; start as root, or do: chmod 666 /dev/net/tun" : "");
 	else
 		vd_netlink_up(a->name, mtu, txqueuelen, &a->err);
+	if (a->err.code >= 0) {
+		vd_keep_device(a->name, mtu, txqueuelen);
+		vd_firewall_look();
+	}
 	while (a->err.code < 0 && a->n > 0)
 		close(a->fds[--a->n]);
 	return 0;
@@ -202,7 +209,10 @@ static int address(void *self, bool add, const char *dev, const struct vd_prefix
 	(void)self;
 	if (!err)
 		return -ENOMEM;
-	vd_netlink_address(add, dev, prefix, err);
+	if (!add)
+		vd_keep_address(false, dev, prefix); /* before it goes: nobody may put it back meanwhile */
+	if (vd_netlink_address(add, dev, prefix, err) == 0 && add)
+		vd_keep_address(true, dev, prefix);
 	return 0;
 }
 
@@ -214,7 +224,10 @@ static int route(void *self, bool add, const char *dev, const struct vd_prefix *
 	(void)self;
 	if (!err)
 		return -ENOMEM;
-	vd_netlink_route(add, dev, dst, NULL, err);
+	if (!add)
+		vd_keep_route(false, dev, dst, NULL);
+	if (vd_netlink_route(add, dev, dst, NULL, err) == 0 && add)
+		vd_keep_route(true, dev, dst, NULL);
 	return 0;
 }
 
@@ -226,7 +239,23 @@ static int route_from(void *self, const char *dev, const struct vd_prefix *dst, 
 	(void)self;
 	if (!err)
 		return -ENOMEM;
-	vd_netlink_route(true, dev, dst, source, err);
+	if (vd_netlink_route(true, dev, dst, source, err) == 0)
+		vd_keep_route(true, dev, dst, source);
+	return 0;
+}
+
+static int unreachable(void *self, bool add, const struct vd_prefix *dst,
+	void (*done)(void *arg, const struct vd_error *err), void *arg)
+{
+	struct vd_error *err = answer_plain(done, arg);
+
+	(void)self;
+	if (!err)
+		return -ENOMEM;
+	if (!add)
+		vd_keep_unreachable(false, dst);
+	if (vd_netlink_unreachable(add, dst, err) == 0 && add)
+		vd_keep_unreachable(true, dst);
 	return 0;
 }
 
@@ -234,11 +263,15 @@ static int pin(void *self, bool add, const struct vd_ip *host, void (*done)(void
 	void *arg)
 {
 	struct vd_error *err = answer_plain(done, arg);
+	struct vd_way way = { 0 };
 
 	(void)self;
 	if (!err)
 		return -ENOMEM;
-	vd_netlink_pin(add, host, err);
+	if (!add)
+		vd_keep_pin(false, host, NULL);
+	if (vd_netlink_pin(add, host, &way, err) == 0 && add)
+		vd_keep_pin(true, host, &way);
 	return 0;
 }
 
@@ -249,6 +282,13 @@ static int nft_commands(void *self, const char *commands,
 	return vd_priv_nft(commands, done, arg);
 }
 
+static int nft_table(void *self, const char *name, const char *commands,
+	void (*done)(void *arg, const struct vd_error *err), void *arg)
+{
+	(void)self;
+	return vd_priv_nft_table(name, commands, done, arg);
+}
+
 static int set_sysctl(void *self, const char *name, const char *value,
 	void (*done)(void *arg, const struct vd_error *err), void *arg)
 {
@@ -257,7 +297,8 @@ static int set_sysctl(void *self, const char *name, const char *value,
 	(void)self;
 	if (!err)
 		return -ENOMEM;
-	vd_sysctl_set(name, value, err);
+	if (vd_sysctl_set(name, value, err) == 0)
+		vd_keep_sysctl(name, value);
 	return 0;
 }
 
@@ -301,6 +342,8 @@ static const struct vd_priv_1 table = {
 	.read_secret = read_secret,
 	.route_from = route_from,
 	.pin = pin,
+	.unreachable = unreachable,
+	.nft_table = nft_table,
 };
 
 static int claim = -1;     /* the socket that says that this network namespace has a viaductd */
@@ -326,6 +369,9 @@ static bool claim_namespace(void)
 int vd_priv_init(const char *statedir)
 {
 	vd_format(old_journal, sizeof(old_journal), "%s/sysctl.journal", statedir);
+	/* Whoever plays a recording has another host, on which nothing of this happens. */
+	if (!vd_record_on() && vd_keep_init() < 0)
+		return -ENOMEM;
 	return vd_service_provide(NULL, "priv/1", NULL, &table);
 }
 
@@ -342,11 +388,13 @@ void vd_priv_clean(void)
 		return;
 	}
 	vd_priv_nft_sweep();
-	vd_netlink_unpin_all();
+	vd_netlink_remove_ours();
 }
 
 void vd_priv_end(void)
 {
+	vd_firewall_fini();
+	vd_keep_fini(); /* nothing is put back any more */
 	vd_priv_nft_finish();
 	if (claim >= 0) {
 		vd_priv_clean();

@@ -21,6 +21,12 @@ void vd_priv_fini(void);
  * thread. Where the pool stops first it is carried out on the control thread (vd_work_stop, vd_priv_fini). commands is
  * copied. -ENOMEM. */
 int vd_priv_nft(const char *commands, void (*done)(void *arg, const struct vd_error *err), void *arg);
+/* commands (NULL: none) likewise, and then what nft answers to show ("list table inet viaduct"), without counters; listing is
+ * NULL where there is no such thing. err is never NULL: code 0 when all went well. -ENOMEM. */
+int vd_priv_nft_list(const char *commands, const char *show,
+	void (*done)(void *arg, const char *listing, const struct vd_error *err), void *arg);
+/* Makes a table anew as a whole; commands: of vd_priv_1's table. */
+int vd_priv_nft_table(const char *name, const char *commands, void (*done)(void *arg, const struct vd_error *err), void *arg);
 /* Carries out what is left, at once; after vd_work_stop. Part of vd_priv_fini. */
 void vd_priv_nft_finish(void);
 /* The nftables part of vd_priv_clean; synchronous, some milliseconds. */
@@ -40,10 +46,18 @@ int vd_netlink_up(const char *dev, unsigned mtu, unsigned txqueuelen, struct vd_
 int vd_netlink_address(bool add, const char *dev, const struct vd_prefix *address, struct vd_error *err);
 int vd_netlink_route(bool add, const char *dev, const struct vd_prefix *dst, const struct vd_ip *source,
 	struct vd_error *err); /* source: NULL, or what packets without one get */
-/* A host route along the way that the kernel takes to this address now; marked as ours by its protocol number. */
-int vd_netlink_pin(bool add, const struct vd_ip *host, struct vd_error *err);
-/* Removes all of them, of any process. */
-void vd_netlink_unpin_all(void);
+/* A host route along the way that the kernel takes to this address now (add: in ret_way); marked as ours by its protocol
+ * number. And the same along a way that is known. */
+struct vd_way;
+int vd_netlink_pin(bool add, const struct vd_ip *host, struct vd_way *ret_way, struct vd_error *err);
+int vd_netlink_pin_way(const struct vd_ip *host, const struct vd_way *way, struct vd_error *err);
+/* A route to nowhere that any other route to the same network is better than; marked likewise. */
+int vd_netlink_unreachable(bool add, const struct vd_prefix *dst, struct vd_error *err);
+#define VD_NETLINK_OURS 118 /* rtm_protocol of those two: only those are ever removed without being known */
+/* Removes all that are marked, of any process. */
+void vd_netlink_remove_ours(void);
+/* The length of the prefix of the route that packets to this host take. -ENETUNREACH: there is none. */
+int vd_netlink_match(const struct vd_ip *host);
 /* How large packets from our address (any, or family 0: not known) to another one may be by the host's configuration: the
  * least of the route's `mtu` and of its interfaces', not what ICMP said. -ENETUNREACH when there is no route. */
 int vd_way_mtu(const struct vd_ip *from, const struct vd_ip *to);

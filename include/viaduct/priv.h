@@ -1,5 +1,9 @@
 /* Viaduct: service priv/1: what needs privilege. Asynchronous, in-process today; a root monitor may take it over.
  * Every done is called once on the control thread through the FIFO. Results that are descriptors are owned by the caller.
+ *
+ * What was set stays set until it is asked to go: devices, addresses, routes, kernel settings and tables that another
+ * program takes away are put back, and that is logged. On a device that was removed nothing is put back: open_tun makes
+ * another one, and all that was on the old one is asked for again.
  */
 #ifndef VIADUCT_PRIV_H
 #define VIADUCT_PRIV_H
@@ -46,6 +50,14 @@ struct vd_priv_1 {
 		void (*done)(void *arg, struct vd_secret *secret, const struct vd_error *err), void *arg);
 	/* Adds a route that packets without a source of their own take from this address of ours. Removed by route. */
 	int (*route_from)(void *self, const char *dev, const struct vd_prefix *dst, const struct vd_ip *source,
+		void (*done)(void *arg, const struct vd_error *err), void *arg);
+	/* A route to nowhere, which counts while there is no other to this network: what is meant for the tunnel never leaves
+	 * by another way. Gone at a clean end, or at the next start. */
+	int (*unreachable)(void *self, bool add, const struct vd_prefix *dst,
+		void (*done)(void *arg, const struct vd_error *err), void *arg);
+	/* Makes a table ("inet viaduct") anew as a whole, in one transaction, whatever it was: commands in nft syntax add its
+	 * chains and what is in them, and the table itself is there when they begin. NULL: removes it. */
+	int (*nft_table)(void *self, const char *name, const char *commands,
 		void (*done)(void *arg, const struct vd_error *err), void *arg);
 	/* Keeps a host on the way it is reached by now, whatever routes come later; or lets it go. What a crash left of this
 	 * is removed at the next start. A route to this host alone that is somebody else's is left as it is. */

@@ -275,7 +275,7 @@ START_TEST(tun_dialled)
 	ip_says("ip route", "192.0.2.9 via 198.51.100.3", true);
 	/* What a crash left is gone at the next start, and nothing else. */
 	ok(svc->pin(svc->self, true, &gateway, on_plain, NULL));
-	vd_netlink_unpin_all();
+	vd_netlink_remove_ours();
 	ip_says("ip route", "203.0.113.9", false);
 	ip_says("ip route", "198.51.100.7", false);
 	ip_says("ip route", "192.0.2.9 via 198.51.100.3", true);

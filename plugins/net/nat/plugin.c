@@ -12,8 +12,6 @@
 #include <sys/socket.h>
 
 #define TABLE "inet viaduct"
-/* Adding first makes deleting succeed where there is none. */
-#define DELETE "add table " TABLE "\ndelete table " TABLE "\n"
 #define RULE_MAX 256
 
 struct nat_pool {
@@ -37,7 +35,7 @@ static void on_done(void *arg, const struct vd_error *err)
 
 static void run(struct nat *n, const char *commands)
 {
-	int ret = n->priv->nft(n->priv->self, commands, on_done, n);
+	int ret = n->priv->nft_table(n->priv->self, TABLE, commands, on_done, n);
 
 	if (ret < 0)
 		vd_log(VD_LOG_ERROR, "net_nat", NULL, "cannot change nftables: %s", strerror(-ret));
@@ -119,14 +117,13 @@ static void apply(struct nat *n)
 		return;
 	for (const struct nat_pool *p = n->pools; p; p = p->next)
 		pools++;
-	size = sizeof(DELETE) + (2 * pools + 4) * RULE_MAX;
+	size = (2 * pools + 4) * RULE_MAX;
 	text = malloc(size);
 	if (!text) {
 		vd_log(VD_LOG_ERROR, "net_nat", NULL, "cannot change nftables: out of memory");
 		return;
 	}
-	len = vd_format(text, size, DELETE "add table " TABLE "\nadd chain " TABLE
-		" postrouting { type nat hook postrouting priority srcnat; policy accept; }\n");
+	len = vd_format(text, size, "add chain " TABLE " postrouting { type nat hook postrouting priority srcnat; policy accept; }\n");
 	len = add_device(text, size, len);
 	for (const struct nat_pool *p = n->pools; p; p = p->next) /* between clients nothing is translated */
 		len = add(text, size, len, &p->facts, "daddr", "return");
@@ -143,7 +140,7 @@ static void apply(struct nat *n)
 		forwarding(n, "net/ipv4/ip_forward");
 	if (v6)
 		forwarding(n, "net/ipv6/conf/all/forwarding");
-	run(n, any ? text : DELETE);
+	run(n, any ? text : NULL);
 	free(text);
 }
 
@@ -222,7 +219,7 @@ static void nat_stop(void *self)
 	struct nat *n = self;
 
 	n->started = false;
-	run(n, DELETE);
+	run(n, NULL);
 }
 
 static void nat_fini(void *self)

@@ -20,7 +20,8 @@
 /* Two full vectors, so that a worker coming back to the device finds work. In super-packets of 64 KiB that is at most 8
  * MiB, 67 ms at 1 Gbit/s; the kernel's default of 500 would be a quarter of a second. */
 #define TXQUEUELEN 128
-#define AGAIN_MS 200
+#define AGAIN_MS 200u
+#define AGAIN_MOST 60000u /* where somebody removes it again and again */
 #define ROUTES_MAX 65536 /* of an import */
 
 struct tun_pool {
@@ -329,13 +330,19 @@ static int open_device(struct tun *t)
 static void on_lost(void *arg)
 {
 	struct tun *t = arg;
+	uint64_t wait = AGAIN_MS;
 
 	if (t->stopped)
 		return;
 	t->up = false;
 	vd_count("net_tun.lost", 1);
-	vd_log(VD_LOG_ERROR, "net_tun", NULL, "the device %s was removed; another one is made", t->dev);
-	vd_timer_start(&t->again, AGAIN_MS);
+	t->lost = vd_now() - t->lost_at > AGAIN_MOST ? 1 : t->lost + 1;
+	t->lost_at = vd_now();
+	for (unsigned i = 3; i < t->lost && wait < AGAIN_MOST; i++)
+		wait *= 2;
+	vd_log(VD_LOG_NOTICE, "net_tun", NULL, "another program removed the device %s; another one is made%s", t->dev,
+		wait > AGAIN_MS ? ", after a pause, since it does so again and again" : "");
+	vd_timer_start(&t->again, wait < AGAIN_MOST ? wait : AGAIN_MOST);
 }
 
 static void again(struct vd_timer *timer)

@@ -15,6 +15,8 @@ struct tun {
 	char dev[16];
 	bool up, stopped;
 	struct vd_timer again; /* until a device that was removed is made anew */
+	unsigned lost;         /* how often that was, in short order, and when last */
+	uint64_t lost_at;
 	struct tun_pool *pools;
 	struct tun_route *routes;
 	struct tun_dialled *dialled;
