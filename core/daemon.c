@@ -28,6 +28,7 @@
 #include "core/loop.h"
 #include "core/session/object.h"
 #include "core/plugin.h"
+#include "core/problem.h"
 #include "core/reload.h"
 #include "core/system/priv.h"
 #include "core/session/session.h"
@@ -438,5 +439,6 @@ int vd_daemon_main(int argc, char **argv)
 	vd_conf_install(NULL);
 	vd_plugins_forget();
 	vd_counters_reset();
+	vd_problems_reset();
 	return d.status;
 }

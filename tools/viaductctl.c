@@ -20,6 +20,8 @@
 #endif
 
 #define EXIT_USAGE 2
+#define EXIT_DEGRADED 1
+#define EXIT_NOT_RUNNING 3
 #define COLUMNS_MAX 12
 #define BOLD "\033[1m"
 #define RED "\033[31m"
@@ -181,15 +183,43 @@ static void facts(const json_t *object, const struct column *columns)
 }
 
 /* ---- what each command prints ---- */
+static const char *word(const json_t *object, const char *key)
+{
+	const char *s = json_string_value(json_object_get(object, key));
+
+	return s ? s : "";
+}
+
+/* The exit status of `status`, as service scripts have them. */
+static int status_of(const json_t *r)
+{
+	return strcmp(word(r, "verdict"), "good") ? EXIT_DEGRADED : EXIT_SUCCESS;
+}
+
 static int show_status(const json_t *r)
 {
 	static const struct column columns[] = { { "Version", "version" }, { "Process", "pid" },
 		{ "Running for", "uptime_s", AS_DURATION }, { "Configuration", "configuration" }, { "Workers", "workers" },
 		{ "Plugins", "plugins" }, { "Peers", "peers" }, { "Channels", "channels" }, { "Sessions", "sessions" },
 		{ "  of them up", "sessions_up" }, { NULL } };
+	const json_t *problems = json_object_get(r, "problems"), *p;
+	size_t i, n = json_array_size(problems);
 
+	printf("%s%s%s", color(n ? RED : GREEN), n ? "degraded" : "good", color(PLAIN));
+	printf(n == 1 ? ": 1 problem\n" : n ? ": %zu problems\n" : "\n", n);
+	json_array_foreach(problems, i, p) {
+		char since[32];
+
+		duration(json_integer_value(json_object_get(p, "since_s")), since, sizeof(since));
+		fputs("  ", stdout);
+		put_clean(word(p, "text"), 0);
+		printf(" (for %s)\n", since);
+	}
+	if (json_is_true(json_object_get(r, "problems_more")))
+		puts("  ... and more");
+	putchar('\n');
 	facts(r, columns);
-	return 0;
+	return status_of(r);
 }
 
 static int show_sessions(const json_t *r)
@@ -251,13 +281,6 @@ static void put_time(json_int_t ms, const char *format)
 
 	strftime(when, sizeof(when), format, localtime_r(&at_s, &tm));
 	fputs(when, stdout);
-}
-
-static const char *word(const json_t *object, const char *key)
-{
-	const char *s = json_string_value(json_object_get(object, key));
-
-	return s ? s : "";
 }
 
 /* Reports of failed set-ups: who and when, the sentence, and the fields that have more than it. */
@@ -681,7 +704,7 @@ static int run(const struct command *c, char **args, int n)
 	f = text ? dial() : NULL;
 	if (!f) {
 		free(text);
-		return EXIT_FAILURE;
+		return !strcmp(c->wire, "status") ? EXIT_NOT_RUNNING : EXIT_FAILURE;
 	}
 	fprintf(f, "%s\n", text);
 	fflush(f);
@@ -696,7 +719,7 @@ static int run(const struct command *c, char **args, int n)
 		status = tail(f, &line, &size);
 	else if (opt.json)
 		status = json_dumpf(json_object_get(reply, "result"), stdout, JSON_INDENT(2) | JSON_PRESERVE_ORDER) < 0 ||
-			putchar('\n') < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
+			putchar('\n') < 0 ? EXIT_FAILURE : !strcmp(c->wire, "status") ? status_of(json_object_get(reply, "result")) : EXIT_SUCCESS;
 	else
 		status = c->show(json_object_get(reply, "result"));
 	json_decref(reply);

@@ -1,16 +1,15 @@
-/* What the control socket can be asked: status, sessions, peers, and the bus. */
+/* What the control socket can be asked: sessions, peers, counters, and the bus. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include <viaduct/log.h>
 #include <viaduct/loop.h>
+#include <viaduct/plugin.h>
 
 #include "core/control/control.h"
 #include "core/control/control_commands.h"
 #include "core/log.h"
-#include "core/plugin.h"
 #include "core/session/session.h"
 
 static json_t *id_json(char letter, uint64_t id)
@@ -147,23 +146,6 @@ static const char *which(struct vd_call *call, json_t *args)
 		return NULL;
 	}
 	return what;
-}
-
-static void status(struct vd_call *call, json_t *args)
-{
-	const struct vd_datapath_1 *dp = vd_service_find("datapath/1", NULL);
-	unsigned up = 0, started = 0;
-
-	(void)args;
-	for (struct vd_session *s = vd_session_after(NULL); s; s = vd_session_after(s))
-		up += s->state == VD_S_UP;
-	for (struct vd_host *h = vd_plugins_first(); h; h = h->next)
-		started += h->state == VD_HOST_STARTED;
-	vd_call_reply(call, json_pack("{s:s,s:I,s:I,s:i,s:I,s:I,s:I,s:i,s:i,s:s}", "version", VD_VERSION, "pid",
-		(json_int_t)getpid(), "uptime_s", seconds_since(vd_control_started()), "workers",
-		dp ? (int)dp->workers(dp->self) : 0, "peers", (json_int_t)vd_peer_count(), "channels",
-		(json_int_t)vd_chan_count(), "sessions", (json_int_t)vd_session_count(), "sessions_up", (int)up, "plugins",
-		(int)started, "configuration", vd_control_dir()));
 }
 
 /* Fresh counters are fetched from the workers before the reply: of the sessions meant, or of all. */
@@ -327,7 +309,7 @@ static void bus_tail(struct vd_call *call, json_t *args)
 }
 
 const struct vd_command vd_commands[] = {
-	{ "status", "", "version, uptime, and how much there is", status },
+	{ "status", "", "a verdict with what is wrong, version, uptime, and how much there is", vd_command_status },
 	{ "session.list", "", "all sessions", session_list },
 	{ "session.show", "session", "the chain from peer to user, counters and timeline", session_show },
 	{ "session.kill", "session, reason", "ends a session", session_kill },

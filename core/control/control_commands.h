@@ -1,9 +1,10 @@
-/* Commands of the control socket about configuration and plugins, for the table in control_commands.c. */
+/* Commands of the control socket that have files of their own, for the table in control_commands.c. */
 #ifndef CORE_CONTROL_COMMANDS_H
 #define CORE_CONTROL_COMMANDS_H
 
 #include "core/control/control.h"
 
+void vd_command_status(struct vd_call *call, json_t *args);
 void vd_command_connections(struct vd_call *call, json_t *args);
 void vd_command_connection_up(struct vd_call *call, json_t *args);
 void vd_command_connection_down(struct vd_call *call, json_t *args);

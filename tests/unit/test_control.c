@@ -16,6 +16,7 @@
 #include "core/conf/conf.h"
 #include "core/log.h"
 #include "core/loop.h"
+#include "core/problem.h"
 #include "core/reload.h"
 #include "core/report/report.h"
 #include "tests/unit/session_fixture.h"
@@ -458,6 +459,55 @@ static int ctl(const char *arguments)
 	return status;
 }
 
+/* What somebody has to mend: listed until it is mended, and the exit status says so. */
+START_TEST(problems)
+{
+	char key[100];
+	json_t *r, *all;
+	struct vd_error err;
+	int fd = dial();
+
+	r = asked(fd, "status", "{}");
+	ck_assert_str_eq(json_string_value(json_object_get(json_object_get(r, "result"), "verdict")), "good");
+	json_decref(r);
+	vd_problem_set("net/route", "the route of %s is gone", "10.8.0.0/24");
+	vd_problem_set("net/address", "the host lost 192.0.2.1");
+	vd_problem_set("net/route", "the route of %s cannot be put back", "10.8.0.0/24");
+	r = asked(fd, "status", "{}");
+	ck_assert_str_eq(json_string_value(json_object_get(json_object_get(r, "result"), "verdict")), "degraded");
+	all = json_object_get(json_object_get(r, "result"), "problems");
+	ck_assert_uint_eq(json_array_size(all), 2);
+	ck_assert_str_eq(json_string_value(json_object_get(json_array_get(all, 0), "text")),
+		"the route of 10.8.0.0/24 cannot be put back");
+	json_decref(r);
+	ck_assert_int_eq(ctl("status"), 1);
+	ck_assert_ptr_nonnull(strstr(printed, "degraded: 2 problems"));
+	ck_assert_int_eq(ctl("--json status"), 1);
+	vd_problem_clear("net/route");
+	vd_problem_clear("net/route");
+	vd_problem_clear("net/none");
+	ck_assert_int_eq(ctl("status"), 1);
+	ck_assert_ptr_nonnull(strstr(printed, "degraded: 1 problem\n  the host lost 192.0.2.1"));
+	vd_problem_clear("net/address");
+	ck_assert_int_eq(ctl("status"), 0);
+	ck_assert_int_eq(strncmp(printed, "good\n", 5), 0);
+	for (int i = 0; i < 40; i++) {
+		vd_format(key, sizeof(key), "net/%d and a key that is longer than what is kept of it, in words that do not end", i);
+		vd_problem_set(key, "number %d", i);
+		vd_problem_set(key, "number %d again", i);
+	}
+	ck_assert_int_eq(ctl("status"), 1);
+	ck_assert_ptr_nonnull(strstr(printed, "degraded: 32 problems"));
+	ck_assert_ptr_nonnull(strstr(printed, "number 31 again"));
+	ck_assert_ptr_nonnull(strstr(printed, "more"));
+	vd_problems_reset();
+	vd_control_stop();
+	ck_assert_int_eq(ctl("status"), 3);
+	close(fd);
+	ck_assert_int_eq(vd_control_start(path, &err), 0);
+}
+END_TEST
+
 START_TEST(tables)
 {
 	uint64_t id = fx_up("staff", "alice");
@@ -762,7 +812,8 @@ START_TEST(usage)
 		ck_assert_msg(ctl(wrong[i]) == 2, "%s: %s", wrong[i], printed);
 	ck_assert_int_eq(ctl("session show nobody"), 1);
 	ck_assert_ptr_nonnull(strstr(printed, "viaductctl: no session nobody"));
-	ck_assert_int_eq(ctl("--socket /nonexistent status"), 1);
+	ck_assert_int_eq(ctl("--socket /nonexistent status"), 3);
+	ck_assert_int_eq(ctl("--socket /nonexistent counters"), 1);
 	ck_assert_ptr_nonnull(strstr(printed, "is viaductd running?"));
 	ck_assert_int_eq(ctl("--help"), 0);
 	ck_assert_ptr_nonnull(strstr(printed, "session show ID|USER"));
@@ -786,6 +837,7 @@ int main(void)
 	tcase_add_test(t, tail_streams_and_drops);
 	tcase_add_test(t, why);
 	tcase_add_test(t, why_is_bounded);
+	tcase_add_test(t, problems);
 	tcase_add_test(t, who_may);
 	tcase_add_test(t, socket_in_use_or_left);
 	tcase_add_test(t, tables);

@@ -1,0 +1,60 @@
+/* status: how the daemon is, and what somebody has to mend. */
+#include <unistd.h>
+
+#include <viaduct/loop.h>
+
+#include "core/conf/conf.h"
+#include "core/connect/connect.h"
+#include "core/control/control_commands.h"
+#include "core/plugin.h"
+#include "core/problem.h"
+#include "core/session/session.h"
+
+static json_int_t seconds_since(uint64_t at)
+{
+	return (json_int_t)((vd_now() - at) / 1000);
+}
+
+static void add_problem(void *arg, const char *key, const char *text, uint64_t since)
+{
+	json_array_append_new(arg, json_pack("{s:s,s:s,s:I}", "key", key, "text", text, "since_s", seconds_since(since)));
+}
+
+/* A connection that we dial and that failed: it is tried again, and until then nothing goes through it. */
+static void add_waiting(json_t *problems)
+{
+	const struct vd_conf_node *all = vd_conf_at(vd_conf_current(), NULL, "connections");
+
+	for (size_t i = 0; i < vd_conf_count(all); i++) {
+		const char *name = vd_conf_name(vd_conf_nth(all, i));
+		struct vd_dial_status s;
+		char key[VD_NAME_MAX + 16], text[VD_NAME_MAX + VD_ID_TEXT + 32];
+
+		if (!vd_connect_status(name, &s) || s.state != VD_DIAL_WAITING)
+			continue;
+		vd_format(key, sizeof(key), "connection/%s", name);
+		vd_format(text, sizeof(text), "connection %s is not up: %s", name, s.reason);
+		add_problem(problems, key, text, s.since);
+	}
+}
+
+void vd_command_status(struct vd_call *call, json_t *args)
+{
+	const struct vd_datapath_1 *dp = vd_service_find("datapath/1", NULL);
+	json_t *problems = json_array();
+	unsigned up = 0, started = 0;
+
+	(void)args;
+	for (struct vd_session *s = vd_session_after(NULL); s; s = vd_session_after(s))
+		up += s->state == VD_S_UP;
+	for (struct vd_host *h = vd_plugins_first(); h; h = h->next)
+		started += h->state == VD_HOST_STARTED;
+	vd_problems_each(add_problem, problems);
+	add_waiting(problems);
+	vd_call_reply(call, json_pack("{s:s,s:s,s:I,s:I,s:i,s:I,s:I,s:I,s:i,s:i,s:s,s:b,s:o}", "verdict",
+		json_array_size(problems) ? "degraded" : "good", "version", VD_VERSION, "pid", (json_int_t)getpid(), "uptime_s",
+		seconds_since(vd_control_started()), "workers", dp ? (int)dp->workers(dp->self) : 0, "peers",
+		(json_int_t)vd_peer_count(), "channels", (json_int_t)vd_chan_count(), "sessions", (json_int_t)vd_session_count(),
+		"sessions_up", (int)up, "plugins", (int)started, "configuration", vd_control_dir(), "problems_more",
+		(int)vd_problems_more(), "problems", problems));
+}
