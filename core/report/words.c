@@ -162,6 +162,10 @@
 		"the server did not respond") \
 	K(VERSION, "protocol-version", "phase1", "the {peer} speaks {offered}, and this gateway serves {configured}", \
 		"the version of the protocol", NULL, NULL, NULL, NULL) \
+	K(L2TP_STRAY, "l2tp-stray", "l2tp", \
+		"{offered} came for {difference}, which is not here: the {peer} kept its L2TP, and its IPsec is newer, or the gateway was " \
+		"restarted; it was told to end that", NULL, \
+		"let the client dial again, or redial by itself when L2TP ends", NULL, NULL, NULL) \
 	K(ESTABLISH, "establish", "establish", "the session of user {user} cannot be brought up: {difference}", NULL, \
 		"see the gateway's log", NULL, "error 629 or 734", "the server ended the connection")
 

@@ -80,6 +80,8 @@ enum vd_failure {
 	VD_FAIL_GROUP,            /* offered: the name that no connection has */
 	VD_FAIL_NO_AGGRESSIVE_3,
 	VD_FAIL_VERSION,          /* of a protocol; offered: what it speaks; configured: what is served; remedy */
+	/* ---- L2TP ---- */
+	VD_FAIL_L2TP_STRAY,       /* offered: what came; difference: for which tunnel and session */
 	VD_FAILURES
 };
 

@@ -40,6 +40,8 @@
 #define L2TP_IDLE_MS 60000u    /* a tunnel without a call */
 #define L2TP_STOP_MS 10000u    /* for the link's farewell */
 #define L2TP_DUP_MS 4000u      /* an equal SCCRQ this soon after set-up is a late duplicate */
+#define L2TP_STRAY_MS 1000u    /* one answer of a channel in this time to what is for no tunnel or call, */
+#define L2TP_STRAY_TELL_MS 60000u /* and one report */
 
 enum l2tp_timer { L2TP_TIMER_RETRANSMIT = 1, L2TP_TIMER_HELLO, L2TP_TIMER_LIFE, L2TP_TIMER_CALL };
 
@@ -103,6 +105,7 @@ struct l2tp_tunnel {
 	uint16_t queued, flying; /* messages in tx; of these, from the head, sent and not yet given up */
 	uint8_t tries;     /* retransmissions of the head */
 	bool ack_due;
+	bool asking; /* closed, and which Ns the peer expects is not known: it says so when it gets one that it had */
 	struct l2tp_tx *tx, **tx_end;
 	uint16_t own_window;
 	struct l2tp_rx *rx[L2TP_MAX_WINDOW]; /* by Ns modulo own_window */
@@ -119,6 +122,7 @@ struct l2tp_chan {
 	struct l2tp_in *in;
 	struct l2tp_tunnel *tunnels;
 	struct vd_timer silence; /* until the first datagram of the client */
+	uint64_t stray_answered, stray_told; /* vd_now() of the last; 0: never */
 	struct l2tp_dial *dial; /* we dialled: it has our tunnel alone, and takes none; NULL: the peer did */
 };
 
@@ -190,16 +194,21 @@ bool l2tp_acked(struct l2tp_tunnel *t, uint16_t nr);
 /* For a repeated SCCRQ: sends the head of the queue again, without touching timers, or an acknowledgement. */
 void l2tp_resend(struct l2tp_tunnel *t);
 void l2tp_queue_clear(struct l2tp_tunnel *t);
+/* The peer expects ns next: all that waits gets numbers from there on, and goes out again. */
+void l2tp_renumber(struct l2tp_tunnel *t, uint16_t ns);
 void l2tp_on_retransmit(struct vd_timer *timer);
 /* Milliseconds of one full cycle of retransmissions with the configured number. */
 uint64_t l2tp_cycle(const struct l2tp_chan *chan);
 
 /* ---- l2tp_tunnel.c ---- */
-/* A control datagram that starts at its UDP header. */
+/* A datagram that starts at its UDP header: a control message, or data that has no link on the worker. */
 void l2tp_input(struct l2tp_chan *chan, const uint8_t *p, size_t len);
-/* A zeroed tunnel with its timers, last in the channel's list; NULL when out of memory. */
+/* A zeroed tunnel with its timers, last in the channel's list; NULL when out of memory. local: the wanted id; another one is
+ * taken when it is 0 or in use. */
 struct l2tp_tunnel *l2tp_tunnel_new(struct l2tp_chan *chan, uint16_t local);
 struct l2tp_tunnel *l2tp_tunnel_find(struct l2tp_chan *chan, uint16_t local);
+/* Tombstones of the channel above their number go, oldest first. Returns how many of its tunnels live. */
+unsigned l2tp_tunnel_room(struct l2tp_chan *chan);
 /* StopCCN when result is not 0, else nothing is sent any more; calls end, the tunnel stays for one cycle of
  * retransmissions. */
 void l2tp_tunnel_close(struct l2tp_tunnel *t, uint16_t result, uint16_t error, const char *reason);
@@ -219,8 +228,11 @@ void l2tp_bad_avp(const struct l2tp_chan *chan, const struct l2tp_msg *m, char w
 
 /* ---- l2tp_call.c ---- */
 void l2tp_call_input(struct l2tp_tunnel *t, const struct l2tp_msg *m);
+/* local: as for l2tp_tunnel_new. */
 struct l2tp_call *l2tp_call_new(struct l2tp_tunnel *t, uint16_t local);
 struct l2tp_call *l2tp_call_find(struct l2tp_tunnel *t, uint16_t local);
+/* Data came for a call that the tunnel does not have: CDN to the peer's call of this id, which is kept as a dead one. */
+void l2tp_call_deny(struct l2tp_tunnel *t, uint16_t id);
 /* CDN when result is not 0. The session is closed, the worker forgets the key, the id is kept for a while. */
 void l2tp_call_end(struct l2tp_call *c, uint16_t result, uint16_t error, const char *reason);
 void l2tp_call_free(struct l2tp_call *c);
@@ -256,6 +268,14 @@ void l2tp_dial_chan_gone(struct l2tp_dial *d, const char *reason);
 void l2tp_dial_sccrp(struct l2tp_tunnel *t, const struct l2tp_msg *m);
 void l2tp_dial_icrq(struct l2tp_call *c);
 void l2tp_dial_icrp(struct l2tp_call *c, const struct l2tp_msg *m);
+
+/* ---- l2tp_stray.c: what comes for a tunnel or call that is not here ---- */
+/* A data message that found no link. from, to: its UDP ports. */
+void l2tp_stray_data(struct l2tp_chan *chan, uint16_t from, uint16_t to, uint16_t tunnel, uint16_t session);
+/* A control message for a tunnel that the channel does not have. */
+void l2tp_stray_control(struct l2tp_chan *chan, uint16_t from, uint16_t to, const struct l2tp_msg *m);
+/* A control message of the peer of a tunnel that is asking. */
+void l2tp_stray_heard(struct l2tp_tunnel *t, const struct l2tp_msg *m);
 
 /* ---- l2tp_state.c ---- */
 extern const struct vd_layer l2tp_layer;

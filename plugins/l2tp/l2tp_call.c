@@ -113,6 +113,32 @@ void l2tp_call_end(struct l2tp_call *c, uint16_t result, uint16_t error, const c
 		l2tp_dial_end(t->chan->dial, reason);
 }
 
+/* Only so many ids of dead calls are spared. */
+static void dead_room(struct l2tp_tunnel *t)
+{
+	unsigned dead = 0;
+	struct l2tp_call *oldest = NULL;
+	for (struct l2tp_call *c = t->calls; c; c = c->next)
+		if (c->state == L2TP_CALL_DEAD && dead++ == 0)
+			oldest = c;
+	if (dead >= L2TP_DEAD_CALLS)
+		l2tp_call_free(oldest);
+}
+
+void l2tp_call_deny(struct l2tp_tunnel *t, uint16_t id)
+{
+	dead_room(t);
+	struct l2tp_call *c = l2tp_call_new(t, id);
+	if (!c) {
+		vd_count("l2tp.drop.no_memory", 1);
+		return;
+	}
+	c->state = L2TP_CALL_DEAD;
+	c->remote = id;
+	vd_timer_start(&c->timer, l2tp_cycle(t->chan));
+	send_cdn(t, id, id, L2TP_CDN_CARRIER, 0, "there is no such session");
+}
+
 static void on_timer(struct vd_timer *timer)
 {
 	struct l2tp_call *c = VD_CONTAINER_OF(timer, struct l2tp_call, timer);
@@ -342,19 +368,15 @@ int l2tp_call_restore(struct l2tp_call *c)
 static void on_icrq(struct l2tp_tunnel *t, const struct l2tp_msg *m)
 {
 	struct l2tp_chan *chan = t->chan;
-	unsigned living = 0, dead = 0;
-	struct l2tp_call *oldest = NULL;
+	unsigned living = 0;
 	char why[L2TP_TEXT];
 	if (!L2TP_SEEN(m, L2TP_A_SESSION_ID) || m->session_id == 0) {
 		vd_count("l2tp.drop.bad_icrq", 1);
 		return;
 	}
 	for (struct l2tp_call *c = t->calls; c; c = c->next) {
-		if (c->state == L2TP_CALL_DEAD) {
-			dead++;
-			oldest = oldest ? oldest : c;
+		if (c->state == L2TP_CALL_DEAD)
 			continue;
-		}
 		living++;
 		if (c->remote == m->session_id) { /* an answer would hit the call that has this id */
 			vd_count("l2tp.drop.id_in_use", 1);
@@ -372,10 +394,9 @@ static void on_icrq(struct l2tp_tunnel *t, const struct l2tp_msg *m)
 		send_cdn(t, m->session_id, 0, L2TP_CDN_BUSY, L2TP_E_RESOURCES, "too many sessions");
 		return;
 	}
-	if (dead >= L2TP_DEAD_CALLS)
-		l2tp_call_free(oldest);
+	dead_room(t);
 	struct vd_error err = { 0 };
-	struct l2tp_call *c = l2tp_call_new(t, 0);
+	struct l2tp_call *c = l2tp_call_new(t, m->session_id); /* as for tunnels: both sides use one id where they can */
 	uint64_t session = c ? vd_session_new(chan->id, chan->connection, &l2tp_owner, chan->self, &err) : 0;
 	if (!session) {
 		if (c)

@@ -7,6 +7,20 @@
 #include <viaduct/crypto.h>
 #include <viaduct/record.h>
 
+bool l2tp_data_ids(const uint8_t *p, size_t len, uint16_t *ret_tunnel, uint16_t *ret_session)
+{
+	struct vd_rd r;
+	vd_rd_init(&r, p, len);
+	uint16_t flags = vd_rd_u16(&r);
+	if (flags & L2TP_F_T || (flags & L2TP_F_VER) != 2)
+		return false;
+	if (flags & L2TP_F_L)
+		vd_rd_u16(&r);
+	*ret_tunnel = vd_rd_u16(&r);
+	*ret_session = vd_rd_u16(&r);
+	return vd_rd_ok(&r);
+}
+
 int l2tp_header_parse(struct vd_rd *r, struct l2tp_header *ret_header)
 {
 	struct l2tp_header h = { 0 };

@@ -75,6 +75,8 @@ struct l2tp_msg {
 /* The header of a control message at r, which is then limited to the message's own length. 0; -EPROTONOSUPPORT for
  * another version; -EBADMSG when flags or lengths are wrong (RFC 2661 section 3.1). */
 int l2tp_header_parse(struct vd_rd *r, struct l2tp_header *ret_header);
+/* True when it is a data message, of version 2, with this tunnel and session id (RFC 2661 section 3.1). */
+bool l2tp_data_ids(const uint8_t *p, size_t len, uint16_t *ret_tunnel, uint16_t *ret_session);
 /* A whole control message. secret may be NULL: hidden AVPs are then unrecognised. 0 (bad_code may be set), or the
  * errors of l2tp_header_parse, or -EINVAL when the first AVP is no Message Type. The input must outlive ret_msg. */
 int l2tp_msg_parse(const uint8_t *p, size_t len, const struct vd_secret *secret, struct l2tp_msg *ret_msg);

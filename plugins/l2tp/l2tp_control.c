@@ -154,6 +154,17 @@ void l2tp_queue_clear(struct l2tp_tunnel *t)
 	vd_timer_stop(&t->retransmit);
 }
 
+void l2tp_renumber(struct l2tp_tunnel *t, uint16_t ns)
+{
+	t->ns = t->ns_sent = ns;
+	for (struct l2tp_tx *tx = t->tx; tx; tx = tx->next)
+		tx->ns = t->ns++;
+	t->flying = 0;
+	t->tries = 0;
+	vd_timer_stop(&t->retransmit);
+	push(t);
+}
+
 void l2tp_on_retransmit(struct vd_timer *timer)
 {
 	struct l2tp_tunnel *t = VD_CONTAINER_OF(timer, struct l2tp_tunnel, retransmit);

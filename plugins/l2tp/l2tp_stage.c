@@ -2,9 +2,14 @@
  * (RFC 2661 section 3.1). */
 #include "l2tp_stage.h"
 
+#include <string.h>
+
 #include <viaduct/bytes.h>
 
 #include "l2tp_codec.h"
+
+#define STRAY_MS 100u
+#define STRAY_LEN (L2TP_UDP + 14u) /* UDP header, and of L2TP as far as the ids at most */
 
 struct message { /* what its header says */
 	bool control, sequenced;
@@ -124,6 +129,23 @@ static void put(struct batch *b, unsigned at, const struct vd_pkt *pkt, const st
 	b->m[at] = *m;
 }
 
+/* Data without a link: the control thread may know why, and answers the peer; it gets a copy of the headers. */
+static void stray(struct vd_worker *w, struct l2tp_in *in, const uint8_t *p, size_t len)
+{
+	uint64_t now = vd_worker_now(w);
+	struct vd_pkt copy;
+	struct vd_wr wr;
+	if ((in->stray && now - in->stray < STRAY_MS) || !vd_pkt_new(w, STRAY_LEN, &copy))
+		return;
+	in->stray = now ? now : 1;
+	copy.len = (uint32_t)(len < STRAY_LEN ? len : STRAY_LEN);
+	memcpy(copy.p, p, copy.len);
+	vd_wr_init(&wr, copy.p, copy.len);
+	wr.len = copy.len;
+	vd_wr_patch_u16(&wr, 4, (uint16_t)copy.len); /* all that is left of the datagram */
+	vd_worker_punt(w, &in->chan, &copy);
+}
+
 static void run(struct vd_worker *w, void *state, struct vd_vec *vec)
 {
 	struct l2tp_in *in = state;
@@ -134,6 +156,8 @@ static void run(struct vd_worker *w, void *state, struct vd_vec *vec)
 	for (unsigned i = 0; i < vec->n; i++) {
 		struct vd_pkt *pkt = &vec->v[i];
 		struct message m;
+		const uint8_t *datagram = pkt->p;
+		size_t len = pkt->len;
 		enum vd_drop why = parse(pkt, &m);
 		if (why != VD_DROP_NONE) {
 			vd_pkt_drop(w, pkt, why);
@@ -149,6 +173,7 @@ static void run(struct vd_worker *w, void *state, struct vd_vec *vec)
 		void *up_state = NULL;
 		uint32_t sess = vd_worker_link(w, &in->chan, m.key, &up, &up_state);
 		if (!sess || !up) {
+			stray(w, in, datagram, len);
 			vd_pkt_drop(w, pkt, VD_DROP_L2TP_SESSION);
 			continue;
 		}

@@ -17,6 +17,7 @@ struct l2tp_order {
  * from then on, freed after chan_down (the worker has given the channel up by then). */
 struct l2tp_in {
 	struct vd_chan chan; /* only id, peer and home: the name under which links are found and packets punted */
+	uint64_t stray; /* vd_worker_now() when data without a link was last shown to the control thread */
 	struct l2tp_order orders[L2TP_ORDERS]; /* the last used comes first; learnt from the packets, so never exported */
 };
 extern const struct vd_stage l2tp_in;

@@ -65,6 +65,7 @@ static void put_tunnel(struct vd_wr *w, const struct l2tp_tunnel *t)
 	vd_wr_u16(w, t->local);
 	vd_wr_u16(w, t->remote);
 	vd_wr_u8(w, t->state);
+	vd_wr_u8(w, t->asking);
 	vd_wr_u16(w, t->local_port);
 	vd_wr_u16(w, t->remote_port);
 	put_text(w, t->host);
@@ -210,6 +211,7 @@ static bool get_tunnel(struct vd_rd *r, struct l2tp_chan *chan)
 	t->remote = vd_rd_u16(r);
 	t->state = vd_rd_u8(r);
 	chan->self->tombs += t->state == L2TP_TUNNEL_CLOSED; /* the end of the tunnel takes it back */
+	t->asking = vd_rd_u8(r);
 	t->local_port = vd_rd_u16(r);
 	t->remote_port = vd_rd_u16(r);
 	get_text(r, t->host, sizeof(t->host));
@@ -287,4 +289,4 @@ static int import(void *arg, uint16_t version, struct vd_rd *r, enum vd_import_m
 	return restore(self, mode, err);
 }
 
-const struct vd_layer l2tp_layer = { .name = "l2tp", .version = 2, .export_ = export_, .import = import };
+const struct vd_layer l2tp_layer = { .name = "l2tp", .version = 3, .export_ = export_, .import = import };

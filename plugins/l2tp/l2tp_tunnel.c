@@ -260,8 +260,7 @@ static void send_sccrp(struct l2tp_tunnel *t, const struct l2tp_msg *m, const st
 	l2tp_queue(t, &w);
 }
 
-/* True when room was made or is there. Tombstones above their number go, oldest first. */
-static bool tunnel_room(struct l2tp_chan *chan)
+unsigned l2tp_tunnel_room(struct l2tp_chan *chan)
 {
 	unsigned living = 0, closed = 0;
 	struct l2tp_tunnel *oldest = NULL;
@@ -275,7 +274,7 @@ static bool tunnel_room(struct l2tp_chan *chan)
 	}
 	if (closed >= (chan->self->tombs < L2TP_ALL_TOMBS ? L2TP_MAX_TOMBS : L2TP_FEW_TOMBS))
 		l2tp_tunnel_free(oldest, "closed");
-	return living < l2tp_knob(chan, "tunnels");
+	return living;
 }
 
 void l2tp_bad_avp(const struct l2tp_chan *chan, const struct l2tp_msg *m, char why[L2TP_TEXT])
@@ -356,12 +355,13 @@ static void on_sccrq(struct l2tp_chan *chan, const struct datagram *d, const str
 		refuse(chan, d, m, L2TP_STOP_AUTH, 0, "no tunnel secret is configured here");
 		return;
 	}
-	if (!tunnel_room(chan)) {
+	if (l2tp_tunnel_room(chan) >= l2tp_knob(chan, "tunnels")) {
 		l2tp_limit_reached(chan, "tunnels", "L2TP tunnels");
 		refuse(chan, d, m, L2TP_STOP_ERROR, L2TP_E_RESOURCES, "too many tunnels");
 		return;
 	}
-	struct l2tp_tunnel *t = l2tp_tunnel_new(chan, 0);
+	/* The peer's own id where it is free: then what comes for a tunnel that a crash took says where the answer goes to. */
+	struct l2tp_tunnel *t = l2tp_tunnel_new(chan, m->tunnel_id);
 	if (!t) {
 		vd_count("l2tp.drop.no_memory", 1);
 		return;
@@ -503,6 +503,8 @@ static void tunnel_input(struct l2tp_tunnel *t, const struct datagram *d, const 
 	t->remote_port = d->from;
 	for (struct l2tp_call *c = moved ? t->calls : NULL; c; c = c->next)
 		l2tp_call_moved(c);
+	if (t->asking)
+		l2tp_stray_heard(t, m);
 	if (!l2tp_acked(t, m->h.nr)) {
 		vd_count("l2tp.drop.bad_nr", 1);
 		dropped(t->chan, "acknowledges what was never sent");
@@ -573,6 +575,11 @@ void l2tp_input(struct l2tp_chan *chan, const uint8_t *p, size_t len)
 		return;
 	}
 	d.p = vd_rd_rest(&udp, &d.len);
+	uint16_t tunnel, session;
+	if (l2tp_data_ids(d.p, d.len, &tunnel, &session)) {
+		l2tp_stray_data(chan, d.from, d.to, tunnel, session);
+		return;
+	}
 	if (d.len > L2TP_MAX_MESSAGE) {
 		vd_count("l2tp.drop.too_long", 1);
 		dropped(chan, "too long");
@@ -596,6 +603,7 @@ void l2tp_input(struct l2tp_chan *chan, const uint8_t *p, size_t len)
 		/* Also a tunnel of somebody else's channel: a shared PSK gives no right to it. */
 		vd_count("l2tp.drop.no_tunnel", 1);
 		dropped(chan, "no such tunnel on this channel");
+		l2tp_stray_control(chan, d.from, d.to, &m);
 		return;
 	}
 	tunnel_input(t, &d, &m);

@@ -392,7 +392,8 @@ START_TEST(many_close)
 		c_.tid = tid[i];
 		c_say(L2TP_STOPCCN, 0, (uint16_t)(i + 1));
 		ck_assert_uint_eq(vd_counter("l2tp.drop.no_tunnel") - lost, i < MANY - KEPT);
-		ck_assert_uint_eq(w_.n, i >= MANY - KEPT);
+		/* What is not kept any more is acknowledged once a second. */
+		ck_assert_uint_eq(w_.n, i >= MANY - KEPT || i % 10 == 0);
 		if (w_.n) {
 			ck_assert_uint_eq(c_got(0).type, L2TP_ZLB);
 			ck_assert_uint_eq(c_got(0).h.tunnel, i + 1);
@@ -403,7 +404,9 @@ START_TEST(many_close)
 	}
 	w_advance(32000);
 	c_again();
-	ck_assert_uint_eq(w_.n, 0);
+	ck_assert_uint_eq(w_.n, 1);
+	c_again();
+	ck_assert_uint_eq(w_.n, 1);
 	w_end();
 }
 END_TEST

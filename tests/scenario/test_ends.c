@@ -2,6 +2,7 @@
 #include <check.h>
 #include <string.h>
 #include <viaduct/log.h>
+#include <viaduct/report.h>
 #include <viaduct/session.h>
 
 #include "core/session/session.h"
@@ -190,6 +191,37 @@ START_TEST(test_silent)
 }
 END_TEST
 
+/* A client takes its IPsec down and up below its L2TP and PPP, or loses it with an INITIAL-CONTACT: the gateway has ended its
+ * session by then. The first packet of the old one is answered, and the report says what came. */
+START_TEST(test_below_living)
+{
+	start(GATEWAY_DEFAULT, "bob", "bob-password", _i);
+	steps_login(&a, GATEWAY_PSK_STAFF, 11);
+	steps_ping(&a);
+	robot_delete_esp(&a, true);
+	robot_delete_ike(&a);
+	wire_wait(1000);
+	ck_assert_uint_eq(vd_session_count(), 0);
+	robot_free(&a);
+	robot_dial(&a, GATEWAY_PSK_STAFF);
+	wire_wait(3000);
+	ck_assert_uint_eq(vd_chan_count(), 1);
+	ck_assert(!a.stopccn);
+	unsigned n = wire.n_tun;
+	robot_ping(&a, a.address, 7);
+	wire_wait(500);
+	ck_assert(a.stopccn);
+	ck_assert_uint_eq(wire.n_tun, n);
+	ck_assert_uint_eq(fake_events(&vd_topic_setup_failed), 1);
+	const struct vd_setup_failed *failed = fake_last(&vd_topic_setup_failed);
+	ck_assert_int_eq(failed->kind, VD_FAIL_L2TP_STRAY);
+	ck_assert_ptr_nonnull(strstr(failed->text, "data came for session "));
+	wire_wait(40000); /* acknowledged: no repetition, and nobody is said to be silent */
+	ck_assert_uint_eq(fake_events(&vd_topic_setup_failed), 1);
+	everything_ends();
+}
+END_TEST
+
 int main(void)
 {
 	Suite *s = suite_create("scenario_ends");
@@ -204,6 +236,7 @@ int main(void)
 	tcase_add_test(t, test_spoofed);
 	tcase_add_loop_test(t, test_admin, 0, 2);
 	tcase_add_loop_test(t, test_silent, 0, 2);
+	tcase_add_loop_test(t, test_below_living, 0, 2);
 	suite_add_tcase(s, t);
 	SRunner *r = srunner_create(s);
 	srunner_run_all(r, CK_NORMAL);
