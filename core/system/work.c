@@ -8,6 +8,7 @@
 #include <pthread.h>
 #include <signal.h>
 #include <sys/eventfd.h>
+#include <time.h>
 #include <unistd.h>
 
 #define THREADS_MAX 2
@@ -30,6 +31,8 @@ static pthread_cond_t more = PTHREAD_COND_INITIALIZER;
 static pthread_t threads[THREADS_MAX];
 static unsigned n_threads;
 static bool stopping;
+static unsigned done_units; /* of jobs that say how many they are, since the control thread looked */
+static uint64_t done_ns;    /* and what they took together */
 static int wake_fd = -1;
 static struct vd_io *wake_io;
 
@@ -84,6 +87,14 @@ static void deliver(struct vd_job *job, bool orphan)
 		job->done(job, job->result);
 }
 
+static uint64_t now_ns(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
+}
+
 static void *pool_thread(void *arg)
 {
 	static const uint64_t one = 1;
@@ -92,6 +103,7 @@ static void *pool_thread(void *arg)
 	pthread_mutex_lock(&lock);
 	for (;;) {
 		struct vd_job *job = stopping ? NULL : next_job();
+		uint64_t began;
 		int result;
 
 		if (!job) {
@@ -102,9 +114,15 @@ static void *pool_thread(void *arg)
 		}
 		job->state = JOB_RUNNING;
 		pthread_mutex_unlock(&lock);
+		began = now_ns();
 		result = job->run(job);
+		began = now_ns() - began;
 		pthread_mutex_lock(&lock);
 		job->result = result;
+		if (job->units && result == 0) {
+			done_units += job->units;
+			done_ns += began;
+		}
 		if (job->state == JOB_RUNNING)
 			job->state = JOB_FINISHED;
 		list_push(&finished, job);
@@ -119,6 +137,17 @@ static void *pool_thread(void *arg)
 /* One at a time, since a done function may cancel the job behind it. */
 static void deliver_finished(void)
 {
+	unsigned units;
+	uint64_t ns;
+
+	pthread_mutex_lock(&lock);
+	units = done_units;
+	ns = done_ns;
+	done_units = 0;
+	done_ns = 0;
+	pthread_mutex_unlock(&lock);
+	if (units)
+		vd_budget_measured(units, ns, n_threads);
 	for (;;) {
 		struct vd_job *job;
 		bool orphan;

@@ -9,7 +9,12 @@
 int vd_work_start(unsigned threads);
 /* Waits for the jobs that threads have, then ends every job: done gets -ECANCELED where it was not run. */
 void vd_work_stop(void);
-/* All buckets full again; for tests. */
+
+/* All buckets full again, and the machine as it is assumed before anything was measured; for tests. */
 void vd_budget_reset(void);
+/* Control thread: a job of so many units took so long on a pool thread, waits for a CPU included; there are so many threads. */
+void vd_budget_measured(unsigned units, uint64_t ns, unsigned threads);
+/* Units of VD_COST_DH that the pool can do in a second, as measured; before that, as assumed. */
+unsigned vd_budget_capacity(void);
 
 #endif

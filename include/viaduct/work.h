@@ -15,6 +15,7 @@ extern "C" {
 struct vd_job {
 	int (*run)(struct vd_job *job);
 	void (*done)(struct vd_job *job, int result);
+	uint16_t units; /* of vd_budget_take that it does: its time says what the machine can do; 0: do not measure it */
 	struct vd_job *next; /* private from here on */
 	int result;
 	uint8_t state;
@@ -41,10 +42,32 @@ VD_API int vd_lane_submit(struct vd_lane *lane, struct vd_job *job);
 /* Waits until all that was submitted is done, calling done of each, then ends the thread. */
 VD_API void vd_lane_free(struct vd_lane *lane);
 
+/* ---- work budgets: asked before expensive work ---- */
 enum vd_cost { VD_COST_DH, VD_COST_SIGNATURE, VD_COST_AUTH, VD_COST_STATE, VD_COST_MAX };
-/* Takes one unit of this kind from the buckets of the source network (/32 or /64; may be NULL), of the user (may be NULL)
- * and of the daemon. False: refuse the work now, and count it. Control thread. */
-VD_API bool vd_budget_take(enum vd_cost cost, const struct vd_ip *source, const char *user);
+
+/* What is known of the address that asks for work. */
+enum vd_standing {
+	/* No round trip proved the address. The work is paid from a small pool of its own: never by the source, since anybody
+	 * may have written that address, and never from what the others share. */
+	VD_STANDING_FORGEABLE,
+	/* It answered something that only it could have received. */
+	VD_STANDING_ANSWERED,
+	/* Sessions from there were authenticated within a day. The core knows this by itself: a caller passes ANSWERED, and KNOWN
+	 * only where it knows more (a peer with an authenticated session). */
+	VD_STANDING_KNOWN,
+};
+
+struct vd_budget_from {
+	const struct vd_ip *source; /* NULL: none, as for what we begin ourselves; else its /32 or /64 is charged */
+	const char *user;           /* NULL: not known; else the user is charged too */
+	enum vd_standing standing;
+};
+
+/* May this work be done now? units: what it costs; 1 is an exchange with the 2048-bit MODP group, a signature, a password
+ * check, a new state. More than that: in proportion. False: refuse it now, and count it; then nobody pays. How many units
+ * a second there are follows the time that jobs of the pool take on this machine. The shares are in core/THREAT-MODEL.md,
+ * "Who is charged for what". Control thread. */
+VD_API bool vd_budget_take(enum vd_cost cost, unsigned units, const struct vd_budget_from *from);
 
 #ifdef __cplusplus
 }

@@ -335,7 +335,7 @@ START_TEST(test_budget)
 
 	client_init(&c, PSK_A, 7, 256, 4, 14);
 	phase1(&c, true);
-	while (vd_budget_take(VD_COST_DH, &c.path.remote.ip, NULL))
+	while (vd_budget_take(VD_COST_DH, 1, &(struct vd_budget_from){ &c.path.remote.ip, NULL, VD_STANDING_ANSWERED }))
 		;
 	client_qm1(&c, mid++, 4, 12, 256, 2, 14, 1701, &m);
 	uint64_t before = vd_counter("ike_v1.refused.budget");
@@ -350,7 +350,7 @@ START_TEST(test_budget)
 	ck_assert(client_mm2(&other, ask(&other, &m)));
 	client_mm3(&other, &m);
 	ck_assert(client_mm4(&other, ask(&other, &m)));
-	while (vd_budget_take(VD_COST_AUTH, &c.path.remote.ip, NULL))
+	while (vd_budget_take(VD_COST_AUTH, 1, &(struct vd_budget_from){ &c.path.remote.ip, NULL, VD_STANDING_ANSWERED }))
 		;
 	client_mm5(&other, &m);
 	silent(&other, &m); /* no PSK is tried now; the next retransmission may get through */

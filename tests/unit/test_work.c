@@ -294,11 +294,16 @@ START_TEST(lane_apart)
 END_TEST
 
 /* ---- budgets ---- */
-static unsigned take_all(enum vd_cost cost, const struct vd_ip *ip, const char *user)
+static bool take(enum vd_cost cost, enum vd_standing standing, const struct vd_ip *ip, const char *user)
+{
+	return vd_budget_take(cost, 1, &(struct vd_budget_from){ ip, user, standing });
+}
+
+static unsigned take_all(enum vd_cost cost, enum vd_standing standing, const struct vd_ip *ip, const char *user)
 {
 	unsigned n = 0;
 
-	while (vd_budget_take(cost, ip, user) && n < 100000)
+	while (n < 100000 && take(cost, standing, ip, user))
 		n++;
 	return n;
 }
@@ -311,18 +316,30 @@ static struct vd_ip ip_of(const char *text)
 	return ip;
 }
 
+/* Until less than half of what those who answered share is left. */
+static void make_busy(enum vd_cost cost)
+{
+	struct vd_ip ip = ip_of("203.0.113.1");
+
+	take_all(cost, VD_STANDING_ANSWERED, &ip, NULL);
+}
+
+#define ANSWERED VD_STANDING_ANSWERED
+
 START_TEST(budget_source)
 {
 	struct vd_ip a = ip_of("192.0.2.1"), b = ip_of("192.0.2.2");
 
 	vd_budget_reset();
-	ck_assert_uint_eq(take_all(VD_COST_DH, &a, NULL), 200);
-	ck_assert_uint_eq(take_all(VD_COST_DH, &b, NULL), 200); /* not its neighbour's fault */
-	ck_assert(vd_budget_take(VD_COST_AUTH, &a, NULL));      /* another kind of work */
-	fake_advance(1000);
-	ck_assert_uint_eq(take_all(VD_COST_DH, &a, NULL), 50);
+	make_busy(VD_COST_DH);
+	ck_assert_uint_eq(take_all(VD_COST_DH, ANSWERED, &a, NULL), 200);
+	ck_assert_uint_eq(take_all(VD_COST_DH, ANSWERED, &b, NULL), 200); /* not its neighbour's fault */
+	ck_assert(take(VD_COST_AUTH, ANSWERED, &a, NULL));                /* another kind of work */
+	fake_advance(100);
+	ck_assert_uint_eq(take_all(VD_COST_DH, ANSWERED, &a, NULL), 5);
 	fake_advance(3600 * 1000);
-	ck_assert_uint_eq(take_all(VD_COST_DH, &a, NULL), 200); /* never more than the burst */
+	make_busy(VD_COST_DH);
+	ck_assert_uint_eq(take_all(VD_COST_DH, ANSWERED, &a, NULL), 200); /* never more than the burst */
 }
 END_TEST
 
@@ -331,9 +348,10 @@ START_TEST(budget_prefix)
 	struct vd_ip a = ip_of("2001:db8::1"), b = ip_of("2001:db8::ffff:1"), c = ip_of("2001:db8:0:1::1");
 
 	vd_budget_reset();
-	ck_assert_uint_eq(take_all(VD_COST_DH, &a, NULL), 200);
-	ck_assert_uint_eq(take_all(VD_COST_DH, &b, NULL), 0); /* the same /64 */
-	ck_assert_uint_eq(take_all(VD_COST_DH, &c, NULL), 200);
+	make_busy(VD_COST_DH);
+	ck_assert_uint_eq(take_all(VD_COST_DH, ANSWERED, &a, NULL), 200);
+	ck_assert_uint_eq(take_all(VD_COST_DH, ANSWERED, &b, NULL), 0); /* the same /64 */
+	ck_assert_uint_eq(take_all(VD_COST_DH, ANSWERED, &c, NULL), 200);
 }
 END_TEST
 
@@ -343,14 +361,15 @@ START_TEST(budget_user)
 	unsigned n;
 
 	vd_budget_reset();
-	n = take_all(VD_COST_AUTH, NULL, "alice");
+	make_busy(VD_COST_AUTH);
+	n = take_all(VD_COST_AUTH, ANSWERED, NULL, "alice");
 	ck_assert_uint_eq(n, 20);
-	ck_assert(!vd_budget_take(VD_COST_AUTH, &ip, "alice"));
+	ck_assert(!take(VD_COST_AUTH, ANSWERED, &ip, "alice"));
 	/* what was refused for alice cost the source nothing */
-	ck_assert_uint_eq(take_all(VD_COST_AUTH, &ip, NULL), 200);
-	ck_assert(vd_budget_take(VD_COST_AUTH, NULL, "bob"));
+	ck_assert_uint_eq(take_all(VD_COST_AUTH, ANSWERED, &ip, NULL), 200);
+	ck_assert(take(VD_COST_AUTH, ANSWERED, NULL, "bob"));
 	fake_advance(1000);
-	ck_assert_uint_eq(take_all(VD_COST_AUTH, NULL, "alice"), 1);
+	ck_assert_uint_eq(take_all(VD_COST_AUTH, ANSWERED, NULL, "alice"), 1);
 }
 END_TEST
 
@@ -358,18 +377,89 @@ START_TEST(budget_daemon)
 {
 	unsigned n = 0;
 
-	/* Many sources: each has its own bucket, the daemon's ends it all; the table does not grow. */
+	/* Many sources: each has its own bucket, the pool's ends it all; the table does not grow. */
 	vd_budget_reset();
 	for (uint32_t i = 0; i < 100000; i++) {
 		struct vd_ip ip = vd_ip4(0x0a000000u + i);
 
-		n += vd_budget_take(VD_COST_STATE, &ip, NULL);
+		n += take(VD_COST_STATE, ANSWERED, &ip, NULL);
 	}
-	ck_assert_uint_eq(n, 8000);
-	ck_assert(!vd_budget_take(VD_COST_STATE, NULL, NULL));
+	ck_assert_uint_eq(n, 4 * 1200);
+	ck_assert(!take(VD_COST_STATE, ANSWERED, NULL, NULL));
 	fake_advance(500);
-	ck_assert_uint_eq(take_all(VD_COST_STATE, NULL, NULL), 1000);
-	ck_assert(!vd_budget_take(VD_COST_MAX, NULL, NULL));
+	ck_assert_uint_eq(take_all(VD_COST_STATE, ANSWERED, NULL, NULL), 4 * 600); /* what the other pools, being full, leave */
+	ck_assert(!take(VD_COST_MAX, ANSWERED, NULL, NULL));
+	ck_assert(!vd_budget_take(VD_COST_STATE, 0, &(struct vd_budget_from){ .standing = ANSWERED }));
+	ck_assert(!vd_budget_take(VD_COST_STATE, UINT32_MAX, &(struct vd_budget_from){ .standing = ANSWERED }));
+}
+END_TEST
+
+/* Whatever forged addresses ask for, those who answered have all that is theirs, from the same address too. */
+START_TEST(budget_forged)
+{
+	struct vd_ip victim = ip_of("192.0.2.1");
+
+	vd_budget_reset();
+	ck_assert_uint_eq(take_all(VD_COST_DH, VD_STANDING_FORGEABLE, &victim, NULL), 200);
+	ck_assert_uint_ge(take_all(VD_COST_DH, ANSWERED, &victim, NULL), 600);
+	ck_assert_uint_eq(take_all(VD_COST_DH, VD_STANDING_FORGEABLE, NULL, NULL), 0);
+	for (unsigned s = 0; s < 10; s++) {
+		fake_advance(1000);
+		take_all(VD_COST_DH, VD_STANDING_FORGEABLE, &victim, NULL);
+		ck_assert_uint_ge(take_all(VD_COST_DH, ANSWERED, &victim, NULL), 50);
+	}
+}
+END_TEST
+
+/* An office comes back as fast as the machine can take it while nobody else needs that; else it has a share. */
+START_TEST(budget_office)
+{
+	struct vd_ip office = ip_of("192.0.2.1"), other = ip_of("192.0.2.2");
+
+	vd_budget_reset();
+	ck_assert_uint_ge(take_all(VD_COST_DH, ANSWERED, &office, NULL), 600);
+	for (unsigned ms = 0; ms < 1000; ms += 100) {
+		fake_advance(100);
+		ck_assert_uint_ge(take_all(VD_COST_DH, ANSWERED, &office, NULL), 40);
+	}
+	ck_assert_uint_ge(take_all(VD_COST_DH, ANSWERED, &other, NULL), 200);
+}
+END_TEST
+
+/* Work that costs more is charged more. */
+START_TEST(budget_units)
+{
+	struct vd_budget_from from = { .standing = ANSWERED };
+	unsigned n = 0;
+
+	vd_budget_reset();
+	while (vd_budget_take(VD_COST_DH, 20, &from))
+		n++;
+	ck_assert_uint_eq(n, 1200 / 20);
+}
+END_TEST
+
+/* The budgets follow what the pool was measured to do, up and down, and one hiccup is not a measurement. */
+START_TEST(budget_machine)
+{
+	vd_budget_reset();
+	ck_assert_uint_eq(vd_budget_capacity(), 1600);
+	for (unsigned i = 0; i < 200; i++)
+		vd_budget_measured(4, 4 * 250000, 8);
+	ck_assert_uint_gt(vd_budget_capacity(), 31000);
+	ck_assert_uint_le(vd_budget_capacity(), 32000);
+	fake_advance(10000);
+	ck_assert_uint_gt(take_all(VD_COST_DH, ANSWERED, NULL, NULL), 20000);
+	vd_budget_measured(1, 5000000000u, 8);
+	ck_assert_uint_gt(vd_budget_capacity(), 29000);
+	for (unsigned i = 0; i < 2000; i++)
+		vd_budget_measured(1, 40000000, 1);
+	ck_assert_uint_eq(vd_budget_capacity(), 25);
+	fake_advance(10000);
+	ck_assert(vd_budget_take(VD_COST_DH, 20, &(struct vd_budget_from){ .standing = ANSWERED })); /* modp8192 */
+	for (unsigned i = 0; i < 2000; i++)
+		vd_budget_measured(1, 1, 64);
+	ck_assert_uint_eq(vd_budget_capacity(), 100000);
 }
 END_TEST
 
@@ -391,6 +481,10 @@ int main(void)
 	tcase_add_test(fake, budget_prefix);
 	tcase_add_test(fake, budget_user);
 	tcase_add_test(fake, budget_daemon);
+	tcase_add_test(fake, budget_forged);
+	tcase_add_test(fake, budget_office);
+	tcase_add_test(fake, budget_units);
+	tcase_add_test(fake, budget_machine);
 	suite_add_tcase(suite, fake);
 	tcase_add_checked_fixture(real, threads_setup, threads_teardown);
 	tcase_add_test(real, threads_do_the_work);

@@ -190,7 +190,7 @@ static bool am1_keep(struct ike_v1_sa *sa, const struct ike_chain *chain, const 
 static struct ike_v1_sa *am1_sa(struct ike_v1 *v, const struct vd_path *path, const struct ike_header *h,
 	const uint8_t *rcookie)
 {
-	if (!vd_budget_take(VD_COST_DH, &path->remote.ip, NULL)) {
+	if (!vd_budget_take(VD_COST_DH, 1, &(struct vd_budget_from){ .standing = VD_STANDING_FORGEABLE })) {
 		vd_count("ike_v1.refused.budget", 1);
 		return NULL;
 	}

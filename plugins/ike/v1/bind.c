@@ -398,7 +398,7 @@ void ike_v1_mm5(struct ike_v1_sa *sa, const struct vd_path *path, const uint8_t 
 		vd_count("ike_v1.drop.mm5", 1);
 		return;
 	}
-	if (!vd_budget_take(VD_COST_AUTH, &path->remote.ip, NULL)) {
+	if (!vd_budget_take(VD_COST_AUTH, 1, &(struct vd_budget_from){ .source = &path->remote.ip, .standing = VD_STANDING_ANSWERED })) {
 		vd_count("ike_v1.refused.budget", 1);
 		return;
 	}

@@ -60,6 +60,7 @@ struct ike_v1_dh *ike_v1_dh_start(unsigned group, struct vd_dh *key, const uint8
 	dh->own_only = peer == NULL;
 	dh->job.run = dh_run;
 	dh->job.done = dh_done;
+	dh->job.units = key == NULL && peer != NULL && group == 14; /* a whole exchange, and what budgets count in */
 	dh->done = done;
 	dh->owner = owner;
 	dh->group = group;

@@ -120,7 +120,7 @@ void ike_v1_mm3(struct ike_v1 *v, struct ike_v1_embryo *embryo, const struct vd_
 		vd_count("ike_v1.drop.mm3_payloads", 1);
 		return;
 	}
-	if (!vd_budget_take(VD_COST_DH, &path->remote.ip, NULL)) {
+	if (!vd_budget_take(VD_COST_DH, 1, &(struct vd_budget_from){ .source = &path->remote.ip, .standing = VD_STANDING_ANSWERED })) {
 		vd_count("ike_v1.refused.budget", 1);
 		return;
 	}

@@ -405,7 +405,7 @@ static void qm1_take(struct ike_v1_quick *q, const struct ike_chain *chain)
 			(struct vd_report){ .kind = VD_FAIL_RESOURCES, .difference = "no channel can be had, or no memory for it" });
 	if (ke == NULL)
 		return ike_v1_quick_install(q, NULL);
-	if (!vd_budget_take(VD_COST_DH, &q->path.remote.ip, NULL)) {
+	if (!vd_budget_take(VD_COST_DH, 1, &(struct vd_budget_from){ .source = &q->path.remote.ip, .standing = VD_STANDING_ANSWERED })) {
 		vd_count("ike_v1.refused.budget", 1);
 		return qm1_refused(q, IKE_N_NO_PROPOSAL_CHOSEN, (struct vd_report){ .kind = VD_FAIL_RESOURCES,
 			.difference = "too many key exchanges from this address" });

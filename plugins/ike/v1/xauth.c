@@ -262,7 +262,8 @@ static void reply_take(struct ike_v1_xauth *x, const struct ike_cfg *cfg)
 	struct vd_authenticate request = { .method = VD_AUTH_PAP };
 	char password[IKE_V1_XAUTH_TEXT + 1] = "";
 
-	if (!vd_budget_take(VD_COST_AUTH, &x->sa->path.remote.ip, NULL)) {
+	if (!vd_budget_take(VD_COST_AUTH, 1, &(struct vd_budget_from){ .source = &x->sa->path.remote.ip,
+		.standing = VD_STANDING_ANSWERED })) {
 		vd_count("ike_v1.refused.budget", 1); /* what we asked is asked again */
 		return;
 	}
