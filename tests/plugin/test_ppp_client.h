@@ -30,6 +30,7 @@ static const struct vd_plugin *const plugins[] = { &ppp_link_LTX_vd_plugin, &ppp
 	&ppp_auth_chap_LTX_vd_plugin, &ppp_auth_pap_LTX_vd_plugin, &providers, NULL };
 enum { N_PLUGINS = 4 }; /* that run; the link first */
 static bool check_export = true;
+static unsigned padding; /* octets behind each packet of a control protocol (RFC 1661 section 2) */
 
 #define NT "82309ecd8d708b5ea08faa3981cd83544233114a3d85d6df"
 #define PEER "21402324255e262a28295f2b3a337c7e"
@@ -119,6 +120,13 @@ static inline void reimport(void)
 
 static inline void in_raw(const uint8_t *p, size_t len)
 {
+	uint8_t room[1500] = { 0 };
+
+	if (padding && len > 3 && p[0] == 0xff && p[2] & 0x80 && len + padding <= sizeof(room)) {
+		memcpy(room, p, len);
+		p = room;
+		len += padding;
+	}
 	d.punt(d.punt_arg, SESSION, p, len);
 	fake_drain();
 	fake_advance(0);

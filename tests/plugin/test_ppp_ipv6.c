@@ -77,6 +77,20 @@ START_TEST(test_joins)
 }
 END_TEST
 
+/* A request with many options is kept while its lease is asked for, as a short one. */
+START_TEST(test_long_request)
+{
+	char zeros[2 * 98 + 1];
+
+	memset(zeros, '0', sizeof(zeros) - 1);
+	zeros[sizeof(zeros) - 1] = '\0';
+	bring_up();
+	in("8057 01 05 0072 010a 0123456789abcdef 6364 %s", zeros);
+	expect((unsigned)last(0x8057, 4), "ff03 8057 04 05 0068 6364 %s", zeros);
+	v6_open();
+}
+END_TEST
+
 /* The lease takes its time: the last request waits for it, and IPCP for nothing. */
 START_TEST(test_waits)
 {
@@ -534,36 +548,47 @@ START_TEST(test_small_link)
 }
 END_TEST
 
+/* Every client pads its frames here, which changes nothing. */
+static void setup_padded(void)
+{
+	setup6();
+	padding = 300;
+}
+
 int main(void)
 {
 	Suite *s = suite_create("ppp ipv6");
-	TCase *t = tcase_create("all");
 	SRunner *r = srunner_create(s);
 	int failed;
 
-	tcase_add_checked_fixture(t, setup6, teardown);
-	tcase_add_test(t, test_joins);
-	tcase_add_test(t, test_waits);
-	tcase_add_test(t, test_waits_alone);
-	tcase_add_test(t, test_gone_meanwhile);
-	tcase_add_test(t, test_exhausted);
-	tcase_add_test(t, test_returned);
-	tcase_add_test(t, test_leaves_early);
-	tcase_add_test(t, test_back_early);
-	tcase_add_test(t, test_data_first);
-	tcase_add_test(t, test_first);
-	tcase_add_test(t, test_at_once);
-	tcase_add_test(t, test_early);
-	tcase_add_test(t, test_no_prefix);
-	tcase_add_test(t, test_identifiers);
-	tcase_add_test(t, test_ours_refused);
-	tcase_add_test(t, test_v6_fails);
-	tcase_add_test(t, test_v6_silent);
-	tcase_add_test(t, test_v4_fails);
-	tcase_add_test(t, test_v4_leaves);
-	tcase_add_test(t, test_only_v6);
-	tcase_add_test(t, test_small_link);
-	suite_add_tcase(s, t);
+	for (unsigned padded = 0; padded < 2; padded++) {
+		TCase *t = tcase_create(padded ? "padded" : "all");
+
+		tcase_add_checked_fixture(t, padded ? setup_padded : setup6, teardown);
+		tcase_add_test(t, test_joins);
+		tcase_add_test(t, test_long_request);
+		tcase_add_test(t, test_waits);
+		tcase_add_test(t, test_waits_alone);
+		tcase_add_test(t, test_gone_meanwhile);
+		tcase_add_test(t, test_exhausted);
+		tcase_add_test(t, test_returned);
+		tcase_add_test(t, test_leaves_early);
+		tcase_add_test(t, test_back_early);
+		tcase_add_test(t, test_data_first);
+		tcase_add_test(t, test_first);
+		tcase_add_test(t, test_at_once);
+		tcase_add_test(t, test_early);
+		tcase_add_test(t, test_no_prefix);
+		tcase_add_test(t, test_identifiers);
+		tcase_add_test(t, test_ours_refused);
+		tcase_add_test(t, test_v6_fails);
+		tcase_add_test(t, test_v6_silent);
+		tcase_add_test(t, test_v4_fails);
+		tcase_add_test(t, test_v4_leaves);
+		tcase_add_test(t, test_only_v6);
+		tcase_add_test(t, test_small_link);
+		suite_add_tcase(s, t);
+	}
 	srunner_run_all(r, CK_NORMAL);
 	failed = srunner_ntests_failed(r);
 	srunner_free(r);

@@ -91,8 +91,6 @@ static int import_ipv6(struct ppp_link *link, struct vd_rd *r)
 	vd_rd_copy(r, link->peer_id, IPV6CP_ID);
 	vd_rd_copy(r, link->suggested, IPV6CP_ID);
 	link->early6_len = vd_rd_u8(r);
-	if (link->early6_len > sizeof(link->early6))
-		return -EBADMSG;
 	vd_rd_copy(r, link->early6, link->early6_len);
 	return ret;
 }

@@ -142,6 +142,19 @@ void ppp_early(struct ppp_link *link)
 		ipv6cp(link, link->early6, len6);
 }
 
+/* Packets of control protocols, LCP and authentication included, have one header; what is beyond their Length is padding
+ * (RFC 1661 sections 2 and 5), of which nobody behind this sees anything. A Length that cannot be stays for them to count. */
+static size_t without_padding(uint16_t protocol, const uint8_t *p, size_t len)
+{
+	size_t total;
+	struct vd_rd r;
+
+	vd_rd_init(&r, p, len);
+	vd_rd_u16(&r); /* code and identifier */
+	total = vd_rd_u16(&r);
+	return protocol & 0x8000 && vd_rd_ok(&r) && total >= 4 && total < len ? total : len;
+}
+
 void ppp_input(void *self, uint64_t session, const uint8_t *p, size_t len)
 {
 	struct ppp_link *link = ppp_link_find(self, session);
@@ -164,6 +177,7 @@ void ppp_input(void *self, uint64_t session, const uint8_t *p, size_t len)
 		vd_count("ppp_link.drop.header", 1);
 		return;
 	}
+	len = without_padding(protocol, p, len);
 	/* The client's first request often comes right behind the message that made the link: lost, it would come again only
 	 * after 3 s. */
 	if (vd_timer_armed(&link->open))

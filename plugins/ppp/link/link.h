@@ -97,7 +97,7 @@ struct ppp_link {
 	uint8_t open_now, carried; /* likewise: protocols that are open; what the core was told of them */
 	uint8_t id[IPV6CP_ID], peer_id[IPV6CP_ID], staged_id[IPV6CP_ID], suggested[IPV6CP_ID];
 	bool ask_id, asked_id, saw_id;
-	uint8_t early6_len, early6[64]; /* a Configure-Request of IPV6CP that came before the lease */
+	uint8_t early6_len, early6[PPP_OPTIONS_MAX]; /* a Configure-Request of IPV6CP that came before the lease */
 
 	uint8_t early_len; /* an IPCP Configure-Request that came before the lease */
 	uint8_t early[PPP_OPTIONS_MAX];
