@@ -143,8 +143,6 @@ static int guard_start(void *self, struct vd_error *err)
 	struct guard *g = self;
 
 	(void)err;
-	if (vd_conf_bool(vd_conf_at(conf, NULL, "l2tp.allow_unprotected")))
-		return 0;
 	for (size_t i = 0; i < vd_conf_count(list) && i < LISTEN_MAX; i++) {
 		struct vd_sa at = { .ip = *vd_conf_ip(vd_conf_nth(list, i)), .port = PORT };
 		int ret = g->priv->open_socket(g->priv->self, VD_SOCK_UDP, &at, on_socket, g);

@@ -36,8 +36,6 @@ static const struct vd_opt schema[] = {
 		"A gateway that we dial is told that it must: what it sends without is dropped." },
 	{ "connections.*.l2tp.sequencing", VD_T_BOOL, VD_OPT_LIVE | VD_OPT_KNOB, NULL, NULL,
 		"As l2tp.sequencing, for this connection." },
-	{ "l2tp.allow_unprotected", VD_T_BOOL, 0, "false", NULL,
-		"Serve L2TP on channels without IPsec: everything, passwords included, is then readable on the way." },
 	{ NULL },
 };
 
@@ -145,7 +143,7 @@ struct l2tp_chan *l2tp_chan_open(struct l2tp *self, uint64_t id, const char *con
 	if (!info)
 		return NULL;
 	struct vd_ids ids = { .peer = info->peer, .chan = id };
-	if (!info->protected_ && !vd_conf_bool(vd_conf_at(vd_conf_current(), NULL, "l2tp.allow_unprotected"))) {
+	if (!info->protected_) {
 		vd_count("l2tp.unprotected", 1);
 		vd_log(VD_LOG_WARNING, "l2tp", &ids, "channel is not protected by IPsec: no L2TP on it");
 		return NULL;
