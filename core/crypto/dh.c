@@ -25,10 +25,11 @@ static const struct dh_name {
 	unsigned group;
 	const char *name;
 	size_t public_len;
+	unsigned cost; /* measured on Zen 3 with OpenSSL 3.0: 0.6 ms is 1, rounded up for what is below */
 } names[] = {
-	{ 2, "modp1024", 128 }, { 5, "modp1536", 192 }, { 14, "modp2048", 256 }, { 15, "modp3072", 384 },
-	{ 16, "modp4096", 512 }, { 17, "modp6144", 768 }, { 18, "modp8192", 1024 }, { 19, "ecp256", 64 },
-	{ 20, "ecp384", 96 }, { 21, "ecp521", 132 }, { 31, "x25519", 32 },
+	{ 2, "modp1024", 128, 1 }, { 5, "modp1536", 192, 1 }, { 14, "modp2048", 256, 1 }, { 15, "modp3072", 384, 3 },
+	{ 16, "modp4096", 512, 5 }, { 17, "modp6144", 768, 12 }, { 18, "modp8192", 1024, 20 }, { 19, "ecp256", 64, 1 },
+	{ 20, "ecp384", 96, 3 }, { 21, "ecp521", 132, 2 }, { 31, "x25519", 32, 1 },
 };
 
 static atomic_bool use_evp; /* of the configuration, read by pool threads */
@@ -61,6 +62,13 @@ size_t vd_dh_public_len(unsigned group)
 	const struct dh_name *found = dh_find(group);
 
 	return found ? found->public_len : 0;
+}
+
+unsigned vd_dh_cost(unsigned group)
+{
+	const struct dh_name *found = dh_find(group);
+
+	return found ? found->cost : 0;
 }
 
 void vd_dh_use_evp(bool on)

@@ -15,6 +15,7 @@
 /* Waiting work of peers that proved nothing yet. At 1 ms each this is a quarter of a second: later answers would only
  * meet retransmissions. */
 #define NEW_MAX 256
+#define NEW_PASSED_MAX 3
 
 enum { JOB_IDLE, JOB_QUEUED_ESTABLISHED, JOB_QUEUED_NEW, JOB_RUNNING, JOB_ORPHANED, JOB_FINISHED };
 
@@ -70,11 +71,17 @@ static void list_remove(struct job_list *list, struct vd_job *job)
 	}
 }
 
+/* Those who proved themselves first; but however many of them ask for work, one turn in four is for new ones. */
 static struct vd_job *next_job(void)
 {
-	struct vd_job *job = list_pop(&established);
+	static unsigned passed; /* turns since a new one that waited had one */
 
-	return job ? job : list_pop(&fresh);
+	if (!fresh.head || (established.head && passed < NEW_PASSED_MAX)) {
+		passed = fresh.head ? passed + 1 : 0;
+		return list_pop(&established);
+	}
+	passed = 0;
+	return list_pop(&fresh);
 }
 
 /* Tells the owner, on the control thread. */

@@ -61,6 +61,9 @@ VD_API const char *vd_dh_name(unsigned group);
 VD_API unsigned vd_dh_group(const char *name);
 /* Octets of the public value on the wire (RFC 2409, RFC 5903: x | y, RFC 8031); 0 when unknown. */
 VD_API size_t vd_dh_public_len(unsigned group);
+/* What one exchange, a fresh exponent and a shared secret, costs in those of modp2048, at least 1: for budgets (work.h). 0 when
+ * unknown. */
+VD_API unsigned vd_dh_cost(unsigned group);
 /* A fresh exponent and its public value. Expensive: pool threads, see work.h. -ENOTSUP for an unknown group. */
 VD_API int vd_dh_new(unsigned group, struct vd_dh **ret_dh);
 /* With a given exponent, for published vectors: big-endian octets. */

@@ -29,9 +29,8 @@ struct vd_quirks {
 	const char *lcp;         /* an Identification of LCP begins like this */
 	/* ---- what is odd ---- */
 	uint8_t shows;           /* enum vd_shows */
-	/* HMAC-SHA2-256 of its ESP is the RFC's: preferred to SHA-1, which others get since some of them cut it to 96 bits
-	 * without saying so. */
-	bool sha256;
+	/* Some of them cut the HMAC-SHA2-256 of their ESP to 96 bits without saying so: SHA-1 is preferred to it. */
+	bool cuts_sha256;
 	/* Milliseconds for which it may sleep: LCP echoes and L2TP Hellos that are not answered end nothing before. 0: as
 	 * ppp.echo_failures and l2tp.patience say. */
 	uint32_t sleeps_ms;

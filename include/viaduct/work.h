@@ -22,7 +22,7 @@ struct vd_job {
 };
 
 enum vd_work_class {
-	VD_WORK_ESTABLISHED, /* for a peer that already proved itself: served first */
+	VD_WORK_ESTABLISHED, /* for a peer that already proved itself: served first, three turns of four */
 	VD_WORK_NEW,         /* refused with -EAGAIN when the queue is full */
 };
 VD_API int vd_work_submit(struct vd_job *job, enum vd_work_class work);

@@ -25,7 +25,7 @@ struct client {
 	uint8_t said[64]; /* a gateway's: the identity that it was told */
 	size_t said_len;
 	/* Who answers quick mode: what it was asked: SA payload's body, selectors, how many NAT-OA payloads. */
-	uint8_t asked_sa[256], asked_ci[72], asked_cr[72];
+	uint8_t asked_sa[512], asked_ci[72], asked_cr[72];
 	size_t asked_sa_len, asked_ci_len, asked_cr_len;
 	unsigned asked_oa;
 	uint8_t inside[4];     /* in its selectors */

@@ -1,6 +1,9 @@
 /* Plugin ike_v1 under hostile, broken and vanished peers, and ends at any moment. */
 #include "ike_steps.h"
 
+#include <viaduct/crypto.h>
+#include <viaduct/report.h>
+
 START_TEST(test_flood)
 {
 	struct client c, real;
@@ -362,8 +365,8 @@ START_TEST(test_budget)
 }
 END_TEST
 
-/* SHA1 before SHA256 for ESP, except toward Apple's clients, whose HMAC-SHA-256 is right. */
-START_TEST(test_apple_esp)
+/* SHA-256 before SHA-1 for ESP, except toward the family of clients of which some cut HMAC-SHA-256. */
+START_TEST(test_sha256_esp)
 {
 	struct ike_v1 *v = vd_plugin_find("ike_v1")->self;
 	struct client c;
@@ -371,11 +374,43 @@ START_TEST(test_apple_esp)
 
 	client_init(&c, PSK_A, 7, 256, 4, 14);
 	phase1(&c, true);
-	ike_v1_sa_find(v, c.ic, c.rc)->vendors |= _i == 0 ? 0 : IKE_V_APPLE;
+	ike_v1_sa_find(v, c.ic, c.rc)->vendors |= _i == 0 ? IKE_V_FRAGMENTATION | IKE_V_NATT_DRAFT | IKE_V_DPD :
+		_i == 1 ? IKE_V_APPLE : 0;
 	c.also_auth = 5;
 	client_qm1(&c, 1, 4, 12, 256, 2, 0, 1701, &m);
 	ck_assert(client_qm2(&c, ask(&c, &m), _i == 0 ? 52 : 64));
 	ck_assert_uint_eq(world.sas[0].integ, _i == 0 ? VD_INTEG_SHA1_96 : VD_INTEG_SHA2_256_128);
+	client_free(&c);
+}
+END_TEST
+
+/* PFS with a group that the connection does not have for IKE: it costs what its operator did not choose. */
+START_TEST(test_pfs_group)
+{
+	static const struct { unsigned group; bool allowed; } groups[] = { { 14, true }, { 15, true }, { 19, true }, { 20, true },
+		{ 31, true }, { 2, false }, { 5, false }, { 17, false }, { 18, false }, { 21, false } };
+	struct client c;
+	struct msg m;
+
+	client_init(&c, PSK_A, 7, 256, 4, 14);
+	phase1(&c, true);
+	uint64_t work = vd_counter("ike_v1.failed.quick");
+	uint8_t sa[64] = { 0, 0, 0, 1, 0, 0, 0, 1, 0, 0, 0, 44, 1, 3, 4, 1, 0, 0, 0, 0, 0, 0, 0, 32, 1, 12, 0, 0, 0x80, 1, 0, 1, 0x80, 2,
+		0x0e, 0x10, 0x80, 3, 0, (uint8_t)groups[_i].group, 0x80, 4, 0, 4, 0x80, 5, 0, 2, 0x80, 6, 1, 0 };
+	client_qm1_sa(&c, 1, sa, 52, 14, 1701, &m); /* the value is of group 14 */
+	unsigned n = world.n_sent;
+	world_input(&c, &m);
+	ck_assert_uint_eq(world.n_sent, n + 1);
+	if (groups[_i].allowed) { /* refused for its value, if at all */
+		const struct vd_setup_failed *f = fake_last(&vd_topic_setup_failed);
+
+		ck_assert(groups[_i].group == 14 ? f == NULL : f->kind != VD_FAIL_NO_ESP_PROPOSAL);
+	} else {
+		const struct vd_setup_failed *f = fake_last(&vd_topic_setup_failed);
+
+		ck_assert_uint_eq(vd_counter("ike_v1.failed.quick"), work + 1);
+		ck_assert_int_eq(f->kind, VD_FAIL_NO_ESP_PROPOSAL);
+	}
 	client_free(&c);
 }
 END_TEST
@@ -657,7 +692,8 @@ int main(void)
 	tcase_add_test(t, test_replay_moves_nobody);
 	tcase_add_test(t, test_quick_storm);
 	tcase_add_test(t, test_budget);
-	tcase_add_loop_test(t, test_apple_esp, 0, 2);
+	tcase_add_loop_test(t, test_sha256_esp, 0, 3);
+	tcase_add_loop_test(t, test_pfs_group, 0, 10);
 	tcase_add_loop_test(t, test_esn, 0, 6);
 	tcase_add_test(t, test_commit);
 	tcase_add_test(t, test_aggressive);

@@ -313,31 +313,52 @@ START_TEST(test_vendors)
 }
 END_TEST
 
-/* "compatible" and "legacy", entry by entry in the gateway's order: what stock clients need and no more. */
+/* Entry by entry in the gateway's order, which is strongest first: what each set adds to the one before it. */
 START_TEST(test_policy_lists)
 {
-	static const char compatible[] = "aes256-sha256-modp3072 aes256-sha256-modp2048 aes256-sha1-ecp384 "
-		"aes128-sha256-modp3072 aes128-sha1-ecp256 aes256-sha1-modp2048 "
-		"aes128-sha1-modp2048 aes256-sha512-modp2048 "
-		"3des-sha1-modp2048 ";
-	static const char weak[] =
+	static const char *const names[] = { "modern", "compatible", "legacy" };
+	static const char *const ike[] = {
+		"aes256-sha384-ecp384 aes256-sha384-x25519 aes256-sha256-x25519 aes256-sha256-ecp256 aes256-sha512-modp4096 "
+		"aes256-sha256-modp4096 aes256-sha256-modp3072 aes256-sha256-modp2048 aes256-sha512-modp2048 "
+		"aes128-sha256-x25519 aes128-sha256-ecp256 aes128-sha256-modp3072 aes128-sha256-modp2048 ",
+		"aes256-sha1-ecp384 aes128-sha1-ecp256 aes256-sha1-modp2048 aes128-sha1-modp2048 3des-sha1-modp2048 ",
 		"aes256-sha256-modp1024 aes256-sha1-modp1024 aes128-sha1-modp1024 3des-sha1-modp1024 "
-		"aes256-sha256-modp1536 aes256-sha1-modp1536 3des-sha1-modp1536 ";
-	static const char esp[] = "aes256-sha1 aes128-sha1 aes256gcm16 aes128gcm16 aes256-sha256 3des-sha1 ";
+		"aes256-sha256-modp1536 aes256-sha1-modp1536 3des-sha1-modp1536 ",
+	};
+	static const char *const esp[] = { "aes256gcm16 aes128gcm16 aes256-sha256 aes256-sha384 aes256-sha512 aes128-sha256 ",
+		"aes256-sha1 aes128-sha1 3des-sha1 ", "" };
 	char text[2000], want[2000], word[IKE_SUITE_TEXT];
 	struct vd_error err = { 0 };
 	struct ike_policy p;
 	size_t len = 0;
 
-	ck_assert_int_eq(ike_policy_load(NULL, _i == 0 ? "compatible" : "legacy", &p, &err), 0);
+	ck_assert_int_eq(ike_policy_load(NULL, names[_i], &p, &err), 0);
 	for (unsigned i = 0; i < p.n_ike; i++)
 		len += vd_format(text + len, sizeof(text) - len, "%s ", ike_suite_format(&p.ike[i], word));
-	vd_format(want, sizeof(want), "%s%s", compatible, _i == 0 ? "" : weak);
+	vd_format(want, sizeof(want), "%s%s%s", ike[0], _i > 0 ? ike[1] : "", _i > 1 ? ike[2] : "");
 	ck_assert_str_eq(text, want);
 	len = 0;
 	for (unsigned i = 0; i < p.n_esp; i++)
 		len += vd_format(text + len, sizeof(text) - len, "%s ", ike_suite_format(&p.esp[i], word));
-	ck_assert_str_eq(text, esp);
+	vd_format(want, sizeof(want), "%s%s%s", esp[0], _i > 0 ? esp[1] : "", _i > 1 ? esp[2] : "");
+	ck_assert_str_eq(text, want);
+	ck_assert(ike_policy_allows_group(&p, 31));
+}
+END_TEST
+
+/* Of PFS: what phase 1 has, and nothing beyond that costs more. */
+START_TEST(test_policy_groups)
+{
+	static const struct { const char *name; bool allowed[32]; } cases[] = {
+		{ "modern", { [14] = true, [15] = true, [16] = true, [19] = true, [20] = true, [31] = true } },
+		{ "compatible", { [14] = true, [15] = true, [16] = true, [19] = true, [20] = true, [31] = true } },
+		{ "legacy", { [2] = true, [5] = true, [14] = true, [15] = true, [16] = true, [19] = true, [20] = true, [31] = true } },
+	};
+	struct ike_policy p;
+
+	ck_assert_int_eq(ike_policy_load(NULL, cases[_i].name, &p, NULL), 0);
+	for (uint16_t g = 0; g < 32; g++)
+		ck_assert_msg(ike_policy_allows_group(&p, g) == cases[_i].allowed[g], "group %u", g);
 }
 END_TEST
 
@@ -346,7 +367,8 @@ int main(void)
 	Suite *s = suite_create("ike_lib");
 	TCase *t = tcase_create("lib");
 
-	tcase_add_loop_test(t, test_policy_lists, 0, 2);
+	tcase_add_loop_test(t, test_policy_lists, 0, 3);
+	tcase_add_loop_test(t, test_policy_groups, 0, 3);
 	tcase_add_test(t, test_cavp_psk);
 	tcase_add_test(t, test_suites);
 	tcase_add_test(t, test_policies);

@@ -3,6 +3,8 @@
 
 #include <viaduct/quirk.h>
 
+#include "core/system/work.h"
+
 #define LIFE_S 3600u /* as client_qm1 offers */
 #define EARLY_S (LIFE_S / 100 * 94)
 #define LATE_S (LIFE_S / 100 * 97)
@@ -108,6 +110,99 @@ START_TEST(test_rekey)
 	}
 	ck_assert_uint_eq(fake_events(&vd_topic_chan_up), 1);
 	ck_assert_uint_eq(vd_chan_count(), 1);
+	client_free(&c);
+}
+END_TEST
+
+/* An SA payload for quick mode: AES-256 and SHA-1, with this lifetime in seconds, and in kilobytes when it is not 0. */
+static size_t short_lived(uint8_t *p, unsigned seconds, unsigned kbytes, unsigned group)
+{
+	unsigned attributes = 8 + (kbytes != 0 ? 8 : 0) + (group != 0 ? 4 : 0) + 12;
+	struct vd_wr w;
+
+	vd_wr_init(&w, p, 256);
+	vd_wr_u32(&w, 1), vd_wr_u32(&w, 1);
+	vd_wr_u16(&w, 0), vd_wr_u16(&w, (uint16_t)(12 + 8 + attributes));
+	vd_wr_u32(&w, 0x01030401), vd_wr_u32(&w, 0);
+	vd_wr_u16(&w, 0), vd_wr_u16(&w, (uint16_t)(8 + attributes)), vd_wr_u32(&w, 1 << 24 | 12 << 16);
+	vd_wr_u32(&w, 0x80010001), vd_wr_u32(&w, 0x80020000 | seconds);
+	if (kbytes != 0)
+		vd_wr_u32(&w, 0x80010002), vd_wr_u32(&w, 0x80020000 | kbytes);
+	if (group != 0)
+		vd_wr_u32(&w, 0x80030000 | group);
+	vd_wr_u32(&w, 0x80040002), vd_wr_u32(&w, 0x80050002), vd_wr_u32(&w, 0x80060100);
+	ck_assert(vd_wr_ok(&w));
+	return w.len;
+}
+
+/* However short a lifetime is offered, and whatever the client does not do then: we do not rekey for it without end. */
+START_TEST(test_short_lives)
+{
+	static const struct { unsigned seconds, kbytes, group; bool raised; } lives[] = {
+		{ 1, 0, 0, true }, { 1, 0, 14, true }, { 0, 1, 0, false }, { 1, 1, 0, true }, { 59, 0, 0, true }, { 60, 0, 0, false },
+		{ 3600, 1, 14, false },
+	};
+	unsigned n = 0, rekeys = 0;
+	uint8_t sa[256];
+	struct client c;
+	struct msg m;
+
+	client_init(&c, PSK_A, 7, 256, 2, 14);
+	phase1(&c, false);
+	client_qm1_sa(&c, 0x1001, sa, short_lived(sa, lives[_i].seconds, lives[_i].kbytes, lives[_i].group), lives[_i].group, 1701, &m);
+	ck_assert(client_qm2(&c, ask(&c, &m), 52));
+	client_qm3(&c, &m);
+	silent(&c, &m);
+	ck_assert_uint_eq(vd_counter("ike_v1.life_raised"), lives[_i].raised);
+	for (unsigned s = 0; s < 55; s++) {
+		n = world.n_sent;
+		fake_advance(1000);
+		rekeys += world.n_sent - n;
+		ck_assert_uint_eq(world_live(true), 1); /* it works on all the time */
+	}
+	ck_assert_uint_eq(rekeys, 0);
+	for (unsigned s = 0; s < 600; s++) {
+		n = world.n_sent;
+		fake_advance(1000);
+		if (world.n_sent > n && is_quick(&world.sent[n % WORLD_SENT]))
+			rekeys++;
+	}
+	ck_assert_uint_le(rekeys, 10 * 8);
+	client_free(&c);
+}
+END_TEST
+
+/* Phase 1 of a second: the SA lives a minute. */
+START_TEST(test_short_phase1)
+{
+	struct ike_v1 *v = vd_plugin_find("ike_v1")->self;
+
+	ck_assert_uint_eq(ike_v1_life(v, 0), 86400000);
+	ck_assert_uint_eq(ike_v1_life(v, 1), 60000);
+	ck_assert_uint_eq(ike_v1_life(v, 61), 61000);
+	ck_assert_uint_eq(ike_v1_life(v, UINT32_MAX), 86400000);
+}
+END_TEST
+
+/* Our rekeys are paid for as the client's own exchanges are: without a budget none is begun, and later it is. */
+START_TEST(test_budget)
+{
+	struct client c;
+	struct msg m;
+
+	up(&c, false, 15); /* which costs more than what is left over at any moment */
+	fake_advance((EARLY_S - 1) * 1000);
+	for (unsigned i = 0; i < 100; i++)
+		vd_budget_measured(16, UINT64_C(16000000000), 1); /* a machine on which tokens come slowly */
+	unsigned n = world.n_sent;
+	for (unsigned ms = 0; ms < 120000 && vd_counter("ike_v1.rekey.budget") == 0; ms++) {
+		while (ike_v1_dh_afford(14, &c.path.remote.ip, VD_STANDING_ANSWERED))
+			;
+		fake_advance(1);
+	}
+	ck_assert_uint_eq(world.n_sent, n);
+	ck_assert_uint_ne(vd_counter("ike_v1.rekey.budget"), 0);
+	ck_assert_uint_ne(begun(6, &m), 0);
 	client_free(&c);
 }
 END_TEST
@@ -295,6 +390,9 @@ int main(void)
 	tcase_set_timeout(t, 120);
 	tcase_add_checked_fixture(t, setup, teardown);
 	tcase_add_loop_test(t, test_rekey, 0, 8);
+	tcase_add_loop_test(t, test_short_lives, 0, 7);
+	tcase_add_test(t, test_short_phase1);
+	tcase_add_test(t, test_budget);
 	tcase_add_test(t, test_client_first);
 	tcase_add_test(t, test_windows);
 	tcase_add_test(t, test_unanswered);

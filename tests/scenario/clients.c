@@ -239,7 +239,7 @@ const struct stock stocks[] = {
 		.ncps = { { 0x80fd, "120601000040", NULL }, { 0x8021, A4("03") A4("81") A4("83"), NULL },
 			{ 0x8281, "", NULL } },
 		.terminate = "" },
-	{ .name = "ChromeOS", .profile = "xl2tpd", .ike_chosen = "aes128-sha256-modp3072", .esp_chosen = "aes128-sha1",
+	{ .name = "ChromeOS", .profile = "xl2tpd", .ike_chosen = "aes128-sha256-modp3072", .esp_chosen = "gcm",
 		.psk = GATEWAY_PSK_STAFF, .ike = chromeos_ike, .vendors = strongswan_vendors,
 		.esp = chromeos_esp, .each = true, .natoa = true, .idci_port = 1701,
 		XL2TPD_L2TP("800f000000076368726f6d656f73" "31"), PPPD_PPP,

@@ -128,7 +128,7 @@ START_TEST(test_evidence)
 	p = vd_peer_find(vd_session_after(NULL)->peer);
 	vd_peer_evidence(p->id, VD_EVIDENCE_L2TP_VENDOR, "Microsoft"); /* IKE knew better */
 	ck_assert_str_eq(p->profile, "apple");
-	ck_assert(vd_peer_quirks(p->id)->sha256);
+	ck_assert_uint_eq(vd_peer_quirks(p->id)->shows, VD_SHOWS_APPLE);
 	strcpy(p->profile, "strongswan");
 	vd_peer_evidence(p->id, VD_EVIDENCE_L2TP_HOST, "Microsoft");
 	vd_peer_evidence(p->id, VD_EVIDENCE_LCP, "MSR");

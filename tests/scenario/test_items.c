@@ -370,9 +370,9 @@ START_TEST(test_client_3_2_proposals)
 
 	begin("macOS", false);
 	all = own.ike;
-	own.ike = all + 1; /* without SHA-256 in front: still nothing weaker than there is, whatever comes first */
+	own.ike = all + 1; /* without SHA-256 in front: still the strongest that there is, whatever comes first */
 	steps_login(&r, own.psk, 11);
-	ck_assert_str_eq(vd_peer_find(vd_session_after(NULL)->peer)->suite, "aes256-sha1-modp2048");
+	ck_assert_str_eq(vd_peer_find(vd_session_after(NULL)->peer)->suite, "aes256-sha512-modp2048");
 	over();
 	begin("macOS", false);
 	own.ike = all + 7; /* group 2 alone */

@@ -78,7 +78,7 @@ START_TEST(test_no_proposal)
 	dial(GATEWAY_PSK_STAFF, 500);
 	const struct vd_setup_failed *f = the_report(VD_FAIL_NO_PROPOSAL, "phase1");
 	ck_assert_str_eq(f->text, "no common proposal: client offered 3des-sha1-modp1024; connection staff allows "
-		"aes256-sha256-modp3072, aes256-sha256-modp2048, aes256-sha1-ecp384, ...; add 'crypto: legacy' to staff "
+		"aes256-sha384-ecp384, aes256-sha384-x25519, aes256-sha256-x25519, ...; add 'crypto: legacy' to staff "
 		"(test.yaml:6) or update the client (Windows shows error 789)");
 	ck_assert_str_eq(f->offered, "3des-sha1-modp1024");
 	ck_assert_str_eq(f->difference, "group modp1024 is offered where modp2048 is allowed");
@@ -187,8 +187,8 @@ START_TEST(test_suite)
 	b.old = true;
 	dial(GATEWAY_PSK_STAFF, 5000);
 	ck_assert_str_eq(the_report(VD_FAIL_SUITE, "phase1")->text, "no common proposal: 3des-sha1-modp1024 was chosen, and the "
-		"client's pre-shared key is that of staff; connection staff allows aes256-sha256-modp3072, "
-		"aes256-sha256-modp2048, aes256-sha1-ecp384, ...; add 'crypto: legacy' to staff (test.yaml:6) or update the "
+		"client's pre-shared key is that of staff; connection staff allows aes256-sha384-ecp384, "
+		"aes256-sha384-x25519, aes256-sha256-x25519, ...; add 'crypto: legacy' to staff (test.yaml:6) or update the "
 		"client (Windows shows error 789)");
 	stop();
 }
@@ -245,8 +245,8 @@ START_TEST(test_no_esp_proposal)
 	robot_dial(&b, GATEWAY_PSK_STAFF);
 	wire_pump();
 	const struct vd_setup_failed *f = the_report(VD_FAIL_NO_ESP_PROPOSAL, "quick mode");
-	ck_assert_str_eq(f->text, "no common proposal: client offered aes256-sha256 for ESP; connection staff allows aes256-sha1, "
-		"aes128-sha1, aes256gcm16, ...; make it an L2TP/IPsec connection on the client: L2TP is carried in transport mode "
+	ck_assert_str_eq(f->text, "no common proposal: client offered aes256-sha256 for ESP; connection staff allows aes256gcm16, "
+		"aes128gcm16, aes256-sha256, ...; make it an L2TP/IPsec connection on the client: L2TP is carried in transport mode "
 		"(Windows shows error 789)");
 	once();
 }

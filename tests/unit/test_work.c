@@ -90,6 +90,37 @@ START_TEST(inline_order)
 }
 END_TEST
 
+/* Whatever those ask for who proved themselves, new ones get one turn in four. */
+START_TEST(fair)
+{
+	struct item old[12], new[4];
+
+	for (unsigned i = 0; i < 12; i++) {
+		old[i] = item_of('e', 0);
+		vd_work_submit(&old[i].job, VD_WORK_ESTABLISHED);
+	}
+	for (unsigned i = 0; i < 4; i++) {
+		new[i] = item_of('n', 0);
+		vd_work_submit(&new[i].job, VD_WORK_NEW);
+	}
+	fake_drain();
+	order[n_order] = '\0';
+	ck_assert_str_eq(order, "eeeneeeneeeneeen");
+	/* Turns that nobody waited through do not count. */
+	n_order = 0;
+	for (unsigned i = 0; i < 12; i++)
+		vd_work_submit(&old[i].job, VD_WORK_ESTABLISHED);
+	fake_drain();
+	n_order = 0;
+	vd_work_submit(&new[0].job, VD_WORK_NEW);
+	for (unsigned i = 0; i < 5; i++)
+		vd_work_submit(&old[i].job, VD_WORK_ESTABLISHED);
+	fake_drain();
+	order[n_order] = '\0';
+	ck_assert_str_eq(order, "eeenee");
+}
+END_TEST
+
 START_TEST(inline_cancel)
 {
 	struct item a = item_of('a', 0), b = item_of('b', 0), c = item_of('c', 0);
@@ -472,6 +503,7 @@ int main(void)
 
 	tcase_add_checked_fixture(fake, setup, teardown);
 	tcase_add_test(fake, inline_order);
+	tcase_add_test(fake, fair);
 	tcase_add_test(fake, inline_cancel);
 	tcase_add_test(fake, bounded);
 	tcase_add_test(fake, stop_ends_what_waits);

@@ -22,22 +22,31 @@ static const struct encr_word {
 	{ "aes128gcm16", NULL, VD_ENCR_AES_GCM_16, 128 },
 };
 
-/* Server preference for everyone: strong first, but SHA1 before SHA256 for ESP in the sets for old clients, some of
- * which truncate HMAC-SHA-256 to 96 bits without saying so. compatible is what stock clients of today need and no more;
- * a test lists it. */
-static const char *const modern_ike[] = { "aes256-sha384-ecp384", "aes256-sha256-ecp256", "aes256-sha512-modp4096",
-	"aes256-sha256-modp4096", "aes256-sha256-modp3072", "aes256-sha256-modp2048", "aes256-sha512-modp2048",
-	"aes128-sha256-ecp256", "aes128-sha256-modp3072", "aes128-sha256-modp2048", NULL };
+/* In the gateway's order of preference, which is strongest first, since it takes the first of its own list that a client offers.
+ * Each set is the one before it and more: compatible adds what stock clients of today need, legacy what old ones do. */
+static const char *const modern_ike[] = { "aes256-sha384-ecp384", "aes256-sha384-x25519", "aes256-sha256-x25519",
+	"aes256-sha256-ecp256", "aes256-sha512-modp4096", "aes256-sha256-modp4096", "aes256-sha256-modp3072",
+	"aes256-sha256-modp2048", "aes256-sha512-modp2048", "aes128-sha256-x25519", "aes128-sha256-ecp256",
+	"aes128-sha256-modp3072", "aes128-sha256-modp2048", NULL };
 static const char *const modern_esp[] = { "aes256gcm16", "aes128gcm16", "aes256-sha256", "aes256-sha384",
 	"aes256-sha512", "aes128-sha256", NULL };
-static const char *const compatible_ike[] = { "aes256-sha256-modp3072", "aes256-sha256-modp2048", "aes256-sha1-ecp384",
-	"aes128-sha256-modp3072", "aes128-sha1-ecp256", "aes256-sha1-modp2048", "aes128-sha1-modp2048",
-	"aes256-sha512-modp2048", "3des-sha1-modp2048", NULL };
-static const char *const compatible_esp[] = { "aes256-sha1", "aes128-sha1", "aes256gcm16", "aes128gcm16",
-	"aes256-sha256", "3des-sha1", NULL };
+/* Windows offers SHA-1 alone, with these groups; RouterOS AES-128, and 3DES is what some have besides that. */
+static const char *const compatible_ike[] = { "aes256-sha1-ecp384", "aes128-sha1-ecp256", "aes256-sha1-modp2048",
+	"aes128-sha1-modp2048", "3des-sha1-modp2048", NULL };
+static const char *const compatible_esp[] = { "aes256-sha1", "aes128-sha1", "3des-sha1", NULL };
 /* Android up to 11 has group 2 alone, older Apple and ChromeOS group 5. */
-static const char *const legacy_more[] = { "aes256-sha256-modp1024", "aes256-sha1-modp1024", "aes128-sha1-modp1024",
+static const char *const legacy_ike[] = { "aes256-sha256-modp1024", "aes256-sha1-modp1024", "aes128-sha1-modp1024",
 	"3des-sha1-modp1024", "aes256-sha256-modp1536", "aes256-sha1-modp1536", "3des-sha1-modp1536", NULL };
+static const char *const legacy_esp[] = { NULL };
+
+static const struct builtin {
+	const char *name;
+	const char *const *ike, *const *esp; /* what it adds to the one before it */
+} builtins[] = {
+	{ "modern", modern_ike, modern_esp },
+	{ "compatible", compatible_ike, compatible_esp },
+	{ "legacy", legacy_ike, legacy_esp },
+};
 
 const char *ike_hash_md(uint8_t hash)
 {
@@ -140,19 +149,15 @@ static int add_words(struct ike_suite *list, unsigned *n, bool ike, const char *
 
 static int policy_builtin(const char *name, struct ike_policy *p)
 {
-	int rc;
+	for (size_t i = 0; i < VD_ARRAY_SIZE(builtins); i++) {
+		int rc = add_words(p->ike, &p->n_ike, true, builtins[i].ike);
 
-	if (strcmp(name, "modern") == 0) {
-		rc = add_words(p->ike, &p->n_ike, true, modern_ike);
-		return rc < 0 ? rc : add_words(p->esp, &p->n_esp, false, modern_esp);
+		if (rc == 0)
+			rc = add_words(p->esp, &p->n_esp, false, builtins[i].esp);
+		if (rc < 0 || strcmp(name, builtins[i].name) == 0)
+			return rc;
 	}
-	bool legacy = strcmp(name, "legacy") == 0;
-	if (!legacy && strcmp(name, "compatible") != 0)
-		return -ENOENT;
-	rc = add_words(p->ike, &p->n_ike, true, compatible_ike);
-	if (rc == 0 && legacy)
-		rc = add_words(p->ike, &p->n_ike, true, legacy_more);
-	return rc < 0 ? rc : add_words(p->esp, &p->n_esp, false, compatible_esp);
+	return -ENOENT;
 }
 
 static int add_conf(
@@ -217,10 +222,6 @@ bool ike_policy_allows(const struct ike_policy *policy, const struct ike_suite *
 
 bool ike_policy_allows_group(const struct ike_policy *policy, uint16_t group)
 {
-	if (vd_dh_public_len(group) == 0)
-		return false;
-	if (group >= 14)
-		return true;
 	for (unsigned i = 0; i < policy->n_ike; i++)
 		if (policy->ike[i].group == group)
 			return true;

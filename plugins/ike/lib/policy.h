@@ -8,7 +8,7 @@
 
 #include "isakmp.h"
 
-/* Suites of one list; the built-in ones have 20 at most. */
+/* Suites of one list; the built-in ones have 25 at most. */
 #define IKE_SUITES_MAX 48u
 
 enum ike_hash { IKE_HASH_NONE, IKE_HASH_SHA1, IKE_HASH_SHA256, IKE_HASH_SHA384, IKE_HASH_SHA512 };
@@ -37,7 +37,8 @@ char *ike_suite_format(const struct ike_suite *suite, char out[IKE_SUITE_TEXT]);
 /* The policy of this name: crypto.NAME of conf, else modern, compatible or legacy. -ENOENT, -EINVAL. Control thread. */
 int ike_policy_load(const struct vd_conf *conf, const char *name, struct ike_policy *ret_policy, struct vd_error *err);
 bool ike_policy_allows(const struct ike_policy *policy, const struct ike_suite *suite);
-/* Groups of 2048 bits and above are always fine for PFS; weaker ones where the policy has them for phase 1. */
+/* For PFS: the groups of the suites for phase 1, and no others. A stronger one is no gift: it costs the gateway many times what
+ * those cost that its operator chose, and anybody who may connect could ask for it. */
 bool ike_policy_allows_group(const struct ike_policy *policy, uint16_t group);
 
 /* What an IKEv1 offer means as a suite. False when it is nothing that we have (DES, MD5), or of phase 1 with another

@@ -277,7 +277,7 @@ static const struct vd_opt port_schema[] = {
 	{ "crypto.*.extends", VD_T_WORD, 0, "compatible", "modern|compatible|legacy",
 		"The set whose lists hold where no own list is given." },
 	{ "crypto.*.ike", VD_T_STRING, VD_OPT_LIST, NULL, "47",
-		"Suites for IKE in order of preference, as aes256-sha256-modp2048." },
+		"Suites for IKE in order of preference, as aes256-sha256-modp2048. Their groups are those allowed for PFS." },
 	{ "crypto.*.esp", VD_T_STRING, VD_OPT_LIST, NULL, "47",
 		"Suites for ESP in order of preference, as aes256-sha256 or aes256gcm16." },
 	{ "connections.*.crypto", VD_T_REF, 0, "compatible", "crypto:modern|compatible|legacy",

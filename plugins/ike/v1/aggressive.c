@@ -188,9 +188,9 @@ static bool am1_keep(struct ike_v1_sa *sa, const struct ike_chain *chain, const 
 
 /* The SA of a message 1 that is new; NULL: it is refused, or not for now. */
 static struct ike_v1_sa *am1_sa(struct ike_v1 *v, const struct vd_path *path, const struct ike_header *h,
-	const uint8_t *rcookie)
+	const uint8_t *rcookie, unsigned group)
 {
-	if (!vd_budget_take(VD_COST_DH, 1, &(struct vd_budget_from){ .standing = VD_STANDING_FORGEABLE })) {
+	if (!ike_v1_dh_afford(group, NULL, VD_STANDING_FORGEABLE)) {
 		vd_count("ike_v1.refused.budget", 1);
 		return NULL;
 	}
@@ -248,7 +248,7 @@ static void am1_take(struct ike_v1 *v, const struct vd_path *path, const struct 
 		no_proposal(v, path, h, c, &offers);
 		return;
 	}
-	struct ike_v1_sa *sa = am1_sa(v, path, h, rcookie);
+	struct ike_v1_sa *sa = am1_sa(v, path, h, rcookie, suite.group);
 	if (sa == NULL)
 		return;
 	sa->suite = suite;

@@ -209,7 +209,6 @@ static struct ike_v1_peer *peer_make(struct ike_v1_sa *sa, const char *connectio
 
 void ike_v1_sa_up(struct ike_v1_sa *sa, struct ike_v1_peer *peer, const char *identity)
 {
-	uint64_t life = (uint64_t)sa->life_seconds * 1000;
 	struct vd_ids ids = { .peer = peer->id };
 	char suite[IKE_SUITE_TEXT];
 
@@ -227,10 +226,8 @@ void ike_v1_sa_up(struct ike_v1_sa *sa, struct ike_v1_peer *peer, const char *id
 	ike_v1_buf_free(&sa->sent);
 	vd_secret_free(sa->shared);
 	sa->shared = NULL;
-	if (life == 0 || life > sa->v->opt.life_max_ms)
-		life = sa->v->opt.life_max_ms;
 	sa->life.kind = IKE_V1_T_LIFE;
-	vd_timer_start(&sa->life, life);
+	vd_timer_start(&sa->life, ike_v1_life(sa->v, sa->life_seconds));
 	ike_v1_peer_join(peer, sa);
 	vd_count("ike_v1.up", 1);
 	ike_suite_format(&sa->suite, suite);

@@ -60,7 +60,8 @@ struct ike_v1_dh *ike_v1_dh_start(unsigned group, struct vd_dh *key, const uint8
 	dh->own_only = peer == NULL;
 	dh->job.run = dh_run;
 	dh->job.done = dh_done;
-	dh->job.units = key == NULL && peer != NULL && group == 14; /* a whole exchange, and what budgets count in */
+	/* Of a whole exchange; of those that are cheaper than the unit they are charged for, nothing is learned. */
+	dh->job.units = (uint16_t)(key != NULL || peer == NULL || (vd_dh_cost(group) == 1 && group != 14) ? 0 : vd_dh_cost(group));
 	dh->done = done;
 	dh->owner = owner;
 	dh->group = group;
@@ -80,4 +81,10 @@ void ike_v1_dh_cancel(struct ike_v1_dh **dh)
 	if (*dh != NULL && vd_work_cancel(&(*dh)->job, dh_orphaned))
 		dh_free(*dh);
 	*dh = NULL;
+}
+
+bool ike_v1_dh_afford(unsigned group, const struct vd_ip *source, enum vd_standing standing)
+{
+	return vd_budget_take(VD_COST_DH, vd_dh_cost(group), &(struct vd_budget_from){
+		.source = standing == VD_STANDING_FORGEABLE ? NULL : source, .standing = standing });
 }

@@ -120,10 +120,6 @@ void ike_v1_mm3(struct ike_v1 *v, struct ike_v1_embryo *embryo, const struct vd_
 		vd_count("ike_v1.drop.mm3_payloads", 1);
 		return;
 	}
-	if (!vd_budget_take(VD_COST_DH, 1, &(struct vd_budget_from){ .source = &path->remote.ip, .standing = VD_STANDING_ANSWERED })) {
-		vd_count("ike_v1.refused.budget", 1);
-		return;
-	}
 	if (!v->port->half_open_take(v->port->self, &path->remote.ip))
 		return;
 	struct ike_v1_sa *sa = ike_v1_sa_new(v, h->icookie, h->rcookie);
@@ -151,7 +147,10 @@ void ike_v1_mm3(struct ike_v1 *v, struct ike_v1_embryo *embryo, const struct vd_
 		ike_v1_sa_free(sa, "bad key exchange value");
 		return;
 	}
-	sa->dh = ike_v1_dh_start(sa->suite.group, NULL, ke->p, ke->len, VD_WORK_NEW, mm3_dh_done, sa);
+	if (!ike_v1_dh_afford(sa->suite.group, &path->remote.ip, VD_STANDING_ANSWERED))
+		vd_count("ike_v1.refused.budget", 1);
+	else
+		sa->dh = ike_v1_dh_start(sa->suite.group, NULL, ke->p, ke->len, VD_WORK_NEW, mm3_dh_done, sa);
 	if (sa->dh == NULL) { /* the embryo stays: a later retransmission may find the pool free */
 		ike_v1_sa_free(sa, "too much work is waiting");
 		return;

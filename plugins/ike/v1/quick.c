@@ -103,9 +103,9 @@ static void no_resources(const struct ike_v1_quick *q, const char *what)
 	ike_v1_failed(q->sa, (struct vd_report){ .kind = VD_FAIL_RESOURCES, .difference = what });
 }
 
-/* Takes the best offer of the policy, in its order; hash: only suites with this one, or IKE_HASH_NONE for all. */
+/* Takes the best offer of the policy, in its order; but: no suite with this hash, or IKE_HASH_NONE for all. */
 static bool choose(struct ike_v1_quick *q, const struct ike_policy *policy, const struct ike_offers *offers,
-	bool have_ke, uint8_t hash)
+	bool have_ke, uint8_t but)
 {
 	for (unsigned s = 0; s < policy->n_esp; s++)
 		for (unsigned i = 0; i < offers->n; i++) {
@@ -113,7 +113,7 @@ static bool choose(struct ike_v1_quick *q, const struct ike_policy *policy, cons
 			const struct ike_offer *o = &offers->v[i];
 			struct ike_suite got;
 
-			if (hash != IKE_HASH_NONE && want->hash != hash)
+			if (but != IKE_HASH_NONE && want->hash == but)
 				break;
 			if (!ike_suite_from_phase2(o, &got) || got.encr != want->encr || got.hash != want->hash ||
 				got.key_bits != want->key_bits ||
@@ -136,7 +136,8 @@ static bool choose(struct ike_v1_quick *q, const struct ike_policy *policy, cons
 static bool choose_for(struct ike_v1_quick *q, const struct ike_policy *policy, const struct ike_offers *offers,
 	bool have_ke)
 {
-	if (vd_quirks_named(ike_vendor_profile(q->sa->vendors))->sha256 && choose(q, policy, offers, have_ke, IKE_HASH_SHA256))
+	if (vd_quirks_named(ike_vendor_profile(q->sa->vendors))->cuts_sha256 &&
+		choose(q, policy, offers, have_ke, IKE_HASH_SHA256))
 		return true;
 	return choose(q, policy, offers, have_ke, IKE_HASH_NONE);
 }
@@ -165,6 +166,20 @@ static const char *ids_wrong(const struct ike_payload *ci, const struct ike_payl
 	return port == L2TP_PORT || port == 0 ? NULL : "the selector of our side is not port 1701";
 }
 
+/* RESPONDER-LIFETIME (RFC 2407 section 4.6.3.1): the offer is answered unchanged, and lives longer here than it says. A shorter
+ * life needs no words (section 4.5.4). */
+static void lifetime_out(const struct ike_v1_quick *q, uint32_t spi, struct ike_out *out)
+{
+	const uint8_t life[] = { 0x80, 1, 0, 1, 0x80, 2, IKE_V1_LIFE_MIN_S >> 8, IKE_V1_LIFE_MIN_S & 0xff };
+
+	if (q->life_seconds == 0 || q->life_seconds >= IKE_V1_LIFE_MIN_S)
+		return;
+	vd_count("ike_v1.life_raised", 1);
+	vd_note('p', q->sa->peer->id, "the other side offers a CHILD SA a lifetime of %u s; here it lives %u s", q->life_seconds,
+		IKE_V1_LIFE_MIN_S);
+	ike_out_notify(out, IKE_PROTO_ESP, IKE_N_RESPONDER_LIFETIME, &spi, 4, life, sizeof(life));
+}
+
 static void qm2_send(struct ike_v1_quick *q)
 {
 	struct ike_v1_sa *sa = q->sa;
@@ -184,6 +199,7 @@ static void qm2_send(struct ike_v1_quick *q)
 		ike_out_address(&m.out, type, &q->path.remote.ip);
 		ike_out_address(&m.out, type, &q->path.local.ip);
 	}
+	lifetime_out(q, spi, &m.out);
 	int len = ike_v1_sealed_finish(sa, &m, q->mid, q->ni.p, q->ni.len, q->iv);
 	if (len < 0 || ike_v1_buf_set(&q->qm1.reply, m.room, (size_t)len) < 0) {
 		ike_v1_quick_kill(q);
@@ -405,7 +421,7 @@ static void qm1_take(struct ike_v1_quick *q, const struct ike_chain *chain)
 			(struct vd_report){ .kind = VD_FAIL_RESOURCES, .difference = "no channel can be had, or no memory for it" });
 	if (ke == NULL)
 		return ike_v1_quick_install(q, NULL);
-	if (!vd_budget_take(VD_COST_DH, 1, &(struct vd_budget_from){ .source = &q->path.remote.ip, .standing = VD_STANDING_ANSWERED })) {
+	if (!ike_v1_dh_afford(q->group, &q->path.remote.ip, VD_STANDING_ANSWERED)) {
 		vd_count("ike_v1.refused.budget", 1);
 		return qm1_refused(q, IKE_N_NO_PROPOSAL_CHOSEN, (struct vd_report){ .kind = VD_FAIL_RESOURCES,
 			.difference = "too many key exchanges from this address" });
@@ -449,15 +465,13 @@ void ike_v1_quick_out(struct ike_v1_quick *q)
 	struct ike_v1_peer *peer = q->sa->peer;
 	struct vd_esp_sa sa = esp_sa(q, q->spi_out, q->keymat_out);
 	struct ike_v1_child *child = ike_v1_child_add(peer, q->spi_in, q->spi_out, &q->local);
-	uint64_t life = (uint64_t)q->life_seconds * 1000;
+	uint64_t life = ike_v1_life(q->v, q->life_seconds);
 
 	vd_timer_stop(&q->resend);
 	if (child == NULL) {
 		ike_v1_quick_kill(q);
 		return;
 	}
-	if (life == 0 || life > q->v->opt.life_max_ms)
-		life = q->v->opt.life_max_ms;
 	ike_v1_child_life(child, life, IKE_V1_T_CHILD_LIFE);
 	if (peer->dial != NULL) {
 		ike_v1_dial_quick_up(peer->dial, life);

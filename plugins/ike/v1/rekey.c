@@ -1,7 +1,8 @@
 /* Rekeys that we begin, of CHILD SAs that a client began. Clients do it themselves, most of them at 80 to 92 % of the lifetime;
  * one that has not done it close to the end, or at the limit of a key, would lose its connection. It is proposed just what it
  * agreed on before, with the roles of quick mode exchanged (RFC 2409 section 5.5 lets either side begin). A client that
- * refuses, or does not answer, has lost nothing: its CHILD SA ends when it would have ended.
+ * refuses, or does not answer, has lost nothing: its CHILD SA ends when it would have ended. What a rekey costs comes out of the
+ * client's budget, and no lifetime is below a minute here, however short a client offers it.
  *
  * Both may begin at the same time. Then both exchanges are brought to their end, and there are two new pairs: none is given up
  * half-way, since the other side may have come further. The newest is what we send on, each side hears both, and what is older
@@ -64,6 +65,10 @@ void ike_v1_rekey(struct ike_v1_child *child)
 	vd_timer_start(&child->soft, RETRY_MS);
 	if (sa == NULL || busy(peer))
 		return;
+	if (child->terms.group != 0 && !ike_v1_dh_afford(child->terms.group, &peer->path.remote.ip, VD_STANDING_ANSWERED)) {
+		vd_count("ike_v1.rekey.budget", 1); /* later: what is there still works */
+		return;
+	}
 	child->tries++;
 	vd_note('p', peer->id, "a CHILD SA is near its end, and the client has not rekeyed it: we do");
 	if (ike_v1_quick_rekey(sa, child) < 0)
@@ -79,6 +84,15 @@ void ike_v1_rekey_timer_init(struct ike_v1_child *child)
 {
 	vd_timer_init(&child->soft, soft_fired);
 	child->soft.kind = IKE_V1_T_CHILD_SOFT;
+}
+
+uint64_t ike_v1_life(const struct ike_v1 *v, uint32_t seconds)
+{
+	uint64_t ms = (uint64_t)seconds * 1000;
+
+	if (ms == 0 || ms > v->opt.life_max_ms)
+		return v->opt.life_max_ms;
+	return ms < IKE_V1_LIFE_MIN_S * 1000 ? IKE_V1_LIFE_MIN_S * 1000 : ms;
 }
 
 void ike_v1_rekey_plan(struct ike_v1_child *child, uint64_t life_ms)

@@ -140,6 +140,8 @@ enum ike_v1_timer { IKE_V1_T_HALF_OPEN = 1, IKE_V1_T_LIFE, IKE_V1_T_REPLACED, IK
  * is tried again; the longest pause between repetitions of a message. */
 #define IKE_V1_DPD_RETRY_MS 5000u
 #define IKE_V1_DPD_TRIES 5u
+/* No SA of ours lives shorter, whatever its client offers: else we would rekey for it without end. */
+#define IKE_V1_LIFE_MIN_S 60u
 /* Lifetime that is offered for a CHILD SA, as Windows does. */
 #define IKE_V1_CHILD_LIFE_S 3600u
 #define IKE_V1_RETRY_MS 10000u
@@ -168,6 +170,8 @@ struct ike_v1_dh {
 struct ike_v1_dh *ike_v1_dh_start(unsigned group, struct vd_dh *key, const uint8_t *peer, size_t len, enum vd_work_class work,
 	void (*done)(struct ike_v1_dh *dh, int result), void *owner);
 void ike_v1_dh_cancel(struct ike_v1_dh **dh);
+/* Asks the budgets for what an exchange of this group costs, and charges it to who asks; false: not now. */
+bool ike_v1_dh_afford(unsigned group, const struct vd_ip *source, enum vd_standing standing);
 
 /* The request that was answered last, by digest, with its answer for duplicates and retransmission. */
 struct ike_v1_cache {
@@ -560,6 +564,8 @@ struct vd_path ike_v1_esp_path(const struct vd_path *path);
 extern const struct vd_esp_events ike_v1_esp_events;
 
 /* ---- rekey.c: CHILD SAs that a client began, and does not rekey in time ---- */
+/* How long an SA lives here, in milliseconds, for which this was offered; 0: nothing was. */
+uint64_t ike_v1_life(const struct ike_v1 *v, uint32_t seconds);
 /* It lives this long. */
 void ike_v1_rekey_plan(struct ike_v1_child *child, uint64_t life_ms);
 /* Rekeys it now, or soon; nothing happens when it was replaced, or must not be. */
