@@ -636,6 +636,153 @@ START_TEST(test_aggressive_hostile)
 }
 END_TEST
 
+/* A message with the SA's cookies that anybody who saw them can send. */
+static void rogue(const struct client *c, const uint8_t rc[8], unsigned exchange, bool sealed, uint32_t mid, struct msg *m)
+{
+	memset(m, 0, sizeof(*m));
+	m->len = 28 + 64;
+	for (size_t i = 28; i < m->len; i++)
+		m->p[i] = (uint8_t)(i * 37 + exchange);
+	memcpy(m->p, c->ic, 8);
+	memcpy(m->p + 8, rc, 8);
+	m->p[16] = 5;
+	m->p[17] = 0x10;
+	m->p[18] = (uint8_t)exchange;
+	m->p[19] = sealed;
+	m->p[23] = (uint8_t)mid;
+	m->p[27] = (uint8_t)m->len;
+}
+
+/* The responder's cookie of this client's SA, from inside: it may not have left yet. */
+static bool cookie_of(const struct client *c, uint8_t ret_rc[8])
+{
+	const struct ike_v1 *v = vd_plugin_find("ike_v1")->self;
+
+	for (unsigned i = 0; i < IKE_V1_BUCKETS; i++)
+		for (const struct ike_v1_sa *sa = v->buckets[i]; sa != NULL; sa = sa->hash_next)
+			if (memcmp(sa->icookie, c->ic, 8) == 0) {
+				memcpy(ret_rc, sa->rcookie, 8);
+				return true;
+			}
+	return false;
+}
+
+/* The cookie of an SA that is over says nothing about the next one: message 5 of main mode, sealed, once crashed an SA that
+ * waited for its own value of aggressive mode. */
+START_TEST(test_main_into_aggressive)
+{
+	struct client c;
+	struct msg m, evil;
+	uint8_t old[8], now[8];
+
+	world_stop();
+	world_start(GROUP_YAML);
+	sales(&c, PSK_A, "sales");
+	client_am1(&c, &m);
+	memcpy(old, ask(&c, &m)->p + 8, 8);
+	fake_advance(31000);
+	ck_assert(!cookie_of(&c, now));
+	world.hold_drain = true;
+	world_input(&c, &m);
+	ck_assert(cookie_of(&c, now));
+	ck_assert(memcmp(old, now, 8) != 0);
+	rogue(&c, old, 2, true, 0, &evil);
+	world_input(&c, &evil);
+	rogue(&c, now, 2, true, 0, &evil);
+	world_input(&c, &evil);
+	world.hold_drain = false;
+	fake_drain();
+	client_free(&c);
+}
+END_TEST
+
+/* In every state that a responder's SA can be seen in, messages of every exchange with its cookies: nothing is answered but what
+ * is listed for that state, and the honest conversation goes on to its end. */
+enum { AT_DH, AT_MM5, AT_TRIAL, AT_UP, AT_AM_DH, AT_AM3, AT_AM_UP, AT_N };
+static void rogues(const struct client *c)
+{
+	static const uint8_t exchanges[] = { 0, 1, 2, 4, 5, 6, 32, 33, 34, 35, 36, 37, 255 };
+	unsigned sent = world.n_sent;
+	struct msg m;
+	uint8_t rc[8];
+
+	ck_assert(cookie_of(c, rc));
+	for (size_t i = 0; i < sizeof(exchanges); i++)
+		for (unsigned k = 0; k < 4; k++) {
+			/* What is honest in its form gets its one trial: message 5 with a wrong key, message 3 of aggressive mode. */
+			rogue(c, rc, exchanges[i], k & 1, k & 2 ? 7 : 0, &m);
+			world_input(c, &m);
+		}
+	for (; sent < world.n_sent; sent++) /* the first wrong message 5 is told so, in the clear */
+		ck_assert_uint_eq(world.sent[sent % WORLD_SENT].p[18], 5);
+}
+
+static void until(struct client *c, unsigned at, struct msg *m)
+{
+	bool aggressive = at >= AT_AM_DH;
+
+	if (aggressive)
+		client_am1(c, m);
+	else {
+		client_mm1(c, m);
+		ck_assert(client_mm2(c, ask(c, m)));
+		client_mm3(c, m);
+	}
+	world.hold_drain = at == AT_DH || at == AT_AM_DH;
+	if (world.hold_drain) {
+		unsigned n = world.n_sent;
+
+		world_input(c, m);
+		rogues(c);
+		world.hold_drain = false;
+		fake_drain();
+		ck_assert(aggressive ? client_am2(c, world_reply(n)) : client_mm4(c, world_reply(n)));
+	} else
+		ck_assert(aggressive ? client_am2(c, ask(c, m)) : client_mm4(c, ask(c, m)));
+	if (at == AT_MM5 || at == AT_AM3)
+		rogues(c);
+	if (aggressive) {
+		client_am3(c, true, m);
+		silent(c, m);
+		if (at == AT_AM_UP)
+			rogues(c);
+		return;
+	}
+	client_mm5(c, m);
+	if (at == AT_TRIAL) {
+		unsigned n = world.n_sent;
+
+		world.hold_drain = true;
+		world_input(c, m);
+		rogues(c);
+		world.hold_drain = false;
+		fake_drain();
+		ck_assert(client_mm6(c, world_reply(n)));
+	} else
+		ck_assert(client_mm6(c, ask(c, m)));
+	if (at == AT_UP)
+		rogues(c);
+}
+
+START_TEST(test_states_by_list)
+{
+	struct client c;
+	struct msg m;
+
+	world_stop();
+	world_start(GROUP_YAML);
+	if (_i >= AT_AM_DH)
+		sales(&c, PSK_A, "sales");
+	else
+		client_init(&c, PSK_A, 7, 256, 4, 14);
+	until(&c, (unsigned)_i, &m);
+	ck_assert_uint_eq(vd_peer_count(), 1);
+	ck_assert_uint_gt(vd_counter("ike_v1.drop.state"), 0);
+	quick(&c, 9, 0);
+	client_free(&c);
+}
+END_TEST
+
 /* XAuth is refused with its name; the report says where the connections stand. */
 START_TEST(test_xauth)
 {
@@ -701,6 +848,8 @@ int main(void)
 	tcase_add_test(t, test_aggressive_amplify);
 	tcase_add_loop_test(t, test_aggressive_refused, 0, 3);
 	tcase_add_test(t, test_aggressive_hostile);
+	tcase_add_test(t, test_main_into_aggressive);
+	tcase_add_loop_test(t, test_states_by_list, 0, AT_N);
 	tcase_add_test(t, test_xauth);
 	tcase_add_loop_test(t, test_dead_peer, 0, 2);
 	suite_add_tcase(s, t);

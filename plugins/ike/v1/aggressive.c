@@ -1,7 +1,7 @@
 /* Aggressive mode as responder (RFC 2409 section 5.4), for connections that name it: message 1 brings the group's name and
  * the key exchange, message 2 already proves that we know the group's key. So anybody who knows the name gets something to
  * guess the key from, offline; and each message 1 costs a Diffie-Hellman, within the budgets and half-open limits. Our
- * cookie is made from the client's: a repeated message 1 finds its SA, and gets the same answer. */
+ * cookie is random; a repeated message 1 finds its SA by the client's cookie and address, and gets the same answer. */
 #include "v1.h"
 
 #include <string.h>
@@ -17,18 +17,61 @@ bool ike_v1_aggressive(const struct ike_v1 *v)
 	return false;
 }
 
-/* Keyed, and another one for each client and cookie of its. */
-static bool cookie_make(const struct ike_v1 *v, const struct vd_path *path, const uint8_t *icookie, uint8_t *ret_rcookie)
+/* Who asks, in one number: of the client's cookie, its address and port; keyed, so that nobody can aim at a place of the table. */
+static bool asker_of(const struct ike_v1 *v, const struct vd_sa *remote, const uint8_t *icookie, uint64_t *ret_asker)
 {
-	uint8_t port[2] = { (uint8_t)(path->remote.port >> 8), (uint8_t)path->remote.port }, mac[64];
-	struct vd_slice parts[] = { { icookie, IKE_COOKIE_LEN }, { path->remote.ip.a, sizeof(path->remote.ip.a) }, { port, 2 } };
+	uint8_t port[2] = { (uint8_t)(remote->port >> 8), (uint8_t)remote->port }, mac[64];
+	struct vd_slice parts[] = { { icookie, IKE_COOKIE_LEN }, { remote->ip.a, sizeof(remote->ip.a) }, { port, 2 } };
 	size_t n;
 
 	if (vd_hmac("SHA256", &v->secret, sizeof(v->secret), parts, VD_ARRAY_SIZE(parts), mac, &n) < 0)
 		return false;
-	vd_observe("cookie", mac, IKE_COOKIE_LEN);
-	memcpy(ret_rcookie, mac, IKE_COOKIE_LEN);
+	memcpy(ret_asker, mac, sizeof(*ret_asker));
+	*ret_asker |= 1; /* 0: none */
 	return true;
+}
+
+static struct ike_v1_sa **askers(struct ike_v1 *v, uint64_t asker)
+{
+	return &v->askers[(asker >> 1) % IKE_V1_BUCKETS];
+}
+
+static struct ike_v1_sa *asked_by(struct ike_v1 *v, uint64_t asker)
+{
+	struct ike_v1_sa *sa = *askers(v, asker);
+
+	while (sa != NULL && sa->asker != asker)
+		sa = sa->asker_next;
+	return sa;
+}
+
+static void asker_insert(struct ike_v1_sa *sa, uint64_t asker)
+{
+	struct ike_v1_sa **at = askers(sa->v, asker);
+
+	sa->asker = asker;
+	sa->asker_next = *at;
+	*at = sa;
+}
+
+void ike_v1_am_imported(struct ike_v1_sa *sa)
+{
+	uint64_t asker;
+
+	if (sa->state == IKE_V1_WAIT_AM3 && asker_of(sa->v, &sa->path.remote, sa->icookie, &asker))
+		asker_insert(sa, asker);
+}
+
+void ike_v1_am_forget(struct ike_v1_sa *sa)
+{
+	struct ike_v1_sa **at = askers(sa->v, sa->asker);
+
+	if (sa->asker == 0)
+		return;
+	while (*at != sa)
+		at = &(*at)->asker_next;
+	*at = sa->asker_next;
+	sa->asker = 0;
 }
 
 /* The connections of this group; by their keys nothing can be told before message 3. */
@@ -187,20 +230,24 @@ static bool am1_keep(struct ike_v1_sa *sa, const struct ike_chain *chain, const 
 }
 
 /* The SA of a message 1 that is new; NULL: it is refused, or not for now. */
-static struct ike_v1_sa *am1_sa(struct ike_v1 *v, const struct vd_path *path, const struct ike_header *h,
-	const uint8_t *rcookie, unsigned group)
+static struct ike_v1_sa *am1_sa(struct ike_v1 *v, const struct vd_path *path, const struct ike_header *h, uint64_t asker,
+	unsigned group)
 {
+	uint8_t rcookie[IKE_COOKIE_LEN];
+
 	if (!ike_v1_dh_afford(group, NULL, VD_STANDING_FORGEABLE)) {
 		vd_count("ike_v1.refused.budget", 1);
 		return NULL;
 	}
 	if (!v->port->half_open_take(v->port->self, &path->remote.ip))
 		return NULL;
+	vd_random_seen("cookie", rcookie, sizeof(rcookie));
 	struct ike_v1_sa *sa = ike_v1_sa_new(v, h->icookie, rcookie);
 	if (sa == NULL) {
 		v->port->half_open_give(v->port->self, &path->remote.ip);
 		return NULL;
 	}
+	asker_insert(sa, asker);
 	sa->half_open_source = path->remote.ip;
 	sa->path = *path;
 	sa->state = IKE_V1_AM_DH;
@@ -210,8 +257,8 @@ static struct ike_v1_sa *am1_sa(struct ike_v1 *v, const struct vd_path *path, co
 	return sa;
 }
 
-static void am1_take(struct ike_v1 *v, const struct vd_path *path, const struct ike_header *h, const uint8_t *rcookie,
-	const uint8_t *p, size_t len)
+static void am1_take(struct ike_v1 *v, const struct vd_path *path, const struct ike_header *h, uint64_t asker, const uint8_t *p,
+	size_t len)
 {
 	struct ike_offers offers;
 	struct ike_suite suite;
@@ -248,7 +295,7 @@ static void am1_take(struct ike_v1 *v, const struct vd_path *path, const struct 
 		no_proposal(v, path, h, c, &offers);
 		return;
 	}
-	struct ike_v1_sa *sa = am1_sa(v, path, h, rcookie, suite.group);
+	struct ike_v1_sa *sa = am1_sa(v, path, h, asker, suite.group);
 	if (sa == NULL)
 		return;
 	sa->suite = suite;
@@ -266,13 +313,13 @@ static void am1_take(struct ike_v1 *v, const struct vd_path *path, const struct 
 
 void ike_v1_am1(struct ike_v1 *v, const struct vd_path *path, const struct ike_header *h, const uint8_t *p, size_t len)
 {
-	uint8_t rcookie[IKE_COOKIE_LEN];
+	uint64_t asker;
 
-	if (!cookie_make(v, path, h->icookie, rcookie))
+	if (!asker_of(v, &path->remote, h->icookie, &asker))
 		return;
-	struct ike_v1_sa *sa = ike_v1_sa_find(v, h->icookie, rcookie);
+	struct ike_v1_sa *sa = asked_by(v, asker);
 	if (sa == NULL) {
-		am1_take(v, path, h, rcookie, p, len);
+		am1_take(v, path, h, asker, p, len);
 		return;
 	}
 	vd_count("ike_v1.duplicate.am1", 1);
@@ -326,8 +373,8 @@ void ike_v1_am3(struct ike_v1_sa *sa, const struct vd_path *path, const struct i
 	struct ike_ident id = { 0 };
 	struct ike_chain chain;
 
-	if (sa->state != IKE_V1_WAIT_AM3 || h->mid != 0 || len > sizeof(message) || sa->trials >= IKE_V1_TRIALS_MAX) {
-		vd_count("ike_v1.drop.am3", 1); /* again, when it is up: our XAuth request is repeated anyway */
+	if (h->mid != 0 || len > sizeof(message) || sa->trials >= IKE_V1_TRIALS_MAX) {
+		vd_count("ike_v1.drop.am3", 1);
 		return;
 	}
 	memcpy(message, p, len);

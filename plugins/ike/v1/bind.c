@@ -383,7 +383,7 @@ static void trial_key_done(void *arg, struct vd_secret *skeyid, const struct vd_
 	trial_free(t);
 }
 
-void ike_v1_mm5(struct ike_v1_sa *sa, const struct vd_path *path, const uint8_t *p, size_t len)
+void ike_v1_mm5_input(struct ike_v1_sa *sa, const struct vd_path *path, const struct ike_header *h, const uint8_t *p, size_t len)
 {
 	struct ike_v1 *v = sa->v;
 	uint8_t nonces[2 * IKE_V1_NONCE_MAX];
@@ -391,7 +391,7 @@ void ike_v1_mm5(struct ike_v1_sa *sa, const struct vd_path *path, const uint8_t 
 	unsigned n = ike_v1_possible(v, &path->remote, sa->auth, list);
 	struct ike_v1_trial *t;
 
-	if (len > IKE_MESSAGE_MAX || n == 0) {
+	if (len > IKE_MESSAGE_MAX || n == 0 || h->mid != 0 || sa->trials >= IKE_V1_TRIALS_MAX) {
 		vd_count("ike_v1.drop.mm5", 1);
 		return;
 	}

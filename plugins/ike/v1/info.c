@@ -234,10 +234,6 @@ void ike_v1_info_input(struct ike_v1_sa *sa, const struct vd_path *path, const s
 	bool self = false;
 	uint16_t told = 0, type;
 
-	if (sa->state != IKE_V1_UP || !(h->flags & IKE_F_ENCRYPTED)) {
-		vd_count("ike_v1.drop.info_plain", 1);
-		return;
-	}
 	if (ike_v1_iv_exchange(&sa->keys, sa->last_block, h->mid, iv) < 0 ||
 		ike_v1_open(sa, p, len, iv, NULL, 0, &chain, &why) < 0) {
 		vd_count("ike_v1.drop.info_hash", 1);

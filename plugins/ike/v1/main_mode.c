@@ -159,34 +159,24 @@ void ike_v1_mm3(struct ike_v1 *v, struct ike_v1_embryo *embryo, const struct vd_
 	ike_v1_embryo_free(embryo);
 }
 
-void ike_v1_main_input(struct ike_v1_sa *sa, const struct vd_path *path, const struct ike_header *h, const uint8_t *p,
-	size_t len)
+void ike_v1_mm3_again(struct ike_v1_sa *sa, const struct vd_path *path, const struct ike_header *h, const uint8_t *p, size_t len)
 {
-	if (sa->state == IKE_V1_DH || sa->state == IKE_V1_TRIAL) {
-		vd_count("ike_v1.duplicate.busy", 1);
+	(void)h;
+	if (!ike_v1_cache_hit(&sa->mm3, p, len)) {
+		vd_count("ike_v1.drop.main_plain", 1);
 		return;
 	}
-	if (!(h->flags & IKE_F_ENCRYPTED)) {
-		if (sa->state == IKE_V1_WAIT_MM5 && ike_v1_cache_hit(&sa->mm3, p, len)) {
-			vd_count("ike_v1.duplicate.mm3", 1);
-			ike_v1_send(sa->v, path, sa->mm3.reply.p, sa->mm3.reply.len);
-		} else {
-			vd_count("ike_v1.drop.main_plain", 1);
-		}
+	vd_count("ike_v1.duplicate.mm3", 1);
+	ike_v1_send(sa->v, path, sa->mm3.reply.p, sa->mm3.reply.len);
+}
+
+void ike_v1_mm5_again(struct ike_v1_sa *sa, const struct vd_path *path, const struct ike_header *h, const uint8_t *p, size_t len)
+{
+	(void)h;
+	if (!ike_v1_cache_hit(&sa->mm5, p, len)) {
+		vd_count("ike_v1.drop.main_late", 1);
 		return;
 	}
-	if (sa->state == IKE_V1_UP) {
-		if (ike_v1_cache_hit(&sa->mm5, p, len)) {
-			vd_count("ike_v1.duplicate.mm5", 1);
-			ike_v1_send(sa->v, path, sa->mm5.reply.p, sa->mm5.reply.len);
-		} else {
-			vd_count("ike_v1.drop.main_late", 1);
-		}
-		return;
-	}
-	if (h->mid != 0 || sa->trials >= IKE_V1_TRIALS_MAX) {
-		vd_count("ike_v1.drop.mm5", 1);
-		return;
-	}
-	ike_v1_mm5(sa, path, p, len);
+	vd_count("ike_v1.duplicate.mm5", 1);
+	ike_v1_send(sa->v, path, sa->mm5.reply.p, sa->mm5.reply.len);
 }

@@ -9,7 +9,6 @@ void ike_v1_message(struct ike_v1 *v, const struct vd_path *path, const struct i
 {
 	static const uint8_t none[IKE_COOKIE_LEN];
 	bool first = vd_same(h->rcookie, none, sizeof(none));
-	uint8_t message[IKE_MESSAGE_MAX];
 
 	if (h->exchange == IKE_X_AGGRESSIVE && first && ike_v1_aggressive(v)) {
 		ike_v1_am1(v, path, h, p, len);
@@ -24,50 +23,20 @@ void ike_v1_message(struct ike_v1 *v, const struct vd_path *path, const struct i
 	struct ike_v1_sa *sa = ike_v1_sa_find(v, h->icookie, h->rcookie);
 	if (sa == NULL && !first && !(h->flags & IKE_F_ENCRYPTED)) /* an answer to our message 1 brings a new cookie */
 		sa = ike_v1_sa_find(v, h->icookie, none);
-	if (sa != NULL && sa->dial != NULL) {
-		if (h->exchange == IKE_X_MAIN)
-			ike_v1_main_answer(sa, path, h, p, len);
-		else if (h->exchange == IKE_X_INFORMATIONAL && !(h->flags & IKE_F_ENCRYPTED))
-			ike_v1_hint(sa, h, p, len);
-		else
-			vd_count("ike_v1.drop.exchange", 1);
+	if (sa != NULL && (!first || sa->dial != NULL)) {
+		ike_v1_sa_input(sa, path, h, p, len);
 		return;
 	}
 	if (first && h->exchange == IKE_X_MAIN) {
 		ike_v1_mm1(v, path, h, p, len);
 		return;
 	}
-	if (sa == NULL) {
-		struct ike_v1_embryo *e =
-			first || h->exchange != IKE_X_MAIN ? NULL : ike_v1_embryo_find(v, h->icookie, h->rcookie);
+	struct ike_v1_embryo *e = first || h->exchange != IKE_X_MAIN ? NULL : ike_v1_embryo_find(v, h->icookie, h->rcookie);
 
-		if (e != NULL)
-			ike_v1_mm3(v, e, path, h, p, len);
-		else
-			vd_count("ike_v1.drop.no_sa", 1);
-		return;
-	}
-	switch (h->exchange) {
-	case IKE_X_MAIN:
-		ike_v1_main_input(sa, path, h, p, len);
-		break;
-	case IKE_X_AGGRESSIVE:
-		ike_v1_am3(sa, path, h, p, len);
-		break;
-	case IKE_X_TRANSACTION:
-		ike_v1_transaction_input(sa, path, h, p, len);
-		break;
-	case IKE_X_QUICK:
-		ike_v1_quick_input(sa, path, h, p, len);
-		break;
-	case IKE_X_INFORMATIONAL:
-		memcpy(message, p, len);
-		ike_v1_info_input(sa, path, h, message, len);
-		vd_wipe(message, len);
-		break;
-	default:
-		vd_count("ike_v1.drop.exchange", 1);
-	}
+	if (e != NULL)
+		ike_v1_mm3(v, e, path, h, p, len);
+	else
+		vd_count("ike_v1.drop.no_sa", 1);
 }
 
 static void v1_input(void *arg, const struct vd_path *path, const uint8_t *p, size_t len)

@@ -602,7 +602,7 @@ void ike_v1_quick_input(struct ike_v1_sa *sa, const struct vd_path *path, const 
 	unsigned busy = 0;
 	size_t n;
 
-	if (sa->state != IKE_V1_UP || !(h->flags & IKE_F_ENCRYPTED) || h->mid == 0 || len > sizeof(message)) {
+	if (h->mid == 0 || len > sizeof(message)) {
 		vd_count("ike_v1.drop.quick_early", 1);
 		return;
 	}

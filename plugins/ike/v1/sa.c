@@ -131,6 +131,7 @@ void ike_v1_sa_free(struct ike_v1_sa *sa, const char *why)
 				*at = sa->peer_next;
 				break;
 			}
+	ike_v1_am_forget(sa);
 	while (sa->quicks != NULL)
 		ike_v1_quick_kill(sa->quicks);
 	ike_v1_xauth_free(sa);

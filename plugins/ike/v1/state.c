@@ -437,6 +437,7 @@ static struct ike_v1_sa *import_sa(struct ike_v1 *v, struct vd_rd *r)
 		ike_v1_sa_free(sa, "import failed");
 		return NULL;
 	}
+	ike_v1_am_imported(sa);
 	if (sa->half_open_source.family != 0 && !v->port->half_open_take(v->port->self, &sa->half_open_source))
 		sa->half_open_source.family = 0;
 	return sa;

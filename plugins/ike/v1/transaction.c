@@ -113,7 +113,7 @@ void ike_v1_transaction_input(struct ike_v1_sa *sa, const struct vd_path *path, 
 	struct ike_cfg cfg;
 	size_t n;
 
-	if (sa->state != IKE_V1_UP || x == NULL || !(h->flags & IKE_F_ENCRYPTED) || h->mid == 0 || len > sizeof(message)) {
+	if (x == NULL || h->mid == 0 || len > sizeof(message)) {
 		vd_count("ike_v1.drop.transaction", 1);
 		return;
 	}

@@ -218,6 +218,8 @@ struct ike_v1_dial;
 struct ike_v1_sa {
 	struct ike_v1 *v;
 	struct ike_v1_sa *hash_next, *peer_next; /* of its bucket; of its peer */
+	uint64_t asker;               /* of aggressive mode: whose message 1 made it; 0: not of aggressive mode */
+	struct ike_v1_sa *asker_next; /* of its bucket of those */
 	struct ike_v1_peer *peer;                /* NULL until message 5 */
 	uint8_t icookie[IKE_COOKIE_LEN], rcookie[IKE_COOKIE_LEN];
 	enum ike_v1_state state;
@@ -381,7 +383,7 @@ struct ike_v1 {
 	struct ike_v1_xauth *xauth_waiting; /* for the end of an older tunnel */
 	uint64_t secret; /* of the keyed hashes */
 	struct vd_ike_connect_1 connect;
-	struct ike_v1_sa *buckets[IKE_V1_BUCKETS];
+	struct ike_v1_sa *buckets[IKE_V1_BUCKETS], *askers[IKE_V1_BUCKETS]; /* by the responder's cookie; by ike_v1_sa.asker */
 	struct ike_v1_peer *peers;
 	struct ike_v1_peer *by_id[IKE_V1_BUCKETS], *by_chan[IKE_V1_BUCKETS], *by_endpoint[IKE_V1_BUCKETS];
 	bool stopped, silent; /* silent: a successor goes on with our SAs, so nobody is told to remove them */
@@ -428,9 +430,10 @@ unsigned ike_v1_possible(const struct ike_v1 *v, const struct vd_sa *remote, uin
 	struct ike_v1_possible list[IKE_V1_POSSIBLE_MAX]);
 void ike_v1_mm3(struct ike_v1 *v, struct ike_v1_embryo *embryo, const struct vd_path *path, const struct ike_header *h,
 	const uint8_t *p, size_t len);
-void ike_v1_main_input(struct ike_v1_sa *sa, const struct vd_path *path, const struct ike_header *h, const uint8_t *p,
-	size_t len);
-void ike_v1_mm5(struct ike_v1_sa *sa, const struct vd_path *path, const uint8_t *p, size_t len);
+/* What may come in the states of main mode as responder: see dispatch.c. */
+void ike_v1_mm3_again(struct ike_v1_sa *sa, const struct vd_path *path, const struct ike_header *h, const uint8_t *p, size_t len);
+void ike_v1_mm5_input(struct ike_v1_sa *sa, const struct vd_path *path, const struct ike_header *h, const uint8_t *p, size_t len);
+void ike_v1_mm5_again(struct ike_v1_sa *sa, const struct vd_path *path, const struct ike_header *h, const uint8_t *p, size_t len);
 void ike_v1_trial_abandon(struct ike_v1_sa *sa);
 
 /* HASHes of where a message goes to and comes from (RFC 3947 section 3.2), in this order. */
@@ -471,6 +474,9 @@ bool ike_v1_aggressive(const struct ike_v1 *v);
 void ike_v1_am_off(struct ike_v1 *v, const struct vd_path *path, const struct ike_header *h);
 void ike_v1_am1(struct ike_v1 *v, const struct vd_path *path, const struct ike_header *h, const uint8_t *p, size_t len);
 void ike_v1_am3(struct ike_v1_sa *sa, const struct vd_path *path, const struct ike_header *h, const uint8_t *p, size_t len);
+/* An imported SA is found again by a repeated message 1; one that ends no longer is. */
+void ike_v1_am_imported(struct ike_v1_sa *sa);
+void ike_v1_am_forget(struct ike_v1_sa *sa);
 /* Message 2 again, as long as it is in proportion to what came. */
 void ike_v1_am2_again(struct ike_v1_sa *sa);
 
@@ -677,6 +683,10 @@ void ike_v1_initial_contact(struct ike_v1_sa *sa);
 /* ---- plugin.c ---- */
 /* A whole message; h is its header. */
 void ike_v1_message(struct ike_v1 *v, const struct vd_path *path, const struct ike_header *h, const uint8_t *p, size_t len);
+
+/* ---- dispatch.c ---- */
+/* A whole message with the cookies of this SA; may free it. What its state does not list is dropped and counted. */
+void ike_v1_sa_input(struct ike_v1_sa *sa, const struct vd_path *path, const struct ike_header *h, const uint8_t *p, size_t len);
 
 /* ---- fragments.c: messages in several parts ---- */
 /* One part. What becomes whole by it goes to ike_v1_message(); whatever cannot be used is dropped and counted. */
