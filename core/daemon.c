@@ -132,8 +132,7 @@ static int parse_arguments(int argc, char **argv)
 
 static void on_refused(void *arg, const char *text)
 {
-	(void)arg;
-	vd_log(VD_LOG_ERROR, "plugins", NULL, "not loaded: %s", text);
+	vd_conf_errors_add(arg, true, d.plugin_dir, 0, 0, "not loaded: %s", text);
 }
 
 /* What stands in the configuration for options is no name of a user, whatever users are called. */
@@ -171,10 +170,10 @@ static int load_configuration(void)
 	const char **words;
 	struct vd_conf_errors errs = { 0 };
 	struct vd_conf *conf = NULL;
-	size_t n;
+	size_t n, refused;
 	int r;
 
-	r = vd_plugins_open(d.plugin_dir, on_refused, NULL);
+	r = vd_plugins_open(d.plugin_dir, on_refused, &errs);
 	if (r < 0) {
 		fprintf(stderr, "viaductd: cannot read the plugins in %s: %s; give their folder with --plugins\n", d.plugin_dir,
 			strerror(-r));
@@ -188,16 +187,21 @@ static int load_configuration(void)
 	}
 	for (size_t i = 0; i < n; i++)
 		keep_words(schemas[i]);
+	refused = errs.n;
+	errs.plugins_missing = refused > 0;
 	r = vd_conf_load_dir(d.conf_dir, schemas, n, words, &conf, &errs);
+	for (size_t i = 0; errs.n_unknown && i < refused; i++) { /* that is why */
+		errs.v[i].warning = false;
+		errs.n_errors++;
+	}
 	if (r < 0 && errs.n_errors == 0)
 		fprintf(stderr, "viaductd: cannot load %s: %s\n", d.conf_dir, strerror(-r));
 	vd_conf_install(conf);
 	record_dialled(conf);
-	if (r == 0 && d.check) {
+	if (r == 0) {
 		vd_reload_ask(NULL, &errs);
-		if (!vd_conf_count(vd_conf_at(conf, NULL, "gateway.listen")))
-			vd_conf_errors_add(&errs, false, d.conf_dir, 0, 0, NO_LISTEN);
-		d.status = errs.n_errors ? EXIT_USAGE : errs.n && d.strict ? EXIT_FAILED : 0;
+		r = errs.n_errors ? -EINVAL : 0;
+		d.status = errs.n && d.strict ? EXIT_FAILED : 0;
 	}
 	vd_conf_errors_print(&errs, stderr);
 	vd_conf_errors_free(&errs);

@@ -185,16 +185,32 @@ static bool provides(const struct vd_host *h, const char *what)
 	return false;
 }
 
-/* "plugins: { NAME: on|off }": is it written so? */
-static bool switched(const struct vd_conf *conf, const char *name, const char *word)
+/* "plugins: { NAME: on|off }" */
+static const struct vd_conf_node *switch_of(const struct vd_conf *conf, const char *name)
 {
 	char path[96];
-	const struct vd_conf_node *node;
 
 	vd_format(path, sizeof(path), "plugins.%s", name);
-	node = vd_conf_at(conf, NULL, path);
+	return vd_conf_at(conf, NULL, path);
+}
+
+static bool switched(const struct vd_conf *conf, const char *name, const char *word)
+{
+	const struct vd_conf_node *node = switch_of(conf, name);
+
 	return node && strcmp(vd_conf_str(node), word) == 0;
 }
+
+bool vd_plugin_is_off(const struct vd_host *host)
+{
+	return switched(vd_conf_current(), host->plugin->name, "off");
+}
+
+/* What in the configuration asks for a plugin, in its words: "connections.staff.accept names l2tp". */
+struct want {
+	char by[192];
+	bool half; /* without the plugin something that is configured is not served; else options merely have no effect */
+};
 
 /* Sections of the core; a plugin may add options below their objects, and is wanted when one of those is written. */
 static bool core_section(const char *name, size_t len)
@@ -208,7 +224,7 @@ static bool core_section(const char *name, size_t len)
 }
 
 /* "connections.*.l2tp.psk": is l2tp written in any connection? */
-static bool written_below(const struct vd_conf *conf, const char *section, const char *rest)
+static bool written_below(const struct vd_conf *conf, const char *section, const char *rest, struct want *want)
 {
 	const struct vd_conf_node *objects = vd_conf_at(conf, NULL, section);
 	const char *dot = strchr(rest, '.');
@@ -216,8 +232,11 @@ static bool written_below(const struct vd_conf *conf, const char *section, const
 
 	vd_format(key, sizeof(key), "%.*s", (int)(dot ? (size_t)(dot - rest) : strlen(rest)), rest);
 	for (size_t i = 0; i < vd_conf_count(objects); i++)
-		if (vd_conf_child(vd_conf_nth(objects, i), key))
+		if (vd_conf_child(vd_conf_nth(objects, i), key)) {
+			vd_format(want->by, sizeof(want->by), "%s.%s.%s", section, vd_conf_name(vd_conf_nth(objects, i)), key);
+			want->half = true;
 			return true;
+		}
 	return false;
 }
 
@@ -233,7 +252,7 @@ static bool part_written(const struct vd_conf *conf, const char *path)
 	return node && vd_conf_written(node);
 }
 
-static const char *wanted_by_section(const struct vd_conf *conf, const struct vd_plugin *p)
+static const char *wanted_by_section(const struct vd_conf *conf, const struct vd_plugin *p, struct want *want)
 {
 	for (const struct vd_opt *o = p->schema; o && o->path; o++) {
 		const char *dot = strchr(o->path, '.');
@@ -244,11 +263,16 @@ static const char *wanted_by_section(const struct vd_conf *conf, const struct vd
 		if (!core_section(o->path, len)) {
 			const struct vd_conf_node *node = vd_conf_at(conf, NULL, section);
 
-			if (node && vd_conf_written(node))
+			if (node && vd_conf_written(node)) {
+				want->half = vd_conf_section_named(conf, section, want->by, sizeof(want->by)) != NULL;
+				if (!want->half)
+					vd_strcpy(want->by, sizeof(want->by), section);
 				return "its section is written";
-		} else if (dot && dot[1] == '*' && dot[2] == '.' && written_below(conf, section, dot + 3)) {
+			}
+		} else if (dot && dot[1] == '*' && dot[2] == '.' && written_below(conf, section, dot + 3, want)) {
 			return "a connection uses its options";
 		} else if (dot && dot[1] != '*' && part_written(conf, o->path)) {
+			vd_format(want->by, sizeof(want->by), "%.*s", (int)(len + 1 + strcspn(dot + 1, ".")), o->path);
 			return "its section is written";
 		}
 	}
@@ -263,46 +287,72 @@ static bool list_has(const struct vd_conf_node *list, const char *word)
 	return false;
 }
 
-static bool word_in_lists(const struct vd_conf *conf, const char *word)
+static bool word_in_lists(const struct vd_conf *conf, const char *word, struct want *want)
 {
 	static const char *const lists[] = { "accept", "connect" };
 	const struct vd_conf_node *objects = vd_conf_at(conf, NULL, "connections");
 
 	for (size_t i = 0; i < vd_conf_count(objects); i++) {
 		for (size_t l = 0; l < VD_ARRAY_SIZE(lists); l++) {
-			if (list_has(vd_conf_at(conf, vd_conf_nth(objects, i), lists[l]), word))
-				return true;
+			if (!list_has(vd_conf_at(conf, vd_conf_nth(objects, i), lists[l]), word))
+				continue;
+			vd_format(want->by, sizeof(want->by), "connections.%s.%s", vd_conf_name(vd_conf_nth(objects, i)), lists[l]);
+			want->half = true;
+			return true;
 		}
 	}
 	return false;
 }
 
-/* "ppp.auth=chap": does that option name the word, in its section or in a connection? */
-static bool option_names(const struct vd_conf *conf, const char *provided, const char *equals)
+/* "ppp.auth=chap": does that option name the word, in its section or in a connection? What a default names is asked for by who
+ * has the option. */
+static bool option_names(const struct vd_conf *conf, const char *provided, const char *equals, struct want *want)
 {
 	const struct vd_conf_node *objects = vd_conf_at(conf, NULL, "connections");
 	char path[2 * VD_NAME_MAX];
 
 	vd_format(path, sizeof(path), "%.*s", (int)(equals - provided), provided);
-	if (list_has(vd_conf_at(conf, NULL, path), equals + 1))
-		return true;
 	for (size_t i = 0; i < vd_conf_count(objects); i++)
-		if (list_has(vd_conf_at(conf, vd_conf_nth(objects, i), path), equals + 1))
+		if (list_has(vd_conf_at(conf, vd_conf_nth(objects, i), path), equals + 1)) {
+			vd_format(want->by, sizeof(want->by), "connections.%s.%s", vd_conf_name(vd_conf_nth(objects, i)), path);
+			want->half = true;
 			return true;
-	return false;
+		}
+	if (!list_has(vd_conf_at(conf, NULL, path), equals + 1))
+		return false;
+	want->half = vd_conf_written(vd_conf_at(conf, NULL, path));
+	vd_strcpy(want->by, sizeof(want->by), want->half ? path : "");
+	return true;
 }
 
-static const char *wanted_by_word(const struct vd_conf *conf, const struct vd_plugin *p)
+static const char *wanted_by_word(const struct vd_conf *conf, const struct vd_plugin *p, struct want *want)
 {
 	for (size_t i = 0; p->provides && p->provides[i]; i++) {
 		const char *what = p->provides[i], *equals = strchr(what, '=');
 
-		if (strncmp(what, "accept/", 7) == 0 && word_in_lists(conf, what + 7))
+		if (strncmp(what, "accept/", 7) == 0 && word_in_lists(conf, what + 7, want))
 			return "a connection names it";
-		if (equals && option_names(conf, what, equals))
+		if (equals && option_names(conf, what, equals, want))
 			return "an option names it";
 	}
 	return NULL;
+}
+
+/* The need that vd_plugins_choose() found nobody for, and which plugin that provides it is switched off. */
+static struct {
+	const struct vd_host *host, *off;
+	const char *need;
+} missing;
+
+static int nobody_provides(const struct vd_conf *conf, const struct vd_host *h, const char *need, struct vd_error *err)
+{
+	missing.host = h;
+	missing.need = need;
+	for (const struct vd_host *x = hosts; x; x = x->next)
+		if (provides(x, need) && switched(conf, x->plugin->name, "off"))
+			missing.off = x;
+	return vd_error_set(err, -ENOENT, "plugin %s needs %s, which no plugin provides; is one switched off or not installed?",
+		h->plugin->name, need);
 }
 
 /* Depth-first over needs; marks is 1 while a plugin's needs are being placed. */
@@ -335,8 +385,7 @@ static int place(const struct vd_conf *conf, struct vd_host *h, unsigned *order,
 				r = place(conf, x, order, marks, err);
 		}
 		if (!found)
-			return vd_error_set(err, -ENOENT, "plugin %s needs %s, which no plugin provides; is one switched off or not "
-				"installed?", h->plugin->name, need);
+			return nobody_provides(conf, h, need, err);
 		if (!found->why) {
 			found->why = h->plugin->name;
 			r = place(conf, found, order, marks, err);
@@ -355,8 +404,10 @@ static int place(const struct vd_conf *conf, struct vd_host *h, unsigned *order,
 int vd_plugins_choose(const struct vd_conf *conf, struct vd_error *err)
 {
 	unsigned marks[MAX_PLUGINS] = { 0 }, order = 0;
+	struct want want;
 	int r;
 
+	memset(&missing, 0, sizeof(missing));
 	for (struct vd_host *h = hosts; h; h = h->next) {
 		h->order = 0;
 		h->why = NULL;
@@ -365,9 +416,9 @@ int vd_plugins_choose(const struct vd_conf *conf, struct vd_error *err)
 		if (switched(conf, h->plugin->name, "on"))
 			h->why = "it is switched on";
 		if (!h->why)
-			h->why = wanted_by_word(conf, h->plugin);
+			h->why = wanted_by_word(conf, h->plugin, &want);
 		if (!h->why)
-			h->why = wanted_by_section(conf, h->plugin);
+			h->why = wanted_by_section(conf, h->plugin, &want);
 	}
 	for (struct vd_host *h = hosts; h; h = h->next)
 		if (h->why && (r = place(conf, h, &order, marks, err)) < 0)
@@ -459,16 +510,69 @@ int vd_plugins_differ(const struct vd_conf *conf, void (*fn)(void *arg, const st
 	return r;
 }
 
-void vd_plugins_check(struct vd_plan *plan, void (*refuse)(void *arg, const struct vd_host *host, const struct vd_error *err),
-	void *arg)
+/* Plugins that are switched off although something asks for them. */
+static void judge_switches(const struct vd_conf *conf)
 {
+	for (struct vd_host *h = hosts; h; h = h->next) {
+		const char *name = h->plugin->name;
+		struct want want = { "", false };
+
+		if (!switched(conf, name, "off") ||
+			(!wanted_by_word(conf, h->plugin, &want) && !wanted_by_section(conf, h->plugin, &want)) || !want.by[0])
+			continue;
+		if (want.half)
+			vd_check_error(switch_of(conf, name), "plugins.%s is off, but %s needs it; take one of them out", name, want.by);
+		else
+			vd_check_warning(switch_of(conf, name), "plugins.%s is off, so `%s` has no effect", name, want.by);
+	}
+}
+
+static void nothing(void *arg, const struct vd_host *host, const char *why)
+{
+	(void)arg;
+	(void)host;
+	(void)why;
+}
+
+/* Whether a start finds all plugins that it needs. */
+static void judge_choice(const struct vd_conf *conf)
+{
+	struct vd_error err = { 0 };
+	struct want want = { "", false };
+	int r = vd_plugins_differ(conf, nothing, NULL, &err);
+	const struct vd_plugin *p = missing.host ? missing.host->plugin : NULL;
+
+	if (r == 0)
+		return;
+	if (!missing.off) {
+		vd_check_error(NULL, "%s", err.text);
+		return;
+	}
+	if (!wanted_by_word(conf, p, &want))
+		wanted_by_section(conf, p, &want);
+	vd_check_error(switch_of(conf, missing.off->plugin->name), "plugins.%s is off, but plugin %s needs it (%s)%s%s", missing.off->plugin->name,
+		p->name, missing.need, want.by[0] ? ", and is needed by " : "", want.by);
+}
+
+void vd_plugins_check(struct vd_plan *plan, struct vd_conf_errors *errs)
+{
+	const struct vd_conf *conf = vd_conf_current();
+	struct vd_conf_errors *before = vd_conf_judge(errs);
+	size_t n = errs->n_errors;
+
+	judge_switches(conf);
+	if (errs->n_errors == n) /* else it may be a consequence */
+		judge_choice(conf);
 	for (struct vd_host *h = hosts; h; h = h->next) {
 		struct vd_error err = { 0 };
 
-		if (h->plugin->check && !switched(vd_conf_current(), h->plugin->name, "off") &&
-			h->plugin->check(h->state == VD_HOST_STARTED ? h->self : NULL, plan, &err) < 0)
-			refuse(arg, h, &err);
+		n = errs->n_errors;
+		vd_conf_judge(errs);
+		if (h->plugin->check && !switched(conf, h->plugin->name, "off") &&
+			h->plugin->check(h->state == VD_HOST_STARTED ? h->self : NULL, plan, &err) < 0 && errs->n_errors == n)
+			vd_conf_errors_add_err(errs, h->plugin->name, &err);
 	}
+	vd_conf_judge(before);
 }
 
 void vd_plugins_reload(void)

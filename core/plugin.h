@@ -56,9 +56,12 @@ int vd_plugins_differ(const struct vd_conf *conf, void (*fn)(void *arg, const st
 	void *arg, struct vd_error *err);
 /* Does the core, or a plugin that was chosen, have an option of this path? */
 bool vd_plugins_serve(const char *path);
-/* Asks all plugins that are not switched off whether the current configuration is good for them. */
-void vd_plugins_check(struct vd_plan *plan, void (*refuse)(void *arg, const struct vd_host *host, const struct vd_error *err),
-	void *arg);
+/* Is it switched off by the configuration in force? */
+bool vd_plugin_is_off(const struct vd_host *host);
+/* Could a start with the current configuration find all plugins that it needs, and is it good for each that is not switched
+ * off? Findings go to errs. */
+struct vd_conf_errors;
+void vd_plugins_check(struct vd_plan *plan, struct vd_conf_errors *errs);
 void vd_plugins_reload(void);
 /* In reverse order. */
 void vd_plugins_stop(void);

@@ -65,21 +65,17 @@ void vd_reload_fini(void)
 }
 
 /* ---- what it means ---- */
-static void refuse(void *arg, const struct vd_host *host, const struct vd_error *err)
-{
-	vd_conf_errors_add(arg, false, err->origin[0] ? err->origin : host->plugin->name, 0, 0, "%s", err->text);
-}
-
 void vd_reload_ask(struct vd_plan *plan, struct vd_conf_errors *errs)
 {
 	const struct vd_conf_node *names = vd_conf_at(vd_conf_current(), NULL, "plugins");
-	char at[128];
+	struct vd_conf_errors *before = vd_conf_judge(errs);
 
 	for (size_t i = 0; i < vd_conf_count(names); i++)
 		if (!vd_plugin_find(vd_conf_name(vd_conf_nth(names, i))))
-			vd_conf_errors_add(errs, true, vd_conf_origin(vd_conf_nth(names, i), at, sizeof(at)), 0, 0,
-				"no plugin %s is installed; viaductctl plugin list shows all", vd_conf_name(vd_conf_nth(names, i)));
-	vd_plugins_check(plan, refuse, errs);
+			vd_check_warning(vd_conf_nth(names, i), "no plugin %s is installed; viaductctl plugin list shows all",
+				vd_conf_name(vd_conf_nth(names, i)));
+	vd_conf_judge(before);
+	vd_plugins_check(plan, errs);
 }
 
 static void plugin_differs(void *arg, const struct vd_host *host, const char *why)
@@ -137,12 +133,10 @@ static int load(const char *dir, struct vd_conf **ret, struct vd_conf_errors *er
 /* Compares, and asks everybody, with the new one in the place of the old one for as long as that takes. */
 static void judge(struct vd_conf *conf, struct vd_reloaded *ret)
 {
-	struct vd_error err = { 0 };
 	struct vd_conf *old;
 
 	vd_plan_make(&ret->plan, vd_conf_current(), conf, vd_plugins_serve);
-	if (vd_plugins_differ(conf, plugin_differs, &ret->plan, &err) < 0)
-		vd_conf_errors_add(&ret->errs, false, "plugins", 0, 0, "%s", err.text);
+	vd_plugins_differ(conf, plugin_differs, &ret->plan, NULL); /* what is missing is said by vd_reload_ask */
 	old = vd_conf_swap(conf);
 	vd_reload_ask(&ret->plan, &ret->errs);
 	vd_conf_swap(old);
@@ -205,9 +199,10 @@ void vd_reload_logged(const char *dir)
 
 	for (size_t i = 0; i < r.errs.n; i++) {
 		const struct vd_conf_error *e = &r.errs.v[i];
+		char at[600];
 
-		vd_log(e->warning ? VD_LOG_WARNING : VD_LOG_ERROR, "reload", NULL, "%s:%u:%u: %s", e->file, e->line, e->column,
-			e->text);
+		vd_conf_error_where(e, at, sizeof(at));
+		vd_log(e->warning ? VD_LOG_WARNING : VD_LOG_ERROR, "reload", NULL, "%s: %s", at, e->text);
 	}
 	for (size_t i = 0; i < r.plan.n; i++) {
 		const struct vd_plan_row *row = &r.plan.v[i];

@@ -21,7 +21,7 @@ int vd_reload(const char *dir, bool plan_only, struct vd_reloaded *ret);
 void vd_reloaded_free(struct vd_reloaded *r);
 /* vd_reload for a signal: what became of it goes to the log. */
 void vd_reload_logged(const char *dir);
-/* Asks the plugins whether vd_conf_current() is good for them; refusals go to errs. */
+/* Could a start with vd_conf_current() find its plugins, and do they take it? Findings go to errs. */
 void vd_reload_ask(struct vd_plan *plan, struct vd_conf_errors *errs);
 /* log.level and log.areas of the configuration in force. everything: log all, whatever they say, from now on. */
 void vd_reload_log_levels(bool everything);

@@ -39,8 +39,14 @@ const void *vd_service_find(const char *name, const char *variant)
 	return NULL;
 }
 
+/* Known before they are provided, so that a check of the configuration, which starts nothing, finds them. */
+static const char *const of_the_core[] = { "datapath/1", "keys/1", "priv/1" };
+
 bool vd_service_is_core(const char *name)
 {
+	for (size_t i = 0; i < VD_ARRAY_SIZE(of_the_core); i++)
+		if (strcmp(of_the_core[i], name) == 0)
+			return true;
 	for (struct service *s = services; s; s = s->next)
 		if (strcmp(s->name, name) == 0)
 			return s->host == NULL;

@@ -154,9 +154,3 @@ char *vd_conf_origin(const struct vd_conf_node *node, char *out, size_t size)
 		vd_format(out, size, "%s:%u", node->file->base, node->key_line ? node->key_line : node->line);
 	return out;
 }
-
-void vd_error_at(struct vd_error *err, const struct vd_conf_node *node)
-{
-	if (err && vd_conf_written(node))
-		vd_conf_origin(node, err->origin, sizeof(err->origin));
-}

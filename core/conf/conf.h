@@ -18,11 +18,24 @@ struct vd_conf_errors {
 	struct vd_conf_error *v;
 	size_t n, size;
 	size_t n_errors; /* without warnings; counts on when the list is full (1,000 entries) */
+	bool plugins_missing; /* set by the caller: a plugin was refused, so what nobody knows may belong to it */
+	size_t n_unknown;     /* with plugins_missing: names that were left out because nobody knows them */
 };
 
-/* Appends one. file may be NULL. Without memory only the count grows, so that a bad configuration is never accepted. */
+/* Appends one, with the path in its shortest form, unless the same is there already. file may be NULL. Without memory only the count grows, so that a bad configuration is never accepted. */
 void vd_conf_errors_add(struct vd_conf_errors *errs, bool warning, const char *file, unsigned line, unsigned column,
 	const char *fmt, ...) VD_PRINTF(6, 7);
+/* Where vd_check_error and vd_check_warning, and the findings of vd_conf_load_file, go from now on; NULL: nowhere. Returns where
+ * they went before. */
+struct vd_conf_errors *vd_conf_judge(struct vd_conf_errors *errs);
+/* Appends one about a plugin's check that gave only err: at the value whose origin it has, else at the configuration as a whole. */
+void vd_conf_errors_add_err(struct vd_conf_errors *errs, const char *plugin, const struct vd_error *err);
+/* "file:line:column", or what of it is known. Returns its length. */
+size_t vd_conf_error_where(const struct vd_conf_error *e, char *out, size_t size);
+/* The shortest form of a path that leads to the same folder: without //, . and, where no link is passed over, .. */
+char *vd_conf_path(const char *path, char *out, size_t size);
+/* Is an object of this section named by an option of another one? Returns the option that does, or NULL. */
+const struct vd_conf_node *vd_conf_section_named(const struct vd_conf *conf, const char *section, char *ret_path, size_t size);
 /* Frees the entries; the list is then empty and usable. */
 void vd_conf_errors_free(struct vd_conf_errors *errs);
 /* "file:line:column: error: text", one per line. */

@@ -30,6 +30,7 @@ int conf_merge(struct vd_conf *conf, struct vd_conf_node *doc, struct vd_conf_er
 		return 0;
 	if (doc->kind != CONF_MAP) {
 		conf_bad(errs, doc, "a configuration is a map of sections, as in `pools:`");
+		conf->broken = true;
 		return 0;
 	}
 	for (i = 0; i < doc->n; i++) {
@@ -41,6 +42,7 @@ int conf_merge(struct vd_conf *conf, struct vd_conf_node *doc, struct vd_conf_er
 			continue;
 		if (section->kind != CONF_MAP || (whole->kind != CONF_MAP && whole->kind != CONF_NULL)) {
 			conf_bad_key(errs, section, "`%s` stands already in %s", section->name, origin(whole, at, sizeof(at)));
+			conf->broken = true;
 			continue;
 		}
 		whole->kind = CONF_MAP;
@@ -101,7 +103,8 @@ static int extend(struct check *c, const struct vd_conf_node *section, struct vd
 	} else if (!base || base->kind != CONF_MAP) {
 		guess.wrong = word->text;
 		guess_names(&guess, section);
-		conf_bad(c->errs, word, "%s.%s.extends: there is no `%s` in %s%s", section->name, object->name, word->text,
+		if (guess.best || !c->conf->broken)
+			conf_bad(c->errs, word, "%s.%s.extends: there is no `%s` in %s%s", section->name, object->name, word->text,
 			section->name, conf_guess_hint(&guess, hint, sizeof(hint)));
 	} else if (base->extended == EXTEND_BUSY || depth > CONF_DEPTH_MAX) {
 		conf_bad(c->errs, word, "%s.%s.extends goes in a circle, or over more than %u objects", section->name,
@@ -233,7 +236,7 @@ static void check_ref(struct check *c, const struct vd_conf_node *v, const char 
 			name = NULL;
 		else
 			name = many ? slash + 1 : v->text, known = true;
-		if (name && conf_node_find(map, name))
+		if (name && (conf_node_find(map, name) || (map && map->kind != CONF_MAP && map->kind != CONF_NULL)))
 			return;
 		for (i = 0; map && map->kind == CONF_MAP && i < map->n; i++) {
 			full = (char *)map->items[i]->name;
@@ -246,6 +249,8 @@ static void check_ref(struct check *c, const struct vd_conf_node *v, const char 
 			conf_guess_try(&guess, full);
 		}
 	}
+	if (c->conf->broken && !guess.best)
+		return; /* it may be in what could not be read */
 	conf_guess_hint(&guess, hint, sizeof(hint));
 	if (many && !known)
 		conf_bad(c->errs, v, "%s: `%s` is not written as SECTION/NAME, SECTION being one of %.*s%s", path, v->text,
@@ -265,6 +270,10 @@ static void check_word(struct check *c, const struct vd_conf_node *v, const char
 			return;
 		if (!strchr(*w, '/'))
 			conf_guess_try(&guess, *w);
+	}
+	if (c->errs->plugins_missing && !guess.best) {
+		c->errs->n_unknown++;
+		return;
 	}
 	conf_bad(c->errs, v, "%s: no plugin speaks `%s`%s", path, v->text, conf_guess_hint(&guess, hint, sizeof(hint)));
 }
@@ -290,7 +299,8 @@ static void check_value(struct check *c, struct vd_conf_node *node, const char *
 
 /* ---- the walk ---- */
 
-static void unknown(struct check *c, const struct vd_conf_node *node, const struct conf_schema *s, const char *path)
+/* The option that was probably meant, or NULL. */
+static const char *unknown(struct check *c, const struct vd_conf_node *node, const struct conf_schema *s, const char *path)
 {
 	struct conf_guess guess = { .wrong = node->name };
 	const struct conf_schema *k;
@@ -298,17 +308,23 @@ static void unknown(struct check *c, const struct vd_conf_node *node, const stru
 
 	for (k = s->child; k; k = k->next)
 		conf_guess_try(&guess, k->name);
+	if (c->errs->plugins_missing && !guess.best) {
+		c->errs->n_unknown++;
+		return NULL;
+	}
 	conf_guess_hint(&guess, hint, sizeof(hint));
 	if (*path)
 		conf_bad_key(c->errs, node, "unknown option `%s` in %s%s", node->name, path, hint);
 	else
 		conf_bad_key(c->errs, node, "no plugin knows the section `%s`%s", node->name, hint);
+	return guess.best;
 }
 
 static void check_node(struct check *c, struct vd_conf_node *node, const struct conf_schema *s, const char *path)
 {
 	const struct conf_schema *k;
 	char sub[CONF_PATH_MAX];
+	const char *meant = NULL;
 	uint32_t i;
 
 	if (node->checked)
@@ -332,7 +348,7 @@ static void check_node(struct check *c, struct vd_conf_node *node, const struct 
 
 		k = conf_schema_find(s, child->name);
 		if (!k) {
-			unknown(c, child, s, path);
+			meant = unknown(c, child, s, path);
 			continue;
 		}
 		if (!strcmp(k->name, "*") && !child->checked && !name_ok(c, child, k, !*path))
@@ -341,7 +357,8 @@ static void check_node(struct check *c, struct vd_conf_node *node, const struct 
 		check_node(c, child, k, sub);
 	}
 	for (k = s->child; k; k = k->next)
-		if (k->opt && k->opt->flags & VD_OPT_REQUIRED && strcmp(k->name, "*") && !conf_node_find(node, k->name))
+		if (k->opt && k->opt->flags & VD_OPT_REQUIRED && strcmp(k->name, "*") && !conf_node_find(node, k->name) &&
+			(!meant || strcmp(meant, k->name)))
 			conf_bad_key(c->errs, node, "%s needs `%s`%s%.*s", path, k->name, k->opt->doc ? ": " : "",
 				k->opt->doc ? (int)strcspn(k->opt->doc, ".") : 0, k->opt->doc ? k->opt->doc : "");
 }

@@ -5,14 +5,88 @@
 #include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #define ERRORS_MAX 1000
+
+static struct vd_conf_errors *judged;
+static const struct vd_conf_node *last_at; /* while judged: what vd_error_at was called with */
+
+/* ---- paths ---- */
+static bool same_folder(const char *a, const char *b)
+{
+	char dir[2][CONF_PATH_MAX];
+	struct stat st[2];
+
+	for (int i = 0; i < 2; i++) {
+		char *slash;
+
+		vd_strcpy(dir[i], sizeof(dir[i]), i ? b : a);
+		slash = strrchr(dir[i], '/');
+		if (slash)
+			slash[slash == dir[i]] = '\0';
+		if (stat(slash ? dir[i] : ".", &st[i]) < 0)
+			return false;
+	}
+	return st[0].st_dev == st[1].st_dev && st[0].st_ino == st[1].st_ino;
+}
+
+char *vd_conf_path(const char *path, char *out, size_t size)
+{
+	char text[CONF_PATH_MAX];
+	size_t n = 0, part;
+	bool up = false;
+
+	if (strlen(path) >= sizeof(text) || strlen(path) >= size) {
+		vd_strcpy(out, size, path);
+		return out;
+	}
+	for (const char *p = path; *p; p += part + (p[part] == '/')) {
+		part = strcspn(p, "/");
+		if (!part && p == path)
+			text[n++] = '/';
+		if (!part || (part == 1 && *p == '.'))
+			continue;
+		if (part == 2 && !strncmp(p, "..", 2) && n && text[n - 1] != '/' && (n < 2 || strncmp(text + n - 2, "..", 2))) {
+			while (n && text[n - 1] != '/')
+				n--;
+			n -= n > 1;
+			up = true;
+			continue;
+		}
+		if (n && text[n - 1] != '/')
+			text[n++] = '/';
+		memcpy(text + n, p, part);
+		n += part;
+	}
+	text[n] = '\0';
+	vd_strcpy(out, size, n && (!up || same_folder(path, text)) ? text : path);
+	return out;
+}
+
+/* ---- the list ---- */
+static bool there(const struct vd_conf_errors *errs, const struct vd_conf_error *e)
+{
+	for (size_t i = 0; i < errs->n; i++) {
+		const struct vd_conf_error *x = &errs->v[i];
+
+		if (x->line == e->line && x->column == e->column && x->warning == e->warning && !strcmp(x->text, e->text) &&
+			!strcmp(x->file, e->file))
+			return true;
+	}
+	return false;
+}
 
 static void add(struct vd_conf_errors *errs, bool warning, const char *file, unsigned line, unsigned column,
 	const char *fmt, va_list ap)
 {
-	struct vd_conf_error *e;
+	struct vd_conf_error e = { .line = line, .column = column, .warning = warning };
+	char path[CONF_PATH_MAX];
 
+	vsnprintf(e.text, sizeof(e.text), fmt, ap);
+	e.file = vd_conf_path(file ? file : "", path, sizeof(path));
+	if (there(errs, &e))
+		return;
 	if (!warning)
 		errs->n_errors++;
 	if (errs->n >= ERRORS_MAX)
@@ -26,16 +100,9 @@ static void add(struct vd_conf_errors *errs, bool warning, const char *file, uns
 		errs->v = v;
 		errs->size = size;
 	}
-	e = &errs->v[errs->n];
-	memset(e, 0, sizeof(*e));
-	e->file = strdup(file ? file : "");
-	if (!e->file)
-		return;
-	e->line = line;
-	e->column = column;
-	e->warning = warning;
-	vsnprintf(e->text, sizeof(e->text), fmt, ap);
-	errs->n++;
+	e.file = strdup(path);
+	if (e.file)
+		errs->v[errs->n++] = e;
 }
 
 void vd_conf_errors_add(struct vd_conf_errors *errs, bool warning, const char *file, unsigned line, unsigned column,
@@ -67,6 +134,84 @@ void conf_bad_key(struct vd_conf_errors *errs, const struct vd_conf_node *node, 
 	va_end(ap);
 }
 
+/* ---- findings of plugins ---- */
+struct vd_conf_errors *vd_conf_judge(struct vd_conf_errors *errs)
+{
+	struct vd_conf_errors *before = judged;
+
+	judged = errs;
+	last_at = NULL;
+	return before;
+}
+
+struct vd_conf_errors *conf_judged(void)
+{
+	return judged;
+}
+
+static void at(bool warning, const struct vd_conf_node *node, const char *fmt, va_list ap)
+{
+	const struct vd_conf *conf = vd_conf_current();
+
+	if (!judged)
+		return;
+	if (node && node->file && !node->is_default && node->key_line)
+		add(judged, warning, node->file->path, node->key_line, node->key_column, fmt, ap);
+	else if (node && node->file && !node->is_default && node->line)
+		add(judged, warning, node->file->path, node->line, node->column, fmt, ap);
+	else
+		add(judged, warning, conf && conf->main ? conf->main->path : NULL, 1, 1, fmt, ap);
+}
+
+int vd_check_error(const struct vd_conf_node *node, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	at(false, node, fmt, ap);
+	va_end(ap);
+	return -EINVAL;
+}
+
+void vd_check_warning(const struct vd_conf_node *node, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	at(true, node, fmt, ap);
+	va_end(ap);
+}
+
+void vd_error_at(struct vd_error *err, const struct vd_conf_node *node)
+{
+	if (!err || !vd_conf_written(node))
+		return;
+	vd_conf_origin(node, err->origin, sizeof(err->origin));
+	last_at = judged ? node : NULL;
+}
+
+void vd_conf_errors_add_err(struct vd_conf_errors *errs, const char *plugin, const struct vd_error *err)
+{
+	struct vd_conf_errors *before = judged;
+	const struct vd_conf_node *node = last_at;
+	size_t n = strlen(err->origin);
+	const char *text = err->text;
+	char origin[128] = "";
+
+	if (node)
+		vd_conf_origin(node, origin, sizeof(origin));
+	if (!n || strcmp(origin, err->origin))
+		node = NULL;
+	if (n && !strncmp(text, err->origin, n) && !strncmp(text + n, ": ", 2))
+		text += n + 2;
+	judged = errs;
+	if (node || !n)
+		vd_check_error(node, "%s%s%s", *text ? "" : plugin, *text ? "" : " refuses the configuration", text);
+	else
+		vd_check_error(NULL, "%s: %s", err->origin, text);
+	judged = before;
+}
+
 void vd_conf_errors_free(struct vd_conf_errors *errs)
 {
 	size_t i;
@@ -77,7 +222,7 @@ void vd_conf_errors_free(struct vd_conf_errors *errs)
 	memset(errs, 0, sizeof(*errs));
 }
 
-static size_t where(const struct vd_conf_error *e, char *out, size_t size)
+size_t vd_conf_error_where(const struct vd_conf_error *e, char *out, size_t size)
 {
 	if (e->line)
 		return vd_format(out, size, "%s:%u:%u", e->file, e->line, e->column);
@@ -92,8 +237,8 @@ void vd_conf_errors_print(const struct vd_conf_errors *errs, FILE *out)
 	for (i = 0; i < errs->n; i++) {
 		const struct vd_conf_error *e = &errs->v[i];
 
-		where(e, at, sizeof(at));
-		fprintf(out, "%s: %s: %s\n", at, e->warning ? "warning" : "error", e->text);
+		vd_conf_error_where(e, at, sizeof(at));
+		fprintf(out, "%s%s%s: %s\n", at, *at ? ": " : "", e->warning ? "warning" : "error", e->text);
 		shown += !e->warning;
 	}
 	if (errs->n_errors > shown)
@@ -136,7 +281,7 @@ char *vd_conf_errors_first(const struct vd_conf_errors *errs, char *out, size_t 
 	for (i = 0; i < errs->n; i++) {
 		if (errs->v[i].warning)
 			continue;
-		n = where(&errs->v[i], out, size);
+		n = vd_conf_error_where(&errs->v[i], out, size);
 		vd_format(out + n, size - n, ": %s", errs->v[i].text);
 		break;
 	}

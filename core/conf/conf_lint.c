@@ -96,6 +96,32 @@ int vd_conf_uses(const struct vd_conf *conf, const char *name, FILE *out)
 	return ferror(out) ? -EIO : (int)u.n;
 }
 
+struct first_use {
+	const struct vd_conf_node *section, *ref;
+	char *path;
+	size_t size;
+};
+
+static void first_use(void *arg, const struct vd_conf_node *ref, const char *path, struct vd_conf_node *target)
+{
+	struct first_use *u = arg;
+
+	for (uint32_t i = 0; target && !u->ref && i < u->section->n; i++)
+		if (u->section->items[i] == target) {
+			u->ref = ref;
+			vd_strcpy(u->path, u->size, path);
+		}
+}
+
+const struct vd_conf_node *vd_conf_section_named(const struct vd_conf *conf, const char *section, char *ret_path, size_t size)
+{
+	struct first_use u = { .section = conf_node_find(conf->root, section), .path = ret_path, .size = size };
+
+	if (u.section && u.section->kind == CONF_MAP)
+		each_ref(conf, conf->root, "", first_use, &u);
+	return u.ref;
+}
+
 static void mark(void *arg, const struct vd_conf_node *ref, const char *path, struct vd_conf_node *target)
 {
 	(void)arg;

@@ -81,8 +81,11 @@ static int add_text(struct vd_conf *conf, const char *path, const char *dir, con
 	struct vd_conf_node *doc = NULL;
 	int err = file ? conf_yaml(conf, file, text, len, &doc, errs) : -ENOMEM;
 
+	if (!conf->main)
+		conf->main = file;
 	if (err == -ENOMEM)
 		return err;
+	conf->broken |= err != 0;
 	return doc ? conf_merge(conf, doc, errs) : 0;
 }
 
@@ -95,6 +98,7 @@ static int add_file(struct vd_conf *conf, const char *path, struct vd_conf_error
 	if (err == -ENOMEM)
 		return err;
 	if (err) {
+		conf->broken = true;
 		vd_conf_errors_add(errs, false, path, 0, 0, "cannot read this file: %s",
 			err == -EFBIG ? "larger than 1 MiB" : strerror(-err));
 		return 0;
@@ -139,7 +143,7 @@ static int finish(struct vd_conf *conf, int err, size_t before, const char *cons
 {
 	if (!err)
 		err = conf_check_all(conf, words, errs);
-	if (!err && errs->n_errors > before)
+	if (!err && (errs->n_errors > before || errs->n_unknown))
 		err = -EINVAL;
 	if (!err && !conf->free_names)
 		conf_lint(conf, words, errs);
@@ -193,8 +197,10 @@ static int add_drop_ins(struct vd_conf *conf, const char *dir, struct vd_conf_er
 	vd_format(path, sizeof(path), "%s/conf.d", dir);
 	d = opendir(path);
 	if (!d) {
-		if (errno != ENOENT)
+		if (errno != ENOENT) {
+			conf->broken = true;
 			vd_conf_errors_add(errs, false, path, 0, 0, "cannot read this folder: %s", strerror(errno));
+		}
 		return 0;
 	}
 	while ((entry = readdir(d))) {
@@ -257,21 +263,22 @@ int vd_conf_check(const char *dir, const struct vd_opt *const *schemas, size_t n
 int vd_conf_load_file(const char *path, const struct vd_opt *schema, const struct vd_conf **ret_conf,
 	size_t *n_errors, struct vd_error *err)
 {
-	struct vd_conf_errors errs = { 0 };
-	struct vd_conf *conf = begin(&schema, 1, false, &errs), *ret = NULL;
+	struct vd_conf_errors own = { 0 }, *errs = conf_judged() ? conf_judged() : &own;
+	size_t before = errs->n_errors;
+	struct vd_conf *conf = begin(&schema, 1, false, errs), *ret = NULL;
 	char text[sizeof(((struct vd_error *)0)->text)];
 	int code = -ENOMEM;
 
 	if (conf) {
 		conf->free_names = true;
-		code = finish(conf, add_file(conf, path, &errs), 0, NULL, &ret, &errs);
+		code = finish(conf, add_file(conf, path, errs), before, NULL, &ret, errs);
 	}
 	if (code)
-		vd_error_set(err, code, "%s", vd_conf_errors_first(&errs, text, sizeof(text)));
+		vd_error_set(err, code, "%s", errs == &own ? vd_conf_errors_first(errs, text, sizeof(text)) : "");
 	else
 		*ret_conf = ret;
 	if (n_errors)
-		*n_errors = errs.n_errors;
-	vd_conf_errors_free(&errs);
+		*n_errors = errs->n_errors - before;
+	vd_conf_errors_free(&own);
 	return code;
 }

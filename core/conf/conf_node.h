@@ -64,6 +64,8 @@ struct vd_conf {
 	size_t nodes;
 	uint32_t seed;   /* of the indexes */
 	bool free_names; /* names at the top are any text: a file of its own */
+	bool broken;     /* a file or section could not be read: what is missing may have been in it */
+	const struct conf_file *main; /* what is said about the configuration as a whole is said at its beginning */
 };
 
 /* Zeroed memory of the configuration; NULL when out of memory. */
@@ -106,6 +108,8 @@ bool conf_values(struct vd_conf *conf, struct vd_conf_node *node, const char *pa
  * conf_check_all. */
 void conf_lint(const struct vd_conf *conf, const char *const *words, struct vd_conf_errors *errs);
 
+/* Where the findings of a check go, NULL outside of one: see vd_conf_judge. */
+struct vd_conf_errors *conf_judged(void);
 /* An error at a value, or at the key it belongs to. */
 void conf_bad(struct vd_conf_errors *errs, const struct vd_conf_node *node, const char *fmt, ...) VD_PRINTF(3, 4);
 void conf_bad_key(struct vd_conf_errors *errs, const struct vd_conf_node *node, const char *fmt, ...) VD_PRINTF(3, 4);

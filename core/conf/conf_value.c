@@ -220,7 +220,7 @@ static bool string(const struct vd_conf_node *v, const char *path, struct vd_con
 /* path against the folder of the file that says it. */
 static char *absolute(struct vd_conf *conf, const struct vd_conf_node *v)
 {
-	char cwd[PATH_MAX], text[PATH_MAX * 2];
+	char cwd[PATH_MAX], text[PATH_MAX * 2], shortest[PATH_MAX * 2];
 	const char *dir = v->file ? v->file->dir : "";
 
 	if (v->text[0] == '/')
@@ -229,7 +229,8 @@ static char *absolute(struct vd_conf *conf, const struct vd_conf_node *v)
 	if (dir[0] != '/' && !getcwd(cwd, sizeof(cwd)))
 		return NULL;
 	vd_format(text, sizeof(text), "%s%s%s%s", cwd, *cwd ? "/" : "", dir, v->text);
-	return conf_strndup(conf, text, strlen(text));
+	vd_conf_path(text, shortest, sizeof(shortest));
+	return conf_strndup(conf, shortest, strlen(shortest));
 }
 
 /* Reads what !file names into room. The length, or -1 with an error added. */

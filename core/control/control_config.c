@@ -171,7 +171,7 @@ static json_t *plugin_json(const struct vd_host *h)
 	const struct vd_plugin *p = h->plugin;
 
 	return json_pack("{s:s,s:s,s:s,s:s,s:s,s:i}", "name", p->name, "version", or_empty(p->version), "state",
-		h->order || h->state ? states[h->state] : "not needed", "why", or_empty(h->why), "summary",
+		h->order || h->state ? states[h->state] : vd_plugin_is_off(h) ? "off" : "not needed", "why", or_empty(h->why), "summary",
 		or_empty(p->summary), "order", (int)h->order);
 }
 

@@ -88,9 +88,16 @@ VD_API char *vd_conf_origin(const struct vd_conf_node *node, char *out, size_t s
 /* Says in err where the value stands that it is about, when that was written. */
 VD_API void vd_error_at(struct vd_error *err, const struct vd_conf_node *node);
 
+/* For a plugin's check (plugin.h), as often as there is something to say: a finding at this value of vd_conf_current() or of a
+ * file loaded by vd_conf_load_file; NULL: the configuration as a whole. Callers of the check show it as file:line:column. One
+ * sentence without a full stop that names the option: "pools.staff.dns: 0.0.0.0 is no name server". Nothing happens outside of
+ * a check. vd_check_error returns -EINVAL. */
+VD_API int vd_check_error(const struct vd_conf_node *node, const char *fmt, ...) VD_PRINTF(2, 3);
+VD_API void vd_check_warning(const struct vd_conf_node *node, const char *fmt, ...) VD_PRINTF(2, 3);
+
 /* Parses one more YAML file with its own table (paths start at the file's root: "*.password"), as users/ files need.
- * On failure err has file:line:column of the first problem and n_errors (may be NULL) how many there were. The result is
- * a configuration of its own, to be unref'd. */
+ * On failure err has file:line:column of the first problem and n_errors (may be NULL) how many there were; within a plugin's
+ * check all of them are findings of that check. The result is a configuration of its own, to be unref'd. */
 VD_API int vd_conf_load_file(const char *path, const struct vd_opt *schema, const struct vd_conf **ret_conf,
 	size_t *n_errors, struct vd_error *err);
 

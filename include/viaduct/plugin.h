@@ -49,8 +49,9 @@ struct vd_plugin {
 	void (*fini)(void *self);
 	/* Could this plugin work with vd_conf_current(), which is for this call the one to be judged? Changes nothing and
 	 * posts nothing. self is NULL when the plugin is not running (viaductd --check). plan (may be NULL) may be told what
-	 * else would change, such as what stands in files of the plugin's own. A negative errno with err keeps the old
-	 * configuration in force; err->origin, where known, says at which line. */
+	 * else would change, such as what stands in files of the plugin's own. Findings go
+	 * to vd_check_error() and vd_check_warning(). A negative errno, with err when no finding says why, or a finding that is
+	 * an error, keeps the old configuration in force. */
 	int (*check)(void *self, struct vd_plan *plan, struct vd_error *err);
 };
 

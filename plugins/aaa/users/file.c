@@ -2,6 +2,7 @@
 #include "plugins/aaa/users/users.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -28,6 +29,20 @@ static const struct vd_opt schema[] = {
 	{ NULL },
 };
 
+/* A finding of a check; err has the first one. */
+static int wrong(struct vd_error *err, const struct vd_conf_node *node, const char *fmt, ...) VD_PRINTF(3, 4);
+static int wrong(struct vd_error *err, const struct vd_conf_node *node, const char *fmt, ...)
+{
+	char text[sizeof(err->text)], at[128];
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(text, sizeof(text), fmt, ap);
+	va_end(ap);
+	vd_check_error(node, "%s", text);
+	return vd_error_set(err, -EINVAL, "%s: %s", vd_conf_origin(node, at, sizeof(at)), text);
+}
+
 struct dedicated {
 	const struct vd_ip *address;
 	const struct vd_conf_node *user;
@@ -46,12 +61,12 @@ static int check_addresses(const struct vd_conf *conf, struct vd_error *err)
 	const struct vd_conf_node *root = vd_conf_at(conf, NULL, "");
 	size_t n = 0, i, count = vd_conf_count(root);
 	struct dedicated *all = calloc(2 * count + 1, sizeof(*all));
-	char at[128], text[VD_IP_TEXT];
+	char text[VD_IP_TEXT];
 	int ret = 0;
 
 	if (!all)
 		return vd_error_set(err, -ENOMEM, "out of memory");
-	for (i = 0; i < count && !ret; i++) {
+	for (i = 0; i < count; i++) {
 		const struct vd_conf_node *user = vd_conf_nth(root, i), *node = vd_conf_at(conf, user, "prefix");
 		const struct vd_prefix *prefix = vd_conf_prefix(node);
 
@@ -60,14 +75,12 @@ static int check_addresses(const struct vd_conf *conf, struct vd_error *err)
 		all[n] = (struct dedicated){ prefix ? &prefix->ip : NULL, user };
 		n += prefix != NULL;
 		if (prefix && (prefix->ip.family != AF_INET6 || prefix->len != 64))
-			ret = vd_error_set(err, -EINVAL, "%s: %s of %s is no IPv6 network of 64 bits", vd_conf_origin(node, at, sizeof(at)),
-				vd_prefix_format(prefix, text), vd_conf_name(user));
+			ret = wrong(err, node, "%s of %s is no IPv6 network of 64 bits", vd_prefix_format(prefix, text), vd_conf_name(user));
 	}
 	qsort(all, n, sizeof(*all), by_address);
 	for (i = 1; i < n && !ret; i++)
 		if (vd_ip_equal(all[i].address, all[i - 1].address))
-			ret = vd_error_set(err, -EINVAL, "%s: %s and %s have the same address %s",
-				vd_conf_origin(all[i].user, at, sizeof(at)), vd_conf_name(all[i - 1].user),
+			ret = wrong(err, all[i].user, "%s and %s have the same address %s", vd_conf_name(all[i - 1].user),
 				vd_conf_name(all[i].user), vd_ip_format(all[i].address, text));
 	free(all);
 	return ret;
@@ -78,17 +91,16 @@ static int check_user(const struct vd_conf *conf, const struct vd_conf_node *use
 {
 	const struct vd_secret *hash = vd_conf_secret(vd_conf_at(conf, user, "nt_hash"));
 	const struct vd_secret *password = vd_conf_secret(vd_conf_at(conf, user, "password"));
-	char at[128], text[33];
+	char text[33];
 	uint8_t octets[16];
 	int n;
 
-	vd_conf_origin(user, at, sizeof(at));
 	if (!hash && !password)
-		return vd_error_set(err, -EINVAL, "%s: %s has neither password nor nt_hash", at, vd_conf_name(user));
+		return wrong(err, user, "%s has neither password nor nt_hash", vd_conf_name(user));
 	if (hash && password)
-		return vd_error_set(err, -EINVAL, "%s: %s has both password and nt_hash; one is enough", at, vd_conf_name(user));
+		return wrong(err, user, "%s has both password and nt_hash; one is enough", vd_conf_name(user));
 	if (vd_conf_count(vd_conf_at(conf, user, "routes_behind")) > 8)
-		return vd_error_set(err, -EINVAL, "%s: %s has more than 8 routes_behind", at, vd_conf_name(user));
+		return wrong(err, user, "%s has more than 8 routes_behind", vd_conf_name(user));
 	if (!hash)
 		return 0;
 	if (vd_secret_len(hash) == 32) {
@@ -100,7 +112,7 @@ static int check_user(const struct vd_conf *conf, const struct vd_conf_node *use
 		if (n == 16)
 			return 0;
 	}
-	return vd_error_set(err, -EINVAL, "%s: the nt_hash of %s is not 32 hexadecimal digits", at, vd_conf_name(user));
+	return wrong(err, vd_conf_at(conf, user, "nt_hash"), "the nt_hash of %s is not 32 hexadecimal digits", vd_conf_name(user));
 }
 
 static int by_user(const void *a, const void *b)
@@ -161,12 +173,16 @@ static void advise(const struct users_file *file, struct vd_error *err)
 static int check_all(const struct vd_conf *conf, struct vd_error *err)
 {
 	const struct vd_conf_node *root = vd_conf_at(conf, NULL, "");
+	struct vd_error more;
 	size_t i;
-	int ret = 0;
+	int ret = 0, one;
 
-	for (i = 0; i < vd_conf_count(root) && !ret; i++)
-		ret = check_user(conf, vd_conf_nth(root, i), err);
-	return ret ? ret : check_addresses(conf, err);
+	for (i = 0; i < vd_conf_count(root); i++) {
+		one = check_user(conf, vd_conf_nth(root, i), ret ? &more : err);
+		ret = ret ? ret : one;
+	}
+	one = check_addresses(conf, ret ? &more : err);
+	return ret ? ret : one;
 }
 
 int users_file_load(struct users_file *file, struct vd_error *err)
@@ -181,7 +197,7 @@ int users_file_load(struct users_file *file, struct vd_error *err)
 	if (ret && err) {
 		advise(file, err);
 		n = strlen(err->text);
-		if (n_errors > 1)
+		if (n_errors > 1 && n)
 			vd_format(err->text + n, sizeof(err->text) - n, " (and %zu more)", n_errors - 1);
 	}
 	if (!ret)

@@ -208,18 +208,18 @@ static int check(void *arg, struct vd_plan *plan, struct vd_error *err)
 	struct users_file fresh, *old;
 	char object[VD_NAME_MAX + 8];
 	size_t i;
-	int ret;
+	int ret, failed = 0;
 
 	for (i = 0; i < vd_conf_count(section); i++) {
 		node = vd_conf_nth(section, i);
 		memset(&fresh, 0, sizeof(fresh));
 		vd_strcpy(fresh.name, sizeof(fresh.name), vd_conf_name(node));
 		vd_strcpy(fresh.path, sizeof(fresh.path), vd_conf_str(vd_conf_at(conf, node, "file")));
-		ret = users_file_load(&fresh, err);
+		ret = users_forbidden(fresh.path, err) ? vd_check_error(vd_conf_at(conf, node, "file"), "users.%s.file: %s", fresh.name,
+			err->text) : users_file_load(&fresh, err);
 		if (ret) {
-			vd_error_prefix(err, "users.%s.file: ", fresh.name);
-			vd_error_at(err, vd_conf_at(conf, node, "file"));
-			return ret;
+			failed = ret;
+			continue;
 		}
 		old = self ? find(self, fresh.name) : NULL;
 		vd_format(object, sizeof(object), "users.%s", fresh.name);
@@ -227,7 +227,7 @@ static int check(void *arg, struct vd_plan *plan, struct vd_error *err)
 			vd_plan_compare(plan, object, old->conf, fresh.conf);
 		users_file_clear(&fresh);
 	}
-	return 0;
+	return failed;
 }
 
 static void fini(void *arg)

@@ -173,8 +173,10 @@ static int add_conf(
 	for (size_t i = 0; i < count; i++) {
 		int rc = ike_suite_parse(vd_conf_str(vd_conf_nth(words, i)), ike, &list[*n], err);
 
-		if (rc < 0)
+		if (rc < 0) {
+			vd_error_at(err, vd_conf_nth(words, i));
 			return rc;
+		}
 		++*n;
 	}
 	return 0;

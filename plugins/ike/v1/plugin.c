@@ -86,8 +86,7 @@ static int candidate_load(const struct vd_conf *conf, const struct vd_conf_node 
 	vd_strcpy(out->connection, sizeof(out->connection), name);
 	vd_conf_origin(out->crypto_written ? says : c, out->origin, sizeof(out->origin));
 	vd_conf_origin(psk, out->psk_origin, sizeof(out->psk_origin));
-	int rc = ike_policy_load(conf, crypto != NULL ? crypto : "compatible", &out->policy, err);
-	return rc < 0 ? vd_error_prefix(err, "connections.%s: ", name) : 0;
+	return ike_policy_load(conf, crypto != NULL ? crypto : "compatible", &out->policy, err);
 }
 
 static int candidates_load(struct ike_v1_candidate *list, unsigned *ret_n, struct vd_error *err)
@@ -103,18 +102,18 @@ static int candidates_load(struct ike_v1_candidate *list, unsigned *ret_n, struc
 
 			if (!ike_v1_speaks(conf, c, "accept", words[w]))
 				continue;
-			if (of[w]++ == IKE_V1_PSKS_MAX)
-				return vd_error_set(err, -E2BIG,
-					"connections.%s: at most %u connections can accept %s with a PSK, since every "
-					"PSK is tried at each login",
-					vd_conf_name(c), IKE_V1_PSKS_MAX, words[w]);
-			int rc = candidate_load(conf, c, words[w], &list[n], err);
-			if (rc < 0)
-				return rc;
-			for (unsigned k = 0; list[n].group[0] != '\0' && k < n; k++)
+			int rc = of[w]++ < IKE_V1_PSKS_MAX ? candidate_load(conf, c, words[w], &list[n], err)
+				: vd_error_set(err, -E2BIG, "connections.%s: at most %u connections can accept %s with a PSK, since every "
+					"PSK is tried at each login", vd_conf_name(c), IKE_V1_PSKS_MAX, words[w]);
+			for (unsigned k = 0; rc == 0 && list[n].group[0] != '\0' && k < n; k++)
 				if (strcmp(list[k].group, list[n].group) == 0 && list[k].xauth == list[n].xauth)
-					return vd_error_set(err, -EINVAL, "connections.%s and %s have the same %s.group: nothing tells their "
+					rc = vd_error_set(err, -EINVAL, "connections.%s and %s have the same %s.group: nothing tells their "
 						"clients apart in aggressive mode", list[k].connection, list[n].connection, words[w]);
+			if (rc < 0) {
+				if (err != NULL && err->origin[0] == '\0')
+					vd_error_at(err, c);
+				return rc;
+			}
 			n++;
 		}
 	*ret_n = n;
