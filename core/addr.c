@@ -215,3 +215,31 @@ char *vd_sa_format(const struct vd_sa *sa, char out[VD_SA_TEXT])
 	vd_format(out, VD_SA_TEXT, sa->ip.family == AF_INET6 ? "[%s]:%u" : "%s:%u", ip, sa->port);
 	return out;
 }
+
+static const struct {
+	const char *prefix;
+	enum vd_ip_kind kind;
+} kinds[] = {
+	{ "0.0.0.0/8", VD_IP_NONE }, { "::/128", VD_IP_NONE }, { "127.0.0.0/8", VD_IP_LOOPBACK }, { "::1/128", VD_IP_LOOPBACK },
+	{ "169.254.0.0/16", VD_IP_LINK }, { "fe80::/10", VD_IP_LINK }, { "224.0.0.0/4", VD_IP_MULTICAST }, { "ff00::/8", VD_IP_MULTICAST },
+	{ "240.0.0.0/4", VD_IP_RESERVED }, { "::ffff:0:0/96", VD_IP_MAPPED },
+};
+
+enum vd_ip_kind vd_range_kind(const struct vd_ip *first, const struct vd_ip *last)
+{
+	struct vd_prefix p;
+
+	for (size_t i = 0; i < VD_ARRAY_SIZE(kinds); i++)
+		if (vd_prefix_parse(kinds[i].prefix, &p) && p.ip.family == first->family &&
+			(vd_prefix_has(&p, first) || vd_prefix_has(&p, last) || (vd_ip_cmp(first, &p.ip) <= 0 && vd_ip_cmp(&p.ip, last) <= 0)))
+			return kinds[i].kind;
+	return VD_IP_HOST;
+}
+
+const char *vd_ip_kind_name(enum vd_ip_kind kind)
+{
+	static const char *const names[] = { "an address of a host", "an unspecified address", "a loopback address", "a link-local address",
+		"a multicast address", "a reserved address", "an IPv4-mapped address" };
+
+	return (unsigned)kind < VD_ARRAY_SIZE(names) ? names[kind] : "no address";
+}

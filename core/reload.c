@@ -74,6 +74,7 @@ void vd_reload_ask(struct vd_plan *plan, struct vd_conf_errors *errs)
 		if (!vd_plugin_find(vd_conf_name(vd_conf_nth(names, i))))
 			vd_check_warning(vd_conf_nth(names, i), "no plugin %s is installed; viaductctl plugin list shows all",
 				vd_conf_name(vd_conf_nth(names, i)));
+	vd_conf_judge_values(vd_conf_current());
 	vd_conf_judge(before);
 	vd_plugins_check(plan, errs);
 }

@@ -28,6 +28,8 @@ void vd_conf_errors_add(struct vd_conf_errors *errs, bool warning, const char *f
 /* Where vd_check_error and vd_check_warning, and the findings of vd_conf_load_file, go from now on; NULL: nowhere. Returns where
  * they went before. */
 struct vd_conf_errors *vd_conf_judge(struct vd_conf_errors *errs);
+/* Findings about what the core's values mean to each other and to this host, to where vd_conf_judge says. conf is vd_conf_current(). */
+void vd_conf_judge_values(const struct vd_conf *conf);
 /* Appends one about a plugin's check that gave only err: at the value whose origin it has, else at the configuration as a whole. */
 void vd_conf_errors_add_err(struct vd_conf_errors *errs, const char *plugin, const struct vd_error *err);
 /* "file:line:column", or what of it is known. Returns its length. */

@@ -223,61 +223,6 @@ static void connection(const struct vd_conf_node *c, const char *const *words, s
 	}
 }
 
-/* ---- pools ---- */
-/* First and last address of a range or a prefix. */
-static void ends(const struct vd_conf_node *n, struct vd_ip *ret_first, struct vd_ip *ret_last)
-{
-	bool prefix = n->prefix.ip.family;
-
-	*ret_first = prefix ? n->prefix.ip : n->ip;
-	*ret_last = prefix ? n->prefix.ip : n->ip_last;
-	for (unsigned i = n->prefix.len; prefix && i < (ret_last->family == AF_INET ? 32 : 128); i++)
-		ret_last->a[i / 8] |= (uint8_t)(128u >> i % 8);
-}
-
-static bool overlap(const struct vd_conf_node *a, const struct vd_conf_node *b)
-{
-	struct vd_ip a1, a2, b1, b2;
-
-	ends(a, &a1, &a2);
-	ends(b, &b1, &b2);
-	return a1.family == b1.family && vd_ip_cmp(&a1, &b2) <= 0 && vd_ip_cmp(&b1, &a2) <= 0;
-}
-
-static bool ranges_overlap(const struct vd_conf_node *x, const struct vd_conf_node *y)
-{
-	for (uint32_t i = 0; i < vd_conf_count(x); i++)
-		for (uint32_t k = 0; k < vd_conf_count(y); k++)
-			if (overlap(x->items[i], y->items[k]))
-				return true;
-	return false;
-}
-
-static void two_pools(const struct vd_conf_node *earlier, const struct vd_conf_node *pool, struct vd_conf_errors *errs)
-{
-	static const char *const kinds[] = { "range", "prefix" };
-	char at[CONF_PATH_MAX];
-
-	for (size_t i = 0; i < VD_ARRAY_SIZE(kinds) * VD_ARRAY_SIZE(kinds); i++) {
-		const struct vd_conf_node *a = conf_node_find(earlier, kinds[i % 2]), *b = conf_node_find(pool, kinds[i / 2]);
-
-		if (!a || !b || a == b || !ranges_overlap(a, b))
-			continue;
-		warn(errs, b, "pools.%s has addresses of pools.%s (%s): one that is taken there is taken here", pool->name,
-			earlier->name, vd_conf_origin(a, at, sizeof(at)));
-		return;
-	}
-}
-
-static void pools(const struct vd_conf *conf, struct vd_conf_errors *errs)
-{
-	const struct vd_conf_node *all = conf_node_find(conf->root, "pools");
-
-	for (uint32_t i = 0; all && all->kind == CONF_MAP && i < all->n && i < 1000; i++)
-		for (uint32_t k = 0; k < i; k++)
-			two_pools(all->items[k], all->items[i], errs);
-}
-
 void conf_lint(const struct vd_conf *conf, const char *const *words, struct vd_conf_errors *errs)
 {
 	const struct vd_conf_node *all = conf_node_find(conf->root, "connections");
@@ -286,5 +231,4 @@ void conf_lint(const struct vd_conf *conf, const char *const *words, struct vd_c
 	clear_text(conf->root, "", errs);
 	for (uint32_t i = 0; all && all->kind == CONF_MAP && i < all->n; i++)
 		connection(all->items[i], words, errs);
-	pools(conf, errs);
 }

@@ -39,6 +39,19 @@ VD_API uint32_t vd_ip_u32(const struct vd_ip *ip);
 VD_API int vd_ip_cmp(const struct vd_ip *a, const struct vd_ip *b);
 VD_API bool vd_ip_equal(const struct vd_ip *a, const struct vd_ip *b);
 VD_API bool vd_ip_is_any(const struct vd_ip *ip);
+/* What kind of addresses there are from first to last (the same family): the first kind of the table in addr.c that one of them is. */
+enum vd_ip_kind {
+	VD_IP_HOST, /* unicast, as a host anywhere may have */
+	VD_IP_NONE, /* 0.0.0.0/8 and :: */
+	VD_IP_LOOPBACK,
+	VD_IP_LINK, /* link-local */
+	VD_IP_MULTICAST,
+	VD_IP_RESERVED, /* 240.0.0.0/4, broadcast */
+	VD_IP_MAPPED,   /* ::ffff:0.0.0.0/96 */
+};
+VD_API enum vd_ip_kind vd_range_kind(const struct vd_ip *first, const struct vd_ip *last);
+/* "a loopback address" */
+VD_API const char *vd_ip_kind_name(enum vd_ip_kind kind);
 /* "10.0.0.0/8", or an address alone as a host prefix. False when host bits are set or the text is wrong. */
 VD_API bool vd_prefix_parse(const char *text, struct vd_prefix *ret_prefix);
 VD_API bool vd_prefix_has(const struct vd_prefix *prefix, const struct vd_ip *ip);

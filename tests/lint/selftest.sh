@@ -67,7 +67,7 @@ sample_headers() {
 sample_corelines() {
 	mkdir -p "$2/core/crypto"
 	seq 5990 >"$2/core/a.c" && seq 5990 >"$2/core/crypto/b.c"
-	mkdir -p "$2/core/conf" && seq 3390 >"$2/core/conf/a.c"
+	mkdir -p "$2/core/conf" && seq 4190 >"$2/core/conf/a.c"
 	[ "$1" = clean ] || {
 		seq 20 >"$2/core/c.h"
 		seq 20 >"$2/core/conf/b.c"

@@ -64,23 +64,6 @@ static const struct {
 	{ ALL "ppp: { auth: pap }\n",
 		"/viaduct.yaml:5:8: warning: ppp.auth allows pap: clients that want it send their password in clear text to whoever "
 		"knows the pre-shared key; take it out, unless one of them knows nothing else\n" },
-	/* Pools. */
-	{ "users: { u: { file: u.yaml } }\nrealms: { r: { authenticate: users/u } }\n"
-		"pools:\n  p: { range: 10.0.0.2-10.0.0.9 }\n  q: { range: [10.1.0.0/24, 10.0.0.9-10.0.0.12] }\n"
-		"  v: { range: [10.0.0.10-10.0.0.11, \"2001:db8::/64\"] }\n"
-		"connections:\n  c: { accept: l2tp, realm: r, pool: p, l2tp: { psk: !file long.psk } }\n"
-		"  d: { accept: l2tp, realm: r, pool: q, l2tp: { psk: !file other.psk } }\n"
-		"  e: { accept: ikev2, realm: r, pool: v }\n",
-		"/viaduct.yaml:5:8: warning: pools.q has addresses of pools.p (viaduct.yaml:4): one that is taken there is taken here\n"
-		"/viaduct.yaml:6:8: warning: pools.v has addresses of pools.q (viaduct.yaml:5): one that is taken there is taken here\n" },
-	{ "users: { u: { file: u.yaml } }\nrealms: { r: { authenticate: users/u } }\n"
-		"pools:\n  p: { range: 10.0.0.2-10.0.0.9, prefix: \"2001:db8:8::/48\" }\n  q: { range: 10.2.0.0/24, prefix: \"2001:db8:9::/48\" }\n"
-		"  v: { range: \"2001:db8:9:1::5-2001:db8:9:1::9\", prefix: \"2001:db8:8:ffff::/64\" }\n"
-		"connections:\n  c: { accept: l2tp, realm: r, pool: p, l2tp: { psk: !file long.psk } }\n"
-		"  d: { accept: l2tp, realm: r, pool: q, l2tp: { psk: !file other.psk } }\n"
-		"  e: { accept: ikev2, realm: r, pool: v }\n",
-		"/viaduct.yaml:6:50: warning: pools.v has addresses of pools.p (viaduct.yaml:4): one that is taken there is taken here\n"
-		"/viaduct.yaml:6:8: warning: pools.v has addresses of pools.q (viaduct.yaml:5): one that is taken there is taken here\n" },
 	/* With errors there are no guesses about the rest. */
 	{ "pools: { q: { rnage: 10.0.0.0/24, range: 10.0.0.0/24 } }\n",
 		"/viaduct.yaml:1:15: error: unknown option `rnage` in pools.q; did you mean `range`?\n" },

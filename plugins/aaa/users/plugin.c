@@ -204,29 +204,31 @@ static int check(void *arg, struct vd_plan *plan, struct vd_error *err)
 {
 	const struct vd_conf *conf = vd_conf_current();
 	const struct vd_conf_node *section = vd_conf_at(conf, NULL, "users"), *node;
+	size_t n = vd_conf_count(section), i;
 	struct users *self = arg;
-	struct users_file fresh, *old;
+	struct users_file *files = calloc(n + 1, sizeof(*files)), *old;
 	char object[VD_NAME_MAX + 8];
-	size_t i;
 	int ret, failed = 0;
 
-	for (i = 0; i < vd_conf_count(section); i++) {
-		node = vd_conf_nth(section, i);
-		memset(&fresh, 0, sizeof(fresh));
-		vd_strcpy(fresh.name, sizeof(fresh.name), vd_conf_name(node));
-		vd_strcpy(fresh.path, sizeof(fresh.path), vd_conf_str(vd_conf_at(conf, node, "file")));
-		ret = users_forbidden(fresh.path, err) ? vd_check_error(vd_conf_at(conf, node, "file"), "users.%s.file: %s", fresh.name,
-			err->text) : users_file_load(&fresh, err);
+	if (!files)
+		return vd_error_set(err, -ENOMEM, "out of memory");
+	for (i = 0; i < n; i++) {
+		node = vd_conf_at(conf, vd_conf_nth(section, i), "file");
+		vd_strcpy(files[i].name, sizeof(files[i].name), vd_conf_name(vd_conf_nth(section, i)));
+		vd_strcpy(files[i].path, sizeof(files[i].path), vd_conf_str(node));
+		ret = users_forbidden(files[i].path, err) ? vd_check_error(node, "users.%s.file: %s", files[i].name, err->text)
+			: users_file_load(&files[i], err);
 		if (ret) {
 			failed = ret;
 			continue;
 		}
-		old = self ? find(self, fresh.name) : NULL;
-		vd_format(object, sizeof(object), "users.%s", fresh.name);
+		users_judge(conf, files, i + 1, node);
+		old = self ? find(self, files[i].name) : NULL;
+		vd_format(object, sizeof(object), "users.%s", files[i].name);
 		if (old && old->conf)
-			vd_plan_compare(plan, object, old->conf, fresh.conf);
-		users_file_clear(&fresh);
+			vd_plan_compare(plan, object, old->conf, files[i].conf);
 	}
+	drop_files(files, n);
 	return failed;
 }
 

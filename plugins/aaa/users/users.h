@@ -50,6 +50,11 @@ bool users_secret_path(const struct users_file *file, const struct vd_conf *conf
  * False when it may, or is missing: err is untouched. */
 bool users_forbidden(const char *path, struct vd_error *err);
 
+/* ---- judge.c ---- */
+/* Findings about the last of n files, whose accounts have been read, also against those before it (conf NULL: not read). where: what
+ * names the file in conf. */
+void users_judge(const struct vd_conf *conf, const struct users_file *files, size_t n, const struct vd_conf_node *where);
+
 /* ---- announce.c ---- */
 struct users_reserved {
 	struct vd_address_reserved *v; /* in order */

@@ -431,10 +431,12 @@ static int check(void *arg, struct vd_plan *plan, struct vd_error *err)
 	char object[VD_NAME_MAX + 8];
 	const struct lease *l;
 	size_t i, n;
-	int ret = read_all(&next.v, &next.n, err);
+	int ret = pools_judge(&next.v, &next.n, err);
 
-	if (ret)
+	if (ret) {
+		drop(next.v, next.n);
 		return ret;
+	}
 	for (i = 0; self && i < self->n; i++) {
 		const struct pool *pool = pools_find(&next, self->v[i].name);
 

@@ -274,10 +274,9 @@ static int read_gateways(struct pool *pool, const struct vd_conf_node *list, str
 		bool v6 = ip->family == AF_INET6;
 
 		if (given[v6])
-			return vd_error_set(err, -EINVAL, "%s: pools.%s.gateway: one for IPv4 and one for IPv6 are possible",
-				pool->origin, pool->name);
+			return vd_error_set(err, -EINVAL, "pools.%s.gateway: one for IPv4 and one for IPv6 are possible", pool->name);
 		if (!pool->gateways[v6].family)
-			return vd_error_set(err, -EINVAL, "%s: pools.%s.gateway: the pool has no IPv%d range", pool->origin, pool->name,
+			return vd_error_set(err, -EINVAL, "pools.%s.gateway: the pool has no IPv%d range", pool->name,
 				v6 ? 6 : 4);
 		given[v6] = true;
 		pool->gateways[v6] = *ip;
@@ -307,15 +306,14 @@ static int add_prefix(struct pool *pool, const struct vd_prefix *prefix, struct 
 
 	vd_prefix_format(prefix, text);
 	if (prefix->ip.family != AF_INET6 || prefix->len < 16 || prefix->len > 64)
-		return vd_error_set(err, -EINVAL, "%s: pools.%s.prefix: %s is not an IPv6 prefix of 16 to 64 bits", pool->origin,
-			pool->name, text);
+		return vd_error_set(err, -EINVAL, "pools.%s.prefix: %s is not an IPv6 prefix of 16 to 64 bits", pool->name, text);
 	for (i = prefix->len; i < 128; i++)
 		last.a[i / 8] |= (uint8_t)(128u >> i % 8);
 	for (i = 0; i < pool->n_ranges; i++)
 		if (pool->ranges[i].first.family == AF_INET6 && vd_ip_cmp(&pool->ranges[i].first, &last) <= 0 &&
 			vd_ip_cmp(&prefix->ip, &pool->ranges[i].last) <= 0)
-			return vd_error_set(err, -EINVAL, "%s: pools.%s.prefix: %s and a range or prefix before it have addresses in "
-				"common", pool->origin, pool->name, text);
+			return vd_error_set(err, -EINVAL, "pools.%s.prefix: %s and a range or prefix before it have addresses in "
+				"common", pool->name, text);
 	add_range(pool, &prefix->ip, &last, true);
 	return 0;
 }
@@ -328,8 +326,8 @@ static int check_prefixes(const struct pool *pool, struct vd_error *err)
 	pool_fill(pool, AF_INET6, true, &size, &leased);
 	for (unsigned i = 0; i < pool->n_ranges && !size; i++)
 		if (pool->ranges[i].net)
-			return vd_error_set(err, -EINVAL, "%s: pools.%s.prefix: the only network of 64 bits in it has our own address; "
-				"give a shorter prefix, or another gateway", pool->origin, pool->name);
+			return vd_error_set(err, -EINVAL, "pools.%s.prefix: the only network of 64 bits in it has our own address; "
+				"give a shorter prefix, or another gateway", pool->name);
 	return 0;
 }
 
@@ -345,7 +343,7 @@ int pool_read(struct pool *pool, const struct vd_conf *conf, const struct vd_con
 	vd_conf_origin(node, pool->origin, sizeof(pool->origin));
 	n = vd_conf_count(ranges) + vd_conf_count(prefixes);
 	if (!n || n > POOL_RANGES)
-		return vd_error_set(err, -EINVAL, "%s: pools.%s: one to %u ranges and prefixes are possible", pool->origin, pool->name,
+		return vd_error_set(err, -EINVAL, "pools.%s: one to %u ranges and prefixes are possible", pool->name,
 			POOL_RANGES);
 	for (i = 0; i < vd_conf_count(ranges); i++) {
 		struct vd_ip first, last;
@@ -363,13 +361,13 @@ int pool_read(struct pool *pool, const struct vd_conf *conf, const struct vd_con
 		return ret;
 	if (addresses(vd_conf_at(conf, node, "dns"), pool->facts.dns, VD_ARRAY_SIZE(pool->facts.dns)) > 3 ||
 		addresses(vd_conf_at(conf, node, "wins"), pool->facts.wins, VD_ARRAY_SIZE(pool->facts.wins)) > 2)
-		return vd_error_set(err, -EINVAL, "%s: pools.%s: at most 3 dns and 2 wins", pool->origin, pool->name);
+		return vd_error_set(err, -EINVAL, "pools.%s: at most 3 dns and 2 wins", pool->name);
 	list = vd_conf_at(conf, node, "search");
 	for (i = 0; i < vd_conf_count(list); i++) {
 		const char *domain = vd_conf_str(vd_conf_nth(list, i));
 
 		if (len + strlen(domain) + 2 > sizeof(pool->facts.search))
-			return vd_error_set(err, -EINVAL, "%s: pools.%s.search is longer than 126 octets", pool->origin, pool->name);
+			return vd_error_set(err, -EINVAL, "pools.%s.search is longer than 126 octets", pool->name);
 		len += vd_format(pool->facts.search + len, sizeof(pool->facts.search) - len, "%s%s", i ? " " : "", domain);
 	}
 	return 0;

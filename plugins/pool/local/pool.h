@@ -41,6 +41,9 @@ struct pool {
 
 /* Reads pools.NAME. The pool is empty. */
 int pool_read(struct pool *pool, const struct vd_conf *conf, const struct vd_conf_node *node, struct vd_error *err);
+/* All pools of vd_conf_current(), empty, with a finding of the running check for everything that is wrong with them. A negative errno
+ * with err: one cannot be read. *ret_v, *ret_n are then also to be freed. Nothing is returned with -ENOMEM. */
+int pools_judge(struct pool **ret_v, size_t *ret_n, struct vd_error *err);
 void pool_clear(struct pool *pool);
 /* Our address toward the clients, of this family (AF_INET, AF_INET6). */
 const struct vd_ip *pool_gateway(const struct pool *pool, int family);
