@@ -96,6 +96,7 @@ struct ike_offer {
 	uint8_t proposal, protocol, number, id;
 	uint8_t spi_len, spi[4];
 	bool esn;         /* phase 2: sequence numbers of 64 bits (RFC 4304) */
+	uint8_t with;     /* enum ike_protocol of what is proposed together with it; 0: nothing is */
 	bool usable;      /* false: an attribute that is not understood, a combination of protocols, a wrong SPI */
 	uint16_t encr, hash, auth, group, key_bits, encap;
 	uint32_t life_seconds, life_kbytes;

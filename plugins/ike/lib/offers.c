@@ -128,7 +128,7 @@ static int transforms_parse(unsigned phase, const uint8_t *body, struct vd_rd *r
 int ike_offers_parse(unsigned phase, const uint8_t *body, size_t len, struct ike_offers *ret_offers)
 {
 	struct vd_rd r;
-	uint8_t next = IKE_P_PROPOSAL;
+	uint8_t next = IKE_P_PROPOSAL, last_protocol = 0;
 	int last = -1;
 	unsigned last_from = 0;
 
@@ -167,12 +167,16 @@ int ike_offers_parse(unsigned phase, const uint8_t *body, size_t len, struct ike
 		unsigned from = ret_offers->n;
 		if (last == like.proposal) { /* several protocols at once, as ESP with IPCOMP: not for us */
 			like.usable = false;
-			for (unsigned i = last_from; i < from; i++)
+			like.with = last_protocol;
+			for (unsigned i = last_from; i < from; i++) {
 				ret_offers->v[i].usable = false;
+				ret_offers->v[i].with = like.protocol;
+			}
 		} else {
 			last_from = from;
 		}
 		last = like.proposal;
+		last_protocol = like.protocol;
 		int rc = transforms_parse(phase, body, &sub, n, &like, ret_offers);
 		if (rc < 0)
 			return rc;

@@ -330,6 +330,51 @@ char *ike_suites_format(const struct ike_suite *suites, unsigned n, char *out, s
 	return out;
 }
 
+bool ike_suite_weak(const struct ike_suite *s)
+{
+	return s->encr == VD_ENCR_3DES || s->hash == IKE_HASH_SHA1 || s->group == 2 || s->group == 5;
+}
+
+char *ike_groups_format(const struct ike_policy *policy, char *out, size_t size)
+{
+	size_t len = 0;
+
+	out[0] = '\0';
+	for (unsigned i = 0; i < policy->n_ike; i++) {
+		unsigned k = 0;
+
+		while (policy->ike[k].group != policy->ike[i].group)
+			k++;
+		if (k == i)
+			len += vd_format(out + len, size - len, "%s%s", len > 0 ? ", " : "", vd_dh_name(policy->ike[i].group));
+	}
+	return out;
+}
+
+/* Those that are no suites here, each name once. */
+static void unserved_format(unsigned phase, const struct ike_offers *offers, char *out, size_t size)
+{
+	char names[8][IKE_OFFER_TEXT];
+	size_t len = strlen(out);
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < offers->n && n < VD_ARRAY_SIZE(names); i++) {
+		const struct ike_offer *o = &offers->v[i];
+		struct ike_suite s;
+		unsigned k = 0;
+
+		if (phase == 1 ? o->auth != IKE_AUTH_PSK || ike_suite_from_phase1(o, IKE_AUTH_PSK, &s) : ike_suite_from_phase2(o, &s))
+			continue;
+		ike_offer_format(phase, o, names[n]);
+		while (strcmp(names[k], names[n]) != 0)
+			k++;
+		if (k < n)
+			continue;
+		len += vd_format(out + len, size - len, "%s%s", n > 0 ? ", " : len > 0 ? "; not served here: " : "", names[n]);
+		n++;
+	}
+}
+
 char *ike_offers_format(unsigned phase, const struct ike_offers *offers, char *out, size_t size)
 {
 	struct ike_suite known[IKE_OFFERS_MAX];
@@ -338,8 +383,11 @@ char *ike_offers_format(unsigned phase, const struct ike_offers *offers, char *o
 	for (unsigned i = 0; i < offers->n; i++) {
 		const struct ike_offer *o = &offers->v[i];
 
-		if (phase == 1 ? ike_suite_from_phase1(o, IKE_AUTH_PSK, &known[n]) : ike_suite_from_phase2(o, &known[n]))
+		if (phase == 1 ? ike_suite_from_phase1(o, IKE_AUTH_PSK, &known[n]) : ike_suite_from_phase2(o, &known[n])) {
+			if (phase == 2 && vd_dh_name(o->group) != NULL)
+				known[n].group = (uint8_t)o->group; /* of PFS */
 			n++;
+		}
 		else if (phase == 1 && o->auth > 65000) /* draft-ietf-ipsec-isakmp-xauth */
 			xauth++;
 		else if (phase == 1 && o->auth != 1)
@@ -355,11 +403,11 @@ char *ike_offers_format(unsigned phase, const struct ike_offers *offers, char *o
 	if (all_xauth && n > 0)
 		vd_format(out + strlen(out), size - strlen(out), " with XAuth");
 	const struct { unsigned n; const char *what; } rest[] = { { xauth, "with XAuth" },
-		{ other_auth, "with certificates or another authentication" },
-		{ offers->n - n - xauth - other_auth, "not known here (DES, MD5, ...)" } };
+		{ other_auth, "with certificates or another authentication" } };
 	for (size_t i = 0, len = strlen(out); i < VD_ARRAY_SIZE(rest); i++)
 		if (rest[i].n > 0)
 			len += vd_format(
 				out + len, size - len, "%s%u %s", len > 0 ? ", " : "", rest[i].n, rest[i].what);
+	unserved_format(phase, offers, out, size);
 	return out;
 }

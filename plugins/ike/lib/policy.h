@@ -45,7 +45,23 @@ bool ike_policy_allows_group(const struct ike_policy *policy, uint16_t group);
  * authentication than this (enum ike_auth). */
 bool ike_suite_from_phase1(const struct ike_offer *offer, uint16_t auth, struct ike_suite *ret_suite);
 bool ike_suite_from_phase2(const struct ike_offer *offer, struct ike_suite *ret_suite);
-/* "aes256-sha1-modp2048, 3des-sha1-modp1024, 2 others" for reports. Returns out. */
+/* Is any of it what a client should no longer offer: 3DES, SHA-1, a group below 2048 bits? */
+bool ike_suite_weak(const struct ike_suite *suite);
+/* Any offer by name, known here or not: "aes256-sha1-modp2048", "aes128ctr-sha1", "null-md5", "ah-sha1". Returns out. */
+#define IKE_OFFER_TEXT 64
+char *ike_offer_format(unsigned phase, const struct ike_offer *offer, char out[IKE_OFFER_TEXT]);
+/* Why an offer is no suite here. */
+enum ike_fault {
+	IKE_FAULT_BROKEN,   /* DES, MD5, a group of 768 bits */
+	IKE_FAULT_PLAIN,    /* nothing is encrypted: NULL, AH */
+	IKE_FAULT_BUNDLE,   /* together with another protocol, as IPComp */
+	IKE_FAULT_UNSERVED, /* it may be as good as any */
+};
+enum ike_fault ike_offer_fault(unsigned phase, const struct ike_offer *offer);
+/* The groups that a policy allows, each once: "ecp384, x25519". Returns out. */
+char *ike_groups_format(const struct ike_policy *policy, char *out, size_t size);
+/* "aes256-sha1-modp2048, 3des-sha1-modp1024, 2 with XAuth; not served here: des-md5" for reports; of phase 2 with the group for
+ * PFS. Returns out. */
 char *ike_offers_format(unsigned phase, const struct ike_offers *offers, char *out, size_t size);
 char *ike_suites_format(const struct ike_suite *suites, unsigned n, char *out, size_t size);
 /* Does this encapsulation mode (enum ike_encap) fit a tunnel, or L2TP's transport mode, with or without UDP? */
