@@ -166,6 +166,9 @@
 		"{offered} came for {difference}, which is not here: the {peer} kept its L2TP, and its IPsec is newer, or the gateway was " \
 		"restarted; it was told to end that", NULL, \
 		"let the client dial again, or redial by itself when L2TP ends", NULL, NULL, NULL) \
+	K(L2TP_FORGOTTEN, "l2tp-forgotten", "l2tp", \
+		"the {peer} made IPsec anew and acknowledged nothing of our L2TP tunnel for {count} s: it was started anew", \
+		"its L2TP has forgotten our tunnel", "it is dialled again", NULL, NULL, NULL) \
 	K(ESTABLISH, "establish", "establish", "the session of user {user} cannot be brought up: {difference}", NULL, \
 		"see the gateway's log", NULL, "error 629 or 734", "the server ended the connection")
 

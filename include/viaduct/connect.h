@@ -24,6 +24,9 @@ struct vd_ike_connect_events { /* through the FIFO, never before up() returned *
 	void (*up)(void *arg, uint64_t peer, uint64_t chan);
 	/* The dial failed, or what was up has ended; nothing of it is left and nothing follows. Not after down(). */
 	void (*ended)(void *arg, uint64_t peer, const char *reason);
+	/* The channel has new SAs which we did not begin in time: the gateway took the old ones away, or began phase 1 itself.
+	 * It may have started anew, and know nothing of what is above the channel: ask it. NULL: nobody wants to know. */
+	void (*anew)(void *arg, uint64_t peer);
 };
 
 struct vd_ike_connect_1 {

@@ -141,6 +141,9 @@ struct l2tp_dial { /* a connection that we dial, from ike.connect/1 to its sessi
 	uint64_t until;         /* the tunnel's goodbye is waited for */
 	char reason[VD_ID_TEXT];
 	struct vd_timer timer;  /* the next step of the end */
+	struct vd_timer probe;  /* the gateway must acknowledge what is asked, which has this Ns */
+	uint16_t probe_ns;
+	unsigned probes;        /* how often it was asked */
 };
 
 /* What an answer of the data path or of the FIFO is for: the call, or the whole plugin, may be gone when it comes. */
@@ -196,6 +199,8 @@ void l2tp_resend(struct l2tp_tunnel *t);
 void l2tp_queue_clear(struct l2tp_tunnel *t);
 /* The peer expects ns next: all that waits gets numbers from there on, and goes out again. */
 void l2tp_renumber(struct l2tp_tunnel *t, uint16_t ns);
+/* Something that needs an acknowledgement is on its way: a HELLO, unless there is. Returns its Ns. */
+uint16_t l2tp_ask(struct l2tp_tunnel *t);
 void l2tp_on_retransmit(struct vd_timer *timer);
 /* Milliseconds of one full cycle of retransmissions with the configured number. */
 uint64_t l2tp_cycle(const struct l2tp_chan *chan);

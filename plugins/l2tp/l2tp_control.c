@@ -154,6 +154,18 @@ void l2tp_queue_clear(struct l2tp_tunnel *t)
 	vd_timer_stop(&t->retransmit);
 }
 
+uint16_t l2tp_ask(struct l2tp_tunnel *t)
+{
+	if (!t->tx) {
+		uint8_t room[64];
+		struct vd_wr w;
+		vd_wr_init(&w, room, sizeof(room));
+		l2tp_begin_type(&w, t->remote, 0, L2TP_HELLO);
+		l2tp_queue(t, &w);
+	}
+	return t->tx ? t->tx->ns : t->ns;
+}
+
 void l2tp_renumber(struct l2tp_tunnel *t, uint16_t ns)
 {
 	t->ns = t->ns_sent = ns;

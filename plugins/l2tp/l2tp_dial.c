@@ -8,8 +8,11 @@
 #include <string.h>
 
 #define STOP_WAIT_MS 2000u /* for the acknowledgement of our StopCCN */
+#define PROBE_MS 1000u     /* a gateway that may have started anew is asked so often, */
+#define PROBES 4u          /* so many times */
 
 static void on_timer(struct vd_timer *timer);
+static void on_probe(struct vd_timer *timer);
 
 static struct l2tp_dial *dial_of(struct l2tp *self, uint64_t id)
 {
@@ -36,6 +39,7 @@ static void dial_free(struct l2tp_dial *d)
 	if (d->chan)
 		d->chan->dial = NULL;
 	vd_timer_stop(&d->timer);
+	vd_timer_stop(&d->probe);
 	free(d);
 }
 
@@ -49,6 +53,7 @@ void l2tp_dial_end(struct l2tp_dial *d, const char *reason)
 	if (session && session->state >= VD_S_CLOSING && session->reason[0])
 		reason = session->reason;
 	d->ending = true;
+	vd_timer_stop(&d->probe);
 	if (!d->reason[0])
 		vd_strcpy(d->reason, sizeof(d->reason), reason);
 	vd_timer_start(&d->timer, 0); /* who calls may stand in the middle of a tunnel */
@@ -298,7 +303,47 @@ static void on_ike_ended(void *arg, uint64_t peer, const char *reason)
 	l2tp_dial_end(d, reason);
 	l2tp_dial_moved_on(d);
 }
-static const struct vd_ike_connect_events ike_events = { .up = on_ike_up, .ended = on_ike_ended };
+/* ---- a gateway that may have started anew ---- */
+static struct l2tp_tunnel *tunnel_up(const struct l2tp_dial *d)
+{
+	struct l2tp_tunnel *t = d->chan ? d->chan->tunnels : NULL;
+	while (t && t->state != L2TP_TUNNEL_UP)
+		t = t->next;
+	return t;
+}
+
+/* A line that is down is waited for much longer (l2tp.patience), but here it has just carried a key exchange. */
+static void on_probe(struct vd_timer *timer)
+{
+	struct l2tp_dial *d = VD_CONTAINER_OF(timer, struct l2tp_dial, probe);
+	struct l2tp_tunnel *t = tunnel_up(d);
+	if (!t || !t->tx || t->tx->ns != d->probe_ns) /* it knows the tunnel */
+		return;
+	if (d->probes < PROBES) {
+		d->probes++;
+		l2tp_resend(t);
+		vd_timer_start(timer, PROBE_MS);
+		return;
+	}
+	vd_count("l2tp.forgotten", 1);
+	l2tp_setup_failed(d->chan, d->session, (struct vd_report){ .kind = VD_FAIL_L2TP_FORGOTTEN,
+		.count = PROBES * PROBE_MS / 1000 });
+	l2tp_tunnel_close(t, 0, 0, "the gateway has new IPsec and does not know our tunnel: it was started anew");
+}
+
+static void on_ike_anew(void *arg, uint64_t peer)
+{
+	struct l2tp_dial *d = dial_of_peer(arg, peer);
+	struct l2tp_tunnel *t = d && !d->ending ? tunnel_up(d) : NULL;
+	if (!t || vd_timer_armed(&d->probe))
+		return;
+	vd_note('c', d->chan->id, "IPsec is new, not by us: is the gateway's L2TP the old one?");
+	d->probe_ns = l2tp_ask(t);
+	d->probes = 1;
+	vd_timer_start(&d->probe, PROBE_MS);
+}
+
+static const struct vd_ike_connect_events ike_events = { .up = on_ike_up, .ended = on_ike_ended, .anew = on_ike_anew };
 
 void l2tp_dial_chan_gone(struct l2tp_dial *d, const char *reason)
 {
@@ -329,6 +374,7 @@ static int dial_up(void *arg, const char *connection, const struct vd_path *path
 	vd_strcpy(d->connection, sizeof(d->connection), connection);
 	vd_strcpy(what.connection, sizeof(what.connection), connection);
 	vd_timer_init(&d->timer, on_timer);
+	vd_timer_init(&d->probe, on_probe);
 	int rc = ike->up(ike->self, &what, &ike_events, self, &d->peer, err);
 	if (rc < 0) {
 		free(d);

@@ -140,13 +140,7 @@ static void on_hello(struct vd_timer *timer)
 		vd_timer_start(&t->hello, every - silence);
 		return;
 	}
-	if (!t->tx) { /* else something is being asked already */
-		uint8_t room[64];
-		struct vd_wr w;
-		vd_wr_init(&w, room, sizeof(room));
-		l2tp_begin_type(&w, t->remote, 0, L2TP_HELLO);
-		l2tp_queue(t, &w);
-	}
+	l2tp_ask(t);
 	vd_timer_start(&t->hello, every);
 }
 

@@ -9,7 +9,7 @@
 	"l2tp: { psk: !env IKE_TEST_PSK_A" more " } }\n"
 
 static struct client g; /* the gateway */
-static unsigned ups, ends;
+static unsigned ups, ends, anews;
 static uint64_t peer, channel;
 static char reason[256];
 
@@ -29,6 +29,13 @@ static void on_ended(void *arg, uint64_t p, const char *why)
 	vd_strcpy(reason, sizeof(reason), why);
 }
 
+static void on_anew(void *arg, uint64_t p)
+{
+	(void)arg;
+	ck_assert_uint_eq(p, peer);
+	anews++;
+}
+
 static const struct vd_ike_connect_1 *service(void)
 {
 	return vd_service_find("ike.connect/1", NULL);
@@ -42,11 +49,11 @@ static void gateway_init(struct client *c, const char *psk)
 
 static void begin(const char *yaml)
 {
-	static const struct vd_ike_connect_events events = { .up = on_up, .ended = on_ended };
+	static const struct vd_ike_connect_events events = { .up = on_up, .ended = on_ended, .anew = on_anew };
 	struct vd_ike_connect what = { .connection = "office", .upper = "l2tp" };
 	struct vd_error err = { 0 };
 
-	ups = ends = 0;
+	ups = ends = anews = 0;
 	reason[0] = '\0';
 	world_start(yaml);
 	gateway_init(&g, PSK_A);
@@ -399,6 +406,7 @@ START_TEST(test_renew)
 	ck_assert_uint_eq(vd_peer_count(), 1);
 	ck_assert_uint_eq(ups, 1);
 	ck_assert_uint_eq(ends, 0);
+	ck_assert_uint_eq(anews, 0); /* all of it was ours to do */
 	client_free(&next);
 	finish();
 }
@@ -434,7 +442,9 @@ START_TEST(test_renewed_by_gateway)
 	ck_assert_uint_eq(vd_peer_count(), 1);
 	delete_ike(&g, 0x7002);
 	ck_assert_uint_eq(ends, 0);
+	ck_assert_uint_eq(anews, 0);
 	quick(&next, 0x7003, 0);
+	ck_assert_uint_eq(anews, 1); /* a gateway that started anew does the same */
 	ck_assert_uint_eq(vd_chan_count(), 1);
 	ck_assert_uint_eq(ups, 1);
 	ck_assert_uint_eq(ends, 0);
@@ -530,7 +540,9 @@ START_TEST(test_deleted)
 		world_input(&g, &m);
 		ck_assert_uint_eq(world_live(true), 0);
 		ck_assert_uint_eq(begun(1), 32);
+		ck_assert_uint_eq(anews, 0);
 		quick_mode(&g);
+		ck_assert_uint_eq(anews, 1);
 		ck_assert_uint_eq(ends, 0);
 	} else { /* the IKE SA alone: phase 1 begins anew, the channel carries on */
 		delete_ike(&g, 0x9002);

@@ -622,6 +622,45 @@ START_TEST(the_end)
 }
 END_TEST
 
+/* IPsec is new, and not by us: a gateway that knows the tunnel acknowledges what it is asked, whatever is lost; one that was
+ * started anew does not, and is dialled again within seconds. */
+START_TEST(gateway_asked)
+{
+	d_begin();
+	ck_assert(d_comes_up(1));
+	d_.lose = _i < 0 ? -1 : (int)d_.sent + _i;
+	for (unsigned i = 0; i < 5; i++) {
+		d_.ike.anew(d_.ike_arg, d_.peer[DIAL]);
+		for (unsigned ms = 0; ms < 6000; ms += 100) {
+			fake_advance(100);
+			d_pump();
+		}
+	}
+	ck_assert_uint_eq(d_.ended, 0);
+	ck_assert_uint_eq(fake_events(&vd_topic_setup_failed), 0);
+	d_.lose = -1;
+	d_data(DIAL);
+	d_end();
+}
+END_TEST
+
+START_TEST(gateway_forgot)
+{
+	d_begin();
+	ck_assert(d_comes_up(1));
+	d_.alone = true;
+	d_.ike.anew(d_.ike_arg, d_.peer[DIAL]);
+	d_ends(7); /* 4 s, and what a goodbye waits for */
+	ck_assert_str_eq(d_.reason, "the gateway has new IPsec and does not know our tunnel: it was started anew");
+	const struct vd_setup_failed *f = fake_last(&vd_topic_setup_failed);
+	ck_assert_ptr_nonnull(f);
+	ck_assert_int_eq(f->kind, VD_FAIL_L2TP_FORGOTTEN);
+	ck_assert_uint_eq(d_.ike_downs, 1);
+	d_.ike.anew(d_.ike_arg, d_.peer[DIAL]); /* too late */
+	d_end();
+}
+END_TEST
+
 int main(void)
 {
 	Suite *s = suite_create("l2tp dial");
@@ -641,6 +680,8 @@ int main(void)
 	tcase_add_loop_test(tc, ike_ends, 0, 2);
 	tcase_add_test(tc, ike_fails);
 	tcase_add_test(tc, silent_gateway);
+	tcase_add_loop_test(tc, gateway_asked, -1, 3);
+	tcase_add_test(tc, gateway_forgot);
 	tcase_add_test(tc, wrong_password);
 	tcase_add_loop_test(tc, tunnel_secret, 0, 2);
 	tcase_add_test(tc, tunnel_secrets_differ);

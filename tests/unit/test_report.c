@@ -221,6 +221,9 @@ static const struct {
 		" respond\")" },
 	[VD_FAIL_VERSION] = { { .offered = "IKEv2", .configured = "IKEv1", .remedy = "configure the client for L2TP/IPsec" },
 		"the client speaks IKEv2, and this gateway serves IKEv1; configure the client for L2TP/IPsec" },
+	[VD_FAIL_L2TP_FORGOTTEN] = { { .count = 4, .dialled = true },
+		"the gateway made IPsec anew and acknowledged nothing of our L2TP tunnel for 4 s: it was started anew; it is dialled"
+		" again" },
 	[VD_FAIL_L2TP_STRAY] = { { .offered = "data", .difference = "session 9 of tunnel 1" },
 		"data came for session 9 of tunnel 1, which is not here: the client kept its L2TP, and its IPsec is newer, or the gateway"
 		" was restarted; it was told to end that; let the client dial again, or redial by itself when L2TP ends" },

@@ -265,10 +265,12 @@ struct ike_v1_peer *ike_v1_take(struct ike_v1_sa *sa, const char *connection, bo
 
 void ike_v1_above(struct ike_v1_sa *sa)
 {
-	if (sa->peer->dial != NULL)
+	if (sa->peer->dial != NULL) {
+		sa->peer->dial->taken = true;
 		ike_v1_dial_phase1_up(sa->peer->dial, sa);
-	else if (sa->peer->tunnel && !ike_v1_xauth_begin(sa))
+	} else if (sa->peer->tunnel && !ike_v1_xauth_begin(sa)) {
 		ike_v1_sa_free(sa, "XAuth cannot begin");
+	}
 }
 
 /* IDir, HASH_R, encrypted with the chain of message 5. Updates iv to the last block. */

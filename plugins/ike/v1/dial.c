@@ -172,6 +172,15 @@ void ike_v1_dial_quick_up(struct ike_v1_dial *dial, uint64_t life_ms)
 	watch(dial);
 }
 
+void ike_v1_dial_child_up(struct ike_v1_dial *dial)
+{
+	if (!dial->taken)
+		return;
+	dial->taken = false;
+	if (dial->up_told && !dial->quiet && dial->events->anew != NULL)
+		dial->events->anew(dial->arg, dial->peer_id);
+}
+
 void ike_v1_dial_quick_failed(struct ike_v1_dial *dial, const char *why)
 {
 	if (!again(dial, why))

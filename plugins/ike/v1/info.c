@@ -206,8 +206,10 @@ static bool delete_take(struct ike_v1_sa *sa, const struct ike_payload *p)
 			struct ike_v1_child *child = child_of(sa->peer, vd_rd_u32(&r));
 
 			if (child != NULL) {
-				vd_note('p', sa->peer->id, "the client deleted a CHILD SA");
+				vd_note('p', sa->peer->id, "the %s deleted a CHILD SA", sa->peer->dial != NULL ? "gateway" : "client");
 				ike_v1_child_remove(child, false);
+				if (sa->peer->dial != NULL && sa->peer->children == NULL)
+					sa->peer->dial->taken = true;
 			}
 		} else if (protocol == IKE_PROTO_ISAKMP && spi_len == 2 * IKE_COOKIE_LEN) {
 			const uint8_t *spi = vd_rd_take(&r, spi_len);

@@ -457,6 +457,8 @@ static void install_out_done(void *arg)
 		mode_name(q), q->spi_in, q->spi_out);
 	if (q->sa->peer->tunnel)
 		ike_v1_tunnel_up(q->sa->peer);
+	else if (q->sa->peer->dial != NULL)
+		ike_v1_dial_child_up(q->sa->peer->dial);
 }
 
 void ike_v1_quick_out(struct ike_v1_quick *q)

@@ -350,6 +350,7 @@ struct ike_v1_dial {
 	struct ike_v1_sa *phase1; /* one that is under way */
 	bool udp;                 /* ESP in UDP, NAT or not */
 	bool up_told, quiet;      /* quiet: whoever dialled wants to hear nothing any more */
+	bool taken;               /* the gateway took its SAs away, or began phase 1: the next ones are told */
 	unsigned failures;        /* of rekeys, in a row */
 	uint64_t phase1_at, quick_at; /* vd_now() when the next one is due; UINT64_MAX: not known yet */
 	unsigned dpd_tries;
@@ -488,6 +489,8 @@ void ike_v1_dial_phase1_failed(struct ike_v1_dial *dial, const char *why);
 void ike_v1_dial_quick_up(struct ike_v1_dial *dial, uint64_t life_ms);
 void ike_v1_dial_quick_failed(struct ike_v1_dial *dial, const char *why);
 /* Something of it is gone: what it lacks is made anew. */
+/* A CHILD SA is up, both ways. */
+void ike_v1_dial_child_up(struct ike_v1_dial *dial);
 void ike_v1_dial_wake(struct ike_v1_dial *dial);
 /* Takes it off its peer, which goes; whoever dialled is told later, and it is freed then. */
 void ike_v1_dial_end(struct ike_v1_peer *peer, const char *why);
