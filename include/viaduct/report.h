@@ -82,6 +82,7 @@ enum vd_failure {
 	VD_FAIL_VERSION,          /* of a protocol; offered: what it speaks; configured: what is served; remedy */
 	/* ---- L2TP ---- */
 	VD_FAIL_L2TP_STRAY,       /* offered: what came; difference: for which tunnel and session */
+	VD_FAIL_L2TP_REFUSED,     /* difference: what is wrong with what it asked for */
 	VD_FAIL_L2TP_FORGOTTEN,   /* count: seconds for which it did not answer */
 	VD_FAILURES
 };

@@ -123,6 +123,7 @@ struct l2tp_chan {
 	struct l2tp_tunnel *tunnels;
 	struct vd_timer silence; /* until the first datagram of the client */
 	uint64_t stray_answered, stray_told; /* vd_now() of the last; 0: never */
+	uint64_t refused_told[VD_FAILURES];  /* ... report of a refusal of that kind */
 	struct l2tp_dial *dial; /* we dialled: it has our tunnel alone, and takes none; NULL: the peer did */
 };
 
@@ -182,8 +183,21 @@ struct vd_secret *l2tp_secret(const struct l2tp_chan *chan);
 struct vd_ids l2tp_ids(const struct l2tp_chan *chan, uint64_t session);
 /* Logs and counts nothing itself: posts setup_failed with a stage of "l2tp". */
 void l2tp_setup_failed(const struct l2tp_chan *chan, uint64_t session, struct vd_report report);
-/* The client asked for more than this option of l2tp allows; what: of what, in the plural. */
-void l2tp_limit_reached(const struct l2tp_chan *chan, const char *option, const char *what);
+
+/* ---- refusals ----
+ * Whatever refuses a tunnel or call says so to the peer and to the administrator: the functions that send a StopCCN or CDN with
+ * a result that is a refusal take the report, and there are no others. */
+struct l2tp_why {
+	struct vd_report report;
+	char text[L2TP_TEXT]; /* for the peer */
+	char at[128];         /* report.origin */
+};
+/* When nothing more is known than what the peer hears. */
+#define L2TP_ODD ((struct vd_report){ .kind = VD_FAIL_L2TP_REFUSED })
+/* The report of a refusal; why: as the peer hears it. One of a kind in 10 s for each channel. For who sends it. */
+void l2tp_refused(struct l2tp_chan *chan, uint64_t session, struct vd_report report, const char *why);
+/* The client asked for more than this option allows, which is one of l2tp; what: of what, in the plural. */
+void l2tp_limit_reached(const struct l2tp_chan *chan, const char *option, const char *what, struct l2tp_why *ret_why);
 /* One datagram: the message at p from our port to the peer's. Returns what chan_send returns. */
 int l2tp_emit(struct l2tp_chan *chan, uint16_t from, uint16_t to, const uint8_t *p, size_t len);
 
@@ -214,9 +228,11 @@ struct l2tp_tunnel *l2tp_tunnel_new(struct l2tp_chan *chan, uint16_t local);
 struct l2tp_tunnel *l2tp_tunnel_find(struct l2tp_chan *chan, uint16_t local);
 /* Tombstones of the channel above their number go, oldest first. Returns how many of its tunnels live. */
 unsigned l2tp_tunnel_room(struct l2tp_chan *chan);
-/* StopCCN when result is not 0, else nothing is sent any more; calls end, the tunnel stays for one cycle of
- * retransmissions. */
-void l2tp_tunnel_close(struct l2tp_tunnel *t, uint16_t result, uint16_t error, const char *reason);
+/* Calls end, the tunnel stays for one cycle of retransmissions. say: with a StopCCN that blames nobody, or a silent end. */
+enum l2tp_bye { L2TP_BYE_NOTHING, L2TP_BYE_CLEAR = L2TP_STOP_CLEAR, L2TP_BYE_SHUTDOWN = L2TP_STOP_SHUTDOWN };
+void l2tp_tunnel_close(struct l2tp_tunnel *t, enum l2tp_bye say, const char *reason);
+/* The same with a refusal. result 0: it cannot be said, since the peer's id is not known or its SAs are gone. */
+void l2tp_tunnel_refuse(struct l2tp_tunnel *t, struct vd_report report, uint16_t result, uint16_t error, const char *why);
 /* Without a word on the wire; the tunnel and its calls are freed. */
 void l2tp_tunnel_free(struct l2tp_tunnel *t, const char *reason);
 /* Since the peer was last heard, by control message or (newest tunnel of its channel) any packet of the channel. */
@@ -228,8 +244,8 @@ void l2tp_tunnel_idle(struct l2tp_tunnel *t);
  * it holds the right Challenge Response. True when nothing was asked; else the tunnel is closed, counted and reported. */
 void l2tp_challenge(struct l2tp_tunnel *t, struct vd_wr *w);
 bool l2tp_authentic(struct l2tp_tunnel *t, const struct l2tp_msg *m);
-/* Counts a message whose bad_code is set, reports it when secrets are the cause, and says in why what is wrong. */
-void l2tp_bad_avp(const struct l2tp_chan *chan, const struct l2tp_msg *m, char why[L2TP_TEXT]);
+/* Counts a message whose bad_code is set, and says what is wrong. */
+void l2tp_bad_avp(const struct l2tp_chan *chan, const struct l2tp_msg *m, struct l2tp_why *ret_why);
 
 /* ---- l2tp_call.c ---- */
 void l2tp_call_input(struct l2tp_tunnel *t, const struct l2tp_msg *m);
@@ -238,8 +254,10 @@ struct l2tp_call *l2tp_call_new(struct l2tp_tunnel *t, uint16_t local);
 struct l2tp_call *l2tp_call_find(struct l2tp_tunnel *t, uint16_t local);
 /* Data came for a call that the tunnel does not have: CDN to the peer's call of this id, which is kept as a dead one. */
 void l2tp_call_deny(struct l2tp_tunnel *t, uint16_t id);
-/* CDN when result is not 0. The session is closed, the worker forgets the key, the id is kept for a while. */
-void l2tp_call_end(struct l2tp_call *c, uint16_t result, uint16_t error, const char *reason);
+/* The session is closed, the worker forgets the key, the id is kept for a while. say: with a CDN that blames nobody. */
+void l2tp_call_end(struct l2tp_call *c, bool say, const char *reason);
+/* The same with a refusal. */
+void l2tp_call_refuse(struct l2tp_call *c, struct vd_report report, uint16_t result, uint16_t error, const char *why);
 void l2tp_call_free(struct l2tp_call *c);
 /* The worker learns the key, then the call goes on by itself: with ICRP, or with ICRQ when we dialled. */
 int l2tp_call_link(struct l2tp_call *c);

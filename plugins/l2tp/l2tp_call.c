@@ -90,7 +90,15 @@ static void send_cdn(struct l2tp_tunnel *t, uint16_t remote, uint16_t local, uin
 	l2tp_queue(t, &w);
 }
 
-void l2tp_call_end(struct l2tp_call *c, uint16_t result, uint16_t error, const char *reason)
+/* A call that does not come to be. */
+static void deny(struct l2tp_tunnel *t, uint16_t remote, struct vd_report report, uint16_t result, uint16_t error, const char *why)
+{
+	vd_count("l2tp.refused_call", 1);
+	l2tp_refused(t->chan, 0, report, why);
+	send_cdn(t, remote, 0, result, error, why);
+}
+
+static void end_call(struct l2tp_call *c, uint16_t result, uint16_t error, const char *reason)
 {
 	struct l2tp_tunnel *t = c->tunnel;
 	struct l2tp *self = t->chan->self;
@@ -111,6 +119,19 @@ void l2tp_call_end(struct l2tp_call *c, uint16_t result, uint16_t error, const c
 	l2tp_tunnel_idle(t);
 	if (t->chan->dial)
 		l2tp_dial_end(t->chan->dial, reason);
+}
+
+void l2tp_call_end(struct l2tp_call *c, bool say, const char *reason)
+{
+	end_call(c, say ? L2TP_CDN_ADMIN : 0, 0, reason);
+}
+
+void l2tp_call_refuse(struct l2tp_call *c, struct vd_report report, uint16_t result, uint16_t error, const char *why)
+{
+	if (c->state == L2TP_CALL_DEAD)
+		return;
+	l2tp_refused(c->tunnel->chan, c->session, report, why);
+	end_call(c, result, error, why);
 }
 
 /* Only so many ids of dead calls are spared. */
@@ -145,16 +166,15 @@ static void on_timer(struct vd_timer *timer)
 	switch (c->state) {
 	case L2TP_CALL_LINK: case L2TP_CALL_REPLY:
 		vd_count("l2tp.setup_timeout", 1);
-		l2tp_setup_failed(c->tunnel->chan, c->session,
-			(struct vd_report){ .kind = VD_FAIL_NO_ICCN, .count = L2TP_SETUP_MS / 1000 });
-		l2tp_call_end(c, L2TP_CDN_ERROR, L2TP_E_VENDOR, "no ICCN came");
+		l2tp_call_refuse(c, (struct vd_report){ .kind = VD_FAIL_NO_ICCN, .count = L2TP_SETUP_MS / 1000 }, L2TP_CDN_ERROR,
+			L2TP_E_VENDOR, "no ICCN came");
 		break;
 	case L2TP_CALL_ASK:
 		vd_count("l2tp.setup_timeout", 1);
-		l2tp_call_end(c, L2TP_CDN_ERROR, L2TP_E_VENDOR, "the gateway did not answer our call (ICRQ)");
+		l2tp_call_refuse(c, L2TP_ODD, L2TP_CDN_ERROR, L2TP_E_VENDOR, "the gateway did not answer our call (ICRQ)");
 		break;
 	case L2TP_CALL_UP: break;
-	case L2TP_CALL_STOP: l2tp_call_end(c, L2TP_CDN_ADMIN, 0, "session ended"); break;
+	case L2TP_CALL_STOP: l2tp_call_end(c, true, "session ended"); break;
 	case L2TP_CALL_DEAD: l2tp_call_free(c); break;
 	}
 }
@@ -223,7 +243,7 @@ static void lower_closed(void *arg, uint64_t session, const char *reason)
 	if (!c || (c->state != L2TP_CALL_UP && c->state != L2TP_CALL_STOP))
 		return;
 	c->state = L2TP_CALL_LINK; /* the link has let go: it must not be told that we are down */
-	l2tp_call_end(c, L2TP_CDN_ADMIN, 0, reason);
+	l2tp_call_end(c, true, reason);
 }
 
 static const struct vd_link_lower lower = { .send = lower_send, .header = lower_header, .closed = lower_closed };
@@ -239,7 +259,7 @@ static void owner_closed(void *arg, uint64_t session, const char *reason)
 		vd_timer_start(&c->timer, L2TP_STOP_MS);
 		self->link->stop(self->link->self, session, reason);
 	} else if (c->state != L2TP_CALL_STOP) {
-		l2tp_call_end(c, L2TP_CDN_ADMIN, 0, reason);
+		l2tp_call_end(c, true, reason);
 	}
 }
 
@@ -345,7 +365,7 @@ int l2tp_call_restore(struct l2tp_call *c)
 	if (vd_session_adopt(c->session, &l2tp_owner, self) < 0) {
 		vd_count("l2tp.import_no_session", 1);
 		c->state = L2TP_CALL_LINK; /* the link never had it */
-		l2tp_call_end(c, L2TP_CDN_ADMIN, 0, "session ended");
+		l2tp_call_end(c, true, "session ended");
 		return 0;
 	}
 	int rc = l2tp_call_link(c);
@@ -369,9 +389,10 @@ static void on_icrq(struct l2tp_tunnel *t, const struct l2tp_msg *m)
 {
 	struct l2tp_chan *chan = t->chan;
 	unsigned living = 0;
-	char why[L2TP_TEXT];
+	struct l2tp_why why;
 	if (!L2TP_SEEN(m, L2TP_A_SESSION_ID) || m->session_id == 0) {
 		vd_count("l2tp.drop.bad_icrq", 1);
+		l2tp_refused(chan, 0, L2TP_ODD, "its ICRQ has no session id"); /* nowhere to answer to */
 		return;
 	}
 	for (struct l2tp_call *c = t->calls; c; c = c->next) {
@@ -384,14 +405,13 @@ static void on_icrq(struct l2tp_tunnel *t, const struct l2tp_msg *m)
 		}
 	}
 	if (m->bad_code) {
-		l2tp_bad_avp(chan, m, why);
-		send_cdn(t, m->session_id, 0, L2TP_CDN_ERROR, m->bad_code, why);
+		l2tp_bad_avp(chan, m, &why);
+		deny(t, m->session_id, why.report, L2TP_CDN_ERROR, m->bad_code, why.text);
 		return;
 	}
 	if (living >= l2tp_knob(chan, "sessions")) {
-		vd_count("l2tp.refused_call", 1);
-		l2tp_limit_reached(chan, "sessions", "sessions in one tunnel");
-		send_cdn(t, m->session_id, 0, L2TP_CDN_BUSY, L2TP_E_RESOURCES, "too many sessions");
+		l2tp_limit_reached(chan, "l2tp.sessions", "sessions in one tunnel", &why);
+		deny(t, m->session_id, why.report, L2TP_CDN_BUSY, L2TP_E_RESOURCES, why.text);
 		return;
 	}
 	dead_room(t);
@@ -401,10 +421,9 @@ static void on_icrq(struct l2tp_tunnel *t, const struct l2tp_msg *m)
 	if (!session) {
 		if (c)
 			l2tp_call_free(c);
-		vd_count("l2tp.refused_call", 1);
-		l2tp_setup_failed(chan, 0, (struct vd_report){ .kind = VD_FAIL_RESOURCES, .stage = "l2tp",
-			.difference = err.text[0] ? err.text : "no memory for the client's call", .origin = err.origin });
-		send_cdn(t, m->session_id, 0, L2TP_CDN_BUSY, L2TP_E_RESOURCES, "no resources");
+		deny(t, m->session_id, (struct vd_report){ .kind = VD_FAIL_RESOURCES, .stage = "l2tp",
+			.difference = err.text[0] ? err.text : "no memory for the client's call", .origin = err.origin },
+			L2TP_CDN_BUSY, L2TP_E_RESOURCES, "no resources");
 		return;
 	}
 	c->remote = m->session_id;
@@ -416,7 +435,8 @@ static void on_icrq(struct l2tp_tunnel *t, const struct l2tp_msg *m)
 	vd_note('s', session, "L2TP call %u in tunnel %u, peer's %u", c->local, t->local, c->remote);
 	/* The key first: the client's LCP may come before its ICCN, and right behind our ICRP. */
 	if (l2tp_call_link(c) < 0)
-		l2tp_call_end(c, L2TP_CDN_BUSY, L2TP_E_RESOURCES, "no resources");
+		l2tp_call_refuse(c, (struct vd_report){ .kind = VD_FAIL_RESOURCES, .stage = "l2tp",
+			.difference = "the workers cannot take the client's call" }, L2TP_CDN_BUSY, L2TP_E_RESOURCES, "no resources");
 }
 
 void l2tp_call_begin(struct l2tp_call *c)
@@ -426,17 +446,18 @@ void l2tp_call_begin(struct l2tp_call *c)
 	vd_note('s', c->session, "L2TP call is up");
 	int rc = start_link(c);
 	if (rc < 0 && c->state == L2TP_CALL_UP) {
-		struct vd_ids ids = l2tp_ids(c->tunnel->chan, c->session);
-		vd_log(VD_LOG_ERROR, "l2tp", &ids, "cannot start PPP: %s", strerror(-rc));
+		char text[64];
+		vd_format(text, sizeof(text), "PPP cannot start: %s", strerror(-rc));
 		c->state = L2TP_CALL_REPLY; /* the link does not have it */
-		l2tp_call_end(c, L2TP_CDN_BUSY, L2TP_E_RESOURCES, "no resources");
+		l2tp_call_refuse(c, (struct vd_report){ .kind = VD_FAIL_RESOURCES, .stage = "l2tp", .difference = text },
+			L2TP_CDN_BUSY, L2TP_E_RESOURCES, "no resources");
 	}
 }
 
 static void on_iccn(struct l2tp_call *c, const struct l2tp_msg *m)
 {
 	if (c->state != L2TP_CALL_REPLY) {
-		l2tp_call_end(c, L2TP_CDN_ERROR, L2TP_E_VALUE, "ICCN is out of sequence");
+		l2tp_call_refuse(c, L2TP_ODD, L2TP_CDN_ERROR, L2TP_E_VALUE, "ICCN is out of sequence");
 		return;
 	}
 	if (L2TP_SEEN(m, L2TP_A_SEQUENCING)) {
@@ -455,7 +476,10 @@ static void on_cdn(struct l2tp_call *c, const struct l2tp_msg *m)
 	char why[L2TP_TEXT + 64];
 	vd_format(why, sizeof(why), "%s hung up (result %u, error %u%s%s)", c->tunnel->chan->dial ? "the gateway" : "client",
 		m->result, m->error, m->text[0] ? ": " : "", m->text);
-	l2tp_call_end(c, 0, 0, why);
+	if (c->state == L2TP_CALL_UP || c->state == L2TP_CALL_STOP)
+		l2tp_call_end(c, false, why);
+	else /* as for a StopCCN */
+		l2tp_call_refuse(c, (struct vd_report){ .kind = VD_FAIL_GAVE_UP, .stage = "l2tp", .difference = why }, 0, 0, why);
 }
 
 static struct l2tp_call *find_call(struct l2tp_tunnel *t, const struct l2tp_msg *m)
@@ -473,11 +497,10 @@ static struct l2tp_call *find_call(struct l2tp_tunnel *t, const struct l2tp_msg 
 void l2tp_call_input(struct l2tp_tunnel *t, const struct l2tp_msg *m)
 {
 	if ((m->type == L2TP_ICRQ || m->type == L2TP_OCRQ) && !m->session_id && m->bad_hidden) {
-		char why[L2TP_TEXT];
+		struct l2tp_why why;
 		/* Its id is hidden too: until it is known the answer goes to session id 0 (RFC 2661 section 4.4.4). */
-		vd_count("l2tp.refused_call", 1);
-		l2tp_bad_avp(t->chan, m, why);
-		send_cdn(t, 0, 0, L2TP_CDN_ERROR, m->bad_code, why);
+		l2tp_bad_avp(t->chan, m, &why);
+		deny(t, 0, why.report, L2TP_CDN_ERROR, m->bad_code, why.text);
 		return;
 	}
 	if (m->type == L2TP_ICRQ && !t->chan->dial) {
@@ -485,10 +508,11 @@ void l2tp_call_input(struct l2tp_tunnel *t, const struct l2tp_msg *m)
 		return;
 	}
 	if (m->type == L2TP_OCRQ || m->type == L2TP_ICRQ) {
-		vd_count("l2tp.refused_call", 1);
+		const char *never = t->chan->dial ? "we dialled, and take no calls" : "no outgoing calls here";
 		if (m->session_id)
-			send_cdn(t, m->session_id, 0, L2TP_CDN_NEVER, 0, t->chan->dial ? "we dialled, and take no calls" :
-				"no outgoing calls here");
+			deny(t, m->session_id, L2TP_ODD, L2TP_CDN_NEVER, 0, never);
+		else
+			l2tp_refused(t->chan, 0, L2TP_ODD, never);
 		return;
 	}
 	struct l2tp_call *c = find_call(t, m);
@@ -497,9 +521,9 @@ void l2tp_call_input(struct l2tp_tunnel *t, const struct l2tp_msg *m)
 		return;
 	}
 	if (m->bad_code && m->type != L2TP_CDN) {
-		char why[L2TP_TEXT];
-		l2tp_bad_avp(t->chan, m, why);
-		l2tp_call_end(c, L2TP_CDN_ERROR, m->bad_code, why);
+		struct l2tp_why why;
+		l2tp_bad_avp(t->chan, m, &why);
+		l2tp_call_refuse(c, why.report, L2TP_CDN_ERROR, m->bad_code, why.text);
 		return;
 	}
 	switch (m->type) {
@@ -509,10 +533,10 @@ void l2tp_call_input(struct l2tp_tunnel *t, const struct l2tp_msg *m)
 			l2tp_dial_icrp(c, m);
 			break;
 		}
-		l2tp_call_end(c, L2TP_CDN_ERROR, L2TP_E_VALUE, "message is out of sequence");
+		l2tp_call_refuse(c, L2TP_ODD, L2TP_CDN_ERROR, L2TP_E_VALUE, "message is out of sequence");
 		break;
 	case L2TP_CDN: on_cdn(c, m); break;
 	case L2TP_WEN: case L2TP_SLI: break; /* line errors and ACCM of serial lines say nothing about us */
-	default: l2tp_call_end(c, L2TP_CDN_ERROR, L2TP_E_VALUE, "message is out of sequence"); break;
+	default: l2tp_call_refuse(c, L2TP_ODD, L2TP_CDN_ERROR, L2TP_E_VALUE, "message is out of sequence"); break;
 	}
 }

@@ -213,7 +213,7 @@ void l2tp_on_retransmit(struct vd_timer *timer)
 		struct vd_ids ids = l2tp_ids(t->chan, 0);
 		vd_count("l2tp.timeout", 1);
 		vd_log(VD_LOG_NOTICE, "l2tp", &ids, "tunnel %u: no answer after %u retransmissions", t->local, t->tries);
-		l2tp_tunnel_close(t, 0, 0, "peer does not answer");
+		l2tp_tunnel_close(t, L2TP_BYE_NOTHING, "peer does not answer");
 		return;
 	}
 	t->tries++;

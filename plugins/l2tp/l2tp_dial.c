@@ -81,7 +81,7 @@ static void on_timer(struct vd_timer *timer)
 		d->stopped = true;
 		d->until = vd_now() + STOP_WAIT_MS;
 		for (struct l2tp_tunnel *t = d->chan ? d->chan->tunnels : NULL; t; t = t->next)
-			l2tp_tunnel_close(t, d->peer && t->remote ? L2TP_STOP_CLEAR : 0, 0, d->reason);
+			l2tp_tunnel_close(t, d->peer && t->remote ? L2TP_BYE_CLEAR : L2TP_BYE_NOTHING, d->reason);
 	}
 	if (d->peer && says_goodbye(d) && vd_now() < d->until) {
 		vd_timer_start(timer, d->until - vd_now()); /* or when it is acknowledged */
@@ -183,7 +183,8 @@ static void begin_call(struct l2tp_tunnel *t)
 	vd_note('s', c->session, "L2TP call %u in tunnel %u, which we dialled", c->local, t->local);
 	/* The key first, as for calls that come in: the gateway's LCP may be right behind its ICRP. */
 	if (l2tp_call_link(c) < 0)
-		l2tp_call_end(c, L2TP_CDN_BUSY, L2TP_E_RESOURCES, "no resources");
+		l2tp_call_refuse(c, (struct vd_report){ .kind = VD_FAIL_RESOURCES, .stage = "l2tp", .difference = "no memory for our call" },
+			L2TP_CDN_BUSY, L2TP_E_RESOURCES, "no resources");
 }
 
 void l2tp_dial_sccrp(struct l2tp_tunnel *t, const struct l2tp_msg *m)
@@ -196,17 +197,16 @@ void l2tp_dial_sccrp(struct l2tp_tunnel *t, const struct l2tp_msg *m)
 	struct vd_wr w;
 	t->remote = m->tunnel_id;
 	if (!t->remote) {
-		l2tp_tunnel_close(t, 0, 0, "the gateway's SCCRP has no tunnel id");
+		l2tp_tunnel_refuse(t, L2TP_ODD, 0, 0, "the gateway's SCCRP has no tunnel id");
 		return;
 	}
 	if (!L2TP_SEEN(m, L2TP_A_VERSION) || m->version >> 8 != 1) {
-		l2tp_tunnel_close(t, L2TP_STOP_VERSION, 0x0100, "the gateway speaks another version of L2TP");
+		l2tp_tunnel_refuse(t, L2TP_ODD, L2TP_STOP_VERSION, 0x0100, "the gateway speaks another version of L2TP");
 		return;
 	}
 	if (asked && (!secret || l2tp_response(L2TP_SCCCN, secret, m->challenge, m->challenge_len, md) < 0)) {
-		l2tp_setup_failed(chan, 0, (struct vd_report){ .kind = VD_FAIL_TUNNEL_SECRET_NONE,
-			.remedy = "set l2tp.secret of the connection to the gateway's" });
-		l2tp_tunnel_close(t, L2TP_STOP_AUTH, 0,
+		l2tp_tunnel_refuse(t, (struct vd_report){ .kind = VD_FAIL_TUNNEL_SECRET_NONE,
+			.remedy = "set l2tp.secret of the connection to the gateway's" }, L2TP_STOP_AUTH, 0,
 			"the gateway demands tunnel authentication, and l2tp.secret is not set");
 		return;
 	}
@@ -251,7 +251,7 @@ void l2tp_dial_icrp(struct l2tp_call *c, const struct l2tp_msg *m)
 	uint8_t room[64];
 	struct vd_wr w;
 	if (c->state != L2TP_CALL_ASK || !L2TP_SEEN(m, L2TP_A_SESSION_ID) || !m->session_id) {
-		l2tp_call_end(c, L2TP_CDN_ERROR, L2TP_E_VALUE,
+		l2tp_call_refuse(c, L2TP_ODD, L2TP_CDN_ERROR, L2TP_E_VALUE,
 			"the gateway's ICRP is out of sequence or has no session id");
 		return;
 	}
@@ -326,9 +326,8 @@ static void on_probe(struct vd_timer *timer)
 		return;
 	}
 	vd_count("l2tp.forgotten", 1);
-	l2tp_setup_failed(d->chan, d->session, (struct vd_report){ .kind = VD_FAIL_L2TP_FORGOTTEN,
-		.count = PROBES * PROBE_MS / 1000 });
-	l2tp_tunnel_close(t, 0, 0, "the gateway has new IPsec and does not know our tunnel: it was started anew");
+	l2tp_tunnel_refuse(t, (struct vd_report){ .kind = VD_FAIL_L2TP_FORGOTTEN, .count = PROBES * PROBE_MS / 1000 }, 0, 0,
+		"the gateway has new IPsec and does not know our tunnel: it was started anew");
 }
 
 static void on_ike_anew(void *arg, uint64_t peer)

@@ -8,6 +8,8 @@
 
 #include <viaduct/state.h>
 
+#define REFUSED_TELL_MS 10000u /* one report of a kind of refusal of one channel */
+
 static const struct vd_opt schema[] = {
 	{ "l2tp.hello", VD_T_DURATION, VD_OPT_LIVE | VD_OPT_KNOB, "60s", "5s..1h",
 		"After this time without a packet from the client it is asked for a sign of life (HELLO)." },
@@ -63,14 +65,26 @@ void l2tp_setup_failed(const struct l2tp_chan *chan, uint64_t session, struct vd
 	vd_report_failure(&report);
 }
 
-void l2tp_limit_reached(const struct l2tp_chan *chan, const char *option, const char *what)
+void l2tp_refused(struct l2tp_chan *chan, uint64_t session, struct vd_report report, const char *why)
 {
-	const struct vd_conf_node *node = vd_conf_knob(vd_conf_current(), chan->connection, "l2tp", option);
-	char name[32], at[128];
+	uint64_t now = vd_now(), *told = &chan->refused_told[report.kind];
 
-	vd_format(name, sizeof(name), "l2tp.%s", option);
-	l2tp_setup_failed(chan, 0, (struct vd_report){ .kind = VD_FAIL_LIMIT, .count = vd_conf_uint(node), .offered = what,
-		.configured = name, .origin = vd_conf_origin(node, at, sizeof(at)) });
+	vd_count("l2tp.refused", 1);
+	if (*told && now - *told < REFUSED_TELL_MS)
+		return;
+	*told = now ? now : 1;
+	if (report.kind == VD_FAIL_L2TP_REFUSED && !report.difference)
+		report.difference = why;
+	l2tp_setup_failed(chan, session, report);
+}
+
+void l2tp_limit_reached(const struct l2tp_chan *chan, const char *option, const char *what, struct l2tp_why *ret_why)
+{
+	const struct vd_conf_node *node = vd_conf_knob(vd_conf_current(), chan->connection, "l2tp", strchr(option, '.') + 1);
+
+	ret_why->report = (struct vd_report){ .kind = VD_FAIL_LIMIT, .count = vd_conf_uint(node), .offered = what,
+		.configured = option, .origin = vd_conf_origin(node, ret_why->at, sizeof(ret_why->at)) };
+	vd_format(ret_why->text, sizeof(ret_why->text), "too many %s", what);
 }
 
 /* UDP checksums may be 0 inside IPv4 (RFC 3948 section 3.1.2), never inside IPv6 (RFC 8200 section 8.1). */
@@ -262,7 +276,7 @@ static void l2tp_stop(void *arg)
 	for (struct l2tp_chan *chan = self->chans; chan; chan = chan->next)
 		for (struct l2tp_tunnel *t = chan->tunnels; t; t = t->next)
 			if (t->state != L2TP_TUNNEL_CLOSED)
-				l2tp_tunnel_close(t, L2TP_STOP_SHUTDOWN, 0, "gateway is shutting down");
+				l2tp_tunnel_close(t, L2TP_BYE_SHUTDOWN, "gateway is shutting down");
 }
 
 static void l2tp_fini(void *arg)

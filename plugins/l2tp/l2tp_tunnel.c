@@ -68,7 +68,7 @@ static void end_calls(struct l2tp_tunnel *t, const char *reason)
 {
 	for (struct l2tp_call *c = t->calls; c; c = c->next)
 		if (c->state != L2TP_CALL_DEAD)
-			l2tp_call_end(c, 0, 0, reason);
+			l2tp_call_end(c, false, reason);
 }
 
 void l2tp_tunnel_free(struct l2tp_tunnel *t, const char *reason)
@@ -90,7 +90,7 @@ void l2tp_tunnel_free(struct l2tp_tunnel *t, const char *reason)
 	free(t);
 }
 
-void l2tp_tunnel_close(struct l2tp_tunnel *t, uint16_t result, uint16_t error, const char *reason)
+static void end_tunnel(struct l2tp_tunnel *t, uint16_t result, uint16_t error, const char *reason)
 {
 	struct vd_ids ids = l2tp_ids(t->chan, 0);
 	if (t->state == L2TP_TUNNEL_CLOSED)
@@ -118,6 +118,19 @@ void l2tp_tunnel_close(struct l2tp_tunnel *t, uint16_t result, uint16_t error, c
 	vd_timer_start(&t->life, l2tp_cycle(t->chan));
 	if (t->chan->dial)
 		l2tp_dial_end(t->chan->dial, reason);
+}
+
+void l2tp_tunnel_close(struct l2tp_tunnel *t, enum l2tp_bye say, const char *reason)
+{
+	end_tunnel(t, (uint16_t)say, 0, reason);
+}
+
+void l2tp_tunnel_refuse(struct l2tp_tunnel *t, struct vd_report report, uint16_t result, uint16_t error, const char *why)
+{
+	if (t->state == L2TP_TUNNEL_CLOSED)
+		return;
+	l2tp_refused(t->chan, 0, report, why);
+	end_tunnel(t, result, error, why);
 }
 
 uint64_t l2tp_tunnel_silence(const struct l2tp_tunnel *t)
@@ -159,19 +172,18 @@ static void on_life(struct vd_timer *timer)
 	switch (t->state) {
 	case L2TP_TUNNEL_ASK:
 		vd_count("l2tp.setup_timeout", 1);
-		l2tp_tunnel_close(t, 0, 0, "the gateway did not answer our L2TP (SCCRQ)");
+		l2tp_tunnel_refuse(t, L2TP_ODD, 0, 0, "the gateway did not answer our L2TP (SCCRQ)");
 		break;
 	case L2TP_TUNNEL_REPLY:
 		vd_count("l2tp.setup_timeout", 1);
-		l2tp_setup_failed(t->chan, 0, (struct vd_report){ .count = L2TP_SETUP_MS / 1000,
-			.kind = t->tx ? VD_FAIL_SCCRP_LOST : VD_FAIL_NO_SCCCN });
-		l2tp_tunnel_close(t, 0, 0, "no SCCCN came");
+		l2tp_tunnel_refuse(t, (struct vd_report){ .count = L2TP_SETUP_MS / 1000,
+			.kind = t->tx ? VD_FAIL_SCCRP_LOST : VD_FAIL_NO_SCCCN }, 0, 0, "no SCCCN came");
 		break;
 	case L2TP_TUNNEL_UP:
 		for (const struct l2tp_call *c = t->calls; c; c = c->next)
 			if (c->state != L2TP_CALL_DEAD)
 				return;
-		l2tp_tunnel_close(t, L2TP_STOP_CLEAR, 0, "no session");
+		l2tp_tunnel_close(t, L2TP_BYE_CLEAR, "no session");
 		break;
 	case L2TP_TUNNEL_CLOSED:
 		l2tp_tunnel_free(t, "closed");
@@ -180,14 +192,14 @@ static void on_life(struct vd_timer *timer)
 }
 
 /* A refusal that leaves no state behind: repetitions of the SCCRQ get it again. */
-static void refuse(struct l2tp_chan *chan, const struct datagram *d, const struct l2tp_msg *m, uint16_t result,
-	uint16_t error, const char *why)
+static void refuse(struct l2tp_chan *chan, const struct datagram *d, const struct l2tp_msg *m, struct vd_report report,
+	uint16_t result, uint16_t error, const char *why)
 {
 	uint8_t room[256];
 	uint16_t none = 0;
 	struct vd_wr w;
 	vd_count("l2tp.refused_tunnel", 1);
-	dropped(chan, why);
+	l2tp_refused(chan, 0, report, why);
 	while (!none || l2tp_tunnel_find(chan, none))
 		vd_random_seen("tunnel id", &none, sizeof(none));
 	vd_wr_init(&w, room, sizeof(room));
@@ -225,9 +237,8 @@ bool l2tp_authentic(struct l2tp_tunnel *t, const struct l2tp_msg *m)
 	if (ok)
 		return true;
 	vd_count("l2tp.auth_failed", 1);
-	l2tp_setup_failed(t->chan, 0, (struct vd_report){ .kind = VD_FAIL_TUNNEL_SECRET_WRONG,
-		.origin = vd_conf_origin(node, at, sizeof(at)) });
-	l2tp_tunnel_close(t, L2TP_STOP_AUTH, 0, answered ? "tunnel authentication failed: the secrets differ" :
+	l2tp_tunnel_refuse(t, (struct vd_report){ .kind = VD_FAIL_TUNNEL_SECRET_WRONG,
+		.origin = vd_conf_origin(node, at, sizeof(at)) }, L2TP_STOP_AUTH, 0, answered ? "tunnel authentication failed: the secrets differ" :
 		"tunnel authentication failed: our challenge was not answered");
 	return false;
 }
@@ -271,23 +282,23 @@ unsigned l2tp_tunnel_room(struct l2tp_chan *chan)
 	return living;
 }
 
-void l2tp_bad_avp(const struct l2tp_chan *chan, const struct l2tp_msg *m, char why[L2TP_TEXT])
+void l2tp_bad_avp(const struct l2tp_chan *chan, const struct l2tp_msg *m, struct l2tp_why *ret_why)
 {
 	const struct vd_conf_node *node = vd_conf_knob(vd_conf_current(), chan->connection, "l2tp", "secret");
-	char at[128];
-	l2tp_msg_bad(m, why, L2TP_TEXT);
+	l2tp_msg_bad(m, ret_why->text, sizeof(ret_why->text));
+	ret_why->report = L2TP_ODD;
 	vd_count("l2tp.bad_avp", 1);
 	switch (m->bad_hidden) {
 	case L2TP_HIDDEN_NONE: break;
 	case L2TP_HIDDEN_SECRET:
 		vd_count("l2tp.hidden_no_secret", 1);
-		l2tp_setup_failed(chan, 0, (struct vd_report){ .kind = VD_FAIL_TUNNEL_SECRET_NONE });
+		ret_why->report.kind = VD_FAIL_TUNNEL_SECRET_NONE;
 		break;
 	case L2TP_HIDDEN_RULE: vd_count("l2tp.hidden_no_vector", 1); break;
 	case L2TP_HIDDEN_NOISE:
 		vd_count("l2tp.hidden_wrong_secret", 1);
-		l2tp_setup_failed(chan, 0, (struct vd_report){ .kind = VD_FAIL_TUNNEL_SECRET_WRONG,
-			.origin = vd_conf_origin(node, at, sizeof(at)) });
+		ret_why->report = (struct vd_report){ .kind = VD_FAIL_TUNNEL_SECRET_WRONG,
+			.origin = vd_conf_origin(node, ret_why->at, sizeof(ret_why->at)) };
 		break;
 	}
 }
@@ -296,21 +307,22 @@ static void on_sccrq(struct l2tp_chan *chan, const struct datagram *d, const str
 {
 	uint8_t digest[64] = { 0 };
 	size_t digest_len;
-	char why[L2TP_TEXT];
+	struct l2tp_why why;
 	struct vd_secret *secret = l2tp_secret(chan);
 	if (!chan->dial && !m->tunnel_id && m->h.ns == 0 && m->bad_hidden) {
 		/* Its id is hidden too: it finds itself in tunnel id 0 (RFC 2661 section 4.4.3, Assigned Tunnel ID). */
-		l2tp_bad_avp(chan, m, why);
-		refuse(chan, d, m, L2TP_STOP_ERROR, m->bad_code, why);
+		l2tp_bad_avp(chan, m, &why);
+		refuse(chan, d, m, why.report, L2TP_STOP_ERROR, m->bad_code, why.text);
 		return;
 	}
 	if (!L2TP_SEEN(m, L2TP_A_TUNNEL_ID) || m->tunnel_id == 0 || m->h.ns != 0) {
+		/* Nowhere to answer to; the client goes on asking, and somebody will want to know why it does not come in. */
 		vd_count("l2tp.drop.bad_sccrq", 1);
-		dropped(chan, "SCCRQ without a tunnel id, or with a sequence number");
+		l2tp_refused(chan, 0, L2TP_ODD, "its SCCRQ has no tunnel id, or a sequence number");
 		return;
 	}
 	if (chan->dial) { /* it could log in to us, or have us forward for it */
-		refuse(chan, d, m, L2TP_STOP_AUTH, 0, "no tunnels are taken on a connection that we dialled");
+		refuse(chan, d, m, L2TP_ODD, L2TP_STOP_AUTH, 0, "no tunnels are taken on a connection that we dialled");
 		return;
 	}
 	if (vd_digest("SHA256", d->p, d->len, digest, &digest_len) < 0)
@@ -333,31 +345,33 @@ static void on_sccrq(struct l2tp_chan *chan, const struct datagram *d, const str
 			return;
 		}
 		if (t->state == L2TP_TUNNEL_REPLY) /* begun anew with the same id: our SCCRP answered another question */
-			l2tp_tunnel_close(t, 0, 0, "the client began again");
+			l2tp_tunnel_close(t, L2TP_BYE_NOTHING, "the client began again");
 	}
 	if (m->bad_code) {
-		l2tp_bad_avp(chan, m, why);
-		refuse(chan, d, m, L2TP_STOP_ERROR, m->bad_code, why);
+		l2tp_bad_avp(chan, m, &why);
+		refuse(chan, d, m, why.report, L2TP_STOP_ERROR, m->bad_code, why.text);
 		return;
 	}
 	if (!L2TP_SEEN(m, L2TP_A_VERSION) || m->version >> 8 != 1) {
-		refuse(chan, d, m, L2TP_STOP_VERSION, 0x0100, "another version of L2TP");
+		refuse(chan, d, m, L2TP_ODD, L2TP_STOP_VERSION, 0x0100, "another version of L2TP");
 		return;
 	}
 	if (L2TP_SEEN(m, L2TP_A_CHALLENGE) && !secret) {
-		l2tp_setup_failed(chan, 0, (struct vd_report){ .kind = VD_FAIL_TUNNEL_SECRET_NONE });
-		refuse(chan, d, m, L2TP_STOP_AUTH, 0, "no tunnel secret is configured here");
+		refuse(chan, d, m, (struct vd_report){ .kind = VD_FAIL_TUNNEL_SECRET_NONE }, L2TP_STOP_AUTH, 0,
+			"no tunnel secret is configured here");
 		return;
 	}
 	if (l2tp_tunnel_room(chan) >= l2tp_knob(chan, "tunnels")) {
-		l2tp_limit_reached(chan, "tunnels", "L2TP tunnels");
-		refuse(chan, d, m, L2TP_STOP_ERROR, L2TP_E_RESOURCES, "too many tunnels");
+		l2tp_limit_reached(chan, "l2tp.tunnels", "L2TP tunnels", &why);
+		refuse(chan, d, m, why.report, L2TP_STOP_ERROR, L2TP_E_RESOURCES, why.text);
 		return;
 	}
 	/* The peer's own id where it is free: then what comes for a tunnel that a crash took says where the answer goes to. */
 	struct l2tp_tunnel *t = l2tp_tunnel_new(chan, m->tunnel_id);
 	if (!t) {
 		vd_count("l2tp.drop.no_memory", 1);
+		refuse(chan, d, m, (struct vd_report){ .kind = VD_FAIL_RESOURCES, .stage = "l2tp",
+			.difference = "no memory for the client's tunnel" }, L2TP_STOP_ERROR, L2TP_E_RESOURCES, "no resources");
 		return;
 	}
 	t->remote = m->tunnel_id;
@@ -382,7 +396,7 @@ static void on_scccn(struct l2tp_tunnel *t, const struct l2tp_msg *m)
 	struct l2tp_chan *chan = t->chan;
 	struct vd_ids ids = l2tp_ids(chan, 0);
 	if (t->state != L2TP_TUNNEL_REPLY) {
-		l2tp_tunnel_close(t, L2TP_STOP_FSM, 0, "SCCCN in a tunnel that is up");
+		l2tp_tunnel_refuse(t, L2TP_ODD, L2TP_STOP_FSM, 0, "SCCCN in a tunnel that is up");
 		return;
 	}
 	if (!l2tp_authentic(t, m))
@@ -402,7 +416,7 @@ static void on_scccn(struct l2tp_tunnel *t, const struct l2tp_msg *m)
 	/* The client gave the id of an older tunnel away again: it has forgotten that one. */
 	for (struct l2tp_tunnel *u = chan->tunnels; u != t; u = u->next)
 		if (u->remote == t->remote && u->state == L2TP_TUNNEL_UP)
-			l2tp_tunnel_close(u, 0, 0, "replaced by a new tunnel of the client");
+			l2tp_tunnel_close(u, L2TP_BYE_NOTHING, "replaced by a new tunnel of the client");
 }
 
 static void on_stopccn(struct l2tp_tunnel *t, const struct l2tp_msg *m)
@@ -412,7 +426,10 @@ static void on_stopccn(struct l2tp_tunnel *t, const struct l2tp_msg *m)
 		t->remote = m->tunnel_id;
 	vd_format(why, sizeof(why), "%s ended it (result %u, error %u%s%s)", t->chan->dial ? "the gateway" : "client", m->result, m->error,
 		m->text[0] ? ": " : "", m->text);
-	l2tp_tunnel_close(t, 0, 0, why);
+	if (t->state == L2TP_TUNNEL_UP)
+		l2tp_tunnel_close(t, L2TP_BYE_NOTHING, why);
+	else /* it did not come up, and this is the peer's word on why */
+		l2tp_tunnel_refuse(t, (struct vd_report){ .kind = VD_FAIL_GAVE_UP, .stage = "l2tp", .difference = why }, 0, 0, why);
 }
 
 /* A message in its turn. */
@@ -429,19 +446,19 @@ static void deliver(struct l2tp_tunnel *t, const struct l2tp_msg *m)
 		if (!m->type_m)
 			return;
 		vd_format(why, sizeof(why), "unknown mandatory message type %u", m->type);
-		l2tp_tunnel_close(t, L2TP_STOP_ERROR, L2TP_E_VALUE, why);
+		l2tp_tunnel_refuse(t, L2TP_ODD, L2TP_STOP_ERROR, L2TP_E_VALUE, why);
 		return;
 	}
 	if (m->bad_code && !of_call && m->type != L2TP_STOPCCN) {
-		char why[L2TP_TEXT];
-		l2tp_bad_avp(t->chan, m, why);
+		struct l2tp_why why;
+		l2tp_bad_avp(t->chan, m, &why);
 		if (m->type == L2TP_SCCRP && t->state == L2TP_TUNNEL_ASK) /* whom the StopCCN goes to */
 			t->remote = m->tunnel_id;
-		l2tp_tunnel_close(t, L2TP_STOP_ERROR, m->bad_code, why);
+		l2tp_tunnel_refuse(t, why.report, L2TP_STOP_ERROR, m->bad_code, why.text);
 		return;
 	}
 	if (of_call && t->state != L2TP_TUNNEL_UP) {
-		l2tp_tunnel_close(t, L2TP_STOP_FSM, 0, "a call's message before the tunnel is up");
+		l2tp_tunnel_refuse(t, L2TP_ODD, L2TP_STOP_FSM, 0, "a call's message before the tunnel is up");
 		return;
 	}
 	switch (m->type) {
@@ -455,7 +472,7 @@ static void deliver(struct l2tp_tunnel *t, const struct l2tp_msg *m)
 		}
 		/* fall through */
 	case L2TP_SCCRQ:
-		l2tp_tunnel_close(t, L2TP_STOP_FSM, 0, "set-up message inside a tunnel");
+		l2tp_tunnel_refuse(t, L2TP_ODD, L2TP_STOP_FSM, 0, "set-up message inside a tunnel");
 		break;
 	default: l2tp_call_input(t, m); break;
 	}

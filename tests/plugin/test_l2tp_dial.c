@@ -226,7 +226,7 @@ START_TEST(tunnel_secrets_differ)
 	d_ends(5);
 	ck_assert_str_eq(d_.reason, "tunnel authentication failed: the secrets differ");
 	ck_assert_uint_eq(vd_counter("l2tp.auth_failed"), 1);
-	ck_assert_uint_eq(fake_events(&vd_topic_setup_failed), 1);
+	ck_assert_uint_eq(fake_events(&vd_topic_setup_failed), 2); /* ours, and the gateway's: its client gave up */
 	ck_assert_uint_eq(d_.ups, 0);
 	d_end();
 }

@@ -18,10 +18,23 @@ struct client c_;
 static struct vd_chan chans[8];
 static unsigned n_chans;
 
+/* Whatever a test provokes: a refusal is never sent without a report. */
+static void refusal_reported(const uint8_t *p, size_t len)
+{
+	struct l2tp_msg m;
+	if (!(p[8] & 0x80) || l2tp_msg_parse(p + 8, len - 8, NULL, &m) < 0)
+		return;
+	bool stop = m.type == L2TP_STOPCCN && m.result != L2TP_STOP_CLEAR && m.result != L2TP_STOP_SHUTDOWN;
+	bool cdn = m.type == L2TP_CDN && m.result != L2TP_CDN_CARRIER && m.result != L2TP_CDN_ADMIN;
+	if (stop || cdn)
+		ck_assert_msg(vd_counter("l2tp.refused") > 0, "refused without a report: %s", m.text);
+}
+
 static void chan_send(struct vd_worker *w, struct vd_chan *chan, struct vd_vec *vec)
 {
 	(void)chan;
 	for (unsigned i = 0; i < vec->n; i++) {
+		refusal_reported(vec->v[i].p, vec->v[i].len);
 		if (w_.lose && --w_.lose == 0) {
 			vd_pkt_free(w, &vec->v[i]);
 			continue;

@@ -221,6 +221,9 @@ static const struct {
 		" respond\")" },
 	[VD_FAIL_VERSION] = { { .offered = "IKEv2", .configured = "IKEv1", .remedy = "configure the client for L2TP/IPsec" },
 		"the client speaks IKEv2, and this gateway serves IKEv1; configure the client for L2TP/IPsec" },
+	[VD_FAIL_L2TP_REFUSED] = { { .difference = "another version of L2TP" },
+		"the client's L2TP was refused: another version of L2TP; see the client's L2TP log: its software or its settings ask for"
+		" what this gateway does not do" },
 	[VD_FAIL_L2TP_FORGOTTEN] = { { .count = 4, .dialled = true },
 		"the gateway made IPsec anew and acknowledged nothing of our L2TP tunnel for 4 s: it was started anew; it is dialled"
 		" again" },
