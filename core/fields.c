@@ -6,6 +6,7 @@
 #include <viaduct/bytes.h>
 #include <viaduct/object.h>
 #include <viaduct/secret.h>
+#include <viaduct/text.h>
 
 #include "core/fields.h"
 
@@ -104,43 +105,19 @@ static void put_number(struct json *j, uint64_t v)
 	put(j, buf, vd_format(buf, sizeof(buf), "%llu", (unsigned long long)v));
 }
 
-/* Length of the UTF-8 sequence at s, 0 when it is not valid UTF-8: such octets are shown as U+FFFD. */
-static size_t utf8_len(const unsigned char *s)
-{
-	size_t n = s[0] < 0x80 ? 1 : s[0] >= 0xc2 && s[0] <= 0xdf ? 2 : (s[0] & 0xf0) == 0xe0 ? 3 :
-		s[0] >= 0xf0 && s[0] <= 0xf4 ? 4 : 0;
-
-	for (size_t i = 1; i < n; i++)
-		if ((s[i] & 0xc0) != 0x80)
-			return 0;
-	if ((n == 3 && s[0] == 0xe0 && s[1] < 0xa0) || (n == 3 && s[0] == 0xed && s[1] > 0x9f) ||
-		(n == 4 && s[0] == 0xf0 && s[1] < 0x90) || (n == 4 && s[0] == 0xf4 && s[1] > 0x8f))
-		return 0;
-	return n;
-}
-
+/* What people may not see as it is becomes an escape in the value itself, for readers of every kind. */
 static void put_text(struct json *j, const char *text, size_t max)
 {
-	puts_(j, "\"");
-	for (size_t i = 0; i < max && text[i];) {
-		unsigned char c = (unsigned char)text[i];
-		char buf[8];
-		size_t n;
+	size_t len = strnlen(text, max);
+	char step[VD_TEXT_STEP];
 
-		if (c == '"' || c == '\\') {
-			buf[0] = '\\';
-			buf[1] = (char)c;
-			put(j, buf, 2);
-			i++;
-		} else if (c < 0x20 || c == 0x7f) {
-			put(j, buf, vd_format(buf, sizeof(buf), "\\u%04x", c));
-			i++;
-		} else if ((n = utf8_len((const unsigned char *)text + i)) != 0) {
-			put(j, text + i, n);
-			i += n;
-		} else {
-			puts_(j, "\xef\xbf\xbd");
-			i++;
+	puts_(j, "\"");
+	for (size_t i = 0; i < len;) {
+		i += vd_text_step(text + i, len - i, step);
+		for (const char *p = step; *p; p++) {
+			if (*p == '"' || *p == '\\')
+				puts_(j, "\\");
+			put(j, p, 1);
 		}
 	}
 	puts_(j, "\"");

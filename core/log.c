@@ -10,6 +10,7 @@
 #include "core/log.h"
 #include "core/loop.h"
 #include "viaduct/object.h"
+#include "viaduct/text.h"
 #include "viaduct/topics.h"
 
 #define LINE_MAX_OCTETS 1024
@@ -103,14 +104,6 @@ bool vd_log_enabled(enum vd_log_level level, const char *area)
 	return level <= limit;
 }
 
-/* Text from the network may end up in a record: control characters become dots, so that a line stays a line. */
-static void make_printable(char *s)
-{
-	for (; *s; s++)
-		if ((unsigned char)*s < 0x20 || *s == 0x7f)
-			*s = '.';
-}
-
 static void to_stderr(enum vd_log_level level, const char *line)
 {
 	static int journal = -1;
@@ -145,7 +138,7 @@ struct about {
 
 static void log_v(const struct about *a, const char *fmt, va_list ap)
 {
-	char line[LINE_MAX_OCTETS], buf[VD_ID_BUF], user[VD_USER_MAX];
+	char line[LINE_MAX_OCTETS], raw[LINE_MAX_OCTETS], buf[VD_ID_BUF], user[LINE_MAX_OCTETS];
 	const struct vd_ids none = { 0 }, *ids = a->ids ? a->ids : &none;
 	struct vd_log_record record = { .level = a->level, .area = a->area, .ids = *ids, .code = a->code ? a->code : "" };
 	size_t n = vd_format(line, sizeof(line), "%s", a->area);
@@ -159,13 +152,12 @@ static void log_v(const struct about *a, const char *fmt, va_list ap)
 	if (ids->session)
 		n += vd_format(line + n, sizeof(line) - n, " %s", vd_id_format('s', ids->session, buf));
 	n += vd_format(line + n, sizeof(line) - n, ": ");
-	if (vsnprintf(line + n, sizeof(line) - n, fmt, ap) < 0)
+	if (vsnprintf(raw, sizeof(raw), fmt, ap) < 0)
 		return;
-	make_printable(line);
+	vd_text_safe_string(line + n, sizeof(line) - n, raw);
 	if (!whose && user_fn && ids->session && pthread_equal(pthread_self(), control))
 		whose = user_fn(ids->session);
-	vd_strcpy(user, sizeof(user), whose ? whose : "");
-	make_printable(user);
+	vd_text_safe_string(user, sizeof(user), whose ? whose : "");
 	clock_gettime(CLOCK_REALTIME, &ts);
 	record.time = (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
 	record.user = user;

@@ -91,7 +91,7 @@ static size_t sessions_of(const char *connection, const char *user)
 
 	for (struct vd_session *s = NULL; (s = vd_session_after(s));)
 		n += s->state != VD_S_GONE && (!connection || !strcmp(s->connection, connection)) &&
-		     (!user || !strcmp(s->user, user));
+		     (!user || (s->proven && !strcmp(s->user, user)));
 	return n;
 }
 

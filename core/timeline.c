@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include <viaduct/loop.h>
+#include <viaduct/text.h>
 
 /* Most objects have few moments, and there are three timelines for each client: as long as there is room to grow, none is
  * overwritten, and first is 0. */
@@ -23,11 +24,13 @@ static bool grow(struct vd_timeline *t)
 
 void vd_timeline_add(struct vd_timeline *t, const char *fmt, va_list ap)
 {
-	char text[240];
+	char raw[240], text[240];
 	struct vd_moment *m;
 	char *copy;
 
-	vsnprintf(text, sizeof(text), fmt, ap);
+	if (vsnprintf(raw, sizeof(raw), fmt, ap) < 0)
+		return;
+	vd_text_safe_string(text, sizeof(text), raw);
 	copy = strdup(text);
 	if (!copy || (t->n == t->room && t->room < VD_TIMELINE_MAX && !grow(t))) {
 		free(copy);

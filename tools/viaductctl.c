@@ -13,6 +13,8 @@
 
 #include <jansson.h>
 
+#include <viaduct/text.h>
+
 #include "core/daemon.h"
 
 #ifndef VD_RUNSTATEDIR
@@ -37,13 +39,14 @@ static struct {
 
 static int fail(int status, const char *fmt, ...)
 {
+	char text[2048], safe[4096];
 	va_list ap;
 
-	fputs("viaductctl: ", stderr);
 	va_start(ap, fmt);
-	vfprintf(stderr, fmt, ap);
+	vsnprintf(text, sizeof(text), fmt, ap);
 	va_end(ap);
-	fputc('\n', stderr);
+	vd_text_safe(safe, sizeof(safe), text, strlen(text));
+	fprintf(stderr, "viaductctl: %s\n", safe);
 	return status;
 }
 
@@ -53,27 +56,72 @@ static const char *color(const char *code)
 }
 
 /* ---- tables ---- */
-/* Text from the network must not steer the terminal. */
+/* The daemon's texts are safe; whatever listens at the socket, no text steers the terminal. */
 static void put_clean(const char *text, size_t width)
 {
+	char step[VD_TEXT_STEP];
 	size_t n = 0;
 
-	for (; *text; text++) {
-		unsigned char c = (unsigned char)*text;
-
-		putchar(c < 0x20 || c == 0x7f ? '?' : c);
-		n += (c & 0xc0) != 0x80; /* UTF-8: one column per character */
+	for (size_t len = strlen(text), took; len > 0; text += took, len -= took) {
+		took = vd_text_step(text, len, step);
+		fputs(step, stdout);
+		n += strlen(step) == took ? 1 : strlen(step);
 	}
 	for (; n < width; n++)
 		putchar(' ');
 }
 
+static void put_line(const char *text)
+{
+	put_clean(text, 0);
+	putchar('\n');
+}
+
+/* Text of several lines. */
+static void put_lines(const char *text)
+{
+	while (*text) {
+		size_t n = strcspn(text, "\n\t");
+		char *line = strndup(text, n);
+
+		put_clean(line ? line : "", 0);
+		free(line);
+		text += n;
+		if (*text)
+			putchar(*text++);
+	}
+}
+
+/* JSON for programs, which may be shown on a terminal: with escapes of JSON where it has what is not safe. */
+static int put_json(const json_t *value, size_t flags)
+{
+	char *text = json_dumps(value, flags | JSON_PRESERVE_ORDER), step[VD_TEXT_STEP];
+	bool safe = text != NULL;
+
+	for (size_t i = 0, len = safe ? strlen(text) : 0, took; i < len && safe; i += took) {
+		took = vd_text_step(text + i, len - i, step);
+		safe = text[i] == '\n' || !strncmp(step, text + i, took);
+	}
+	if (!safe) {
+		free(text);
+		text = json_dumps(value, flags | JSON_PRESERVE_ORDER | JSON_ENSURE_ASCII);
+	}
+	if (!text)
+		return EXIT_FAILURE;
+	puts(text);
+	free(text);
+	return EXIT_SUCCESS;
+}
+
 static size_t columns_of(const char *text)
 {
+	char step[VD_TEXT_STEP];
 	size_t n = 0;
 
-	for (; *text; text++)
-		n += ((unsigned char)*text & 0xc0) != 0x80;
+	for (size_t len = strlen(text), took; len > 0; text += took, len -= took) {
+		took = vd_text_step(text, len, step);
+		n += strlen(step) == took ? 1 : strlen(step);
+	}
 	return n;
 }
 
@@ -105,7 +153,7 @@ static void duration(json_int_t s, char *out, size_t size)
 
 struct column {
 	const char *title, *key; /* "counters/octets_in" goes into an inner object */
-	enum { AS_IS, AS_OCTETS, AS_DURATION, AS_YES } how;
+	enum { AS_IS, AS_OCTETS, AS_DURATION, AS_YES, AS_USER } how;
 };
 
 static const json_t *at(const json_t *row, const char *key)
@@ -123,6 +171,17 @@ static void cell(const json_t *row, const struct column *c, char *out, size_t si
 {
 	const json_t *v = at(row, c->key);
 
+	/* A name that is only claimed does not look like a proven one. */
+	if (c->how == AS_USER && !json_string_length(v)) {
+		char key[64];
+		const char *slash = strrchr(c->key, '/');
+
+		snprintf(key, sizeof(key), "%.*sclaimed", (int)(slash ? slash + 1 - c->key : 0), c->key);
+		v = at(row, key);
+		snprintf(out, size, "%s%s%s", json_string_length(v) ? "(claims: " : "-", json_string_length(v) ? json_string_value(v) : "",
+			json_string_length(v) ? ")" : "");
+		return;
+	}
 	if (json_is_integer(v) && c->how == AS_OCTETS)
 		octets(json_integer_value(v), out, size);
 	else if (json_is_integer(v) && c->how == AS_DURATION)
@@ -224,7 +283,7 @@ static int show_status(const json_t *r)
 
 static int show_sessions(const json_t *r)
 {
-	static const struct column columns[] = { { "ID", "session" }, { "USER", "user" }, { "STATE", "state" },
+	static const struct column columns[] = { { "ID", "session" }, { "USER", "user", AS_USER }, { "STATE", "state" },
 		{ "ADDRESS", "address" }, { "FROM", "remote" }, { "CONNECTION", "connection" }, { "UP", "up_s", AS_DURATION },
 		{ "IN", "counters/octets_in", AS_OCTETS }, { "OUT", "counters/octets_out", AS_OCTETS }, { NULL } };
 
@@ -243,7 +302,7 @@ static int show_chain(const json_t *r)
 		{ "  up", "session/up_s", AS_DURATION }, { "  mtu", "session/mtu" }, { "  client", "session/client" },
 		{ "  in", "session/counters/octets_in", AS_OCTETS }, { "  packets", "session/counters/packets_in" },
 		{ "  out", "session/counters/octets_out", AS_OCTETS }, { "  packets", "session/counters/packets_out" },
-		{ "User", "session/user" }, { "Lease", "lease/address" }, { "  gateway", "lease/gateway" },
+		{ "User", "session/user", AS_USER }, { "Lease", "lease/address" }, { "  gateway", "lease/gateway" },
 		{ "Network", "lease/network" }, { NULL } };
 	size_t i, k;
 	json_t *chain, *moment;
@@ -292,11 +351,12 @@ static void put_reports(const json_t *reports)
 
 	json_array_foreach(reports, i, r) {
 		json_int_t count = json_integer_value(json_object_get(r, "count"));
-		char head[1024];
+		char head[1400];
+		bool claimed = *word(r, "user") && strcmp(word(r, "trust"), "user") && !json_is_true(json_object_get(r, "dialled"));
 
 		if (i)
 			putchar('\n');
-		snprintf(head, sizeof(head), "  %s%s%s%s%s%s%s", word(r, "user"), *word(r, "user") ? " at " : "",
+		snprintf(head, sizeof(head), "  %s%s%s%s%s%s%s%s", claimed ? "claimed user " : "", word(r, "user"), *word(r, "user") ? " at " : "",
 			word(r, "remote"), *word(r, "connection") ? ", connection " : "", word(r, "connection"),
 			json_is_true(json_object_get(r, "dialled")) ? " (dialled)" : "",
 			count > 1 ? ", " : "");
@@ -338,8 +398,10 @@ static int show_closed(const json_t *r)
 	size_t i;
 	json_t *id;
 
-	json_array_foreach(r, i, id)
-		printf("%s is being closed\n", json_string_value(id));
+	json_array_foreach(r, i, id) {
+		put_clean(json_string_value(id) ? json_string_value(id) : "", 0);
+		puts(" is being closed");
+	}
 	return 0;
 }
 
@@ -365,7 +427,7 @@ static int show_connections(const json_t *r)
 
 static int show_dialled(const json_t *r)
 {
-	puts(word(r, "text"));
+	put_line(word(r, "text"));
 	return 0;
 }
 
@@ -391,8 +453,10 @@ static int show_plugin(const json_t *r)
 		size_t i;
 		json_t *name;
 
-		json_array_foreach(json_object_get(r, lists[k]), i, name)
-			printf("%-14s%s\n", i ? "" : lists[k], json_string_value(name));
+		json_array_foreach(json_object_get(r, lists[k]), i, name) {
+			printf("%-14s", i ? "" : lists[k]);
+			put_line(json_string_value(name) ? json_string_value(name) : "");
+		}
 	}
 	putchar('\n');
 	table(json_object_get(r, "options"), options, "no options");
@@ -411,9 +475,10 @@ static void put_findings(const json_t *r)
 		put_clean(word(f, "file"), 0);
 		if (line)
 			printf(":%d:%d", (int)line, (int)json_integer_value(json_object_get(f, "column")));
-		printf(": %s%s%s: ", color(RED), word(f, "level"), color(PLAIN));
-		put_clean(word(f, "text"), 0);
-		putchar('\n');
+		printf(": %s", color(RED));
+		put_clean(word(f, "level"), 0);
+		printf("%s: ", color(PLAIN));
+		put_line(word(f, "text"));
 	}
 }
 
@@ -422,7 +487,9 @@ static int show_check(const json_t *r)
 	put_findings(r);
 	if (!json_is_true(json_object_get(r, "good")))
 		return EXIT_FAILURE;
-	printf("%s%s is good%s\n", color(GREEN), word(r, "configuration"), color(PLAIN));
+	fputs(color(GREEN), stdout);
+	put_clean(word(r, "configuration"), 0);
+	printf(" is good%s\n", color(PLAIN));
 	return EXIT_SUCCESS;
 }
 
@@ -443,8 +510,9 @@ static int show_reload(const json_t *r)
 	table(json_object_get(r, "changes"), columns, "nothing changes");
 	if (more)
 		printf("... and %lld more\n", (long long)more);
-	printf("%s%s %s%s\n", color(GREEN), word(r, "configuration"), done ? "is in force" : "would be put in force by: viaductctl reload",
-		color(PLAIN));
+	fputs(color(GREEN), stdout);
+	put_clean(word(r, "configuration"), 0);
+	printf(" %s%s\n", done ? "is in force" : "would be put in force by: viaductctl reload", color(PLAIN));
 	return EXIT_SUCCESS;
 }
 
@@ -461,7 +529,7 @@ static int show_realm(const json_t *r)
 
 static int show_text(const json_t *r)
 {
-	fputs(json_string_value(json_object_get(r, "text")), stdout);
+	put_lines(word(r, "text"));
 	return 0;
 }
 
@@ -622,17 +690,19 @@ static int tail(FILE *f, char **line, size_t *size)
 
 		lost = json_integer_value(json_object_get(record, "lost"));
 		if (opt.json) {
-			fputs(*line, stdout);
+			put_json(record, JSON_COMPACT);
 		} else if (lost) {
 			printf("%s... %lld records were lost: this reader is too slow%s\n", color(RED), (long long)lost,
 				color(PLAIN));
 		} else if (json_object_get(record, "topic")) {
-			const char *kind = json_string_value(json_object_get(record, "kind"));
-			const char *verdict = json_string_value(json_object_get(record, "verdict"));
-
 			strftime(when, sizeof(when), "%H:%M:%S", localtime_r(&at_s, &tm));
-			printf("%s.%03d %-8s %s%s%s %s ", when, (int)(ms % 1000), kind ? kind : "", color(BOLD),
-				json_string_value(json_object_get(record, "topic")), color(PLAIN), verdict ? verdict : "");
+			printf("%s.%03d ", when, (int)(ms % 1000));
+			put_clean(word(record, "kind"), 8);
+			printf(" %s", color(BOLD));
+			put_clean(word(record, "topic"), 0);
+			printf("%s ", color(PLAIN));
+			put_clean(word(record, "verdict"), 0);
+			putchar(' ');
 			put_clean(data ? data : "", 0);
 			putchar('\n');
 		}
@@ -715,8 +785,7 @@ static int run(const struct command *c, char **args, int n)
 	else if (!c->show)
 		status = tail(f, &line, &size);
 	else if (opt.json)
-		status = json_dumpf(json_object_get(reply, "result"), stdout, JSON_INDENT(2) | JSON_PRESERVE_ORDER) < 0 ||
-			putchar('\n') < 0 ? EXIT_FAILURE : !strcmp(c->wire, "status") ? status_of(json_object_get(reply, "result")) : EXIT_SUCCESS;
+		status = put_json(json_object_get(reply, "result"), JSON_INDENT(2)) ? EXIT_FAILURE : !strcmp(c->wire, "status") ? status_of(json_object_get(reply, "result")) : EXIT_SUCCESS;
 	else
 		status = c->show(json_object_get(reply, "result"));
 	json_decref(reply);

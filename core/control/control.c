@@ -15,6 +15,7 @@
 #include <viaduct/log.h>
 #include <viaduct/loop.h>
 #include <viaduct/secret.h>
+#include <viaduct/text.h>
 
 #include "core/bus.h"
 #include "core/record/record.h"
@@ -135,8 +136,42 @@ void vd_call_fail(struct vd_call *call, const char *fmt, ...)
 	vsnprintf(text, sizeof(text), fmt, ap);
 	va_end(ap);
 	if (call->conn)
-		conn_put_json(call->conn, json_pack("{s:O,s:b,s:s}", "id", call->id, "ok", 0, "error", text));
+		conn_put_json(call->conn, json_pack("{s:O,s:b,s:o}", "id", call->id, "ok", 0, "error", vd_text_json(text)));
 	call_free(call);
+}
+
+static json_t *safe_json(const char *text, size_t len, const char *stay)
+{
+	size_t size = len * 4 + 1, n = 0; /* an octet becomes four at most, two become six */
+	char *safe = malloc(size);
+	json_t *json;
+
+	if (!safe)
+		return NULL;
+	while (len > 0) {
+		size_t line = 0;
+
+		while (line < len && (!text[line] || !strchr(stay, text[line])))
+			line++;
+		n += vd_text_safe(safe + n, size - n, text, line);
+		if (line < len)
+			safe[n++] = text[line++];
+		text += line;
+		len -= line;
+	}
+	json = json_stringn(safe, n);
+	free(safe);
+	return json;
+}
+
+json_t *vd_lines_json(const char *text, size_t len)
+{
+	return safe_json(text, len, "\n\t");
+}
+
+json_t *vd_text_json(const char *text)
+{
+	return safe_json(text ? text : "", text ? strlen(text) : 0, "");
 }
 
 static bool wanted(const struct vd_call *call, const char *topic)

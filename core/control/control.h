@@ -31,6 +31,11 @@ void vd_call_fail(struct vd_call *call, const char *fmt, ...) VD_PRINTF(2, 3);
 /* Turns the call into a stream of bus records; topics (may be NULL) is an array of names, copied. */
 void vd_call_tail(struct vd_call *call, json_t *topics);
 
+/* A string that may have come from the network, or was cut: safe (text.h), and therefore always JSON. NULL is "". */
+json_t *vd_text_json(const char *text);
+/* The same for lines: newlines and tabs stay. */
+json_t *vd_lines_json(const char *text, size_t len);
+
 struct vd_command {
 	const char *name, *args, *doc;
 	void (*fn)(struct vd_call *call, json_t *args); /* args is an object; valid during the call */

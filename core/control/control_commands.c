@@ -10,6 +10,7 @@
 #include "core/control/control.h"
 #include "core/control/control_commands.h"
 #include "core/log.h"
+#include "core/named.h"
 #include "core/session/session.h"
 
 static json_t *id_json(char letter, uint64_t id)
@@ -41,15 +42,6 @@ static json_t *sa_json(const struct vd_sa *sa)
 	return json_string(vd_sa_format(sa, text));
 }
 
-/* Names come from the wire: what is not UTF-8 is shown in hexadecimal. */
-static json_t *text_json(const char *text)
-{
-	json_t *json = json_string(text);
-	char hex[2 * VD_USER_MAX + 1];
-
-	return json ? json : json_string(vd_hex(hex, sizeof(hex), text, strlen(text)));
-}
-
 static json_int_t seconds_since(uint64_t at)
 {
 	return (json_int_t)((vd_now() - at) / 1000);
@@ -59,12 +51,13 @@ static json_t *session_json(const struct vd_session *s)
 {
 	const struct vd_peer *peer = vd_peer_find(s->peer);
 
-	return json_pack("{s:o,s:s,s:o,s:s,s:o,s:o,s:o,s:o,s:o,s:i,s:I,s:I,s:s,s:o,s:{s:I,s:I,s:I,s:I}}",
-		"session", id_json('s', s->id), "state", vd_session_state_name(s->state), "user", text_json(s->user),
-		"connection", s->connection, "address", ip_json(&s->lease4.address),
+	return json_pack("{s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:i,s:I,s:I,s:o,s:o,s:{s:I,s:I,s:I,s:I}}",
+		"session", id_json('s', s->id), "state", vd_text_json(vd_session_state_name(s->state)), "user",
+		vd_text_json(s->proven ? s->user : ""), "claimed", vd_text_json(s->proven ? "" : s->user),
+		"connection", vd_text_json(s->connection), "address", ip_json(&s->lease4.address),
 		"network", network_json(&s->lease6), "remote", peer ? sa_json(&peer->remote) : json_string(""), "chan", id_json('c', s->chan),
 		"peer", id_json('p', s->peer), "mtu", (int)s->mtu, "age_s", seconds_since(s->created),
-		"up_s", s->up_since ? seconds_since(s->up_since) : (json_int_t)0, "reason", s->reason, "client", text_json(s->client),
+		"up_s", s->up_since ? seconds_since(s->up_since) : (json_int_t)0, "reason", vd_text_json(s->reason), "client", vd_text_json(s->client),
 		"counters", "packets_in", (json_int_t)s->counters.packets_in, "octets_in", (json_int_t)s->counters.octets_in,
 		"packets_out", (json_int_t)s->counters.packets_out, "octets_out", (json_int_t)s->counters.octets_out);
 }
@@ -73,10 +66,10 @@ static json_t *peer_json(const struct vd_peer *p)
 {
 	const char *closing = vd_peer_closing(p->id);
 
-	return json_pack("{s:o,s:s,s:o,s:o,s:b,s:s,s:o,s:s,s:s,s:s,s:i,s:I}", "peer", id_json('p', p->id), "state",
-		closing ? "closing" : p->up ? "up" : "new", "local", sa_json(&p->local), "remote", sa_json(&p->remote),
-		"natt", (int)p->natt, "connection", p->connection, "identity", text_json(p->identity), "suite", p->suite,
-		"profile", p->profile, "version", p->version, "home", (int)p->home, "age_s", seconds_since(p->created));
+	return json_pack("{s:o,s:o,s:o,s:o,s:b,s:o,s:o,s:o,s:o,s:o,s:i,s:I}", "peer", id_json('p', p->id), "state",
+		vd_text_json(closing ? "closing" : p->up ? "up" : "new"), "local", sa_json(&p->local), "remote", sa_json(&p->remote),
+		"natt", (int)p->natt, "connection", vd_text_json(p->connection), "identity", vd_text_json(p->identity), "suite", vd_text_json(p->suite),
+		"profile", vd_text_json(p->profile), "version", vd_text_json(p->version), "home", (int)p->home, "age_s", seconds_since(p->created));
 }
 
 static void add_timeline(json_t *out, char letter, uint64_t id)
@@ -87,7 +80,7 @@ static void add_timeline(json_t *out, char letter, uint64_t id)
 		const struct vd_moment *m = &t->v[(t->first + i) % VD_TIMELINE_MAX];
 
 		json_array_append_new(out, json_pack("{s:I,s:I,s:o,s:o}", "time", (json_int_t)m->wall, "ms",
-			(json_int_t)m->at, "of", id_json(letter, id), "text", text_json(m->text)));
+			(json_int_t)m->at, "of", id_json(letter, id), "text", vd_text_json(m->text)));
 	}
 }
 
@@ -97,37 +90,49 @@ static json_t *chain_json(const struct vd_session *s)
 	const struct vd_peer *peer = vd_peer_find(s->peer);
 	const struct vd_chan_info *chan = vd_chan_find(s->chan);
 	json_t *timeline = json_array(), *dns = json_array();
-	char remote[VD_IP_TEXT] = "";
+	char about[VD_USER_MAX + 8] = "user/";
 
 	for (size_t i = 0; i < VD_ARRAY_SIZE(s->lease4.dns) && s->lease4.dns[i].family; i++)
 		json_array_append_new(dns, ip_json(&s->lease4.dns[i]));
 	add_timeline(timeline, 'p', s->peer);
 	add_timeline(timeline, 'c', s->chan);
 	add_timeline(timeline, 's', s->id);
-	if (peer)
-		vd_ip_format(&peer->remote.ip, remote);
+	/* Of a name that is only claimed, others may have reports. */
+	if (!s->proven && peer)
+		vd_ip_format(&peer->remote.ip, about);
+	else
+		vd_strcpy(about + 5, sizeof(about) - 5, s->user);
 	return json_pack("{s:o,s:o,s:o,s:{s:o,s:o,s:o,s:o,s:o},s:o,s:o}", "peer", peer ? peer_json(peer) : json_null(), "chan",
-		chan ? json_pack("{s:o,s:s,s:i,s:b,s:b}", "chan", id_json('c', chan->id), "upper", chan->upper, "mtu",
+		chan ? json_pack("{s:o,s:o,s:i,s:b,s:b}", "chan", id_json('c', chan->id), "upper", vd_text_json(chan->upper), "mtu",
 			       (int)chan->mtu, "up", (int)chan->up, "protected", (int)chan->protected_) : json_null(),
 		"session", session_json(s), "lease", "address", ip_json(&s->lease4.address), "gateway",
 		ip_json(&s->lease4.gateway), "dns", dns, "network", network_json(&s->lease6), "gateway6",
 		ip_json(&s->lease6.gateway), "timeline", timeline, "failures",
-		vd_control_reports(s->user, s->user[0] ? NULL : remote));
+		vd_control_reports(about));
 }
 
-/* "s-42", or a user's name. The first after prev that is meant. */
-static struct vd_session *meant(const char *what, struct vd_session *prev)
+/* By id, or by the name of a user who has proved to be that. The first after prev that is meant. */
+static struct vd_session *meant(const struct vd_named *what, struct vd_session *prev)
 {
 	struct vd_session *s = prev;
-	char text[VD_ID_BUF];
 
 	while ((s = vd_session_after(s)))
-		if (!strcmp(vd_id_format('s', s->id, text), what) || !strcmp(s->user, what))
+		if (vd_named_is_id(what, 's', s->id) || (s->proven && vd_named_is_user(what, s->user)))
 			return s;
 	return NULL;
 }
 
-static const char *which(struct vd_call *call, json_t *args)
+/* Sessions that only claim to be that user's. */
+static unsigned claims(const struct vd_named *what)
+{
+	unsigned n = 0;
+
+	for (struct vd_session *s = vd_session_after(NULL); s; s = vd_session_after(s))
+		n += !s->proven && vd_named_is_user(what, s->user);
+	return n;
+}
+
+static const char *which(struct vd_call *call, json_t *args, struct vd_named *ret_named)
 {
 	const char *what = json_string_value(json_object_get(args, "session"));
 
@@ -135,10 +140,13 @@ static const char *which(struct vd_call *call, json_t *args)
 		vd_call_fail(call, "say which session: s-42, or a user name");
 		return NULL;
 	}
-	if (!meant(what, NULL)) {
-		json_t *failures = vd_control_reports(what, NULL);
+	vd_named_parse(what, ret_named);
+	if (!meant(ret_named, NULL)) {
+		json_t *failures = vd_control_reports(what);
 
-		if (json_array_size(failures))
+		if (claims(ret_named))
+			vd_call_fail(call, "no session of %.200s; one that is not authenticated claims that name: session list has its id", what);
+		else if (json_array_size(failures))
 			vd_call_fail(call, "no session %.200s; why it failed is known: viaductctl why %.200s", what, what);
 		else
 			vd_call_fail(call, "no session %.256s; session.list shows all", what);
@@ -153,13 +161,14 @@ static const char *which(struct vd_call *call, json_t *args)
 struct show {
 	struct vd_call *call;
 	bool all;
-	char what[VD_USER_MAX];
+	struct vd_named what;
+	char text[4 * VD_USER_MAX]; /* what it points to */
 	unsigned waiting;
 };
 
 static struct vd_session *shown(const struct show *show, struct vd_session *after)
 {
-	return show->all ? vd_session_after(after) : meant(show->what, after);
+	return show->all ? vd_session_after(after) : meant(&show->what, after);
 }
 
 static void show_answer(struct show *show)
@@ -193,7 +202,8 @@ static void show_begin(struct vd_call *call, const char *what)
 	}
 	show->call = call;
 	show->all = !what;
-	vd_strcpy(show->what, sizeof(show->what), what ? what : "");
+	vd_strcpy(show->text, sizeof(show->text), what ? what : "");
+	vd_named_parse(show->text, &show->what);
 	show->waiting = 1; /* ours, so that it lives while we ask */
 	for (struct vd_session *s = NULL; dp && (s = shown(show, s)) && show->waiting <= FRESH_MAX;)
 		if (s->state == VD_S_UP && dp->session_counters(dp->self, s->id, show_counted, show) == 0)
@@ -209,7 +219,8 @@ static void session_list(struct vd_call *call, json_t *args)
 
 static void session_show(struct vd_call *call, json_t *args)
 {
-	const char *what = which(call, args);
+	struct vd_named named;
+	const char *what = which(call, args, &named);
 
 	if (what)
 		show_begin(call, what);
@@ -217,12 +228,13 @@ static void session_show(struct vd_call *call, json_t *args)
 
 static void session_kill(struct vd_call *call, json_t *args)
 {
-	const char *what = which(call, args), *reason = json_string_value(json_object_get(args, "reason"));
+	struct vd_named named;
+	const char *what = which(call, args, &named), *reason = json_string_value(json_object_get(args, "reason"));
 	json_t *closed = what ? json_array() : NULL;
 
 	if (!what)
 		return;
-	for (struct vd_session *s = NULL; (s = meant(what, s));) {
+	for (struct vd_session *s = NULL; (s = meant(&named, s));) {
 		json_array_append_new(closed, id_json('s', s->id));
 		vd_session_close(s->id, reason ? reason : "closed by the operator", false);
 	}
@@ -274,8 +286,8 @@ static void datapath_known(void *arg, const struct vd_datapath_info *info)
 	for (unsigned i = 0; i < VD_CAP_MAX; i++) {
 		const struct vd_datapath_cap *c = &info->caps[i];
 
-		json_array_append_new(caps, json_pack("{s:s,s:b,s:s,s:s}", "name", c->name, "on", (int)c->on, "why", c->why,
-			"without", c->on ? "" : c->without));
+		json_array_append_new(caps, json_pack("{s:o,s:b,s:o,s:o}", "name", vd_text_json(c->name), "on", (int)c->on, "why", vd_text_json(c->why),
+			"without", vd_text_json(c->on ? "" : c->without)));
 	}
 	for (unsigned w = 0; w < info->workers; w++) {
 		json_t *one = json_pack("{s:i}", "worker", (int)w);

@@ -17,7 +17,7 @@ void vd_command_reload(struct vd_call *call, json_t *args);
 void vd_command_show(struct vd_call *call, json_t *args);
 void vd_command_why(struct vd_call *call, json_t *args);
 void vd_command_realm(struct vd_call *call, json_t *args);
-/* The remembered reports about either (see vd_report_is_about), the newest first; about NULL: all. */
-json_t *vd_control_reports(const char *about, const char *or_about);
+/* The remembered reports about this, the newest first; about NULL: all. */
+json_t *vd_control_reports(const char *about);
 
 #endif

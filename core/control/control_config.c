@@ -111,7 +111,7 @@ static json_t *providers(const struct vd_conf_node *list)
 		if (n >= 0)
 			len += vd_format(text + len, sizeof(text) - len, " (%d)", n);
 	}
-	return json_string(text);
+	return vd_text_json(text);
 }
 
 static json_t *connection_json(const struct vd_conf *conf, const struct vd_conf_node *c, const char *accept, bool dialled)
@@ -133,12 +133,12 @@ static json_t *connection_json(const struct vd_conf *conf, const struct vd_conf_
 	pool_has(conf, pool, &n, &networks);
 	addresses(pool, n, networks, from, sizeof(from));
 	routes(conf, c, to, sizeof(to));
-	out = json_pack("{s:s,s:s,s:s,s:s,s:s,s:o,s:s,s:s,s:I,s:I,s:s,s:s,s:s}", "name", vd_conf_name(c), "accepts", word,
-		"known_by", known, "crypto", crypto ? crypto : "compatible", "realm", or_empty(realm), "users_from",
-		providers(users ? vd_conf_at(conf, users, "authenticate") : NULL), "pool", or_empty(pool),
-		"addresses", from, "addresses4", (json_int_t)n, "networks6", (json_int_t)networks, "routes", to,
-		"second_login", or_empty(vd_conf_str(vd_conf_at(conf, c, "second_login"))), "from",
-		vd_conf_origin(c, origin, sizeof(origin)));
+	out = json_pack("{s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:I,s:I,s:o,s:o,s:o}", "name", vd_text_json(vd_conf_name(c)), "accepts", vd_text_json(word),
+		"known_by", vd_text_json(known), "crypto", vd_text_json(crypto ? crypto : "compatible"), "realm", vd_text_json(or_empty(realm)), "users_from",
+		providers(users ? vd_conf_at(conf, users, "authenticate") : NULL), "pool", vd_text_json(or_empty(pool)),
+		"addresses", vd_text_json(from), "addresses4", (json_int_t)n, "networks6", (json_int_t)networks, "routes", vd_text_json(to),
+		"second_login", vd_text_json(or_empty(vd_conf_str(vd_conf_at(conf, c, "second_login")))), "from",
+		vd_text_json(vd_conf_origin(c, origin, sizeof(origin))));
 	if (dialled && out)
 		json_object_set_new(out, "dialled", vd_control_dialled(vd_conf_name(c)));
 	return out;
@@ -170,9 +170,9 @@ static json_t *plugin_json(const struct vd_host *h)
 	static const char *const states[] = { "open", "initialised", "started", "stopped" };
 	const struct vd_plugin *p = h->plugin;
 
-	return json_pack("{s:s,s:s,s:s,s:s,s:s,s:i}", "name", p->name, "version", or_empty(p->version), "state",
-		h->order || h->state ? states[h->state] : vd_plugin_is_off(h) ? "off" : "not needed", "why", or_empty(h->why), "summary",
-		or_empty(p->summary), "order", (int)h->order);
+	return json_pack("{s:o,s:o,s:o,s:o,s:o,s:i}", "name", vd_text_json(p->name), "version", vd_text_json(or_empty(p->version)), "state",
+		vd_text_json(h->order || h->state ? states[h->state] : vd_plugin_is_off(h) ? "off" : "not needed"), "why", vd_text_json(or_empty(h->why)), "summary",
+		vd_text_json(or_empty(p->summary)), "order", (int)h->order);
 }
 
 void vd_command_plugins(struct vd_call *call, json_t *args)
@@ -190,7 +190,7 @@ static json_t *names(const char *const *list)
 	json_t *out = json_array();
 
 	for (; list && *list; list++)
-		json_array_append_new(out, json_string(*list));
+		json_array_append_new(out, vd_text_json(*list));
 	return out;
 }
 
@@ -208,12 +208,12 @@ void vd_command_plugin(struct vd_call *call, json_t *args)
 	options = json_array();
 	topics = json_array();
 	for (const struct vd_opt *o = h->plugin->schema; o && o->path; o++)
-		json_array_append_new(options, json_pack("{s:s,s:s,s:s,s:s}", "option", o->path, "default",
-			or_empty(o->def), "values", or_empty(o->arg), "doc", or_empty(o->doc)));
+		json_array_append_new(options, json_pack("{s:o,s:o,s:o,s:o}", "option", vd_text_json(o->path), "default",
+			vd_text_json(or_empty(o->def)), "values", vd_text_json(or_empty(o->arg)), "doc", vd_text_json(or_empty(o->doc))));
 	for (const struct vd_topic *const *t = h->plugin->topics; t && *t; t++)
-		json_array_append_new(topics, json_string((*t)->name));
-	json_object_set_new(out, "license", json_string(or_empty(h->plugin->license)));
-	json_object_set_new(out, "file", json_string(h->file));
+		json_array_append_new(topics, vd_text_json((*t)->name));
+	json_object_set_new(out, "license", vd_text_json(or_empty(h->plugin->license)));
+	json_object_set_new(out, "file", vd_text_json(h->file));
 	json_object_set_new(out, "provides", names(h->plugin->provides));
 	json_object_set_new(out, "needs", names(h->plugin->needs));
 	json_object_set_new(out, "topics", topics);
@@ -227,7 +227,7 @@ static void reply_text(struct vd_call *call, int res, char *text, size_t len)
 	if (res < 0)
 		vd_call_fail(call, "the configuration cannot be shown: %s", strerror(-res));
 	else
-		vd_call_reply(call, json_pack("{s:s%}", "text", text, len));
+		vd_call_reply(call, json_pack("{s:o}", "text", vd_lines_json(text, len)));
 	free(text);
 }
 

@@ -24,10 +24,10 @@ static json_t *status_json(const struct vd_dial_status *s)
 	else
 		vd_format(text, sizeof(text), "%s%s%s", vd_dial_state_name(s->state), s->reason[0] ? ": " : "",
 			s->reason);
-	return json_pack("{s:s,s:s,s:I,s:s,s:s,s:s,s:I,s:i,s:s,s:s}", "connection", s->name, "state",
-		vd_dial_state_name(s->state), "since_s", (json_int_t)((vd_now() - s->since) / 1000), "session",
-		s->session ? vd_id_format('s', s->session, session) : "", "address", address, "gateway", gateway, "next_ms",
-		(json_int_t)s->next_ms, "failures", (int)s->failures, "reason", s->reason, "text", text);
+	return json_pack("{s:o,s:o,s:I,s:o,s:o,s:o,s:I,s:i,s:o,s:o}", "connection", vd_text_json(s->name), "state",
+		vd_text_json(vd_dial_state_name(s->state)), "since_s", (json_int_t)((vd_now() - s->since) / 1000), "session",
+		vd_text_json(s->session ? vd_id_format('s', s->session, session) : ""), "address", vd_text_json(address), "gateway", vd_text_json(gateway), "next_ms",
+		(json_int_t)s->next_ms, "failures", (int)s->failures, "reason", vd_text_json(s->reason), "text", vd_text_json(text));
 }
 
 json_t *vd_control_dialled(const char *connection)

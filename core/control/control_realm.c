@@ -19,8 +19,8 @@ static void answered(void *arg, const struct vd_answer *a)
 
 	if (user && user->address.family)
 		vd_ip_format(&user->address, address);
-	vd_call_reply(arg, json_pack("{s:s,s:s,s:s,s:s,s:s,s:s,s:i}", "verdict", words[a->verdict], "provider", a->provider, "why",
-		a->why.text, "origin", a->why.origin, "user", user ? user->user : "", "address", address, "session_timeout",
+	vd_call_reply(arg, json_pack("{s:o,s:o,s:o,s:o,s:o,s:o,s:i}", "verdict", vd_text_json(words[a->verdict]), "provider", vd_text_json(a->provider), "why",
+		vd_text_json(a->why.text), "origin", vd_text_json(a->why.origin), "user", vd_text_json(user ? user->user : ""), "address", vd_text_json(address), "session_timeout",
 		user ? (int)user->session_timeout : 0));
 }
 

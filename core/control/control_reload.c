@@ -11,8 +11,8 @@ static json_t *findings(const struct vd_conf_errors *errs)
 	for (size_t i = 0; i < errs->n; i++) {
 		const struct vd_conf_error *e = &errs->v[i];
 
-		json_array_append_new(list, json_pack("{s:s,s:i,s:i,s:s,s:s}", "file", e->file, "line", (int)e->line, "column",
-			(int)e->column, "level", e->warning ? "warning" : "error", "text", e->text));
+		json_array_append_new(list, json_pack("{s:o,s:i,s:i,s:o,s:o}", "file", vd_text_json(e->file), "line", (int)e->line, "column",
+			(int)e->column, "level", vd_text_json(e->warning ? "warning" : "error"), "text", vd_text_json(e->text)));
 	}
 	return list;
 }
@@ -24,9 +24,9 @@ static json_t *changes(const struct vd_plan *plan)
 	for (size_t i = 0; i < plan->n; i++) {
 		const struct vd_plan_row *row = &plan->v[i];
 
-		json_array_append_new(list, json_pack("{s:s,s:s,s:s,s:s,s:s,s:s,s:s}", "object", row->object, "key", row->key,
-			"old", row->old, "new", row->next, "effect", vd_plan_effect_name(row->effect), "note", row->note,
-			"from", row->origin));
+		json_array_append_new(list, json_pack("{s:o,s:o,s:o,s:o,s:o,s:o,s:o}", "object", vd_text_json(row->object), "key", vd_text_json(row->key),
+			"old", vd_text_json(row->old), "new", vd_text_json(row->next), "effect", vd_text_json(vd_plan_effect_name(row->effect)), "note", vd_text_json(row->note),
+			"from", vd_text_json(row->origin)));
 	}
 	return list;
 }
@@ -37,7 +37,7 @@ static void command(struct vd_call *call, bool plan_only, bool with_plan)
 	json_t *out;
 	int res = vd_reload(vd_control_dir(), plan_only, &r);
 
-	out = json_pack("{s:b,s:s,s:o}", "good", res == 0, "configuration", vd_control_dir(), "findings", findings(&r.errs));
+	out = json_pack("{s:b,s:o,s:o}", "good", res == 0, "configuration", vd_text_json(vd_control_dir()), "findings", findings(&r.errs));
 	if (with_plan && out) {
 		json_object_set_new(out, "done", json_boolean(r.done));
 		json_object_set_new(out, "changes", changes(&r.plan));

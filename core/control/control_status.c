@@ -17,7 +17,7 @@ static json_int_t seconds_since(uint64_t at)
 
 static void add_problem(void *arg, const char *key, const char *text, uint64_t since)
 {
-	json_array_append_new(arg, json_pack("{s:s,s:s,s:I}", "key", key, "text", text, "since_s", seconds_since(since)));
+	json_array_append_new(arg, json_pack("{s:o,s:o,s:I}", "key", vd_text_json(key), "text", vd_text_json(text), "since_s", seconds_since(since)));
 }
 
 /* A connection that we dial and that failed: it is tried again, and until then nothing goes through it. */
@@ -51,10 +51,10 @@ void vd_command_status(struct vd_call *call, json_t *args)
 		started += h->state == VD_HOST_STARTED;
 	vd_problems_each(add_problem, problems);
 	add_waiting(problems);
-	vd_call_reply(call, json_pack("{s:s,s:s,s:I,s:I,s:i,s:I,s:I,s:I,s:i,s:i,s:s,s:b,s:o}", "verdict",
-		json_array_size(problems) ? "degraded" : "good", "version", VD_VERSION, "pid", (json_int_t)getpid(), "uptime_s",
+	vd_call_reply(call, json_pack("{s:o,s:o,s:I,s:I,s:i,s:I,s:I,s:I,s:i,s:i,s:o,s:b,s:o}", "verdict",
+		vd_text_json(json_array_size(problems) ? "degraded" : "good"), "version", vd_text_json(VD_VERSION), "pid", (json_int_t)getpid(), "uptime_s",
 		seconds_since(vd_control_started()), "workers", dp ? (int)dp->workers(dp->self) : 0, "peers",
 		(json_int_t)vd_peer_count(), "channels", (json_int_t)vd_chan_count(), "sessions", (json_int_t)vd_session_count(),
-		"sessions_up", (int)up, "plugins", (int)started, "configuration", vd_control_dir(), "problems_more",
+		"sessions_up", (int)up, "plugins", (int)started, "configuration", vd_text_json(vd_control_dir()), "problems_more",
 		(int)vd_problems_more(), "problems", problems));
 }

@@ -19,18 +19,17 @@ static json_t *report_json(const struct vd_remembered *r)
 	return json;
 }
 
-json_t *vd_control_reports(const char *about, const char *or_about)
+json_t *vd_control_reports(const char *about)
 {
 	json_t *list = json_array();
 
 	for (const struct vd_remembered *r = vd_report_after(NULL); r; r = vd_report_after(r))
-		if (!about || (*about && vd_report_is_about(&r->what, about)) ||
-			(or_about && *or_about && vd_report_is_about(&r->what, or_about)))
+		if (!about || vd_report_is_about(&r->what, about))
 			json_array_append_new(list, report_json(r));
 	return list;
 }
 
 void vd_command_why(struct vd_call *call, json_t *args)
 {
-	vd_call_reply(call, vd_control_reports(json_string_value(json_object_get(args, "about")), NULL));
+	vd_call_reply(call, vd_control_reports(json_string_value(json_object_get(args, "about"))));
 }

@@ -6,6 +6,7 @@
 #include <viaduct/loop.h>
 #include <viaduct/object.h>
 
+#include "core/named.h"
 #include "core/report/report.h"
 
 /* By level of trust: how many reports in all, and how many about one address. One report has about 3.5 kB. */
@@ -99,18 +100,12 @@ const struct vd_remembered *vd_report_after(const struct vd_remembered *r)
 
 bool vd_report_is_about(const struct vd_setup_failed *what, const char *about)
 {
-	char text[VD_SA_TEXT], id[VD_ID_BUF];
-	struct vd_ip ip;
+	struct vd_named named;
 
-	if (what->user[0] && !strcmp(what->user, about))
-		return true;
-	if (what->dialled && !strcmp(what->connection, about))
-		return true;
-	if (what->remote.ip.family && ((vd_ip_parse(about, &ip) && vd_ip_equal(&ip, &what->remote.ip)) ||
-		!strcmp(vd_sa_format(&what->remote, text), about)))
-		return true;
-	return (what->peer && !strcmp(vd_id_format('p', what->peer, id), about)) ||
-		(what->session && !strcmp(vd_id_format('s', what->session, id), about));
+	vd_named_parse(about, &named);
+	return vd_named_is_user(&named, what->user) || (what->dialled && vd_named_is_connection(&named, what->connection)) ||
+		vd_named_is_address(&named, &what->remote) || vd_named_is_id(&named, 'p', what->peer) ||
+		vd_named_is_id(&named, 's', what->session);
 }
 
 void vd_reports_fini(void)

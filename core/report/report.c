@@ -5,6 +5,7 @@
 #include <viaduct/loop.h>
 #include <viaduct/object.h>
 #include <viaduct/quirk.h>
+#include <viaduct/text.h>
 
 #include "core/report/report.h"
 #include "core/session/session.h"
@@ -128,16 +129,16 @@ static void compose(const struct vd_report *r, struct vd_setup_failed *e, const 
 	struct words w = { .e = e, .count = r->count };
 	size_t len;
 
-	vd_strcpy(e->offered, sizeof(e->offered), r->offered ? r->offered : "");
-	vd_strcpy(e->configured, sizeof(e->configured), r->configured ? r->configured : "");
-	vd_strcpy(e->difference, sizeof(e->difference), r->difference ? r->difference : "");
+	vd_text_safe_string(e->offered, sizeof(e->offered), r->offered ? r->offered : "");
+	vd_text_safe_string(e->configured, sizeof(e->configured), r->configured ? r->configured : "");
+	vd_text_safe_string(e->difference, sizeof(e->difference), r->difference ? r->difference : "");
 	vd_strcpy(e->origin, sizeof(e->origin), r->origin && strcmp(r->origin, "default") ? r->origin : "");
 	shorten(e->offered, SHOWN_OFFERED, w.offered, sizeof(w.offered));
 	shorten(e->configured, SHOWN_CONFIGURED, w.configured, sizeof(w.configured));
 	if (!e->difference[0] && t->difference)
 		expand(&w, t->difference, e->difference, sizeof(e->difference));
 	if (r->remedy && r->remedy[0])
-		vd_strcpy(e->remedy, sizeof(e->remedy), r->remedy);
+		vd_text_safe_string(e->remedy, sizeof(e->remedy), r->remedy);
 	else if (remedy)
 		expand(&w, remedy, e->remedy, sizeof(e->remedy));
 	if (r->client)
@@ -169,13 +170,13 @@ static const char *look_up(const struct vd_report *r, struct vd_setup_failed *e)
 	peer = e->peer ? vd_peer_find(e->peer) : NULL;
 	if (peer || r->dialled)
 		e->trust = VD_TRUST_KEY; /* the IKE plugin makes no peer before phase 1 is done */
-	if (rec && rec->authenticated)
+	if (rec && rec->pub.proven)
 		e->trust = VD_TRUST_USER;
 	if (r->remote)
 		e->remote = *r->remote;
 	else if (peer)
 		e->remote = peer->remote;
-	vd_strcpy(e->user, sizeof(e->user), r->user ? r->user : rec ? rec->pub.user : "");
+	vd_text_safe_string(e->user, sizeof(e->user), r->user ? r->user : rec ? rec->pub.user : "");
 	if (!connection)
 		connection = rec ? rec->pub.connection : peer ? peer->connection : "";
 	vd_strcpy(e->connection, sizeof(e->connection), connection);

@@ -31,7 +31,7 @@ struct vd_remembered {
 void vd_report_remember(const struct vd_setup_failed *what);
 /* The next older one; NULL: the newest. */
 const struct vd_remembered *vd_report_after(const struct vd_remembered *r);
-/* Is it about this: an address (with or without port), a user, a connection that we dialled, "p-7" or "s-42"? */
+/* Is it about this (core/named.h): an address, a user, also one whose name was only claimed, a connection that we dialled, a peer or session? */
 bool vd_report_is_about(const struct vd_setup_failed *what, const char *about);
 /* Frees the memory and begins the limits anew. */
 void vd_reports_fini(void);

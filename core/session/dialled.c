@@ -61,7 +61,7 @@ int vd_session_dialled(uint64_t session, const struct vd_leased_address *given)
 	rec->pub.dialled = true;
 	rec->pub.lease4 = *given;
 	rec->pub.state = VD_S_CONFIGURING;
-	rec->authenticated = rec->leased = true;
+	rec->pub.proven = rec->leased = true;
 	vd_note('s', session, "the gateway gave us %s", vd_ip_format(&given->address, text));
 	vd_session_patience(rec);
 	return 0;

@@ -34,12 +34,14 @@ static void on_session_up(void *arg, const void *event)
 static void on_session_down(void *arg, const void *event)
 {
 	const struct vd_session_down *e = event;
+	const struct vd_session *s = vd_session_find(e->session); /* until everybody heard session_gone */
+	bool claimed = e->user[0] && s && !s->proven;
 
 	(void)arg;
 	/* One that never was up has its failure in the log already. */
 	vd_log_coded(NULL, e->address.family && e->duration_ms ? VD_LOG_NOTICE : VD_LOG_INFO, "life",
-		&(struct vd_ids){ e->peer, e->chan, e->session }, "session-down", e->user,
-		"down: user %s, %s; %llu s, %llu octets in, %llu out", e->user[0] ? e->user : "unknown", e->reason,
+		&(struct vd_ids){ e->peer, e->chan, e->session }, "session-down", claimed ? "" : e->user,
+		"down: %suser %s, %s; %llu s, %llu octets in, %llu out", claimed ? "claimed " : "", e->user[0] ? e->user : "unknown", e->reason,
 		(unsigned long long)(e->duration_ms / 1000), (unsigned long long)e->octets_in,
 		(unsigned long long)e->octets_out);
 }
@@ -50,13 +52,13 @@ static void on_setup_failed(void *arg, const void *event)
 	const struct vd_setup_failed *e = event;
 
 	char from[VD_SA_TEXT] = "";
-	bool where = e->remote.ip.family;
+	bool where = e->remote.ip.family, claimed = e->user[0] && e->trust < VD_TRUST_USER && !e->dialled;
 
 	(void)arg;
 	vd_log_coded(&limit, VD_LOG_NOTICE, "life", &(struct vd_ids){ e->peer, e->chan, e->session }, e->kind < VD_FAILURES ? vd_failure_words[e->kind] : "",
-		e->user,
-		"%s failed%s%s%s%s: %s",
-		e->stage, e->user[0] || where ? ", " : "", e->user, e->user[0] && where ? " at " : "",
+		claimed ? "" : e->user,
+		"%s failed%s%s%s%s%s: %s",
+		e->stage, e->user[0] || where ? ", " : "", claimed ? "claimed user " : "", e->user, e->user[0] && where ? " at " : "",
 		where ? vd_sa_format(&e->remote, from) : "", e->text);
 }
 
@@ -64,7 +66,7 @@ static const char *user_of(uint64_t session)
 {
 	const struct vd_session *s = vd_session_find(session);
 
-	return s ? s->user : NULL;
+	return s && s->proven ? s->user : NULL;
 }
 
 int vd_lifelog_init(void)

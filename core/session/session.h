@@ -40,7 +40,7 @@ struct vd_session_rec {
 	struct vd_timer timer;     /* patience with workers; session_timeout while up */
 	struct vd_timer idle;      /* looks whether it carried anything; idle.c */
 	uint64_t idle_since, idle_carried; /* when it last had carried something new, and how many packets in all then */
-	bool authenticated, leased, added, finished;
+	bool leased, added, finished;
 	struct vd_no *no;          /* or NULL */
 	bool tell_owner, reap;     /* deferred work */
 	struct vd_timer later;     /* stands in for vd_defer when that had no memory */

@@ -77,7 +77,7 @@ static void auth_done(void *arg, const struct vd_answer *answer)
 		}
 		if (rec->pub.granted.user[0])
 			vd_strcpy(rec->pub.user, sizeof(rec->pub.user), rec->pub.granted.user);
-		rec->authenticated = true;
+		rec->pub.proven = true;
 		vd_session_no_forget(rec);
 		vd_strcpy(event.user, sizeof(event.user), rec->pub.user);
 		vd_strcpy(event.realm, sizeof(event.realm), rec->realm);
@@ -143,7 +143,7 @@ int vd_session_authenticate(uint64_t session, struct vd_authenticate *request, u
 	if (!conversation || request->user[0])
 		vd_strcpy(rec->pub.user, sizeof(rec->pub.user), request->user);
 	rec->method = request->method;
-	rec->authenticated = false;
+	rec->pub.proven = false;
 	rec->done.auth = done;
 	rec->done_arg = arg;
 	if (!vd_request(&vd_topic_authenticate, request, &opts, auth_done, rec))
@@ -306,7 +306,7 @@ int vd_session_configure(uint64_t session, unsigned want,
 		return -ENOENT;
 	if (rec->step != VD_STEP_IDLE)
 		return -EBUSY;
-	if (rec->pub.state != VD_S_AUTHENTICATING || !rec->authenticated)
+	if (rec->pub.state != VD_S_AUTHENTICATING || !rec->pub.proven)
 		return -EINVAL;
 	vd_strcpy(request.user, sizeof(request.user), rec->pub.user);
 	vd_strcpy(request.connection, sizeof(request.connection), rec->pub.connection);

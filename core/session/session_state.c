@@ -138,7 +138,7 @@ static int session_write(struct vd_wr *w, struct vd_session_rec *rec, struct vd_
 	vd_wr_u64(w, s->id);
 	vd_wr_u64(w, s->chan);
 	vd_wr_u8(w, s->state);
-	vd_wr_u8(w, (uint8_t)((rec->authenticated ? F_AUTHENTICATED : 0) | (rec->leased ? F_LEASED : 0) |
+	vd_wr_u8(w, (uint8_t)((rec->pub.proven ? F_AUTHENTICATED : 0) | (rec->leased ? F_LEASED : 0) |
 		(rec->added ? F_ADDED : 0) | (rec->claim ? F_CLAIMED : 0)));
 	vd_wr_u8(w, rec->want);
 	vd_wr_u8(w, rec->method);
@@ -242,7 +242,7 @@ static int session_read(struct vd_rd *r)
 		s->link_local[i] = rec->link.link_local[i];
 	}
 	vd_session_no_read(r, rec);
-	rec->authenticated = flags & F_AUTHENTICATED;
+	rec->pub.proven = flags & F_AUTHENTICATED;
 	rec->leased = flags & F_LEASED;
 	chan = vd_chan_find(s->chan);
 	if (s->lease6.length > 128)

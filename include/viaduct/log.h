@@ -36,7 +36,7 @@ VD_API void vd_log_limited(struct vd_log_limit *limit, enum vd_log_level level, 
 VD_API const char *vd_log_level_name(enum vd_log_level level);
 
 /* ---- sinks: where records go besides standard error ---- */
-/* Texts are one printable line, valid during the call, and never NULL: "" when there is nothing to say. */
+/* Texts are one line, safe for every terminal (text.h), valid during the call, and never NULL: "" when there is nothing to say. */
 struct vd_log_record {
 	uint64_t time; /* wall clock, ms since 1970 */
 	enum vd_log_level level;

@@ -46,7 +46,7 @@ VD_API const struct vd_quirks *vd_quirks_named(const char *name);
 VD_API const struct vd_quirks *vd_peer_quirks(uint64_t peer);
 
 enum vd_evidence { VD_EVIDENCE_L2TP_VENDOR, VD_EVIDENCE_L2TP_HOST, VD_EVIDENCE_LCP };
-/* What the peer says of itself, printable. Its profile becomes a row that is known by this, when that one's rank is higher
+/* What the peer says of itself, safe (text.h). Its profile becomes a row that is known by this, when that one's rank is higher
  * than its own; its timeline says so. */
 VD_API void vd_peer_evidence(uint64_t peer, enum vd_evidence kind, const char *text);
 

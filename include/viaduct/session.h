@@ -22,6 +22,7 @@ struct vd_session {
 	enum vd_session_state state;
 	const struct vd_conf *conf; /* the snapshot it was made under */
 	char connection[VD_NAME_MAX], user[VD_USER_MAX];
+	bool proven;                /* user is authenticated, or we are: until then it is what the client claims */
 	bool dialled;               /* we called: lease4 is what the gateway gave us, user is who we are there */
 	bool refused;               /* its peer may try again after a no (vd_session_again), which is reported if it does not */
 	struct vd_authenticated granted; /* as authenticated; current attributes may differ after a change of authority */
@@ -31,7 +32,7 @@ struct vd_session {
 	uint64_t created, up_since;
 	struct vd_session_counters counters; /* last known; final in CLOSING and later */
 	char reason[VD_ID_TEXT];
-	char client[VD_ID_TEXT]; /* what it calls itself, printable: LCP Identifications, separated by commas */
+	char client[VD_ID_TEXT]; /* what it calls itself, safe (text.h): LCP Identifications, separated by commas */
 };
 
 /* How the protocol that carries the session (PPP, IKEv2) hears of decisions. All through the FIFO, never re-entrant. */

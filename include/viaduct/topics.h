@@ -83,7 +83,7 @@ extern VD_API const struct vd_topic vd_topic_session_ipv6;
 /* Once, after the workers gave up the session. Counters are final; in = from the client. */
 struct vd_session_down {
 	uint64_t session, chan, peer;
-	char user[VD_USER_MAX], connection[VD_NAME_MAX], reason[VD_ID_TEXT];
+	char user[VD_USER_MAX], connection[VD_NAME_MAX], reason[VD_ID_TEXT]; /* user: who came up as that, else who was claimed */
 	struct vd_ip address;
 	uint64_t packets_in, octets_in, packets_out, octets_out, duration_ms;
 };
@@ -115,7 +115,7 @@ struct vd_setup_failed {
 	char stage[32];         /* "phase1", "quick mode", "l2tp", "lcp", "auth", "admit", "address", "ipcp", "establish",
 	                           "dial" */
 	struct vd_sa remote;    /* family 0: not known */
-	char user[VD_USER_MAX], connection[VD_NAME_MAX];
+	char user[VD_USER_MAX], connection[VD_NAME_MAX]; /* texts are safe (text.h), the user's name too: claimed below VD_TRUST_USER */
 	char offered[384];      /* by the peer */
 	char configured[384];
 	char difference[256];   /* the first one */

@@ -6,6 +6,7 @@
 
 #include <viaduct/crypto.h>
 #include <viaduct/record.h>
+#include <viaduct/text.h>
 
 bool l2tp_data_ids(const uint8_t *p, size_t len, uint16_t *ret_tunnel, uint16_t *ret_session)
 {
@@ -72,13 +73,8 @@ static const struct avp_rule rules[L2TP_A_MAX] = {
 
 static void copy_text(char out[L2TP_TEXT], const uint8_t *p, size_t len)
 {
-	size_t n = 0;
-	for (size_t i = 0; i < len && n < L2TP_TEXT - 1; i++) {
-		if (p[i] == 0) /* Apple's host name brings its terminator */
-			break;
-		out[n++] = p[i] >= 0x20 && p[i] < 0x7f ? (char)p[i] : '?';
-	}
-	out[n] = 0;
+	const uint8_t *end = len ? memchr(p, 0, len) : NULL; /* Apple's host name brings its terminator */
+	vd_text_safe(out, L2TP_TEXT, p, end ? (size_t)(end - p) : len);
 }
 
 int l2tp_reveal(uint16_t attr, const struct vd_secret *secret, const uint8_t *rv, size_t rv_len, const uint8_t *value,

@@ -60,7 +60,7 @@ struct l2tp_msg {
 	uint64_t seen;      /* bit per attribute that was accepted */
 	uint16_t version, tunnel_id, session_id, window, result, error;
 	uint32_t framing, serial;
-	char host[L2TP_TEXT], vendor[L2TP_TEXT], text[L2TP_TEXT]; /* printable ASCII; text: of the Result Code */
+	char host[L2TP_TEXT], vendor[L2TP_TEXT], text[L2TP_TEXT]; /* safe (text.h); text: of the Result Code */
 	const uint8_t *challenge; /* in the message, or in clear[] */
 	uint16_t challenge_len;
 	uint8_t response[16];

@@ -1,10 +1,13 @@
 /* Failures explain themselves: the literal line of each, by the whole gateway, and once. */
 #include <check.h>
 #include <string.h>
+#include <viaduct/log.h>
 #include <viaduct/report.h>
 
+#include "core/bus.h"
 #include "core/report/report.h"
 #include "core/session/session.h"
+#include "tests/lib/nasty.h"
 #include "tests/scenario/gateway.h"
 #include "tests/scenario/steps.h"
 
@@ -123,6 +126,64 @@ START_TEST(test_wrong_password)
 END_TEST
 
 /* ---- who the user is, and what he may have ---- */
+static unsigned n_records;
+
+static bool record(void *arg, const struct vd_log_record *r)
+{
+	(void)arg;
+	n_records++;
+	nasty_check(r->text, false);
+	nasty_check(r->user, false);
+	return false;
+}
+
+static void on_bus(void *arg, const struct vd_topic *topic, const void *data, const struct vd_answer *answer)
+{
+	static char json[131072];
+
+	(void)arg;
+	(void)answer;
+	ck_assert_int_gt(vd_fields_json(topic->fields, topic->n_fields, data, json, sizeof(json)), 0);
+	nasty_check(json, false);
+}
+
+static void check_timeline(const struct vd_timeline *t)
+{
+	for (unsigned i = 0; t && i < t->n; i++)
+		nasty_check(t->v[(t->first + i) % VD_TIMELINE_MAX].text, false);
+}
+
+/* Whatever a client calls its user: each sink gets text that is safe, and says something. */
+START_TEST(test_nasty_names)
+{
+	struct vd_tap *tap;
+
+	start(PLAIN, nasty_names[_i], "guessed");
+	n_records = 0;
+	ck_assert_int_eq(vd_log_sink_add(record, NULL, 0), 0);
+	tap = vd_bus_tap(on_bus, NULL);
+	wire_add(&b);
+	robot_dial(&b, GATEWAY_PSK_STAFF);
+	for (unsigned i = 0; i < 40; i++) {
+		wire_wait(100);
+		for (struct vd_session *s = vd_session_after(NULL); s; s = vd_session_after(s))
+			check_timeline(vd_session_timeline(s->id));
+		for (struct vd_peer *p = vd_peer_after(NULL); p; p = vd_peer_after(p))
+			check_timeline(vd_timeline_find('p', p->id));
+	}
+	ck_assert(!robot_up(&b));
+	const struct vd_setup_failed *f = the_report(VD_FAIL_UNKNOWN_USER, "auth");
+	const char *const texts[] = { f->user, f->offered, f->configured, f->difference, f->remedy, f->client, f->text };
+	for (size_t i = 0; i < VD_ARRAY_SIZE(texts); i++)
+		nasty_check(texts[i], false);
+	ck_assert_uint_gt(strlen(f->user), 1);
+	ck_assert_uint_gt(n_records, 0);
+	stop();
+	vd_bus_untap(tap);
+	vd_log_sink_remove(record, NULL);
+}
+END_TEST
+
 START_TEST(test_unknown_user)
 {
 	start(PLAIN, "mallory", "guessed");
@@ -355,6 +416,7 @@ int main(void)
 	tcase_add_test(t, test_wrong_psk);
 	tcase_add_test(t, test_wrong_password);
 	tcase_add_test(t, test_unknown_user);
+	tcase_add_loop_test(t, test_nasty_names, 0, NASTY_N);
 	tcase_add_test(t, test_pool_full);
 	tcase_add_test(t, test_second_login);
 	tcase_add_test(t, test_address_held);

@@ -363,7 +363,7 @@ START_TEST(json_is_json_and_keeps_secrets)
 	ck_assert_msg(j != NULL, "%s", out);
 	ck_assert_str_eq(json_string_value(json_object_get(j, "session")), "s-42");
 	ck_assert_str_eq(json_string_value(json_object_get(j, "user")),
-		"CORP\\al\"ice\n\xc3\xa9\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd");
+		"CORP\\al\"ice\\x0a\xc3\xa9\\xff\\xe2\\x82");
 	ck_assert_str_eq(json_string_value(json_object_get(j, "method")), "mschapv2");
 	ck_assert_str_eq(json_string_value(json_object_get(j, "response")), "(secret)");
 	ck_assert_str_eq(json_string_value(json_object_get(j, "data")), "(secret)");

@@ -8,6 +8,9 @@
 #include <viaduct/addr.h>
 #include <viaduct/bytes.h>
 #include <viaduct/secret.h>
+#include <viaduct/text.h>
+
+#include "tests/lib/nasty.h"
 
 START_TEST(reader_reads_big_endian_and_stops)
 {
@@ -220,6 +223,51 @@ START_TEST(secrets_and_errors)
 }
 END_TEST
 
+/* What may be seen stays, all else becomes an escape; safe text stays the same, and no room is too small. */
+START_TEST(safe_texts)
+{
+	static const struct { const char *in, *out; } known[] = {
+		{ "", "" }, { "plain \\ \"text\"", "plain \\ \"text\"" }, { "a\x1b[0mb\n", "a\\x1b[0mb\\x0a" }, { "\x7f", "\\x7f" },
+		{ "\xc2\x80\xc2\x9f\xc2\xa0", "\\u{80}\\u{9f}\xc2\xa0" }, { "\x80\xbf\xfe", "\\x80\\xbf\\xfe" },
+		{ "\xc3\xa9\xe4\xb8\xad\xf0\x9f\x98\x80", "\xc3\xa9\xe4\xb8\xad\xf0\x9f\x98\x80" },
+		{ "\xe2\x80\xae\xe2\x81\xa6\xd8\x9c", "\\u{202e}\\u{2066}\\u{61c}" }, { "\xef\xbb\xbf", "\\u{feff}" },
+		{ "\xf4\x8f\xbf\xbf\xf0\x9f\xbf\xbe", "\\u{10ffff}\\u{1fffe}" }, { "\xf4\x90\x80\x80", "\\xf4\\x90\\x80\\x80" },
+		{ "\xed\xa0\x80", "\\xed\\xa0\\x80" }, { "\xc0\xaf", "\\xc0\\xaf" }, { "\xe2\x82", "\\xe2\\x82" },
+	};
+	char out[512], again[512], step[VD_TEXT_STEP];
+
+	for (size_t i = 0; i < VD_ARRAY_SIZE(known); i++)
+		ck_assert_str_eq(vd_text_safe_string(out, sizeof(out), known[i].in), known[i].out);
+	ck_assert_uint_eq(vd_text_safe(out, sizeof(out), "a\0b", 3), 6);
+	ck_assert_str_eq(out, "a\\x00b");
+	for (size_t i = 0; i < NASTY_N; i++) {
+		nasty_check(vd_text_safe_string(out, sizeof(out), nasty_names[i]), false);
+		ck_assert_str_eq(vd_text_safe_string(again, sizeof(again), out), out);
+		for (size_t size = 1; size <= strlen(out) + 1; size++) {
+			memset(again, 'x', sizeof(again));
+			ck_assert_uint_lt(vd_text_safe(again, size, nasty_names[i], strlen(nasty_names[i])), size);
+			ck_assert_int_eq(strncmp(again, out, strlen(again)), 0);
+			ck_assert_int_eq(again[size], 'x');
+		}
+	}
+	/* Every character there is, by the definitions rather than by our table, where one is short enough to be repeated here. */
+	for (uint32_t c = 0x80; c < 0x110000; c++) {
+		char utf8[4];
+		size_t n = c < 0x800 ? 2 : c < 0x10000 ? 3 : 4;
+		bool bad = c < 0xa0 || (c & 0xfffe) == 0xfffe || (c >= 0xfdd0 && c <= 0xfdef) || (c >= 0x200b && c <= 0x200f) ||
+			(c >= 0x2028 && c <= 0x202e) || (c >= 0x2060 && c <= 0x206f) || c == 0x61c || c == 0xfeff;
+
+		for (size_t i = 0; i < n; i++)
+			utf8[i] = (char)((i ? 0x80 | (c >> 6 * (n - 1 - i) & 0x3f) : (n == 2 ? 0xc0 : n == 3 ? 0xe0 : 0xf0) | c >> 6 * (n - 1)));
+		ck_assert_uint_eq(vd_text_step(utf8, n, step), c >= 0xd800 && c < 0xe000 ? 1 : n);
+		if (bad || (c >= 0xd800 && c < 0xe000))
+			ck_assert_int_eq(step[0], '\\');
+		else if (step[0] != '\\')
+			ck_assert(!memcmp(step, utf8, n) && !step[n]);
+	}
+}
+END_TEST
+
 int main(void)
 {
 	Suite *s = suite_create("bytes");
@@ -235,6 +283,7 @@ int main(void)
 	tcase_add_test(tc, addresses);
 	tcase_add_test(tc, prefix_match_equals_bit_by_bit);
 	tcase_add_test(tc, secrets_and_errors);
+	tcase_add_test(tc, safe_texts);
 	suite_add_tcase(s, tc);
 	srunner_run_all(sr, CK_NORMAL);
 	failed = srunner_ntests_failed(sr);

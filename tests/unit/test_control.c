@@ -16,98 +16,9 @@
 #include "core/conf/conf.h"
 #include "core/log.h"
 #include "core/loop.h"
-#include "core/problem.h"
 #include "core/reload.h"
 #include "core/report/report.h"
-#include "tests/unit/session_fixture.h"
-
-static char dir[64], path[96];
-
-static void start(void)
-{
-	struct vd_error err;
-
-	fx_start();
-	ck_assert_int_eq(vd_loop_ev_init(), 0);
-	vd_strcpy(dir, sizeof(dir), "/tmp/vdctl-XXXXXX");
-	ck_assert_ptr_nonnull(mkdtemp(dir));
-	vd_format(path, sizeof(path), "%s/control.sock", dir);
-	vd_control_config_dir(dir);
-	ck_assert_msg(vd_control_start(path, &err) == 0, "%s", err.text);
-}
-
-static void stop(void)
-{
-	vd_control_stop();
-	ck_assert_int_ne(access(path, F_OK), 0);
-	ck_assert_int_eq(rmdir(dir), 0);
-	fx_stop();
-	vd_loop_ev_fini();
-}
-
-static int dial(void)
-{
-	struct sockaddr_un sa = { .sun_family = AF_UNIX };
-	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0);
-
-	vd_strcpy(sa.sun_path, sizeof(sa.sun_path), path);
-	ck_assert_int_eq(connect(fd, (struct sockaddr *)&sa, sizeof(sa)), 0);
-	return fd;
-}
-
-static void turn(void)
-{
-	for (int i = 0; i < 3; i++)
-		vd_loop_ev_once(1);
-}
-
-static void say(int fd, const char *text)
-{
-	ck_assert_int_eq(write(fd, text, strlen(text)), (ssize_t)strlen(text));
-}
-
-/* The next line within a bounded number of turns, as JSON; NULL when the connection ended. */
-static json_t *hear(int fd)
-{
-	static char line[1 << 20];
-	size_t n = 0;
-
-	for (int turns = 0; turns < 2000;) {
-		ssize_t got = read(fd, line + n, 1);
-
-		if (got == 0)
-			return NULL;
-		if (got < 0) {
-			turn();
-			turns++;
-			continue;
-		}
-		if (line[n++] == '\n')
-			return json_loadb(line, n, 0, NULL);
-		ck_assert_uint_lt(n, sizeof(line));
-	}
-	ck_abort_msg("no answer");
-	return NULL;
-}
-
-static json_t *asked(int fd, const char *command, const char *args)
-{
-	char line[512];
-
-	vd_format(line, sizeof(line), "{\"id\":7,\"command\":\"%s\",\"args\":%s}\n", command, args);
-	say(fd, line);
-	return hear(fd);
-}
-
-static void expect_error(json_t *reply, const char *text)
-{
-	const char *error = json_string_value(json_object_get(reply, "error"));
-
-	ck_assert(json_is_false(json_object_get(reply, "ok")));
-	ck_assert_ptr_nonnull(error);
-	ck_assert_msg(strstr(error, text) != NULL, "%s", error);
-	json_decref(reply);
-}
+#include "tests/unit/control_fixture.h"
 
 START_TEST(commands_answer)
 {
@@ -421,93 +332,6 @@ START_TEST(socket_in_use_or_left)
 }
 END_TEST
 
-/* ---- viaductctl, against this very daemon ---- */
-static char printed[65536];
-
-/* Runs it while the loop turns; returns its exit status, or -1 when there was none. The status comes as the last line,
- * because libev reaps the children of a process that uses its default loop. */
-static int ctl(const char *arguments)
-{
-	char command[512];
-	FILE *p;
-	size_t n = 0;
-	char *last;
-	int fd, status = -1;
-
-	vd_format(command, sizeof(command), "%s/tools/viaductctl --socket %s %s 2>&1; echo \"exit $?\"", VD_TEST_BUILDDIR, path, arguments);
-	p = popen(command, "r");
-	ck_assert_ptr_nonnull(p);
-	fd = fileno(p);
-	fcntl(fd, F_SETFL, O_NONBLOCK);
-	for (;;) {
-		ssize_t got = read(fd, printed + n, sizeof(printed) - 1 - n);
-
-		if (got == 0)
-			break;
-		if (got > 0)
-			n += (size_t)got;
-		else
-			turn();
-	}
-	printed[n] = 0;
-	pclose(p);
-	last = strstr(printed, "exit ");
-	if (last) {
-		status = atoi(last + 5);
-		*last = 0;
-	}
-	return status;
-}
-
-/* What somebody has to mend: listed until it is mended, and the exit status says so. */
-START_TEST(problems)
-{
-	char key[100];
-	json_t *r, *all;
-	struct vd_error err;
-	int fd = dial();
-
-	r = asked(fd, "status", "{}");
-	ck_assert_str_eq(json_string_value(json_object_get(json_object_get(r, "result"), "verdict")), "good");
-	json_decref(r);
-	vd_problem_set("net/route", "the route of %s is gone", "10.8.0.0/24");
-	vd_problem_set("net/address", "the host lost 192.0.2.1");
-	vd_problem_set("net/route", "the route of %s cannot be put back", "10.8.0.0/24");
-	r = asked(fd, "status", "{}");
-	ck_assert_str_eq(json_string_value(json_object_get(json_object_get(r, "result"), "verdict")), "degraded");
-	all = json_object_get(json_object_get(r, "result"), "problems");
-	ck_assert_uint_eq(json_array_size(all), 2);
-	ck_assert_str_eq(json_string_value(json_object_get(json_array_get(all, 0), "text")),
-		"the route of 10.8.0.0/24 cannot be put back");
-	json_decref(r);
-	ck_assert_int_eq(ctl("status"), 1);
-	ck_assert_ptr_nonnull(strstr(printed, "degraded: 2 problems"));
-	ck_assert_int_eq(ctl("--json status"), 1);
-	vd_problem_clear("net/route");
-	vd_problem_clear("net/route");
-	vd_problem_clear("net/none");
-	ck_assert_int_eq(ctl("status"), 1);
-	ck_assert_ptr_nonnull(strstr(printed, "degraded: 1 problem\n  the host lost 192.0.2.1"));
-	vd_problem_clear("net/address");
-	ck_assert_int_eq(ctl("status"), 0);
-	ck_assert_int_eq(strncmp(printed, "good\n", 5), 0);
-	for (int i = 0; i < 40; i++) {
-		vd_format(key, sizeof(key), "net/%d and a key that is longer than what is kept of it, in words that do not end", i);
-		vd_problem_set(key, "number %d", i);
-		vd_problem_set(key, "number %d again", i);
-	}
-	ck_assert_int_eq(ctl("status"), 1);
-	ck_assert_ptr_nonnull(strstr(printed, "degraded: 32 problems"));
-	ck_assert_ptr_nonnull(strstr(printed, "number 31 again"));
-	ck_assert_ptr_nonnull(strstr(printed, "more"));
-	vd_problems_reset();
-	vd_control_stop();
-	ck_assert_int_eq(ctl("status"), 3);
-	close(fd);
-	ck_assert_int_eq(vd_control_start(path, &err), 0);
-}
-END_TEST
-
 START_TEST(tables)
 {
 	uint64_t id = fx_up("staff", "alice");
@@ -790,35 +614,6 @@ START_TEST(reloading)
 }
 END_TEST
 
-START_TEST(steering_the_terminal)
-{
-	fx_up("staff", "al\033[31mice");
-	ck_assert_int_eq(ctl("session list"), 0);
-	ck_assert_ptr_null(strchr(printed, '\033'));
-	ck_assert_ptr_nonnull(strstr(printed, "al?[31mice"));
-	fx_up("staff", "bad\xff\xfe");
-	ck_assert_int_eq(ctl("session list"), 0);
-	ck_assert_ptr_nonnull(strstr(printed, "626164fffe"));
-}
-END_TEST
-
-START_TEST(usage)
-{
-	static const char *const wrong[] = { "", "nonsense", "session", "session frob", "session show", "status now",
-		"--frob status", "session show a b", "--socket" };
-
-	for (size_t i = 0; i < VD_ARRAY_SIZE(wrong); i++)
-		ck_assert_msg(ctl(wrong[i]) == 2, "%s: %s", wrong[i], printed);
-	ck_assert_int_eq(ctl("session show nobody"), 1);
-	ck_assert_ptr_nonnull(strstr(printed, "viaductctl: no session nobody"));
-	ck_assert_int_eq(ctl("--socket /nonexistent status"), 3);
-	ck_assert_int_eq(ctl("--socket /nonexistent counters"), 1);
-	ck_assert_ptr_nonnull(strstr(printed, "is viaductd running?"));
-	ck_assert_int_eq(ctl("--help"), 0);
-	ck_assert_ptr_nonnull(strstr(printed, "session show ID|USER"));
-}
-END_TEST
-
 int main(void)
 {
 	Suite *s = suite_create("control");
@@ -836,7 +631,6 @@ int main(void)
 	tcase_add_test(t, tail_streams_and_drops);
 	tcase_add_test(t, why);
 	tcase_add_test(t, why_is_bounded);
-	tcase_add_test(t, problems);
 	tcase_add_test(t, who_may);
 	tcase_add_test(t, socket_in_use_or_left);
 	tcase_add_test(t, tables);
@@ -844,8 +638,6 @@ int main(void)
 	tcase_add_test(t, connections_shown);
 	tcase_add_test(t, pools_counted);
 	tcase_add_test(t, reloading);
-	tcase_add_test(t, steering_the_terminal);
-	tcase_add_test(t, usage);
 	suite_add_tcase(s, t);
 	r = srunner_create(s);
 	srunner_run_all(r, CK_NORMAL);

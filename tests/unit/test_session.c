@@ -543,14 +543,14 @@ START_TEST(records_for_sinks)
 	vd_log(VD_LOG_WARNING, "ppp", &(struct vd_ids){ .session = s }, "odd\001 %d", 7);
 	vd_log(VD_LOG_WARNING, "ppp", &(struct vd_ids){ .session = s + 100 }, "nobody's");
 	vd_log(VD_LOG_DEBUG, "ppp", NULL, "not at this level");
-	ck_assert_str_eq(taken, "warning|ppp|s|alice||odd. 7\nwarning|ppp|s|||nobody's\n");
+	ck_assert_str_eq(taken, "warning|ppp|s|alice||odd\\x01 7\nwarning|ppp|s|||nobody's\n");
 	ck_assert_uint_eq(n_lines, 0); /* taken instead */
 	takes = false;
 	fx.auth = FX_REJECT;
 	taken[0] = '\0';
 	fx_auth(fx_new("staff"), "mallory");
 	fake_drain();
-	ck_assert_msg(!strncmp(taken, "notice|life|s|mallory|user-refused|auth failed, mallory at ", 58), "%s", taken);
+	ck_assert_msg(!strncmp(taken, "notice|life|s||user-refused|auth failed, claimed user mallory at ", 65), "%s", taken);
 	ck_assert_uint_eq(n_lines, 1); /* not taken */
 	takes = true;
 	for (unsigned i = 1; i < 8; i++)
@@ -590,7 +590,7 @@ START_TEST(life_in_the_log)
 	vd_session_close(s, "authentication failed", true);
 	fake_drain();
 	ck_assert_uint_eq(n_lines, 1);
-	ck_assert_ptr_nonnull(strstr(lines, ": auth failed, mallory at 203.0.113.5:4500: user mallory was refused by "));
+	ck_assert_ptr_nonnull(strstr(lines, ": auth failed, claimed user mallory at 203.0.113.5:4500: user mallory was refused by "));
 	vd_log_sink(NULL, NULL);
 }
 END_TEST

@@ -1,43 +1,26 @@
 #include "ident.h"
 
 #include <errno.h>
-#include <openssl/x509.h>
 #include <string.h>
 #include <strings.h>
 #include <sys/socket.h>
 #include <viaduct/bytes.h>
+#include <viaduct/crypto.h>
+#include <viaduct/text.h>
 
-/* Truncates; what a terminal could misread becomes a question mark. */
-static void print_text(struct ike_ident *id, const uint8_t *p, size_t n)
-{
-	size_t i;
-
-	for (i = 0; i < n && i < sizeof(id->text) - 1; i++)
-		id->text[i] = p[i] > 0x20 && p[i] < 0x7f ? (char)p[i] : '?';
-	id->text[i] = '\0';
-}
-
+/* A DN is not read: nobody who may send one here has proved anything, and it is compared as a whole. */
 static int print_dn(struct ike_ident *id, const uint8_t *p, size_t n)
 {
-	const unsigned char *at = p;
-	X509_NAME *name = d2i_X509_NAME(NULL, &at, (long)n);
+	uint8_t digest[64];
+	char hex[17];
+	size_t len;
+	int rc = vd_digest("SHA256", p, n, digest, &len);
 
-	if (name == NULL)
+	if (n == 0)
 		return -EBADMSG;
-	BIO *bio = BIO_new(BIO_s_mem());
-	if (bio == NULL) {
-		X509_NAME_free(name);
-		return -ENOMEM;
-	}
-	char *text = NULL;
-	X509_NAME_print_ex(bio, name, 0, XN_FLAG_RFC2253);
-	long len = BIO_get_mem_data(bio, &text);
-	size_t i;
-	for (i = 0; (long)i < len && i < sizeof(id->text) - 1; i++)
-		id->text[i] = text[i] >= 0x20 && text[i] < 0x7f ? text[i] : '?';
-	id->text[i] = '\0';
-	BIO_free(bio);
-	X509_NAME_free(name);
+	if (rc < 0)
+		return rc;
+	vd_format(id->text, sizeof(id->text), "DN of %zu octets, %s", n, vd_hex(hex, sizeof(hex), digest, 8));
 	return 0;
 }
 
@@ -119,7 +102,7 @@ int ike_ident_parse(const uint8_t *body, size_t len, struct ike_ident *ret_ident
 	case IKE_ID_USER_FQDN:
 		if (n == 0)
 			return -EBADMSG;
-		print_text(&id, p, n);
+		vd_text_safe(id.text, sizeof(id.text), p, n);
 		break;
 	case IKE_ID_KEY_ID: {
 		char hex[VD_ID_TEXT - 6];

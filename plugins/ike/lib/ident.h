@@ -14,7 +14,7 @@ enum ike_id_type {
 struct ike_ident {
 	uint8_t type, proto;
 	uint16_t port;
-	char text[VD_ID_TEXT]; /* "192.0.2.1", "host", "keyid:6162", "CN=..."; never control characters */
+	char text[VD_ID_TEXT]; /* "192.0.2.1", "host", "keyid:6162", "DN of 57 octets, 0123456789abcdef"; safe (text.h) */
 };
 
 /* body: type, protocol, port, data. -EBADMSG when the data does not fit the type, -EPROTONOSUPPORT for other types

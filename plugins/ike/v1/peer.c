@@ -96,7 +96,7 @@ struct ike_v1_peer *ike_v1_peer_tunnel(struct ike_v1 *v, const struct vd_sa *rem
 	while ((p = peer_after(p, v, remote, connection, identity, true)) != NULL) {
 		const struct vd_session *s = p->session != 0 ? vd_session_find(p->session) : NULL;
 
-		if (s != NULL && s->state < VD_S_CLOSING && (user == NULL || strcmp(s->user, user) == 0))
+		if (s != NULL && s->state < VD_S_CLOSING && (user == NULL || (s->proven && strcmp(s->user, user) == 0)))
 			return p;
 	}
 	return NULL;

@@ -10,6 +10,7 @@
 #include <viaduct/record.h>
 #include <viaduct/report.h>
 #include <viaduct/secret.h>
+#include <viaduct/text.h>
 
 #include <errno.h>
 #include <stdio.h>
@@ -179,16 +180,14 @@ static void failed(struct client *c, struct vd_rd *body)
 	const uint8_t *p;
 	const char *at, *says;
 	unsigned code = 0;
-	size_t len, n = 0;
+	size_t len;
 
 	if (c->state != RESPONDED) {
 		vd_count("ppp_auth_mschapv2.repeated", 1);
 		return;
 	}
 	p = vd_rd_rest(body, &len);
-	for (size_t i = 0; i < len && n < sizeof(text) - 1; i++)
-		text[n++] = p[i] >= 0x20 && p[i] < 0x7f ? (char)p[i] : '?';
-	text[n] = '\0';
+	vd_text_safe(text, sizeof(text), p, len);
 	at = strstr(text, "E=");
 	if (at)
 		code = (unsigned)strtoul(at + 2, NULL, 10);

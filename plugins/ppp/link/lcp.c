@@ -149,27 +149,20 @@ static void refused(struct ppp_cp *cp, bool reject, uint8_t type, const uint8_t 
 static void identification(struct ppp_link *link, const struct ppp_packet *packet)
 {
 	char text[80];
-	size_t n = 0, len = packet->len > 4 ? packet->len - 4 : 0;
+	size_t len = packet->len > 4 ? packet->len - 4 : 0;
 	const uint8_t *p = packet->data + 4;
 	const struct vd_session *session = vd_session_find(link->node.id);
-	bool printable = true;
+	bool words;
 
 	if (!len || link->notes >= 4)
 		return;
 	link->notes++;
-	while (len > 1 && p[len - 1] == 0)
-		len--;
-	for (size_t i = 0; i < len; i++)
-		printable &= p[i] >= 0x20 && p[i] < 0x7f;
-	if (printable) {
-		for (; n < len && n < sizeof(text) - 1; n++)
-			text[n] = (char)p[n];
-		text[n] = 0;
-	} else {
+	ppp_said(p, len, text, sizeof(text));
+	words = text[0] != '\0';
+	if (!words)
 		vd_hex(text, sizeof(text), p, len > 32 ? 32 : len);
-	}
 	vd_note('s', link->node.id, "%s identifies itself: %s", ppp_peer(link), text);
-	if (!session || !printable)
+	if (!session || !words)
 		return;
 	vd_peer_evidence(session->peer, VD_EVIDENCE_LCP, text);
 	vd_session_client(link->node.id, text);

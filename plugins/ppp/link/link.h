@@ -192,7 +192,7 @@ uint64_t ppp_knob(const struct ppp_link *link, const char *option);
 /* ---- ras.c ---- */
 /* Decodes the data of a Windows Terminate-Request: false when it is none. */
 bool ppp_ras_reason(const uint8_t *data, size_t len, char *out, size_t size);
-/* Words in such data: what fits, or nothing when an octet is not printable. size is not 0. */
+/* Words in such data: what fits, or nothing when it has what is not safe (text.h). size is not 0. */
 void ppp_said(const uint8_t *data, size_t len, char *out, size_t size);
 /* Either; false (and nothing) when it says nothing. */
 bool ppp_reason(const uint8_t *data, size_t len, char *out, size_t size);

@@ -2,6 +2,9 @@
  * we some words. */
 #include "link.h"
 
+#include <string.h>
+#include <viaduct/text.h>
+
 static const struct {
 	uint32_t code;
 	const char *text;
@@ -53,15 +56,22 @@ bool ppp_ras_reason(const uint8_t *data, size_t len, char *out, size_t size)
 
 void ppp_said(const uint8_t *data, size_t len, char *out, size_t size)
 {
-	size_t n = 0;
+	char step[VD_TEXT_STEP];
+	size_t n = 0, took;
 
 	while (len && data[len - 1] == 0)
 		len--;
-	while (n < len && n < size - 1 && data[n] >= 0x20 && data[n] < 0x7f) {
-		out[n] = (char)data[n];
-		n++;
+	for (; len; data += took, len -= took, n += took) {
+		took = vd_text_step(data, len, step);
+		if (n + took >= size)
+			break;
+		if (memcmp(step, data, took) != 0) { /* it was no words */
+			n = 0;
+			break;
+		}
+		memcpy(out + n, data, took);
 	}
-	out[n == len || n == size - 1 ? n : 0] = '\0';
+	out[n] = '\0';
 }
 
 bool ppp_reason(const uint8_t *data, size_t len, char *out, size_t size)
