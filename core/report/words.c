@@ -172,6 +172,13 @@
 	K(L2TP_FORGOTTEN, "l2tp-forgotten", "l2tp", \
 		"the {peer} made IPsec anew and acknowledged nothing of our L2TP tunnel for {count} s: it was started anew", \
 		"its L2TP has forgotten our tunnel", "it is dialled again", NULL, NULL, NULL) \
+	K(TOO_MUCH, "too-much", "phase1", "the {peer} sent {count} octets of {offered}, and this gateway reads {configured}", \
+		"the size of what it sent", "let the {peer} offer fewer algorithms", NULL, "error 789", "negotiation failed") \
+	K(DIALS_ALONE, "dials-alone", "phase1", \
+		"{offered} knows the pre-shared key of {connection}, which this gateway dials and which accepts nobody", \
+		"who calls whom", "let a connection with a key of its own accept clients", NULL, "error 789", "negotiation failed") \
+	K(EXCHANGE, "other-exchange", "phase1", "the {peer} begins with exchange type {count}, which is not served", \
+		"the type of exchange", "set the {peer} to main mode", NULL, NULL, "the server did not respond") \
 	K(ESTABLISH, "establish", "establish", "the session of user {user} cannot be brought up: {difference}", NULL, \
 		"see the gateway's log", NULL, "error 629 or 734", "the server ended the connection")
 

@@ -84,6 +84,10 @@ enum vd_failure {
 	VD_FAIL_L2TP_STRAY,       /* offered: what came; difference: for which tunnel and session */
 	VD_FAIL_L2TP_REFUSED,     /* difference: what is wrong with what it asked for */
 	VD_FAIL_L2TP_FORGOTTEN,   /* count: seconds for which it did not answer */
+	/* ---- phase 1 of IKE ---- */
+	VD_FAIL_TOO_MUCH,         /* more than is read; count: octets; offered: of what; configured: what is read */
+	VD_FAIL_DIALS_ALONE,      /* it has the key of a connection that dials, and accepts nobody; offered: who it is */
+	VD_FAIL_EXCHANGE,         /* it begins with an exchange that is not served; count: its type */
 	VD_FAILURES
 };
 

@@ -11,7 +11,7 @@ struct client {
 	unsigned group, hash_len, key_len, block, enc, enc_bits, hash;
 	unsigned auth; /* of phase 1; 0: a pre-shared key */
 	uint8_t ic[8], rc[8];
-	uint8_t sa[1600];
+	uint8_t sa[4096];
 	size_t sa_len;
 	BIGNUM *x;
 	const struct client *dh_of; /* whose key pair is ours, too; NULL: one of our own */

@@ -2,7 +2,7 @@
 # rule_NAME ROOT BUILD prints one line per violation; nothing is good. 77 with a reason: it cannot look here.
 # Uses $cc, $cxx. Sourced by tests/lint/run.
 
-RULES="includes stateless stage hidden exports compare headers corelines filelines words scripts"
+RULES="includes stateless stage hidden exports compare headers corelines filelines words scripts refusals"
 
 # Sources below the given folders of ROOT, as paths relative to it.
 lint_sources() { # ROOT FOLDER...
@@ -235,4 +235,10 @@ rule_scripts() {
 		command -v shellcheck >/dev/null || continue
 		(cd "$1" && shellcheck -x -S warning -e SC1091,SC2034,SC2317 -f gcc "$f")
 	done
+}
+
+# What refuses an exchange of IKE goes through refuse.c, which wants the counter, what the other side is told, and a report.
+rule_refusals() {
+	(cd "$1" && [ -d plugins/ike/v1 ] && grep -nE 'vd_count\("ike_v1\.refused\.|ike_out_notify\(|ike_v1_info_notify\(.*IKE_N_(INVALID|NO_PROPOSAL|PAYLOAD|AUTHENTICATION)' \
+		plugins/ike/v1/*.c | grep -vE '^plugins/ike/v1/(refuse|info)\.c:|IKE_N_(RESPONDER_LIFETIME|INITIAL_CONTACT)' | sed 's/$/ <- a refusal without a report: refuse.c/')
 }

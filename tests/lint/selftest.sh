@@ -43,6 +43,13 @@ sample_stage() {
 	mkdir -p "$2/plugins/a/x/.libs" && compile "$2/plugins/a/x/.libs/libx_la-x_stage.o" "$2/plugins/a/x/x_stage.c"
 }
 VIOLATIONS_stage=3
+sample_refusals() {
+	put "$2/plugins/ike/v1/refuse.c" 'void f(void) { vd_count("ike_v1.refused.x", 1); ike_out_notify(a); }'
+	put "$2/plugins/ike/v1/x.c" 'void f(void) { vd_count("ike_v1.drop.x", 1); ike_out_notify(a, IKE_N_RESPONDER_LIFETIME); }'
+	[ "$1" = clean ] || put "$2/plugins/ike/v1/x.c" 'void f(void) { vd_count("ike_v1.refused.x", 1); }' 'void g(void) { ike_out_notify(a); }' \
+		'void h(void) { ike_v1_info_notify(a, IKE_N_INVALID_ID_INFORMATION); }'
+}
+VIOLATIONS_refusals=3
 sample_hidden() {
 	put "$2/x.c" 'const int x_LTX_vd_plugin = 1;' '__attribute__((visibility("hidden"))) int helper;'
 	[ "$1" = clean ] || put "$2/x.c" 'const int x_LTX_vd_plugin = 1;' 'int helper;'

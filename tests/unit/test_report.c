@@ -219,6 +219,15 @@ static const struct {
 		"the client sent message 1 of aggressive mode, and nothing after our answer; its pre-shared key may be another"
 		" one: type it anew there; else see whether our answer reaches it (macOS and iOS show \"the server did not"
 		" respond\")" },
+	[VD_FAIL_TOO_MUCH] = { { .count = 1904, .offered = "algorithms", .configured = "64 combinations in 1600 octets" },
+		"the client sent 1904 octets of algorithms, and this gateway reads 64 combinations in 1600 octets; let the client"
+		" offer fewer algorithms (Windows shows error 789; macOS and iOS show \"negotiation failed\")" },
+	[VD_FAIL_DIALS_ALONE] = { { .offered = "198.51.100.7" },
+		"198.51.100.7 knows the pre-shared key of staff, which this gateway dials and which accepts nobody; let a connection"
+		" with a key of its own accept clients (Windows shows error 789; macOS and iOS show \"negotiation failed\")" },
+	[VD_FAIL_EXCHANGE] = { { .count = 1 },
+		"the client begins with exchange type 1, which is not served; set the client to main mode (macOS and iOS show \"the"
+		" server did not respond\")" },
 	[VD_FAIL_VERSION] = { { .offered = "IKEv2", .configured = "IKEv1", .remedy = "configure the client for L2TP/IPsec" },
 		"the client speaks IKEv2, and this gateway serves IKEv1; configure the client for L2TP/IPsec" },
 	[VD_FAIL_L2TP_REFUSED] = { { .difference = "another version of L2TP" },

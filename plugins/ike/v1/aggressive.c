@@ -111,10 +111,7 @@ static int choose(const struct ike_v1_candidate *c, const struct ike_offers *off
 static void refuse(struct ike_v1 *v, const struct vd_path *path, const struct ike_header *h, struct vd_report report,
 	uint16_t notify)
 {
-	vd_count("ike_v1.refused.aggressive", 1);
-	report.remote = &path->remote;
-	vd_report_failure(&report);
-	ike_v1_info_plain(v, path, h->icookie, h->rcookie, notify);
+	ike_v1_refuse_first(v, path, h, "ike_v1.refused.aggressive", notify, report);
 }
 
 void ike_v1_am_off(struct ike_v1 *v, const struct vd_path *path, const struct ike_header *h)
@@ -125,7 +122,7 @@ void ike_v1_am_off(struct ike_v1 *v, const struct vd_path *path, const struct ik
 static bool am2_put(struct ike_v1_sa *sa)
 {
 	if (sa->told + sa->mm3.reply.len > AMPLIFY_MAX * sa->asked) {
-		vd_count("ike_v1.refused.amplify", 1);
+		vd_count("ike_v1.held.amplify", 1);
 		return false;
 	}
 	sa->told += sa->mm3.reply.len;
@@ -236,11 +233,14 @@ static struct ike_v1_sa *am1_sa(struct ike_v1 *v, const struct vd_path *path, co
 	uint8_t rcookie[IKE_COOKIE_LEN];
 
 	if (!ike_v1_dh_afford(group, NULL, VD_STANDING_FORGEABLE)) {
-		vd_count("ike_v1.refused.budget", 1);
+		ike_v1_refuse_first(v, path, h, "ike_v1.refused.budget", IKE_V1_SILENT, (struct vd_report){ .kind = VD_FAIL_RESOURCES,
+			.stage = "phase1", .difference = "too many key exchanges in aggressive mode" });
 		return NULL;
 	}
-	if (!v->port->half_open_take(v->port->self, &path->remote.ip))
+	if (!v->port->half_open_take(v->port->self, &path->remote.ip)) {
+		ike_v1_refuse_first(v, path, h, "ike_v1.refused.half_open", IKE_V1_SILENT, ike_v1_too_many_half_open(false));
 		return NULL;
+	}
 	vd_random_seen("cookie", rcookie, sizeof(rcookie));
 	struct ike_v1_sa *sa = ike_v1_sa_new(v, h->icookie, rcookie);
 	if (sa == NULL) {
@@ -269,13 +269,15 @@ static void am1_take(struct ike_v1 *v, const struct vd_path *path, const struct 
 		ike_chain_parse(h->next, p + IKE_HEADER_LEN, len - IKE_HEADER_LEN, &chain) < 0 || chain.n == 0 ||
 		chain.v[0].type != IKE_P_SA || chain.v[0].len > IKE_V1_SA_MAX ||
 		ike_offers_parse(1, chain.v[0].p, chain.v[0].len, &offers) < 0) {
-		vd_count("ike_v1.drop.am1_malformed", 1);
+		ike_v1_refuse_first(v, path, h, "ike_v1.drop.am1_malformed", IKE_V1_SILENT, (struct vd_report){
+			.kind = VD_FAIL_MALFORMED, .offered = "message 1 of aggressive mode" });
 		return;
 	}
 	const struct ike_payload *ke = ike_chain_find(&chain, IKE_P_KE, 0), *nonce = ike_chain_find(&chain, IKE_P_NONCE, 0);
 	const struct ike_payload *id = ike_chain_find(&chain, IKE_P_ID, 0);
 	if (ke == NULL || id == NULL || nonce == NULL || nonce->len < IKE_V1_NONCE_MIN || nonce->len > IKE_V1_NONCE_MAX) {
-		vd_count("ike_v1.drop.am1_malformed", 1);
+		ike_v1_refuse_first(v, path, h, "ike_v1.drop.am1_malformed", IKE_V1_SILENT, (struct vd_report){
+			.kind = VD_FAIL_MALFORMED, .offered = "message 1 of aggressive mode" });
 		return;
 	}
 	bool xauth = offers.n > 0 && offers.v[0].auth == IKE_AUTH_XAUTH_PSK;
@@ -307,8 +309,10 @@ static void am1_take(struct ike_v1 *v, const struct vd_path *path, const struct 
 	}
 	vd_count("ike_v1.am1", 1);
 	sa->dh = ike_v1_dh_start(suite.group, NULL, ke->p, ke->len, VD_WORK_NEW, am_dh_done, sa);
-	if (sa->dh == NULL)
+	if (sa->dh == NULL) {
+		ike_v1_refuse(sa, path, IKE_PROTO_ISAKMP, "ike_v1.refused.work", IKE_V1_SILENT, ike_v1_too_much_work());
 		ike_v1_sa_free(sa, "too much work is waiting");
+	}
 }
 
 void ike_v1_am1(struct ike_v1 *v, const struct vd_path *path, const struct ike_header *h, const uint8_t *p, size_t len)

@@ -86,10 +86,11 @@ static void wrong_psk(struct ike_v1_sa *sa, unsigned tried)
 	size_t len = 0;
 	unsigned n = 0;
 
-	vd_count("ike_v1.failed.psk", 1);
 	sa->state = IKE_V1_WAIT_MM5; /* the real client may still come: anybody could have sent that message */
-	if (sa->failed_reported)
+	if (sa->failed_reported) {
+		vd_count("ike_v1.failed.psk", 1);
 		return;
+	}
 	sa->failed_reported = true;
 	for (unsigned i = 0; i < sa->v->n_candidates; i++) {
 		const struct ike_v1_candidate *c = &sa->v->candidates[i];
@@ -105,12 +106,11 @@ static void wrong_psk(struct ike_v1_sa *sa, unsigned tried)
 
 		vd_format(where, sizeof(where), "l2tp.psk of %s, which dials", dialled != NULL ? dialled->connection : "a connection");
 	}
-	ike_v1_failed(sa, (struct vd_report){ .kind = VD_FAIL_PSK, .count = tried, .configured = where,
-		.origin = origin });
 	/* Once, in the clear, as RFC 2408 section 5.1 allows: there is no key that both have. It tells who listens
 	 * nothing, since every wrong message 5 gets the same, and lets clients that believe it fail at once instead of
 	 * after a minute. */
-	ike_v1_info_plain(sa->v, &sa->path, sa->icookie, sa->rcookie, IKE_N_PAYLOAD_MALFORMED);
+	ike_v1_refuse(sa, &sa->path, IKE_PROTO_ISAKMP, "ike_v1.failed.psk", IKE_N_PAYLOAD_MALFORMED, (struct vd_report){
+		.kind = VD_FAIL_PSK, .count = tried, .configured = where, .origin = origin });
 }
 
 unsigned ike_v1_possible(const struct ike_v1 *v, const struct vd_sa *remote, uint16_t auth,
@@ -243,8 +243,8 @@ struct ike_v1_peer *ike_v1_take(struct ike_v1_sa *sa, const char *connection, bo
 	else
 		peer = peer_to_join(sa, connection, identity, fresh);
 	if (peer == NULL && dialled) { /* a gateway may renew what we dialled, and no more */
-		vd_count("ike_v1.refused.dialled", 1);
-		ike_v1_info_plain(sa->v, &sa->path, sa->icookie, sa->rcookie, IKE_N_INVALID_ID_INFORMATION);
+		ike_v1_refuse(sa, &sa->path, IKE_PROTO_ISAKMP, "ike_v1.refused.dialled", IKE_N_INVALID_ID_INFORMATION,
+			(struct vd_report){ .kind = VD_FAIL_DIALS_ALONE, .connection = connection, .offered = identity });
 		ike_v1_sa_free(sa, "it continues nothing that we dialled");
 		return NULL;
 	}
@@ -254,7 +254,8 @@ struct ike_v1_peer *ike_v1_take(struct ike_v1_sa *sa, const char *connection, bo
 		const struct vd_conf_node *max = vd_conf_at(vd_conf_current(), NULL, "gateway.max_peers");
 		char at[128];
 
-		ike_v1_failed(sa, (struct vd_report){ .kind = VD_FAIL_PEERS_FULL, .connection = connection,
+		ike_v1_refuse(sa, &sa->path, IKE_PROTO_ISAKMP, "ike_v1.refused.peers", IKE_V1_SILENT, (struct vd_report){
+			.kind = VD_FAIL_PEERS_FULL, .connection = connection,
 			.count = vd_conf_uint(max), .origin = vd_conf_origin(max, at, sizeof(at)) });
 		ike_v1_sa_free(sa, "no more peers");
 		return NULL;
@@ -309,7 +310,6 @@ static void bound(struct ike_v1_sa *sa, const struct ike_v1_trial *t, unsigned m
 	sa->path = t->path;
 	sa->state = IKE_V1_WAIT_MM5;
 	if (c == NULL || !ike_policy_allows(c->policy, &sa->suite)) {
-		vd_count("ike_v1.failed.suite_after_binding", 1);
 		struct ike_offers offers, chosen = { 0 };
 		struct ike_suite got;
 
@@ -318,16 +318,15 @@ static void bound(struct ike_v1_sa *sa, const struct ike_v1_trial *t, unsigned m
 		for (unsigned i = 0; i < offers.n && chosen.n == 0; i++)
 			if (ike_suite_from_phase1(&offers.v[i], sa->auth, &got) && ike_suite_equal(&got, &sa->suite))
 				chosen.v[chosen.n++] = offers.v[i];
-		ike_v1_failed_offers(sa, (struct vd_report){ .kind = VD_FAIL_SUITE }, 1, &chosen, connection, false);
-		ike_v1_info_plain(sa->v, &sa->path, sa->icookie, sa->rcookie, IKE_N_NO_PROPOSAL_CHOSEN);
+		ike_v1_refuse_offers(sa, &sa->path, IKE_PROTO_ISAKMP, "ike_v1.failed.suite_after_binding",
+			(struct vd_report){ .kind = VD_FAIL_SUITE }, 1, &chosen, connection, false);
 		ike_v1_sa_free(sa, "suite is not allowed");
 		return;
 	}
 	int rc = ike_ident_parse(r->id.p, r->id.len, &id);
 	if (rc < 0 && rc != -EPROTONOSUPPORT) {
-		vd_count("ike_v1.drop.mm5_identity", 1);
-		ike_v1_failed(sa, (struct vd_report){ .kind = VD_FAIL_MALFORMED, .connection = connection,
-			.offered = "the identity" });
+		ike_v1_refuse(sa, &sa->path, IKE_PROTO_ISAKMP, "ike_v1.drop.mm5_identity", IKE_V1_SILENT, (struct vd_report){
+			.kind = VD_FAIL_MALFORMED, .connection = connection, .offered = "the identity" });
 		ike_v1_sa_free(sa, "malformed identity");
 		return;
 	}
@@ -398,7 +397,9 @@ void ike_v1_mm5_input(struct ike_v1_sa *sa, const struct vd_path *path, const st
 		return;
 	}
 	if (!vd_budget_take(VD_COST_AUTH, 1, &(struct vd_budget_from){ .source = &path->remote.ip, .standing = VD_STANDING_ANSWERED })) {
-		vd_count("ike_v1.refused.budget", 1);
+		ike_v1_refuse(sa, path, IKE_PROTO_ISAKMP, "ike_v1.refused.budget", IKE_V1_SILENT, (struct vd_report){
+			.kind = VD_FAIL_RESOURCES, .stage = "phase1",
+			.difference = "too many pre-shared keys are to be tried, in all or from this address" });
 		return;
 	}
 	t = calloc(1, sizeof(*t));

@@ -69,7 +69,7 @@ struct ike_v1_dh *ike_v1_dh_start(unsigned group, struct vd_dh *key, const uint8
 	if (peer != NULL)
 		memcpy(dh->peer, peer, len);
 	if (vd_work_submit(&dh->job, work) < 0) {
-		vd_count("ike_v1.refused.work", 1);
+		vd_count("ike_v1.work_full", 1);
 		dh_free(dh);
 		return NULL;
 	}

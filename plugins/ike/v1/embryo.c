@@ -5,6 +5,7 @@
  * at 20,000 a second the table is new after 1.6 s. */
 #include "v1.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -178,13 +179,11 @@ static void no_proposal(struct ike_v1 *v, const struct vd_path *path, const stru
 	unsigned n = ike_v1_allows(v, NULL, 0, list);
 	struct ike_advice advice;
 
-	vd_count("ike_v1.failed.no_proposal", 1);
 	ike_advise(vd_conf_current(), 1, offers, list, n, false, false, &advice);
-	vd_report_failure(&(struct vd_report){ .kind = VD_FAIL_NO_PROPOSAL, .remote = &path->remote,
-		.profile = ike_vendor_profile(vendors), .connection = n == 1 ? list[0].connection : NULL,
+	ike_v1_refuse_first(v, path, h, "ike_v1.failed.no_proposal", IKE_N_NO_PROPOSAL_CHOSEN, (struct vd_report){
+		.kind = VD_FAIL_NO_PROPOSAL, .profile = ike_vendor_profile(vendors), .connection = n == 1 ? list[0].connection : NULL,
 		.offered = advice.offered, .configured = advice.configured, .difference = advice.difference,
 		.remedy = advice.remedy, .origin = n == 1 ? list[0].origin : NULL });
-	ike_v1_info_plain(v, path, h->icookie, h->rcookie, IKE_N_NO_PROPOSAL_CHOSEN);
 }
 
 void ike_v1_vendors(struct ike_out *out, uint32_t vendors, uint16_t auth)
@@ -239,12 +238,19 @@ void ike_v1_mm1(struct ike_v1 *v, const struct vd_path *path, const struct ike_h
 	if (h->flags & IKE_F_ENCRYPTED || h->mid != 0 ||
 		ike_chain_parse(h->next, p + IKE_HEADER_LEN, len - IKE_HEADER_LEN, &chain) < 0 || chain.n == 0 ||
 		chain.v[0].type != IKE_P_SA) {
-		vd_count("ike_v1.drop.mm1_malformed", 1);
+		ike_v1_refuse_first(v, path, h, "ike_v1.drop.mm1_malformed", IKE_V1_SILENT, (struct vd_report){
+			.kind = VD_FAIL_MALFORMED, .offered = "message 1 of main mode" });
 		return;
 	}
 	const struct ike_payload *sa = &chain.v[0];
-	if (sa->len > IKE_V1_SA_MAX || ike_offers_parse(1, sa->p, sa->len, &offers) < 0) {
-		vd_count("ike_v1.drop.mm1_sa", 1);
+	int rc = sa->len > IKE_V1_SA_MAX ? -E2BIG : ike_offers_parse(1, sa->p, sa->len, &offers);
+	if (rc == -E2BIG) {
+		ike_v1_refuse_first(v, path, h, "ike_v1.drop.mm1_sa", IKE_N_NO_PROPOSAL_CHOSEN, ike_v1_too_many(sa->len));
+		return;
+	}
+	if (rc < 0) {
+		ike_v1_refuse_first(v, path, h, "ike_v1.drop.mm1_sa", IKE_V1_SILENT, (struct vd_report){ .kind = VD_FAIL_MALFORMED,
+			.offered = "the SA payload of message 1" });
 		return;
 	}
 	for (unsigned i = 0; i < chain.n; i++)

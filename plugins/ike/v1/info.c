@@ -85,23 +85,6 @@ void ike_v1_info_delete_esp(struct ike_v1_sa *sa, uint32_t spi)
 	info_delete(sa, IKE_PROTO_ESP, b, sizeof(b));
 }
 
-void ike_v1_info_plain(struct ike_v1 *v, const struct vd_path *path, const uint8_t *icookie, const uint8_t *rcookie,
-	uint16_t type)
-{
-	struct ike_header h = { .exchange = IKE_X_INFORMATIONAL };
-	struct ike_out out;
-	uint8_t room[64];
-
-	memcpy(h.icookie, icookie, IKE_COOKIE_LEN);
-	memcpy(h.rcookie, rcookie, IKE_COOKIE_LEN);
-	vd_random_seen("message id", &h.mid, sizeof(h.mid));
-	ike_out_init(&out, room, sizeof(room), &h);
-	ike_out_notify(&out, IKE_PROTO_ISAKMP, type, NULL, 0, NULL, 0);
-	int len = ike_out_finish(&out);
-	if (len > 0)
-		ike_v1_send(v, path, room, (size_t)len);
-}
-
 void ike_v1_initial_contact(struct ike_v1_sa *sa)
 {
 	struct ike_v1_peer *peer = sa->peer;

@@ -114,7 +114,8 @@ void ike_v1_peer_crowded(struct ike_v1 *v, const struct vd_sa *remote, const cha
 		}
 	if (n < IKE_V1_UNPROVEN_MAX)
 		return;
-	vd_count("ike_v1.refused.crowded", 1);
+	ike_v1_refuse(oldest->sas, &oldest->path, IKE_PROTO_ISAKMP, "ike_v1.refused.crowded", IKE_V1_SILENT, (struct vd_report){
+		.kind = VD_FAIL_RESOURCES, .stage = "xauth", .difference = "more unfinished logins of one group at this address than may be" });
 	ike_v1_peer_end(oldest, "too many logins at the same time", true);
 }
 

@@ -31,6 +31,11 @@ void ike_v1_message(struct ike_v1 *v, const struct vd_path *path, const struct i
 		ike_v1_mm1(v, path, h, p, len);
 		return;
 	}
+	if (first && h->exchange != IKE_X_INFORMATIONAL && !(h->flags & IKE_F_ENCRYPTED)) {
+		ike_v1_refuse_first(v, path, h, "ike_v1.drop.exchange", IKE_N_INVALID_EXCHANGE_TYPE, (struct vd_report){
+			.kind = VD_FAIL_EXCHANGE, .count = h->exchange });
+		return;
+	}
 	struct ike_v1_embryo *e = first || h->exchange != IKE_X_MAIN ? NULL : ike_v1_embryo_find(v, h->icookie, h->rcookie);
 
 	if (e != NULL)
@@ -47,7 +52,8 @@ static void v1_input(void *arg, const struct vd_path *path, const uint8_t *p, si
 	if (v->stopped || ike_header_parse(p, len, &h) < 0)
 		return;
 	if (len > IKE_MESSAGE_MAX)
-		vd_count("ike_v1.drop.too_long", 1);
+		ike_v1_refuse_first(v, path, &h, "ike_v1.drop.too_long", IKE_V1_SILENT, (struct vd_report){ .kind = VD_FAIL_TOO_MUCH,
+			.count = len, .offered = "one message", .configured = "4096 octets" });
 	else if (h.next == IKE_P_MS_FRAGMENT)
 		ike_v1_fragment_input(v, path, &h, p, len);
 	else

@@ -93,16 +93,6 @@ void ike_v1_quick_timers_init(struct ike_v1_quick *q)
 	q->resend.kind = IKE_V1_T_RESEND;
 }
 
-static void refuse(const struct ike_v1_quick *q, uint16_t notify)
-{
-	ike_v1_info_notify(q->sa, &q->path, IKE_PROTO_ESP, notify, NULL, 0, NULL, 0);
-}
-
-static void no_resources(const struct ike_v1_quick *q, const char *what)
-{
-	ike_v1_failed(q->sa, (struct vd_report){ .kind = VD_FAIL_RESOURCES, .difference = what });
-}
-
 /* Takes the best offer of the policy, in its order; but: no suite with this hash, or IKE_HASH_NONE for all. */
 static bool choose(struct ike_v1_quick *q, const struct ike_policy *policy, const struct ike_offers *offers,
 	bool have_ke, uint8_t but)
@@ -264,10 +254,10 @@ static struct vd_secret *keymat(const struct ike_v1_quick *q, uint32_t spi, cons
 	return secret;
 }
 
-static void install_failed(struct ike_v1_quick *q, const char *what)
+static void install_failed(struct ike_v1_quick *q, const char *counter, const char *what)
 {
-	no_resources(q, what);
-	refuse(q, IKE_N_NO_PROPOSAL_CHOSEN);
+	ike_v1_refuse(q->sa, &q->path, IKE_PROTO_ESP, counter, IKE_N_NO_PROPOSAL_CHOSEN,
+		(struct vd_report){ .kind = VD_FAIL_RESOURCES, .difference = what });
 	if (q->initiator)
 		ike_v1_quick_failed(q, what);
 	else
@@ -281,8 +271,7 @@ void ike_v1_quick_install(struct ike_v1_quick *q, const struct vd_secret *shared
 	q->keymat_in = keymat(q, q->spi_in, shared);
 	q->keymat_out = keymat(q, q->spi_out, shared);
 	if (q->keymat_in == NULL || q->keymat_out == NULL) {
-		vd_count("ike_v1.failed.keymat", 1);
-		install_failed(q, "keys for this suite cannot be made");
+		install_failed(q, "ike_v1.failed.keymat", "keys for this suite cannot be made");
 		return;
 	}
 	struct vd_esp_sa sa = esp_sa(q, q->spi_in, q->keymat_in);
@@ -292,8 +281,7 @@ void ike_v1_quick_install(struct ike_v1_quick *q, const struct vd_secret *shared
 	if (rc < 0) {
 		q->pending--;
 		q->state = IKE_V1_Q_DH;
-		vd_count("ike_v1.failed.install_in", 1);
-		install_failed(q, "the inbound SA cannot be installed");
+		install_failed(q, "ike_v1.failed.install_in", "the inbound SA cannot be installed");
 	}
 }
 
@@ -303,14 +291,13 @@ static void pfs_done(struct ike_v1_dh *dh, int result)
 
 	q->dh = NULL;
 	if (result < 0 || ike_v1_buf_set(&q->gx, dh->own, dh->len) < 0) {
-		vd_count("ike_v1.drop.dh", 1);
 		if (q->initiator) {
+			vd_count("ike_v1.drop.dh", 1);
 			ike_v1_quick_failed(q, "the key exchange value of message 2 of quick mode is wrong");
 			return;
 		}
-		ike_v1_failed(q->sa, (struct vd_report){ .kind = VD_FAIL_KEY_EXCHANGE, .stage = "quick mode",
-			.offered = vd_dh_name(dh->group) });
-		refuse(q, IKE_N_NO_PROPOSAL_CHOSEN);
+		ike_v1_refuse(q->sa, &q->path, IKE_PROTO_ESP, "ike_v1.drop.dh", IKE_N_NO_PROPOSAL_CHOSEN, (struct vd_report){
+			.kind = VD_FAIL_KEY_EXCHANGE, .stage = "quick mode", .offered = vd_dh_name(dh->group) });
 		ike_v1_quick_kill(q);
 		return;
 	}
@@ -352,14 +339,10 @@ static const struct ike_policy *policy_of(const struct ike_v1_sa *sa)
 	return NULL;
 }
 
-/* Reports nothing for kind OTHER: the caller has done so. */
 static void qm1_refused(struct ike_v1_quick *q, uint16_t notify, struct vd_report report)
 {
-	vd_count("ike_v1.failed.quick", 1);
 	report.stage = "quick mode";
-	if (report.kind != VD_FAIL_OTHER)
-		ike_v1_failed(q->sa, report);
-	refuse(q, notify);
+	ike_v1_refuse(q->sa, &q->path, IKE_PROTO_ESP, "ike_v1.failed.quick", notify, report);
 	ike_v1_quick_kill(q);
 }
 
@@ -393,8 +376,11 @@ static void qm1_take(struct ike_v1_quick *q, const struct ike_chain *chain)
 	struct ike_offers offers;
 	char offered[384];
 
-	if (sa == NULL || nonce == NULL || nonce->len < IKE_V1_NONCE_MIN || nonce->len > IKE_V1_NONCE_MAX ||
-		ike_offers_parse(2, sa->p, sa->len, &offers) < 0)
+	int rc = sa == NULL || nonce == NULL || nonce->len < IKE_V1_NONCE_MIN || nonce->len > IKE_V1_NONCE_MAX ? -EBADMSG :
+		ike_offers_parse(2, sa->p, sa->len, &offers);
+	if (rc == -E2BIG)
+		return qm1_refused(q, IKE_N_NO_PROPOSAL_CHOSEN, ike_v1_too_many(sa->len));
+	if (rc < 0)
 		return qm1_refused(q, IKE_N_PAYLOAD_MALFORMED,
 			(struct vd_report){ .kind = VD_FAIL_MALFORMED, .offered = "message 1 of quick mode" });
 	bool tunnel = q->sa->peer->tunnel;
@@ -409,9 +395,9 @@ static void qm1_take(struct ike_v1_quick *q, const struct ike_chain *chain)
 	if (policy == NULL)
 		return qm1_refused(q, IKE_N_NO_PROPOSAL_CHOSEN, (struct vd_report){ .kind = VD_FAIL_CONNECTION_GONE });
 	if (!choose_for(q, policy, &offers, ke != NULL)) {
-		ike_v1_failed_offers(q->sa, (struct vd_report){ .kind = VD_FAIL_NO_ESP_PROPOSAL }, 2, &offers,
-			q->sa->peer->connection, ke != NULL);
-		return qm1_refused(q, IKE_N_NO_PROPOSAL_CHOSEN, (struct vd_report){ 0 });
+		ike_v1_refuse_offers(q->sa, &q->path, IKE_PROTO_ESP, "ike_v1.failed.quick", (struct vd_report){
+			.kind = VD_FAIL_NO_ESP_PROPOSAL }, 2, &offers, q->sa->peer->connection, ke != NULL);
+		return ike_v1_quick_kill(q);
 	}
 	vd_random_seen("nonce", ours, sizeof(ours));
 	if (ike_v1_buf_set(&q->sa_body, sa->p, sa->len) < 0 || ike_v1_buf_set(&q->ni, nonce->p, nonce->len) < 0 ||
@@ -422,9 +408,9 @@ static void qm1_take(struct ike_v1_quick *q, const struct ike_chain *chain)
 	if (ke == NULL)
 		return ike_v1_quick_install(q, NULL);
 	if (!ike_v1_dh_afford(q->group, &q->path.remote.ip, VD_STANDING_ANSWERED)) {
-		vd_count("ike_v1.refused.budget", 1);
-		return qm1_refused(q, IKE_N_NO_PROPOSAL_CHOSEN, (struct vd_report){ .kind = VD_FAIL_RESOURCES,
-			.difference = "too many key exchanges from this address" });
+		ike_v1_refuse(q->sa, &q->path, IKE_PROTO_ESP, "ike_v1.refused.budget", IKE_N_NO_PROPOSAL_CHOSEN, (struct vd_report){
+			.kind = VD_FAIL_RESOURCES, .difference = "too many key exchanges are asked for, in all or from this address" });
+		return ike_v1_quick_kill(q);
 	}
 	if (!ike_v1_quick_pfs(q, NULL, ke))
 		qm1_refused(q, IKE_N_NO_PROPOSAL_CHOSEN, (struct vd_report){ .kind = VD_FAIL_RESOURCES,
@@ -493,8 +479,8 @@ void ike_v1_quick_out(struct ike_v1_quick *q)
 	q->keymat_in = q->keymat_out = NULL;
 	if (rc < 0) {
 		q->pending--;
-		vd_count("ike_v1.failed.install_out", 1);
-		no_resources(q, "the outbound SA cannot be installed");
+		ike_v1_refuse(q->sa, &q->path, IKE_PROTO_ESP, "ike_v1.failed.install_out", IKE_V1_SILENT, (struct vd_report){
+			.kind = VD_FAIL_RESOURCES, .difference = "the outbound SA cannot be installed" });
 		ike_v1_child_remove(child, true);
 		ike_v1_quick_kill(q);
 	}
@@ -584,16 +570,6 @@ void ike_v1_quick_kill_on(struct ike_v1_sa *sa, uint64_t chan)
 	}
 }
 
-/* It goes on before its user has said who he is. */
-static void before_xauth(struct ike_v1_sa *sa)
-{
-	vd_count("ike_v1.refused.before_xauth", 1);
-	if (sa->failed_reported)
-		return;
-	sa->failed_reported = true;
-	ike_v1_failed(sa, (struct vd_report){ .kind = VD_FAIL_XAUTH_SKIPPED });
-}
-
 void ike_v1_quick_input(struct ike_v1_sa *sa, const struct vd_path *path, const struct ike_header *h, const uint8_t *p,
 	size_t len)
 {
@@ -620,7 +596,8 @@ void ike_v1_quick_input(struct ike_v1_sa *sa, const struct vd_path *path, const 
 		return;
 	}
 	if (busy >= IKE_V1_QUICK_MAX) {
-		vd_count("ike_v1.refused.quick_busy", 1);
+		ike_v1_refuse(sa, path, IKE_PROTO_ESP, "ike_v1.refused.quick_busy", IKE_V1_SILENT, (struct vd_report){
+			.kind = VD_FAIL_RESOURCES, .difference = "more quick modes at the same time than one IKE SA may have" });
 		return;
 	}
 	if (ike_v1_iv_exchange(&sa->keys, sa->last_block, h->mid, iv) < 0 ||
@@ -635,7 +612,8 @@ void ike_v1_quick_input(struct ike_v1_sa *sa, const struct vd_path *path, const 
 	/* An old message 1 may be a replay that the message ids have forgotten, so it moves nobody: message 3 does. */
 	sa->heard = vd_now();
 	if (sa->xauth != NULL && !ike_v1_xauth_passed(sa)) {
-		before_xauth(sa);
+		ike_v1_refuse(sa, path, IKE_PROTO_ESP, "ike_v1.refused.before_xauth", IKE_V1_SILENT,
+			(struct vd_report){ .kind = VD_FAIL_XAUTH_SKIPPED });
 		return;
 	}
 	q = ike_v1_quick_new(sa, path, h->mid);

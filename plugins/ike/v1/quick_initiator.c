@@ -279,7 +279,8 @@ void ike_v1_quick_answer(struct ike_v1_quick *q, const struct ike_header *h, uin
 	sa->heard = vd_now();
 	vd_timer_stop(&q->resend);
 	if (!answer_take(q, &chain)) {
-		ike_v1_info_notify(sa, &sa->path, IKE_PROTO_ESP, IKE_N_NO_PROPOSAL_CHOSEN, NULL, 0, NULL, 0);
+		ike_v1_refuse(sa, &sa->path, IKE_PROTO_ESP, "ike_v1.refused.qm2", IKE_N_NO_PROPOSAL_CHOSEN, (struct vd_report){
+			.kind = VD_FAIL_MALFORMED, .stage = "quick mode", .offered = "the answer to our rekey" });
 		ike_v1_quick_failed(q, "quick mode was answered with something that was not offered");
 		return;
 	}

@@ -359,6 +359,14 @@ struct ike_v1_dial {
 	char reason[160];
 };
 
+/* What was reported since then. */
+struct ike_v1_window {
+	uint64_t since;
+	unsigned count;
+};
+/* Buckets of sources whose refusals are reported. */
+#define IKE_V1_REFUSED 256u
+
 struct ike_v1_options {
 	uint32_t embryos, resends;
 	uint64_t half_open_ms, quick_ms, life_max_ms, resend_ms, orphan_ms, dpd_ms, xauth_ms;
@@ -383,6 +391,7 @@ struct ike_v1 {
 	unsigned n_fragments;
 	struct ike_v1_xauth *xauth_waiting; /* for the end of an older tunnel */
 	uint64_t secret; /* of the keyed hashes */
+	struct ike_v1_window refused[IKE_V1_REFUSED], refused_all;
 	struct vd_ike_connect_1 connect;
 	struct ike_v1_sa *buckets[IKE_V1_BUCKETS], *askers[IKE_V1_BUCKETS]; /* by the responder's cookie; by ike_v1_sa.asker */
 	struct ike_v1_peer *peers;
@@ -668,7 +677,27 @@ void ike_v1_tunnel_adopt(struct ike_v1_peer *peer);
 /* Does its connection tell clients without being asked? */
 bool ike_v1_tunnel_pushes(const struct ike_v1_peer *peer);
 
+/* ---- refuse.c: refusals, each with its counter, what the other side is told, and its report ---- */
+/* For notify: nothing is said. Repetitions may do better, or what came may be anybody's. */
+#define IKE_V1_SILENT 0u
+/* Where there is no IKE SA: a message with this header from there. report.answered: it repeated our cookie. */
+void ike_v1_refuse_first(struct ike_v1 *v, const struct vd_path *path, const struct ike_header *h, const char *counter,
+	uint16_t notify, struct vd_report report);
+/* An exchange of this SA, which goes on as it was; told in the clear until it is up, then authenticated, about this protocol
+ * (enum ike_protocol). What we dial is reported by whoever asked for it. */
+void ike_v1_refuse(struct ike_v1_sa *sa, const struct vd_path *path, uint8_t protocol, const char *counter, uint16_t notify,
+	struct vd_report report);
+/* Reports of limits of our own: an SA payload of so many octets has more transforms than are read; more unfinished logins, more
+ * work than is kept. */
+struct vd_report ike_v1_too_many(size_t len);
+struct vd_report ike_v1_too_many_half_open(bool answered);
+struct vd_report ike_v1_too_much_work(void);
+/* The same with what a policy says to its offers, as ike_v1_failed_offers. */
+void ike_v1_refuse_offers(struct ike_v1_sa *sa, const struct vd_path *path, uint8_t protocol, const char *counter,
+	struct vd_report report, unsigned phase, const struct ike_offers *offers, const char *connection, bool have_ke);
+
 /* ---- info.c ---- */
+/* Statuses; errors are refusals. */
 void ike_v1_info_input(struct ike_v1_sa *sa, const struct vd_path *path, const struct ike_header *h, uint8_t *p,
 	size_t len);
 void ike_v1_info_notify(struct ike_v1_sa *sa, const struct vd_path *path, uint8_t protocol, uint16_t type,
@@ -677,9 +706,6 @@ void ike_v1_info_notify(struct ike_v1_sa *sa, const struct vd_path *path, uint8_
 void ike_v1_info_alive(struct ike_v1_sa *sa, uint32_t *seq);
 void ike_v1_info_delete_ike(struct ike_v1_sa *sa);
 void ike_v1_info_delete_esp(struct ike_v1_sa *sa, uint32_t spi);
-/* In the clear, before there are keys: a hint that authenticates nothing. */
-void ike_v1_info_plain(struct ike_v1 *v, const struct vd_path *path, const uint8_t *icookie, const uint8_t *rcookie,
-	uint16_t type);
 /* The peer says it has lost all older state. */
 void ike_v1_initial_contact(struct ike_v1_sa *sa);
 

@@ -264,7 +264,9 @@ static void reply_take(struct ike_v1_xauth *x, const struct ike_cfg *cfg)
 
 	if (!vd_budget_take(VD_COST_AUTH, 1, &(struct vd_budget_from){ .source = &x->sa->path.remote.ip,
 		.standing = VD_STANDING_ANSWERED })) {
-		vd_count("ike_v1.refused.budget", 1); /* what we asked is asked again */
+		ike_v1_refuse(x->sa, &x->sa->path, IKE_PROTO_ISAKMP, "ike_v1.refused.budget", IKE_V1_SILENT, (struct vd_report){
+			.kind = VD_FAIL_RESOURCES, .stage = "xauth", /* what we asked is asked again */
+			.difference = "too many passwords are to be checked, in all or from this address" });
 		return;
 	}
 	ike_v1_transaction_over(x);
