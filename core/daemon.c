@@ -210,22 +210,12 @@ static int load_configuration(void)
 	return r < 0 ? EXIT_USAGE : 0;
 }
 
-static int make_dir(const char *path, mode_t mode, struct vd_error *err)
-{
-	if (mkdir(path, mode) < 0 && errno != EEXIST)
-		return vd_error_set(err, -errno, "cannot make %s: %s", path, strerror(errno));
-	return 0;
-}
-
-/* Two daemons on one state directory would give the same addresses twice. */
+/* Two daemons on one state directory would give the same addresses twice. The folder itself is locked: root makes no file in it. */
 static int take_lock(struct vd_error *err)
 {
-	char path[512];
-
-	vd_format(path, sizeof(path), "%s/viaductd.lock", d.state_dir);
-	d.lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	d.lock = open(d.state_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (d.lock < 0)
-		return vd_error_set(err, -errno, "cannot open %s: %s", path, strerror(errno));
+		return vd_error_set(err, -errno, "cannot open %s: %s", d.state_dir, strerror(errno));
 	if (flock(d.lock, LOCK_EX | LOCK_NB) < 0)
 		return vd_error_set(err, -EBUSY, "viaductd already runs on %s; end it first, or give another --state", d.state_dir);
 	return 0;
@@ -340,9 +330,7 @@ static int start_all(struct vd_error *err)
 	umask(077);
 	signal(SIGPIPE, SIG_IGN);
 	setrlimit(RLIMIT_NOFILE, &files);
-	if ((r = make_dir(d.state_dir, 0700, err)) < 0 || (r = make_dir(d.run_dir, 0755, err)) < 0 || (r = take_lock(err)) < 0)
-		return r;
-	if ((r = vd_priv_own(d.state_dir, user, err)) < 0 || (r = vd_priv_own(d.run_dir, user, err)) < 0)
+	if ((r = vd_priv_own(d.state_dir, user, err)) < 0 || (r = vd_priv_run(d.run_dir, user, err)) < 0 || (r = take_lock(err)) < 0)
 		return r;
 	d.begun = true;
 	vd_state_dir_set(d.state_dir);
@@ -356,7 +344,7 @@ static int start_all(struct vd_error *err)
 		return vd_error_set(err, -ENOMEM, "cannot watch signals");
 	if ((r = vd_plugins_choose(vd_conf_current(), err)) < 0 || (r = vd_plugins_init(err)) < 0)
 		return r;
-	if ((r = vd_priv_drop(user, err)) < 0)
+	if ((r = vd_control_bind(control_path(path, sizeof(path)), err)) < 0 || (r = vd_priv_drop(user, err)) < 0)
 		return r;
 	vd_priv_clean(); /* what a run that was killed left; our three capabilities suffice */
 	if ((r = vd_work_start(vd_record_on() ? 0 : POOL_THREADS)) < 0)

@@ -12,6 +12,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include <viaduct/file.h>
 #include <viaduct/log.h>
 #include <viaduct/loop.h>
 #include <viaduct/secret.h>
@@ -54,7 +55,7 @@ static struct {
 	gid_t group;
 	char path[sizeof(((struct sockaddr_un *)0)->sun_path)], dir[512];
 	uint64_t started;
-	bool running;
+	bool running, bound;
 } ctl;
 
 /* ---- out ---- */
@@ -435,10 +436,12 @@ uint64_t vd_control_started(void)
 	return ctl.started;
 }
 
-int vd_control_start(const char *path, struct vd_error *err)
+/* A name for the socket. One that a killed daemon left is replaced. */
+static int bind_to(const char *path, struct vd_error *err)
 {
 	struct sockaddr_un sa = { .sun_family = AF_UNIX };
 	struct group *group = getgrnam("viaduct");
+	int code;
 
 	if (!vd_strcpy(sa.sun_path, sizeof(sa.sun_path), path))
 		return vd_error_set(err, -ENAMETOOLONG, "control socket %s: the path is too long", path);
@@ -450,10 +453,9 @@ int vd_control_start(const char *path, struct vd_error *err)
 		return vd_error_set(err, -EADDRINUSE, "control socket %s: another viaductd answers there; end it first", path);
 	}
 	if (errno == ECONNREFUSED)
-		unlink(path); /* left by a daemon that was killed */
-	if (bind(ctl.fd, (struct sockaddr *)&sa, sizeof(sa)) < 0 || listen(ctl.fd, 16) < 0) {
-		int code = -errno;
-
+		unlink(path);
+	if (bind(ctl.fd, (struct sockaddr *)&sa, sizeof(sa)) < 0) {
+		code = -errno;
 		close(ctl.fd);
 		return vd_error_set(err, code, "control socket %s: %s", path, strerror(-code));
 	}
@@ -461,16 +463,44 @@ int vd_control_start(const char *path, struct vd_error *err)
 	/* The group is let in by the file's mode where we may set it; who connects is checked again in any case. */
 	if (group && chown(path, (uid_t)-1, group->gr_gid) == 0)
 		chmod(path, 0660);
+	vd_strcpy(ctl.path, sizeof(ctl.path), path);
+	ctl.bound = true;
+	return 0;
+}
+
+int vd_control_bind(const char *path, struct vd_error *err)
+{
+	return geteuid() == 0 && vd_file_safe(path) ? bind_to(path, err) : 0;
+}
+
+static void unbind(void)
+{
+	if (!ctl.bound)
+		return;
+	close(ctl.fd);
+	unlink(ctl.path); /* in a folder of root's it stays, and the next start replaces it */
+	ctl.bound = false;
+}
+
+int vd_control_start(const char *path, struct vd_error *err)
+{
+	int ret = ctl.bound ? 0 : bind_to(path, err);
+
+	if (ret < 0)
+		return ret;
+	if (listen(ctl.fd, 16) < 0) {
+		ret = vd_error_set(err, -errno, "control socket %s: %s", path, strerror(errno));
+		unbind();
+		return ret;
+	}
 	ctl.io = vd_io_new(ctl.fd, VD_IO_READ, on_accept, NULL);
 	if (!ctl.io) {
-		close(ctl.fd);
-		unlink(path);
+		unbind();
 		return vd_error_set(err, -ENOMEM, "control socket: out of memory");
 	}
 	vd_link_init(&ctl.conns);
 	if (!ctl.orphans.next) /* some may outlive an earlier start */
 		vd_link_init(&ctl.orphans);
-	vd_strcpy(ctl.path, sizeof(ctl.path), path);
 	ctl.started = vd_now();
 	ctl.running = true;
 	return 0;
@@ -478,12 +508,10 @@ int vd_control_start(const char *path, struct vd_error *err)
 
 void vd_control_stop(void)
 {
-	if (!ctl.running)
-		return;
-	while (!vd_link_empty(&ctl.conns))
+	while (ctl.running && !vd_link_empty(&ctl.conns))
 		conn_free(VD_CONTAINER_OF(ctl.conns.next, struct conn, all));
-	vd_io_free(ctl.io);
-	close(ctl.fd);
-	unlink(ctl.path);
+	if (ctl.running)
+		vd_io_free(ctl.io);
 	ctl.running = false;
+	unbind();
 }

@@ -11,7 +11,10 @@
 
 #include <viaduct/base.h>
 
-/* Listens at path; a socket that a killed daemon left is replaced. */
+/* Makes the socket at path while we are root, when it is in a folder of root's; else vd_control_start does, as the daemon's user. A
+ * socket that a killed daemon left is replaced. */
+int vd_control_bind(const char *path, struct vd_error *err);
+/* Listens at path. */
 int vd_control_start(const char *path, struct vd_error *err);
 void vd_control_stop(void);
 /* Where config.check reads; a copy is kept. Default: the compiled-in folder. */

@@ -11,6 +11,7 @@
 
 #include <viaduct/bytes.h>
 #include <viaduct/datapath.h>
+#include <viaduct/file.h>
 #include <viaduct/log.h>
 #include <viaduct/object.h>
 #include <viaduct/topics.h>
@@ -430,11 +431,12 @@ static void prepare(bool names)
 
 int vd_record_open(const char *path, bool names, struct vd_error *err)
 {
-	int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	int fd = vd_file_open(path, O_WRONLY | O_CREAT | O_EXCL, 0600, err);
+	struct vd_error said = *err;
 
 	if (fd < 0)
-		return vd_error_set(err, -errno, "cannot make the recording %s: %s%s", path, strerror(errno),
-			errno == EEXIST ? "; give another name, or remove it" : "");
+		return vd_error_set(err, fd, "cannot make the recording %s%s", said.text,
+			fd == -EEXIST ? "; give another name, or remove it" : "");
 	r.file = fdopen(fd, "w");
 	if (!r.file) {
 		close(fd);

@@ -36,9 +36,11 @@ void vd_priv_nft_sweep(void);
  * ambient), with no_new_privs and without core dumps. Started without root, it keeps these three where they were given
  * as ambient capabilities. Before any thread is created: capabilities belong to threads. */
 int vd_priv_drop(const char *user, struct vd_error *err);
-/* Makes dir (mode 0750) where it is missing and gives it to user; before vd_priv_drop. Without root it stays as it
- * is. */
+/* Makes dir where it is missing (mode 0750, of user and its group), or takes one that belongs to user or root; before vd_priv_drop.
+ * Never through a link that is not root's. Without root it is made, or stays as it is. */
 int vd_priv_own(const char *dir, const char *user, struct vd_error *err);
+/* The same for the folder of the control socket: made as root's, with user's group; one that is there stays as it is. */
+int vd_priv_run(const char *dir, const char *user, struct vd_error *err);
 
 /* Netlink, synchronous (the kernel answers within the call). Idempotent: adding what is there and deleting what is gone
  * succeed. A route that exists on another device is -EEXIST. Negative errno with err. */

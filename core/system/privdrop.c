@@ -1,10 +1,12 @@
 /* Giving privileges up: user, capabilities, no_new_privs, dumpable. Capabilities by the system calls themselves. */
 #include <config.h>
 
+#include "core/system/place.h"
 #include "core/system/priv.h"
 #include "core/system/tundev.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <grp.h>
 #include <linux/capability.h>
 #include <pwd.h>
@@ -30,21 +32,56 @@ static int find_user(const char *user, struct passwd **ret_pw, struct vd_error *
 	return 0;
 }
 
-int vd_priv_own(const char *dir, const char *user, struct vd_error *err)
+/* A folder that is there or is made, of mode 0750; never through a link that is not root's. As root it is owner's and pw's group's
+ * when we made it, and whoever's it was else; only one of root's that is to be pw's is given to pw. */
+static int folder(const struct vd_place *at, const char *dir, const struct passwd *pw, uid_t owner, struct vd_error *err)
 {
-	struct passwd *pw;
-	int ret;
+	bool made = mkdirat(at->dir, at->name, 0750) == 0;
+	struct stat st;
+	int fd, ret = 0;
 
-	if (mkdir(dir, 0750) < 0 && errno != EEXIST)
+	if (!made && errno != EEXIST)
 		return vd_error_set(err, -errno, "cannot make %s: %s", dir, strerror(errno));
-	if (geteuid() != 0)
-		return 0;
-	ret = find_user(user, &pw, err);
+	fd = openat(at->dir, at->name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (fd < 0 || fstat(fd, &st) < 0)
+		ret = vd_error_set(err, -errno, "cannot use %s: %s", dir, strerror(errno));
+	else if (pw && st.st_uid != 0 && st.st_uid != pw->pw_uid)
+		ret = vd_error_set(err, -EPERM, "%s belongs to user %u; do: chown %s %s", dir, (unsigned)st.st_uid, pw->pw_name, dir);
+	else if (pw && st.st_uid == 0 && (made || (owner != 0 && at->safe)) &&
+		 (fchown(fd, owner, pw->pw_gid) < 0 || fchmod(fd, 0750) < 0))
+		ret = vd_error_set(err, -errno, "cannot give %s to user %s: %s", dir, pw->pw_name, strerror(errno));
+	if (fd >= 0)
+		close(fd);
+	return ret;
+}
+
+static int own(const char *dir, const char *user, bool roots, struct vd_error *err)
+{
+	struct passwd *pw = NULL;
+	struct vd_place at;
+	int ret = geteuid() == 0 ? find_user(user, &pw, err) : 0;
+
+	if (ret == 0)
+		ret = vd_place_find(dir, &at, err);
 	if (ret < 0)
 		return ret;
-	if (lchown(dir, pw->pw_uid, pw->pw_gid) < 0)
-		return vd_error_set(err, -errno, "cannot give %s to user %s: %s", dir, user, strerror(errno));
-	return 0;
+	if (pw && !at.safe && faccessat(at.dir, at.name, F_OK, AT_SYMLINK_NOFOLLOW) < 0)
+		ret = vd_error_set(err, -EPERM, "cannot make %s: user %u could lead root elsewhere from there; make it yourself, or use a folder "
+			"that belongs to root, and so does each above it", dir, at.other);
+	else
+		ret = folder(&at, dir, pw, pw && !roots ? pw->pw_uid : 0, err);
+	close(at.dir);
+	return ret;
+}
+
+int vd_priv_own(const char *dir, const char *user, struct vd_error *err)
+{
+	return own(dir, user, false, err);
+}
+
+int vd_priv_run(const char *dir, const char *user, struct vd_error *err)
+{
+	return own(dir, user, true, err);
 }
 
 static int set_caps(void)

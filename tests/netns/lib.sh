@@ -57,7 +57,7 @@ net_daemon() {
 	vm_note_pid "$1" $!
 	for ((i = 0; i < 150; i++)); do
 		vm_pid "$1" >/dev/null || return 1
-		[ -n "$(ip netns exec "$2" ss -Hlun 'sport = :4500')" ] && [ -S "$3/run/control.sock" ] && return 0
+		vm_listens "$2" "$3" && return 0
 		sleep 0.1
 	done
 	return 1

@@ -358,6 +358,9 @@ vm_config() { # writes the configuration of the gateway under test
 	done
 	vd_own_configuration "$VM_WORK/gateway"
 }
+vm_listens() { # NAMESPACE DIR: the daemon on DIR has its ports and its control socket
+	[ -n "$(ip netns exec "$1" ss -Hlun 'sport = :4500')" ] && ip netns exec "$1" ss -Hlx | grep -qF " $2/run/control.sock "
+}
 vm_secret() { # FILE TEXT
 	(umask 077 && printf '%s\n' "$2" >"$1")
 }
@@ -381,7 +384,7 @@ vm_gateway_start() { # as it is configured; the log goes on
 	vm_note_pid "$VM_WORK/gateway.pid" $!
 	for ((i = 0; i < 150; i++)); do
 		vm_pid "$VM_WORK/gateway.pid" >/dev/null || break
-		[ -S "$VM_WORK/gateway/run/control.sock" ] && [ -n "$(ip netns exec vdvm-gw ss -Hlun "sport = :4500")" ] && return 0
+		vm_listens vdvm-gw "$VM_WORK/gateway" && return 0
 		sleep 0.1
 	done
 	echo "the gateway did not start: $(grep -v '^$' "$VM_WORK/gateway/log" | tail -1)" >&2

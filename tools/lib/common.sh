@@ -6,7 +6,7 @@ VD_TOP=${VD_TOP:-$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)}
 VD_BUILD_PKGS=(gcc make libc6-dev linux-libc-dev autoconf automake libtool pkg-config libssl-dev libyaml-dev
 	libjansson-dev libmnl-dev libnftables-dev libev-dev libltdl-dev libsqlite3-dev libsystemd-dev iproute2 nftables procps)
 [ "$(dpkg --print-architecture 2>/dev/null)" != amd64 ] || VD_BUILD_PKGS+=(libipsec-mb-dev) # faster ESP; optional
-VD_TEST_PKGS=(sqlite3 vpnc g++ check binutils shellcheck ike-scan python3 python3-jsonschema groff-base git xz-utils clang
+VD_TEST_PKGS=(sqlite3 strace vpnc g++ check binutils shellcheck ike-scan python3 python3-jsonschema groff-base git xz-utils clang
 	libclang-rt-dev)
 VD_BENCH_PKGS=(iperf3 iputils-ping python3 wireguard-go wireguard-tools strongswan-charon strongswan-swanctl libcharon-extra-plugins
 	libstrongswan-standard-plugins libstrongswan-extra-plugins)
@@ -165,11 +165,12 @@ vd_user() { # the system user that the daemon becomes
 	getent passwd viaduct >/dev/null && return 0
 	useradd --system --user-group --no-create-home --home-dir /nonexistent --shell /usr/sbin/nologin viaduct
 }
-# Configuration, state and run folders below DIR: root's to change, viaduct's to read; secrets are viaduct's alone.
+# Configuration, state and run folders below DIR. Configuration, secrets and the control socket's folder are root's to change and
+# viaduct's to read; the state is viaduct's. Folders first, from the top: from then on nobody else can put a link there.
 vd_own_configuration() { # DIR
-	vd_user || return 1
-	chown -R root:viaduct "$1" && chmod -R u=rwX,g=rX,o= "$1" || return 1
-	chown -R viaduct:viaduct "$1/config/secrets" && chmod 700 "$1/config/secrets" &&
-		find "$1/config/secrets" -type f -exec chmod 600 {} +
-	chown viaduct:viaduct "$1/state" "$1/run" && chmod 750 "$1/state" "$1/run"
+	vd_user && mkdir -p "$1/state" "$1/run" || return 1
+	chown -h root:viaduct "$1" "$1/run" && chmod 750 "$1" "$1/run" &&
+		find "$1/config" -type d -exec chown -h root:viaduct {} \; -exec chmod 750 {} \; &&
+		find "$1/config" -type f -links 1 -exec chown -h root:viaduct {} + -exec chmod u=rw,g=r,o= {} + &&
+		chown -h viaduct:viaduct "$1/state" && chmod 750 "$1/state"
 }

@@ -9,6 +9,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include <viaduct/file.h>
+
 #include "plugins/log/lib/format.h"
 #include "plugins/log/lib/queue.h"
 
@@ -32,16 +34,23 @@ static const struct vd_opt schema[] = {
 	{ NULL },
 };
 
-static int open_file(struct log_file *f)
+/* owner: whose a file that we make is to be; -1: ours. What is there keeps its owner and mode. */
+static int open_file(struct log_file *f, uid_t owner, struct vd_error *err)
 {
-	const int flags = O_WRONLY | O_APPEND | O_CLOEXEC | O_NOCTTY | O_NONBLOCK;
+	const int flags = O_WRONLY | O_APPEND;
+	int r;
 
-	f->fd = open(f->path, flags | O_CREAT | O_EXCL, 0640);
-	if (f->fd >= 0) /* the daemon's mask takes the group's bits away, but who may read logs is a matter of the group */
-		return fchmod(f->fd, 0640) < 0 ? -errno : 0;
-	if (errno == EEXIST)
-		f->fd = open(f->path, flags);
-	return f->fd < 0 ? -errno : 0;
+	f->fd = vd_file_open(f->path, flags | O_CREAT | O_EXCL, 0640, err);
+	if (f->fd == -EEXIST) {
+		f->fd = vd_file_open(f->path, flags, 0, err);
+	} else if (f->fd >= 0 && (fchown(f->fd, owner, (gid_t)-1) < 0 || fchmod(f->fd, 0640) < 0)) {
+		/* (The daemon's mask takes the group's bits away, but who may read logs is a matter of the group.) */
+		r = vd_error_set(err, -errno, "%s: %s", f->path, strerror(errno));
+		close(f->fd);
+		f->fd = -1;
+		return r;
+	}
+	return f->fd < 0 ? f->fd : 0;
 }
 
 /* Another file, or none, has our name. */
@@ -77,6 +86,7 @@ static int put(struct log_file *f, const char *data, size_t len)
 static int write_record(void *arg, const char *data, size_t len)
 {
 	struct log_file *f = arg;
+	struct vd_error err;
 	int r = 0;
 
 	if (f->fd >= 0 && moved_away(f)) {
@@ -85,7 +95,7 @@ static int write_record(void *arg, const char *data, size_t len)
 		f->torn = false;
 	}
 	if (f->fd < 0)
-		r = open_file(f);
+		r = open_file(f, (uid_t)-1, &err);
 	if (r == 0 && f->torn)
 		r = put(f, "\n", 1);
 	return r < 0 ? r : put(f, data, len);
@@ -109,20 +119,29 @@ static void destroy(struct log_file *f)
 	free(f);
 }
 
-/* Opened while we are root, whose folder it may be in; then it is the daemon's, so that it can go on alone. */
-static int first_open(struct log_file *f, struct vd_error *err)
+static int first_open(struct log_file *f, uid_t owner, struct vd_error *err)
+{
+	int r = f->fd < 0 ? open_file(f, owner, err) : 0;
+	struct vd_error said = *err;
+
+	return r < 0 ? vd_error_set(err, r, "cannot write %s; see log.file.path", said.text) : 0;
+}
+
+/* A file in a folder of root's is opened while we are root; one that we make is the daemon's, so that it can go on alone when the
+ * file was moved away. Anywhere else root could be led astray, so the daemon's user opens it, in start. */
+static int open_as_root(struct log_file *f, struct vd_error *err)
 {
 	const char *user = vd_conf_str(vd_conf_at(vd_conf_current(), NULL, "gateway.user"));
-	struct passwd *pw = geteuid() == 0 && user ? getpwnam(user) : NULL;
+	struct passwd *pw = user ? getpwnam(user) : NULL;
 	struct stat st;
-	int r = open_file(f);
+	int r = first_open(f, pw ? pw->pw_uid : (uid_t)-1, err);
 
-	if (r == 0 && (fstat(f->fd, &st) < 0 || !S_ISREG(st.st_mode)))
-		r = -EINVAL;
-	if (r == 0 && pw && fchown(f->fd, pw->pw_uid, (gid_t)-1) < 0)
-		r = -errno;
-	return r < 0 ? vd_error_set(err, r, "cannot write %s: %s; see log.file.path", f->path,
-		r == -EINVAL ? "it is not a file" : strerror(-r)) : 0;
+	if (r == -EPERM)
+		return 0;
+	if (r == 0 && pw && fstat(f->fd, &st) == 0 && st.st_uid != pw->pw_uid)
+		vd_log(VD_LOG_WARNING, "log_file", NULL, "%s was there already and belongs to user %u: when it is moved away nothing more is "
+			"written, unless its new one belongs to %s; do: chown %s %s", f->path, (unsigned)st.st_uid, user, user, f->path);
+	return r;
 }
 
 static int init(struct vd_host *host, void **ret_self, struct vd_error *err)
@@ -143,7 +162,7 @@ static int init(struct vd_host *host, void **ret_self, struct vd_error *err)
 	if (!path || !vd_strcpy(f->path, sizeof(f->path), path))
 		r = vd_error_set(err, -EINVAL, "log.file.path is missing or too long; give log.file a path");
 	else
-		r = first_open(f, err);
+		r = geteuid() == 0 ? open_as_root(f, err) : 0;
 	if (r == 0 && (r = vd_log_sink_add(take, f, 0)) < 0)
 		vd_error_set(err, r, "there are too many sinks");
 	if (r < 0) {
@@ -157,8 +176,11 @@ static int init(struct vd_host *host, void **ret_self, struct vd_error *err)
 static int start(void *self, struct vd_error *err)
 {
 	struct log_file *f = self;
-	int r = log_queue_start(f->queue);
+	int r = first_open(f, (uid_t)-1, err);
 
+	if (r < 0)
+		return r;
+	r = log_queue_start(f->queue);
 	return r < 0 ? vd_error_set(err, r, "cannot start a thread: %s", strerror(-r)) : 0;
 }
 
