@@ -168,7 +168,7 @@ static int load_configuration(void)
 {
 	const struct vd_opt **schemas;
 	const char **words;
-	struct vd_conf_errors errs = { 0 };
+	struct vd_conf_errors errs = { 0 }, *before;
 	struct vd_conf *conf = NULL;
 	size_t n, refused;
 	int r;
@@ -199,6 +199,10 @@ static int load_configuration(void)
 	vd_conf_install(conf);
 	record_dialled(conf);
 	if (r == 0) {
+		before = vd_conf_judge(&errs);
+		if (!vd_conf_count(vd_conf_at(conf, NULL, "gateway.listen")))
+			vd_check_error(vd_conf_at(conf, NULL, "gateway"), NO_LISTEN);
+		vd_conf_judge(before);
 		vd_reload_ask(NULL, &errs);
 		r = errs.n_errors ? -EINVAL : 0;
 		d.status = errs.n && d.strict ? EXIT_FAILED : 0;

@@ -169,7 +169,7 @@ const char **vd_plugins_accept_words(void)
 
 			if (strncmp(what, "accept/", 7) == 0)
 				out[n++] = what + 7;
-			else if (strncmp(what, "authenticate/", 13) == 0 || strncmp(what, "account/", 8) == 0)
+			else if ((strncmp(what, "connect/", 8) == 0 && what[8] > '9') || strncmp(what, "authenticate/", 13) == 0 || strncmp(what, "account/", 8) == 0)
 				out[n++] = what;
 		}
 	}

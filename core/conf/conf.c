@@ -141,6 +141,12 @@ uint64_t vd_conf_key(const struct vd_conf_node *node)
 	return node ? node->number : 0;
 }
 
+const char *vd_conf_odd(const struct vd_conf_node *node)
+{
+	node = scalar(node);
+	return node ? node->odd : NULL;
+}
+
 bool vd_conf_written(const struct vd_conf_node *node)
 {
 	return node && !node->is_default;

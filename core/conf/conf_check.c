@@ -259,17 +259,27 @@ static void check_ref(struct check *c, const struct vd_conf_node *v, const char 
 		conf_bad(c->errs, v, "%s: there is no `%s`%s%s%s", path, v->text, many ? "" : " in ", many ? "" : sections, hint);
 }
 
-static void check_word(struct check *c, const struct vd_conf_node *v, const char *path)
+static void check_word(struct check *c, const struct vd_conf_node *v, const char *path, bool dials)
 {
 	struct conf_guess guess = { .wrong = v->text };
 	const char *const *w;
+	bool spoken = false, dialled = !dials;
 	char hint[256];
 
 	for (w = c->words; *w; w++) {
-		if (!strcmp(*w, v->text))
-			return;
-		if (!strchr(*w, '/'))
+		if (dials && !strncmp(*w, "connect/", 8)) {
+			dialled |= !strcmp(*w + 8, v->text);
+			conf_guess_try(&guess, *w + 8);
+		}
+		spoken |= !strcmp(*w, v->text);
+		if (!dials && !strchr(*w, '/'))
 			conf_guess_try(&guess, *w);
+	}
+	if (dials ? dialled || (spoken && !guess.n_known) : spoken)
+		return;
+	if (spoken) {
+		conf_bad(c->errs, v, "%s: no plugin dials by `%s`, it is only answered%s", path, v->text, conf_guess_hint(&guess, hint, sizeof(hint)));
+		return;
 	}
 	if (c->errs->plugins_missing && !guess.best) {
 		c->errs->n_unknown++;
@@ -291,7 +301,7 @@ static void check_value(struct check *c, struct vd_conf_node *node, const char *
 		const struct vd_conf_node *v = node->kind == CONF_LIST ? node->items[i] : node;
 
 		if (words)
-			check_word(c, v, path);
+			check_word(c, v, path, !strcmp(node->opt->path, "connections.*.connect"));
 		else
 			check_ref(c, v, path);
 	}

@@ -17,6 +17,7 @@ static bool same_folder(const char *a, const char *b)
 {
 	char dir[2][CONF_PATH_MAX];
 	struct stat st[2];
+	bool gone[2];
 
 	for (int i = 0; i < 2; i++) {
 		char *slash;
@@ -25,9 +26,10 @@ static bool same_folder(const char *a, const char *b)
 		slash = strrchr(dir[i], '/');
 		if (slash)
 			slash[slash == dir[i]] = '\0';
-		if (stat(slash ? dir[i] : ".", &st[i]) < 0)
-			return false;
+		gone[i] = stat(slash ? dir[i] : ".", &st[i]) < 0;
 	}
+	if (gone[0] || gone[1])
+		return gone[0] && gone[1];
 	return st[0].st_dev == st[1].st_dev && st[0].st_ino == st[1].st_ino;
 }
 

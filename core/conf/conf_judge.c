@@ -80,7 +80,7 @@ static void connections(const struct vd_conf *conf)
 		else if (dials && !vd_conf_at(conf, c, "password"))
 			vd_check_warning(c, "connections.%s connects as %s and has no `password`", vd_conf_name(c),
 				vd_conf_str(vd_conf_at(conf, c, "user")));
-		if (!dials && (vd_conf_at(conf, c, "peer") || vd_conf_at(conf, c, "user")))
+		if (!dials && vd_conf_count(vd_conf_at(conf, c, "accept")) && (vd_conf_at(conf, c, "peer") || vd_conf_at(conf, c, "user")))
 			vd_check_warning(c, "connections.%s has a `%s`, and does not connect: it has no effect without `connect`", vd_conf_name(c),
 				vd_conf_at(conf, c, "peer") ? "peer" : "user");
 	}

@@ -52,6 +52,8 @@ static int read_file(const char *path, char **ret_text, size_t *ret_len)
 		err = -errno;
 	else if (!S_ISREG(st.st_mode))
 		err = S_ISDIR(st.st_mode) ? -EISDIR : -EINVAL;
+	else if (st.st_mode & S_IWOTH)
+		err = -EPERM;
 	while (!err && len <= CONF_FILE_MAX) {
 		n = read(fd, text + len, CONF_FILE_MAX + 1 - len);
 		if (n == 0)
@@ -99,8 +101,8 @@ static int add_file(struct vd_conf *conf, const char *path, struct vd_conf_error
 		return err;
 	if (err) {
 		conf->broken = true;
-		vd_conf_errors_add(errs, false, path, 0, 0, "cannot read this file: %s",
-			err == -EFBIG ? "larger than 1 MiB" : strerror(-err));
+		vd_conf_errors_add(errs, false, path, conf->free_names, conf->free_names, "cannot read this file: %s",
+			err == -EFBIG ? "larger than 1 MiB" : err == -EPERM ? "everybody may write it; run: chmod o-w" : strerror(-err));
 		return 0;
 	}
 	vd_strcpy(dir, sizeof(dir), path);

@@ -53,6 +53,7 @@ struct vd_conf_node {
 	struct vd_ip ip, ip_last;
 	struct vd_prefix prefix;
 	uint8_t digest[32]; /* KEY: keyed, for comparing */
+	const char *odd;    /* SECRET, KEY: what is probably not meant about its octets; NULL: nothing */
 };
 
 struct conf_chunk;

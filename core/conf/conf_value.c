@@ -284,15 +284,40 @@ static bool digest(const uint8_t *data, size_t len, uint8_t ret[32])
 	return HMAC(EVP_sha256(), key, sizeof(key), data, len, ret, &n) != NULL;
 }
 
+static bool is_blank(uint8_t c)
+{
+	return c == ' ' || c == '\t' || c == '\r';
+}
+
+/* What editors and other systems leave in a file, and people do not mean. Nothing of the secret is in the text. */
+static const char *odd(const uint8_t *p, size_t n)
+{
+	if (n >= 3 && vd_same(p, "\xef\xbb\xbf", 3))
+		return "begins with a byte order mark (U+FEFF), which is part of the secret";
+	if (n >= 2 && (vd_same(p, "\xff\xfe", 2) || vd_same(p, "\xfe\xff", 2)))
+		return "is in UTF-16, and its octets are taken as they are";
+	if (memchr(p, '\n', n))
+		return "has more than one line, and all of them are the secret";
+	if (is_blank(p[0]) || is_blank(p[n - 1]))
+		return is_blank(p[0]) ? "begins with a blank, which is part of the secret" : "ends in a blank, which is part of the secret";
+	if (n >= 2 && (p[0] == '"' || p[0] == '\'') && p[n - 1] == p[0])
+		return "is in quotes, which are part of the secret";
+	return NULL;
+}
+
 static bool keep_secret(struct vd_conf *conf, struct vd_conf_node *v, const char *path, const uint8_t *data, size_t len,
 	struct vd_conf_errors *errs)
 {
 	if (len && data[len - 1] == '\n')
-		len--;
+		len -= len > 1 && data[len - 2] == '\r' ? 2 : 1;
 	if (!len) {
 		conf_bad(errs, v, "%s: the secret is empty", path);
 		return false;
 	}
+	v->odd = odd(data, len);
+	if (v->odd)
+		vd_conf_errors_add(errs, true, v->file ? v->file->path : NULL, v->line, v->column, "%s: what %s names %s", path, v->style ==
+			CONF_TAG_ENV ? "!env" : "!file", v->odd);
 	if (v->opt->type == VD_T_KEY) {
 		if (digest(data, len, v->digest))
 			v->number = vd_keys_add(data, len);
@@ -341,6 +366,14 @@ static bool secret(struct vd_conf *conf, struct vd_conf_node *v, const char *pat
 	return ok;
 }
 
+/* Would people mean a network by this address? */
+static bool is_network(const struct vd_ip *ip)
+{
+	static const uint8_t zero[8];
+
+	return ip->family == AF_INET ? ip->a[3] == 0 : vd_same(ip->a + 8, zero, sizeof(zero));
+}
+
 static bool address(struct vd_conf_node *v, const char *path, struct vd_conf_errors *errs)
 {
 	const char *t = v->text, *slash = strchr(t, '/');
@@ -360,8 +393,13 @@ static bool address(struct vd_conf_node *v, const char *path, struct vd_conf_err
 			v->prefix.ip.family = 0;
 			return true;
 		}
-		if (vd_prefix_parse(t, &v->prefix))
+		if (vd_prefix_parse(t, &v->prefix) && (slash || !is_network(&v->prefix.ip)))
 			return true;
+		if (vd_prefix_parse(t, &v->prefix)) {
+			conf_bad(errs, v, "%s: `%s` has no length; write the network as %s/%u, or /%u for this one address", path, t, t,
+				v->prefix.ip.family == AF_INET ? 24u : 64u, v->prefix.ip.family == AF_INET ? 32u : 128u);
+			return false;
+		}
 		if (slash && slash - t < VD_IP_TEXT) {
 			char host[VD_IP_TEXT];
 

@@ -43,6 +43,7 @@ struct dial {
 	struct vd_lookup *lookup;
 	struct vd_sa gateway;
 	struct vd_ip from; /* our outer address */
+	unsigned turn, turns; /* which of the addresses of its name, from 0, of how many */
 	unsigned failures;
 	char reason[VD_ID_TEXT];
 	struct vd_timer timer; /* the next attempt */
@@ -94,7 +95,7 @@ static void fill(const struct dial *d, struct vd_dial_status *s)
 	const struct vd_session *session = d->session ? vd_session_find(d->session) : NULL;
 
 	*s = (struct vd_dial_status){ .state = d->state, .since = d->since, .session = d->session,
-		.gateway = d->gateway, .failures = d->failures };
+		.gateway = d->gateway, .failures = d->failures, .turn = d->turns ? d->turn + 1 : 0, .turns = d->turns };
 	vd_strcpy(s->name, sizeof(s->name), d->name);
 	vd_strcpy(s->reason, sizeof(s->reason), d->reason);
 	if (session)
@@ -180,6 +181,13 @@ static void ended(struct dial *d, const char *reason)
 	vd_error_set(&err, -ECONNABORTED, "%s", d->reason);
 	if (wanted && !was_up && !d->reported)
 		report(d);
+	if (wanted && !was_up && d->turn + 1 < d->turns) {
+		vd_log(VD_LOG_NOTICE, "connect", NULL, "connection %s: %s; its next address is dialled", d->name, d->reason);
+		d->turn++;
+		vd_timer_start(&d->timer, 0);
+		return;
+	}
+	d->turn = 0;
 	d->failures = was_up && lasted >= STEADY_MS ? 1 : d->failures + 1;
 	if (wanted && d->keep) {
 		uint64_t ms = backoff(d);
@@ -217,6 +225,7 @@ static void on_up(void *arg, uint64_t id, uint64_t session)
 		return;
 	enter(d, VD_DIAL_UP);
 	d->session = session;
+	d->turn = 0; /* of the next attempt */
 	d->keep = true;
 	d->reason[0] = '\0';
 	tell(d, NULL);
@@ -243,7 +252,29 @@ static const struct dial *in_the_way(const struct dial *d, const struct vd_path 
 	return NULL;
 }
 
-static void found(void *arg, const struct vd_ip *ip, const struct vd_error *failed)
+/* Of all addresses the one whose turn it is, of those that we can dial from here. */
+static int choose(struct dial *d, const char *local, const struct vd_ip *ips, size_t n, struct vd_path *ret_path, struct vd_error *err)
+{
+	struct vd_path paths[VD_LOOKUP_MAX];
+	struct vd_error why;
+	unsigned good = 0;
+	int first = 0, res;
+
+	for (size_t i = 0; i < n; i++) {
+		res = vd_dial_path(local, &ips[i], &paths[good], first ? &why : err);
+		good += res == 0;
+		first = first ? first : res;
+	}
+	d->turns = good;
+	d->turn = d->turn < good ? d->turn : 0;
+	d->gateway = (struct vd_sa){ .ip = good ? paths[d->turn].remote.ip : ips[0], .port = 500 };
+	if (!good)
+		return first;
+	*ret_path = paths[d->turn];
+	return 0;
+}
+
+static void found(void *arg, const struct vd_ip *ips, size_t n, const struct vd_error *failed)
 {
 	struct dial *d = arg;
 	const struct vd_conf_node *node = conf_of(d);
@@ -252,20 +283,20 @@ static void found(void *arg, const struct vd_ip *ip, const struct vd_error *fail
 	const struct dial *other = NULL;
 	struct vd_path path;
 	struct vd_error err = { 0 };
-	char text[VD_SA_TEXT];
+	char text[VD_SA_TEXT], which[32] = "";
 	int res;
 
 	d->lookup = NULL;
 	if (failed) {
+		d->turns = 0;
 		ended(d, failed->text);
 		return;
 	}
-	d->gateway = (struct vd_sa){ .ip = *ip, .port = 500 };
 	d->by = word ? vd_service_find("connect/1", word) : NULL;
 	if (!d->by)
 		res = vd_error_set(&err, -ENOTSUP, "no plugin dials %s", word ? word : "this");
 	else
-		res = vd_dial_path(local, ip, &path, &err);
+		res = choose(d, local, ips, n, &path, &err);
 	if (res == 0 && (other = in_the_way(d, &path)))
 		res = vd_error_set(&err, -EADDRINUSE, "connection %s has this gateway from this address already: "
 			"give one of both another `local`", other->name);
@@ -277,7 +308,9 @@ static void found(void *arg, const struct vd_ip *ip, const struct vd_error *fail
 		ended(d, err.text[0] ? err.text : strerror(-res));
 		return;
 	}
-	vd_log(VD_LOG_INFO, "connect", NULL, "connection %s: dialling %s", d->name, vd_sa_format(&d->gateway, text));
+	if (d->turns > 1)
+		vd_format(which, sizeof(which), ", address %u of %u", d->turn + 1, d->turns);
+	vd_log(VD_LOG_INFO, "connect", NULL, "connection %s: dialling %s%s", d->name, vd_sa_format(&d->gateway, text), which);
 }
 
 static void dial_now(struct dial *d)

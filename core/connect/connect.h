@@ -5,6 +5,9 @@
  *              |         |
  *              +-> waiting <-+        another attempt: after 1 s, 2, 4, ... 60 s, a quarter more or less by chance
  *   any -> ending -> down             down(), or the first attempt of a manual one failed
+ *
+ * A name is looked up anew for each attempt. Where it has several addresses, the next one follows a failure at once, and the
+ * waiting begins when all have failed.
  */
 #ifndef CORE_CONNECT_H
 #define CORE_CONNECT_H
@@ -23,6 +26,7 @@ struct vd_dial_status {
 	uint64_t session;    /* up */
 	struct vd_ip address; /* up: ours, inside */
 	struct vd_sa gateway; /* as found when it was dialled last; family 0: not yet */
+	unsigned turn, turns; /* it is the turn-th of so many addresses of its name that we can dial; 0: not known yet */
 	uint64_t next_ms;    /* waiting: until the next attempt */
 	unsigned failures;   /* attempts in a row that failed */
 	char reason[VD_ID_TEXT]; /* why the last one failed or ended; "" */
@@ -50,10 +54,11 @@ bool vd_connect_status(const char *name, struct vd_dial_status *ret_status);
 
 /* ---- lookup.c: where to dial to, and from where ---- */
 struct vd_lookup;
-/* Finds the address of a name, on a thread of its own; done is called once, later, with family 0 and err when there is
- * none. NULL when out of memory. */
+#define VD_LOOKUP_MAX 8 /* addresses of one name that are kept */
+/* Finds the addresses of a name, on a thread of its own; done is called once, later, with the n best in the resolver's order, or
+ * with err when there is none. NULL when out of memory. */
 struct vd_lookup *vd_lookup_new(const char *name,
-	void (*done)(void *arg, const struct vd_ip *ip, const struct vd_error *err), void *arg);
+	void (*done)(void *arg, const struct vd_ip *ips, size_t n, const struct vd_error *err), void *arg);
 /* Before done was called: it is not called any more. NULL is accepted. */
 void vd_lookup_cancel(struct vd_lookup *lookup);
 /* Ends the thread, after it has heard of the name that it asks for (seconds, when nobody answers). */

@@ -21,9 +21,10 @@
 struct vd_lookup {
 	struct vd_job job;
 	char name[256];
-	struct vd_ip ip;
+	struct vd_ip ips[VD_LOOKUP_MAX]; /* in the order of getaddrinfo (RFC 6724) */
+	size_t n;
 	int code; /* of getaddrinfo */
-	void (*done)(void *arg, const struct vd_ip *ip, const struct vd_error *err); /* NULL: nobody wants to know */
+	void (*done)(void *arg, const struct vd_ip *ips, size_t n, const struct vd_error *err); /* NULL: nobody wants to know */
 	void *arg;
 };
 static struct vd_lane *lane; /* made for the first name that is no address */
@@ -37,10 +38,11 @@ static int resolve(struct vd_job *job)
 	l->code = getaddrinfo(l->name, NULL, &hints, &list);
 	if (l->code)
 		return -EHOSTUNREACH;
-	if (list && vd_sa_from_sockaddr(list->ai_addr, &sa))
-		l->ip = sa.ip;
+	for (const struct addrinfo *a = list; a && l->n < VD_LOOKUP_MAX; a = a->ai_next)
+		if (vd_sa_from_sockaddr(a->ai_addr, &sa))
+			l->ips[l->n++] = sa.ip;
 	freeaddrinfo(list);
-	return l->ip.family ? 0 : -EHOSTUNREACH;
+	return l->n ? 0 : -EHOSTUNREACH;
 }
 
 static void resolved(struct vd_job *job, int result)
@@ -52,7 +54,7 @@ static void resolved(struct vd_job *job, int result)
 		vd_error_set(&err, result, "the name %.200s cannot be found: %s", l->name,
 			gai_strerror(l->code ? l->code : EAI_NONAME));
 	if (l->done)
-		l->done(l->arg, &l->ip, result < 0 ? &err : NULL);
+		l->done(l->arg, l->ips, l->n, result < 0 ? &err : NULL);
 	free(l);
 }
 
@@ -62,7 +64,7 @@ static void known(void *arg)
 }
 
 struct vd_lookup *vd_lookup_new(const char *name,
-	void (*done)(void *arg, const struct vd_ip *ip, const struct vd_error *err), void *arg)
+	void (*done)(void *arg, const struct vd_ip *ips, size_t n, const struct vd_error *err), void *arg)
 {
 	struct vd_lookup *l = calloc(1, sizeof(*l));
 	bool begun;
@@ -73,7 +75,8 @@ struct vd_lookup *vd_lookup_new(const char *name,
 	vd_strcpy(l->name, sizeof(l->name), name);
 	l->done = done;
 	l->arg = arg;
-	if (vd_ip_parse(name, &l->ip)) {
+	if (vd_ip_parse(name, &l->ips[0])) {
+		l->n = 1;
 		begun = vd_defer(known, l) == 0;
 	} else {
 		lane = lane ? lane : vd_lane_new("resolver");

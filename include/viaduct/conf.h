@@ -28,7 +28,7 @@ enum vd_opt_type {
 	VD_T_ADDR,     /* IPv4 or IPv6 address */
 	VD_T_PREFIX,   /* 10.0.0.0/8; an alternative word may be allowed: arg "all" */
 	VD_T_RANGE,    /* 10.8.0.10-10.8.3.250, or a prefix */
-	VD_T_SECRET,   /* !file PATH or !env NAME; never world-readable. One trailing newline is dropped */
+	VD_T_SECRET,   /* !file PATH or !env NAME; never world-readable. One trailing LF or CR LF is dropped */
 	VD_T_KEY,      /* like SECRET, but the octets stay with keys/1; the value is a secret id */
 	VD_T_PATH,     /* !file PATH or a path: made absolute against the file that says it, not read */
 };
@@ -81,6 +81,9 @@ VD_API const struct vd_prefix *vd_conf_prefix(const struct vd_conf_node *node); 
 VD_API bool vd_conf_range(const struct vd_conf_node *node, struct vd_ip *ret_first, struct vd_ip *ret_last);
 VD_API struct vd_secret *vd_conf_secret(const struct vd_conf_node *node); /* SECRET; not a new reference */
 VD_API uint64_t vd_conf_key(const struct vd_conf_node *node);             /* KEY: id for keys/1 */
+/* SECRET, KEY: what its octets have that is probably not meant, "ends in a blank, which is part of the secret", for the report of a
+ * proof that failed; NULL: nothing. Lives as long as the node. */
+VD_API const char *vd_conf_odd(const struct vd_conf_node *node);
 /* True when the value was written, false when it is a default. */
 VD_API bool vd_conf_written(const struct vd_conf_node *node);
 /* "30-staff.yaml:4" into out (at least 128 octets); "default" when not written. Returns out. */

@@ -31,7 +31,8 @@ struct vd_plugin {
 	uint64_t abi_hash;
 	const char *build_id;
 	const char *name, *version, *license, *summary;
-	const char *const *provides; /* NULL-terminated: services "esp/1", accept words "accept/l2tp", providers,
+	const char *const *provides; /* NULL-terminated: services "esp/1", accept words "accept/l2tp", words of what it
+	                              * dials "connect/l2tp", providers,
 	                              * words of options that ask for the plugin, "ppp.auth=chap" */
 	const char *const *needs;    /* NULL-terminated, of those; the provider is pulled in, and those that are there
 	                              * anyway start first */

@@ -303,4 +303,7 @@ void l2tp_stray_heard(struct l2tp_tunnel *t, const struct l2tp_msg *m);
 /* ---- l2tp_state.c ---- */
 extern const struct vd_layer l2tp_layer;
 
+/* ---- l2tp_check.c: see check of struct vd_plugin ---- */
+int l2tp_check(void *self, struct vd_plan *plan, struct vd_error *err);
+
 #endif

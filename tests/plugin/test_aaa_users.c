@@ -314,6 +314,12 @@ START_TEST(secret_changes)
 	put("pw", "third\n");
 	ck_assert_int_eq(log_in("User", "third"), VD_ACCEPT);
 	ck_assert_uint_eq(said, 1);
+	/* From another system's editor; and what nobody means, which the reason of the refusal says. */
+	put("pw", "fourth\r\n");
+	ck_assert_int_eq(log_in("User", "fourth"), VD_ACCEPT);
+	put("pw", "fifth \n");
+	ck_assert_int_eq(log_in("User", "fifth"), VD_REJECT);
+	ck_assert_str_eq(last.why.text, "wrong password for User (devices.yaml:1, whose secret ends in a blank, which is part of the secret)");
 	fake_plugin_stop(PLUGIN);
 }
 END_TEST

@@ -1,6 +1,9 @@
 /* Connections that we dial: when, how often again, and what who asked hears. connect/1 is the test's. */
 #include <check.h>
+#include <dlfcn.h>
 #include <errno.h>
+#include <netdb.h>
+#include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -11,6 +14,38 @@
 #include "core/session/object.h"
 #include "core/session/session.h"
 #include "tests/lib/fake.h"
+
+/* The resolver, for one name that has several addresses, the first of which no socket of ours reaches. */
+int getaddrinfo(const char *name, const char *service, const struct addrinfo *hints, struct addrinfo **ret)
+{
+	static struct sockaddr_in v4[2];
+	static struct sockaddr_in6 v6;
+	static struct addrinfo list[3];
+	int (*real)(const char *, const char *, const struct addrinfo *, struct addrinfo **);
+
+	if (strcmp(name, "many.example")) {
+		real = (int (*)(const char *, const char *, const struct addrinfo *, struct addrinfo **))dlsym(RTLD_NEXT, "getaddrinfo");
+		return real(name, service, hints, ret);
+	}
+	v6 = (struct sockaddr_in6){ .sin6_family = AF_INET6, .sin6_addr.s6_addr = { 0x20, 0x01, 0x0d, 0xb8 } };
+	list[0] = (struct addrinfo){ .ai_family = AF_INET6, .ai_addr = (void *)&v6, .ai_addrlen = sizeof(v6), .ai_next = &list[1] };
+	for (unsigned i = 0; i < 2; i++) {
+		v4[i] = (struct sockaddr_in){ .sin_family = AF_INET, .sin_addr.s_addr = htonl(0xcb007108 + i) };
+		list[1 + i] = (struct addrinfo){ .ai_family = AF_INET, .ai_addr = (void *)&v4[i], .ai_addrlen = sizeof(v4[i]),
+			.ai_next = i ? NULL : &list[2] };
+	}
+	*ret = list;
+	return 0;
+}
+
+void freeaddrinfo(struct addrinfo *list)
+{
+	void (*real)(struct addrinfo *) = (void (*)(struct addrinfo *))dlsym(RTLD_NEXT, "freeaddrinfo");
+
+	if (list && list->ai_addr && list->ai_family == AF_INET6 && list->ai_next && list->ai_next->ai_next)
+		return; /* that one */
+	real(list);
+}
 
 static struct {
 	unsigned ups, downs, answers;
@@ -388,6 +423,46 @@ START_TEST(names)
 }
 END_TEST
 
+/* AAAA and two A records, and no address of ours for the first: the second is dead, the third is dialled at once, and the turn comes
+ * to the second again when it has failed too. */
+START_TEST(several_addresses)
+{
+	begin(LISTEN "connections: { office: { connect: [l2tp], peer: many.example, start: boot } }\n");
+	fake_advance(0);
+	ck_assert_uint_eq(t.ups, 1);
+	ck_assert_uint_eq(vd_ip_u32(&t.path.remote.ip), 0xcb007108);
+	ck_assert_uint_eq(status("office").turn, 1);
+	ck_assert_uint_eq(status("office").turns, 2);
+	t.events.ended(NULL, t.id, "the gateway does not answer");
+	fake_advance(1);
+	ck_assert_uint_eq(t.ups, 2);
+	ck_assert_uint_eq(vd_ip_u32(&t.path.remote.ip), 0xcb007109);
+	ck_assert_int_eq(status("office").state, VD_DIAL_DIALLING);
+	ck_assert_uint_eq(status("office").turn, 2);
+	t.events.ended(NULL, t.id, "the gateway does not answer");
+	fake_advance(1);
+	ck_assert_uint_eq(t.ups, 2);
+	ck_assert_int_eq(status("office").state, VD_DIAL_WAITING);
+	fake_advance(2000);
+	ck_assert_uint_eq(t.ups, 3);
+	ck_assert_uint_eq(vd_ip_u32(&t.path.remote.ip), 0xcb007108);
+	comes_up();
+	end();
+	/* Somebody who asks waits for all of them. */
+	begin(LISTEN "connections: { office: { connect: [l2tp], peer: many.example } }\n");
+	ask_up();
+	t.events.ended(NULL, t.id, "the gateway does not answer");
+	fake_advance(1);
+	ck_assert_uint_eq(t.answers, 0);
+	ck_assert_uint_eq(t.ups, 2);
+	t.events.ended(NULL, t.id, "the gateway does not answer");
+	fake_advance(1);
+	ck_assert_uint_eq(t.answers, 1);
+	ck_assert_int_eq(status("office").state, VD_DIAL_DOWN);
+	end();
+}
+END_TEST
+
 /* What the configuration can have wrong. */
 START_TEST(cannot_be_dialled)
 {
@@ -518,6 +593,7 @@ int main(void)
 	tcase_add_test(c, taken_down_while_it_dials);
 	tcase_add_test(c, stopped_while_it_dials);
 	tcase_add_test(c, names);
+	tcase_add_test(c, several_addresses);
 	tcase_add_loop_test(c, cannot_be_dialled, 0, 5);
 	tcase_add_test(c, the_plugin_refuses);
 	tcase_add_test(c, one_from_each_address);

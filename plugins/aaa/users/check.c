@@ -112,6 +112,7 @@ enum vd_verdict users_check(const struct users_file *file, const struct vd_authe
 {
 	const struct vd_conf_node *user = users_file_find(file, r->user);
 	struct vd_authenticated a = { 0 };
+	const char *odd = vd_conf_odd(vd_conf_at(file->conf, user, "password"));
 	struct proof p;
 	char at[128];
 	bool ok;
@@ -132,7 +133,8 @@ enum vd_verdict users_check(const struct users_file *file, const struct vd_authe
 		vd_error_set(why, -EACCES, "%s has only an nt_hash (%s), and CHAP with MD5 needs the password: give the account a "
 			"`password`, or switch on mschapv2 in the client", vd_conf_name(user), at);
 	else if (!ok)
-		vd_error_set(why, -EKEYREJECTED, "wrong password for %s (%s)", vd_conf_name(user), at);
+		vd_error_set(why, -EKEYREJECTED, "wrong password for %s (%s%s%s)", vd_conf_name(user), at, odd ? ", whose secret " : "",
+			odd ? odd : "");
 	else if (vd_conf_bool(vd_conf_at(file->conf, user, "disabled")))
 		vd_error_set(why, -EPERM, "%s is disabled (%s)", vd_conf_name(user), at);
 	else

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 #include <viaduct/accounts.h>
 #include <viaduct/log.h>
 #include <viaduct/loop.h>
@@ -216,8 +217,12 @@ static int check(void *arg, struct vd_plan *plan, struct vd_error *err)
 		node = vd_conf_at(conf, vd_conf_nth(section, i), "file");
 		vd_strcpy(files[i].name, sizeof(files[i].name), vd_conf_name(vd_conf_nth(section, i)));
 		vd_strcpy(files[i].path, sizeof(files[i].path), vd_conf_str(node));
-		ret = users_forbidden(files[i].path, err) ? vd_check_error(node, "users.%s.file: %s", files[i].name, err->text)
-			: users_file_load(&files[i], err);
+		if (users_forbidden(files[i].path, err))
+			ret = vd_check_error(node, "users.%s.file: %s", files[i].name, err->text);
+		else if (access(files[i].path, R_OK) < 0)
+			ret = vd_check_error(node, "users.%s.file: cannot read %s: %s", files[i].name, files[i].path, strerror(errno));
+		else
+			ret = users_file_load(&files[i], err);
 		if (ret) {
 			failed = ret;
 			continue;

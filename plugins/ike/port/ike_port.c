@@ -215,6 +215,11 @@ static void port_options(struct ike_port *port)
 }
 
 /* The sets of algorithms, also those that nobody names. */
+static bool is_built_in(const char *name)
+{
+	return strcmp(name, "modern") == 0 || strcmp(name, "compatible") == 0 || strcmp(name, "legacy") == 0;
+}
+
 static int port_check(void *self, struct vd_plan *plan, struct vd_error *err)
 {
 	const struct vd_conf_node *sets = vd_conf_at(vd_conf_current(), NULL, "crypto");
@@ -223,6 +228,10 @@ static int port_check(void *self, struct vd_plan *plan, struct vd_error *err)
 
 	(void)self;
 	(void)plan;
+	for (size_t i = 0; i < vd_conf_count(sets); i++)
+		if (is_built_in(vd_conf_name(vd_conf_nth(sets, i))))
+			rc = vd_check_error(vd_conf_nth(sets, i), "crypto.%s: a built-in set has this name; give yours another one",
+				vd_conf_name(vd_conf_nth(sets, i)));
 	for (size_t i = 0; i < vd_conf_count(sets) && rc >= 0; i++)
 		rc = ike_policy_load(vd_conf_current(), vd_conf_name(vd_conf_nth(sets, i)), policy, err);
 	free(policy);

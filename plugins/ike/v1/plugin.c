@@ -91,7 +91,9 @@ static int candidate_load(const struct vd_conf *conf, const struct vd_conf_node 
 	vd_strcpy(out->group, sizeof(out->group), aggressive ? group : "");
 	vd_strcpy(out->connection, sizeof(out->connection), name);
 	vd_conf_origin(out->crypto_written ? says : c, out->origin, sizeof(out->origin));
-	vd_conf_origin(psk, out->psk_origin, sizeof(out->psk_origin));
+	size_t n = strlen(vd_conf_origin(psk, out->psk_origin, sizeof(out->psk_origin)));
+	if (vd_conf_odd(psk) != NULL)
+		vd_format(out->psk_origin + n, sizeof(out->psk_origin) - n, ", whose key %s", vd_conf_odd(psk));
 	return ike_policy_load(conf, crypto != NULL ? crypto : "compatible", &out->policy, err);
 }
 
@@ -268,7 +270,14 @@ static int v1_check(void *self, struct vd_plan *plan, struct vd_error *err)
 	struct ike_v1_candidate *list = calloc(IKE_V1_CANDIDATES_MAX, sizeof(*list));
 	unsigned n;
 	int rc = list != NULL ? candidates_load(list, &n, err) : vd_error_set(err, -ENOMEM, "out of memory");
+	const struct vd_conf_node *all = vd_conf_at(vd_conf_current(), NULL, "connections");
 
+	for (size_t i = 0; rc == 0 && i < vd_conf_count(all); i++) {
+		const struct vd_conf_node *c = vd_conf_nth(all, i);
+
+		if (ike_v1_speaks(vd_conf_current(), c, "connect", "l2tp") && vd_conf_at(vd_conf_current(), c, "l2tp.psk") == NULL)
+			rc = vd_check_error(c, "connections.%s connects by l2tp and has no l2tp.psk", vd_conf_name(c));
+	}
 	(void)self;
 	(void)plan;
 	free(list);

@@ -192,5 +192,26 @@ static void fini(void *self)
 	destroy(f);
 }
 
-VD_PLUGIN(log_file, .version = "1.0", .license = "MIT", .summary = "records in a file", .schema = schema, .init = init,
+/* A folder that is missing, or that is none, is an error before the start; who may write there is seen when it is opened. */
+static int check(void *self, struct vd_plan *plan, struct vd_error *err)
+{
+	const struct vd_conf_node *node = vd_conf_at(vd_conf_current(), NULL, "log.file.path");
+	const char *path = vd_conf_str(node), *slash = path ? strrchr(path, '/') : NULL;
+	char folder[512];
+	struct stat st;
+
+	(void)self;
+	(void)plan;
+	(void)err;
+	if (!slash || (size_t)(slash - path) >= sizeof(folder))
+		return 0;
+	vd_format(folder, sizeof(folder), "%.*s", slash > path ? (int)(slash - path) : 1, path);
+	if (stat(folder, &st) < 0 && (errno == ENOENT || errno == ENOTDIR))
+		return vd_check_error(node, "log.file.path: there is no folder %s; make it, writable for the user of gateway.user", folder);
+	if (stat(path, &st) == 0 && !S_ISREG(st.st_mode))
+		return vd_check_error(node, "log.file.path: %s is no file", path);
+	return 0;
+}
+
+VD_PLUGIN(log_file, .version = "1.0", .license = "MIT", .summary = "records in a file", .schema = schema, .init = init, .check = check,
 	.start = start, .fini = fini);

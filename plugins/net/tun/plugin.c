@@ -436,5 +436,5 @@ static const char *const needs[] = { "priv/1", "datapath/1", NULL };
 
 VD_PLUGIN(net_tun, .version = "1.0", .license = "MIT",
 	.summary = "TUN device, addresses and routes of pools and sessions",
-	.provides = provides, .needs = needs, .schema = schema, .init = tun_init, .start = tun_start, .stop = tun_stop,
+	.provides = provides, .needs = needs, .schema = schema, .init = tun_init, .check = tun_check, .start = tun_start, .stop = tun_stop,
 	.fini = tun_fini);

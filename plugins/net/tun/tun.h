@@ -36,4 +36,7 @@ void tun_dialled_gone(struct tun *t, uint64_t session);
 void tun_dialled_again(struct tun *t);
 void tun_dialled_fini(struct tun *t);
 
+/* ---- check.c: see check of struct vd_plugin ---- */
+int tun_check(void *self, struct vd_plan *plan, struct vd_error *err);
+
 #endif
