@@ -5,6 +5,8 @@
 #include "core/datapath/dp.h"
 
 enum { TCP = 6, UDP = 17 };
+/* Packets of one super-packet: 64 kB over links of 576 octets, with the longest headers, make 144. */
+#define DP_SEGMENTS_MAX 256u
 enum { FIN = 1, SYN = 2, PSH = 8, CWR = 128 };
 
 struct cut {
@@ -96,6 +98,12 @@ void dp_out_super(struct vd_worker *w, const uint8_t vnet[DP_VNET], const uint8_
 	if (c.in.protocol == TCP && s->d.mtu > c.head && c.size > s->d.mtu - c.head)
 		c.size = s->d.mtu - c.head;
 	if (c.head + c.size > DP_ROOM) {
+		w->drops[VD_DROP_TOO_BIG] += packets;
+		s->c.drops[VD_DROP_TOO_BIG] += packets;
+		return;
+	}
+	/* A peer that asks for tiny segments does not make us seal thousands of packets at once. */
+	if (pay > (uint64_t)c.size * DP_SEGMENTS_MAX) {
 		w->drops[VD_DROP_TOO_BIG] += packets;
 		s->c.drops[VD_DROP_TOO_BIG] += packets;
 		return;

@@ -309,6 +309,37 @@ static unsigned play(bool batched, unsigned packets, struct round *rounds, struc
 	return n;
 }
 
+/* One super-packet does not make thousands of packets, however small its segments are. */
+START_TEST(test_tiny_segments)
+{
+	static uint8_t p[GEN_BIG];
+	uint64_t s = 1;
+	uint8_t vnet[10];
+	struct vd_session_counters c = { 0 };
+	struct gen_flow f;
+	size_t len = 0;
+	begin(true);
+	do
+		gen_flow(&s, &f, path_world.cl[0].v4, path_world.cl[0].v6);
+	while (f.udp || f.v6);
+	for (unsigned i = 0; i < 2000 && len < 20000; i++)
+		len = gen_super(&s, &f, p, vnet);
+	ck_assert_uint_gt(len, 20000);
+	memcpy(vnet + 4, (uint16_t[]){ 48 }, 2); /* the least that TCP of Linux agrees on */
+	vd_datapath_inject_tun(0, vnet, p, len);
+	vd_datapath_gather(false);
+	for (unsigned i = 0; i < 64; i++)
+		vd_datapath_turn();
+	fake_drain();
+	ck_assert_int_eq(path_world.dp->session_counters(path_world.dp->self, path_world.cl[0].session, counted, &c), 0);
+	fake_drain();
+	ck_assert_uint_eq(c.packets_out, 0);
+	ck_assert_uint_ge(vd_datapath_drops(VD_DROP_TOO_BIG), len / 48 - 2);
+	path_world_down();
+	fake_fini();
+}
+END_TEST
+
 static unsigned packets = 20000;
 
 START_TEST(test_same)
@@ -353,6 +384,7 @@ int main(int argc, char **argv)
 	TCase *c = tcase_create("diff");
 	tcase_set_timeout(c, 120 + packets / 1000);
 	tcase_add_test(c, test_same);
+	tcase_add_test(c, test_tiny_segments);
 	suite_add_tcase(s, c);
 	SRunner *r = srunner_create(s);
 	srunner_run_all(r, CK_ENV);

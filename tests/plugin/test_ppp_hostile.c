@@ -81,12 +81,12 @@ START_TEST(test_echo_cut)
 	char hex[1600] = "";
 
 	fake_advance(0);
-	in("c021 01 00 0008 0104 0080");
+	in("c021 01 00 0008 0104 0240");
 	ack(0xc021);
-	for (int i = 0; i < 300; i++)
+	for (int i = 0; i < 700; i++)
 		strcat(hex, "5a");
-	in("c021 09 01 0134 00000000 %s", hex);
-	ck_assert_uint_eq(d.out[d.n_out - 1].len, 4 + 128);
+	in("c021 09 01 02c4 00000000 %s", hex);
+	ck_assert_uint_eq(d.out[d.n_out - 1].len, 4 + 576);
 }
 END_TEST
 

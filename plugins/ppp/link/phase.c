@@ -96,7 +96,7 @@ static uint16_t mtu_of(const struct ppp_link *link)
 		mtu = room;
 	if (mtu > PPP_MRU_DEFAULT)
 		mtu = PPP_MRU_DEFAULT;
-	return (uint16_t)(mtu < 68 ? 68 : mtu);
+	return (uint16_t)(mtu < PPP_MRU_MIN ? PPP_MRU_MIN : mtu);
 }
 
 static void start_cp(struct ppp_cp *cp)

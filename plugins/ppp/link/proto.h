@@ -51,7 +51,8 @@ enum ppp_ipv6cp_option {
 #define IPV6CP_MTU 1280   /* IPv6 wants no less of a link (RFC 8200 section 5) */
 
 #define PPP_MRU_DEFAULT 1500 /* RFC 1661 section 6.1 */
-#define PPP_MRU_MIN 128      /* less carries nothing useful: Nak'ed */
+#define PPP_MRU_MIN 576      /* less costs a header for every few octets: Nak'ed, and none is smaller than that, since each side must
+                              * take 1500 whatever was agreed (RFC 1661 section 6.1) */
 #define PPP_OPTIONS_MAX 256  /* octets of options in one Configure packet that we handle */
 
 #endif
