@@ -109,7 +109,7 @@ uint64_t vd_bus_clock_us(void)
 {
 	struct timespec ts;
 
-	clock_gettime(CLOCK_MONOTONIC, &ts);
+	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &ts);
 	return (uint64_t)ts.tv_sec * 1000000 + (uint64_t)ts.tv_nsec / 1000;
 }
 
@@ -121,7 +121,7 @@ void vd_bus_name_slow(uint64_t began_us, const char *topic, struct vd_host *host
 	if (took <= HANDLER_SLOW_US || vd_loop_ops()->fake)
 		return;
 	vd_count("bus.slow_handler", 1);
-	vd_log_limited(&limit, VD_LOG_WARNING, "bus", NULL, "%s took %llu ms for %s; it holds up everybody",
+	vd_log_limited(&limit, VD_LOG_WARNING, "bus", NULL, "%s computed for %llu ms for %s, and all others waited",
 		host ? vd_host_name(host) : "the core", (unsigned long long)(took / 1000), topic);
 }
 
@@ -254,6 +254,22 @@ int vd_bus_no_topic(const struct vd_host *host, const char *name, enum vd_topic_
 	vd_format(unknown.text, sizeof(unknown.text), "there is no %s %s%s", kind == VD_EVENT ? "event" : "request", name,
 		conf_guess_hint(&guess, hint, sizeof(hint)));
 	return -ENOENT;
+}
+
+bool vd_bus_has_topic(const char *name, char *why, size_t size)
+{
+	struct conf_guess guess = { .wrong = name };
+	char hint[200];
+	size_t n;
+
+	if (vd_bus_topic_by_name(name))
+		return true;
+	for (const struct vd_bus_topic *t = topics; t; t = t->next)
+		conf_guess_try(&guess, t->desc->name);
+	n = vd_format(why, size, "there is no topic %.64s%s; all topics:", name, guess.best ? conf_guess_hint(&guess, hint, sizeof(hint)) : "");
+	for (const struct vd_bus_topic *t = topics; t; t = t->next)
+		n += vd_format(why + n, size - n, " %s", t->desc->name);
+	return false;
 }
 
 const char *vd_bus_unknown(const struct vd_host *host)

@@ -8,6 +8,8 @@ extern const struct vd_topic *const vd_core_topics[]; /* NULL-terminated */
 
 /* Starts with the core's topics. */
 int vd_bus_init(void);
+/* Is there a topic of that name? If not, why says so, what was probably meant, and which there are. */
+bool vd_bus_has_topic(const char *name, char *why, size_t size);
 /* Why a subscription or a provider of this plugin was refused last; "" when none was. */
 const char *vd_bus_unknown(const struct vd_host *host);
 /* Drops what is queued and frees everything. */

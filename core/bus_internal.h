@@ -29,7 +29,8 @@ struct vd_bus_topic *vd_bus_topic_of(const struct vd_topic *desc);
 int vd_bus_no_topic(const struct vd_host *host, const char *name, enum vd_topic_kind kind);
 /* Shows a message to all taps. */
 void vd_bus_tap_all(const struct vd_topic *desc, const void *data, const struct vd_answer *answer);
-/* A clock for vd_bus_name_slow, which logs a handler that took too long. */
+/* What this thread has computed, for vd_bus_name_slow, which logs a handler that took too long: on a busy host others take the
+ * processor away in between, which is no fault of the handler. */
 uint64_t vd_bus_clock_us(void);
 void vd_bus_name_slow(uint64_t began_us, const char *topic, struct vd_host *host);
 

@@ -438,6 +438,8 @@ int vd_connect_down(const char *name, const char *reason, done_fn *done, void *a
 	if (d->state != VD_DIAL_DOWN && d->state != VD_DIAL_ENDING)
 		tell(d, &gone);
 	res = wait_for(d, done, arg);
+	if (d->state == VD_DIAL_DOWN) /* not why it failed once: what was asked for now */
+		vd_strcpy(d->reason, sizeof(d->reason), reason);
 	if (res == 0 && d->state == VD_DIAL_DOWN)
 		res = as_it_is(d);
 	if (res < 0)

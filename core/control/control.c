@@ -24,6 +24,8 @@
 
 #define LINE_MAX_ 65536
 #define CONNS_MAX 32
+#define CONNS_ROOT 4        /* places more, that only root gets */
+#define IDLE_MS 1000        /* who asks nothing for so long gives its place to who comes, when all are taken */
 #define CALLS_MAX 64
 #define OUT_EVENTS 262144   /* a stream loses records beyond this, and no more requests are read */
 #define OUT_MAX 33554432    /* a reply that makes it longer ends the connection */
@@ -40,6 +42,8 @@ struct conn {
 	struct vd_link all, calls;
 	unsigned n_calls;
 	int fd;
+	bool root;
+	uint64_t asked; /* when the last request came, or it connected */
 	struct vd_io *io;
 	char *in, *out;
 	size_t in_len, out_len, out_size;
@@ -130,7 +134,7 @@ void vd_call_reply(struct vd_call *call, json_t *result)
 
 void vd_call_fail(struct vd_call *call, const char *fmt, ...)
 {
-	char text[512];
+	char text[2048];
 	va_list ap;
 
 	va_start(ap, fmt);
@@ -226,6 +230,16 @@ static void on_bus(void *arg, const struct vd_topic *topic, const void *data, co
 
 void vd_call_tail(struct vd_call *call, json_t *topics)
 {
+	char why[2048];
+	json_t *name;
+	size_t i;
+
+	json_array_foreach(topics, i, name) {
+		if (!json_is_string(name) || vd_bus_has_topic(json_string_value(name), why, sizeof(why)))
+			continue;
+		vd_call_fail(call, "%s", why);
+		return;
+	}
 	if (!ctl.tap)
 		ctl.tap = vd_bus_tap(on_bus, NULL);
 	if (!ctl.tap) {
@@ -253,6 +267,7 @@ static void conn_line(struct conn *c, const char *line, size_t len)
 		json_decref(request);
 		return;
 	}
+	c->asked = vd_now();
 	call->conn = c;
 	call->id = id && !json_is_object(id) && !json_is_array(id) ? json_incref(id) : json_null();
 	vd_link_add(&c->calls, &call->all);
@@ -366,7 +381,7 @@ bool vd_control_allowed(uid_t uid, gid_t gid, const gid_t *groups, size_t n, gid
 	return false;
 }
 
-static bool peer_allowed(int fd)
+static bool peer_allowed(int fd, bool *ret_root)
 {
 	struct ucred cred;
 	gid_t groups[256];
@@ -374,6 +389,7 @@ static bool peer_allowed(int fd)
 
 	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &cred, &len) < 0)
 		return false;
+	*ret_root = cred.uid == 0;
 	if (getsockopt(fd, SOL_SOCKET, SO_PEERGROUPS, groups, &groups_len) < 0)
 		groups_len = 0;
 	return vd_control_allowed(cred.uid, cred.gid, groups, groups_len / sizeof(groups[0]), ctl.group);
@@ -389,20 +405,52 @@ static void turn_away(int fd, const char *why)
 	close(fd);
 }
 
+/* A place for who comes, when all are taken: of those that ask nothing the one that has been silent longest; for root at once, and
+ * at last the oldest of anybody else's. False: all are busy. */
+static bool make_room(bool root)
+{
+	static const char text[] = "{\"id\":null,\"ok\":false,\"error\":\"closed: others need the place of who asks nothing\"}";
+	struct conn *idle = NULL, *other = NULL;
+
+	if (ctl.n_conns < CONNS_MAX)
+		return true;
+	for (struct vd_link *l = ctl.conns.next; l != &ctl.conns; l = l->next) {
+		struct conn *c = VD_CONTAINER_OF(l, struct conn, all);
+
+		if (!c->n_calls && !c->out_len && (root || vd_now() - c->asked >= IDLE_MS) && (!idle || c->asked < idle->asked))
+			idle = c;
+		if (!c->root && (!other || c->asked < other->asked))
+			other = c;
+	}
+	if (!idle && root) {
+		if (ctl.n_conns < CONNS_MAX + CONNS_ROOT)
+			return true;
+		idle = other;
+	}
+	if (!idle)
+		return false;
+	vd_count("control.displaced", 1);
+	conn_put(idle, text, sizeof(text) - 1);
+	conn_write(idle);
+	conn_free(idle);
+	return true;
+}
+
 static void on_accept(void *arg, unsigned events)
 {
 	int fd = accept4(ctl.fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
 	struct conn *c;
+	bool root = false;
 
 	(void)arg;
 	(void)events;
 	if (fd < 0)
 		return;
-	if (!peer_allowed(fd)) {
+	if (!peer_allowed(fd, &root)) {
 		turn_away(fd, "not allowed; be root, or a member of group viaduct");
 		return;
 	}
-	c = ctl.n_conns < CONNS_MAX ? calloc(1, sizeof(*c)) : NULL;
+	c = make_room(root) ? calloc(1, sizeof(*c)) : NULL;
 	if (c)
 		c->in = malloc(LINE_MAX_);
 	if (c && c->in)
@@ -415,6 +463,8 @@ static void on_accept(void *arg, unsigned events)
 		return;
 	}
 	c->fd = fd;
+	c->root = root;
+	c->asked = vd_now();
 	vd_link_init(&c->calls);
 	vd_link_add(&ctl.conns, &c->all);
 	ctl.n_conns++;
