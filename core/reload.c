@@ -10,6 +10,7 @@
 
 #include "core/connect/connect.h"
 #include "core/log.h"
+#include "core/log_area.h"
 #include "core/plugin.h"
 #include "core/session/object.h"
 #include "core/session/session.h"
@@ -74,6 +75,7 @@ void vd_reload_ask(struct vd_plan *plan, struct vd_conf_errors *errs)
 		if (!vd_plugin_find(vd_conf_name(vd_conf_nth(names, i))))
 			vd_check_warning(vd_conf_nth(names, i), "no plugin %s is installed; viaductctl plugin list shows all",
 				vd_conf_name(vd_conf_nth(names, i)));
+	vd_log_areas_check();
 	vd_conf_judge_values(vd_conf_current());
 	vd_conf_judge(before);
 	vd_plugins_check(plan, errs);

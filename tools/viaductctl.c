@@ -16,6 +16,7 @@
 #include <viaduct/text.h>
 
 #include "core/daemon.h"
+#include "tools/viaductctl_text.h"
 
 #ifndef VD_RUNSTATEDIR
 #define VD_RUNSTATEDIR "/run/viaduct"
@@ -56,87 +57,18 @@ static const char *color(const char *code)
 }
 
 /* ---- tables ---- */
-/* The daemon's texts are safe; whatever listens at the socket, no text steers the terminal. */
-static void put_clean(const char *text, size_t width)
-{
-	char step[VD_TEXT_STEP];
-	size_t n = 0;
-
-	for (size_t len = strlen(text), took; len > 0; text += took, len -= took) {
-		took = vd_text_step(text, len, step);
-		fputs(step, stdout);
-		n += strlen(step) == took ? 1 : strlen(step);
-	}
-	for (; n < width; n++)
-		putchar(' ');
-}
-
-static void put_line(const char *text)
-{
-	put_clean(text, 0);
-	putchar('\n');
-}
-
-/* Text of several lines. */
-static void put_lines(const char *text)
-{
-	while (*text) {
-		size_t n = strcspn(text, "\n\t");
-		char *line = strndup(text, n);
-
-		put_clean(line ? line : "", 0);
-		free(line);
-		text += n;
-		if (*text)
-			putchar(*text++);
-	}
-}
-
-/* JSON for programs, which may be shown on a terminal: with escapes of JSON where it has what is not safe. */
-static int put_json(const json_t *value, size_t flags)
-{
-	char *text = json_dumps(value, flags | JSON_PRESERVE_ORDER), step[VD_TEXT_STEP];
-	bool safe = text != NULL;
-
-	for (size_t i = 0, len = safe ? strlen(text) : 0, took; i < len && safe; i += took) {
-		took = vd_text_step(text + i, len - i, step);
-		safe = text[i] == '\n' || !strncmp(step, text + i, took);
-	}
-	if (!safe) {
-		free(text);
-		text = json_dumps(value, flags | JSON_PRESERVE_ORDER | JSON_ENSURE_ASCII);
-	}
-	if (!text)
-		return EXIT_FAILURE;
-	puts(text);
-	free(text);
-	return EXIT_SUCCESS;
-}
-
-static size_t columns_of(const char *text)
-{
-	char step[VD_TEXT_STEP];
-	size_t n = 0;
-
-	for (size_t len = strlen(text), took; len > 0; text += took, len -= took) {
-		took = vd_text_step(text, len, step);
-		n += strlen(step) == took ? 1 : strlen(step);
-	}
-	return n;
-}
-
 static void octets(json_int_t n, char *out, size_t size)
 {
-	static const char units[] = "BKMGTP";
+	static const char *const units[] = { "B", "kB", "MB", "GB", "TB", "PB" };
 	double v = (double)n;
 	size_t u = 0;
 
-	for (; v >= 1000 && units[u + 1]; u++)
+	for (; v >= 1000 && u + 1 < sizeof(units) / sizeof(units[0]); u++)
 		v /= 1000;
 	if (u)
-		snprintf(out, size, "%.1f%c", v, units[u]);
+		snprintf(out, size, "%.1f %s", v, units[u]);
 	else
-		snprintf(out, size, "%d", (int)n);
+		snprintf(out, size, "%d B", (int)n);
 }
 
 static void duration(json_int_t s, char *out, size_t size)
@@ -570,6 +502,14 @@ static int show_datapath(const json_t *r)
 	return show_counters(json_object_get(r, "drops"));
 }
 
+static int show_areas(const json_t *r)
+{
+	static const struct column columns[] = { { "AREA", "area" }, { "LEVEL", "level" }, { "WHAT", "doc" }, { NULL } };
+
+	table(r, columns, "no areas");
+	return 0;
+}
+
 /* ---- commands ---- */
 static const struct command {
 	const char *group, *verb, *wire, *arg; /* wire NULL: done here; arg: name of the one argument, NULL: none; "topics": any number */
@@ -594,28 +534,75 @@ static const struct command {
 	{ "config", "show", "config.show", NULL, show_text, "the configuration in force, without secrets" },
 	{ "datapath", NULL, "datapath", NULL, show_datapath, "what the data path can on this host, does and drops" },
 	{ "counters", NULL, "counters", NULL, show_counters, "all counters that are not zero" },
+	{ "log", "areas", "log.areas", NULL, show_areas, "what log.areas of the configuration may name, and the level of each" },
 	{ "bus", "tail", "bus.tail", "topics", NULL, "everything that happens, as it happens; topics narrow it" },
 };
 #define N_COMMANDS (sizeof(commands) / sizeof(commands[0]))
 
+static void help_line(FILE *out, const struct command *c)
+{
+	static const char *const shapes[][2] = { { "session", "ID|USER" }, { "plugin", "NAME" }, { "connection", "NAME" },
+		{ "realm", "REALM USER" }, { "file", "FILE.so" }, { "about", "[PEER|USER]" }, { "topics", "[TOPIC...]" } };
+	const char *shape = "";
+	char text[64];
+
+	for (size_t i = 0; c->arg && i < sizeof(shapes) / sizeof(shapes[0]); i++)
+		shape = strcmp(shapes[i][0], c->arg) ? shape : shapes[i][1];
+	snprintf(text, sizeof(text), "%s%s%s%s%s", c->group, c->verb ? " " : "", c->verb ? c->verb : "", c->arg ? " " : "", shape);
+	fprintf(out, "  %-24s%s\n", text, c->doc);
+}
+
 static void help(FILE *out)
 {
 	fputs("usage: viaductctl [--json] [--socket PATH] COMMAND\n\n", out);
-	for (size_t i = 0; i < N_COMMANDS; i++) {
-		char text[64];
-
-		snprintf(text, sizeof(text), "%s%s%s%s%s", commands[i].group, commands[i].verb ? " " : "",
-			commands[i].verb ? commands[i].verb : "", commands[i].arg ? " " : "",
-			!commands[i].arg ? "" : !strcmp(commands[i].arg, "session") ? "ID|USER" :
-			!strcmp(commands[i].arg, "plugin") || !strcmp(commands[i].arg, "connection") ? "NAME" :
-			!strcmp(commands[i].arg, "realm") ? "REALM USER" : !strcmp(commands[i].arg, "file") ? "FILE.so" : !strcmp(commands[i].arg, "about") ? "[PEER|USER]" :
-			"[TOPIC...]");
-		fprintf(out, "  %-24s%s\n", text, commands[i].doc);
-	}
+	for (size_t i = 0; i < N_COMMANDS; i++)
+		help_line(out, &commands[i]);
+	fputs("  help [COMMAND]          this, or one command\n", out);
 	fputs("\n  reload --plan; config show --origin, --defaults, --uses SECTION/NAME\n"
 	      "\n  --json         replies as JSON, as the daemon gave them\n"
 	      "  --socket PATH  the daemon's control socket (" VD_RUNSTATEDIR "/control.sock)\n"
 	      "  --version, --help\n", out);
+}
+
+/* help [COMMAND]: a group stands for all its commands. */
+static int help_about(char **words, int n)
+{
+	bool any = false;
+
+	if (!n) {
+		help(stdout);
+		return 0;
+	}
+	for (size_t i = 0; i < N_COMMANDS; i++) {
+		const struct command *c = &commands[i];
+
+		if (strcmp(c->group, words[0]) || (n > 1 && (!c->verb || strcmp(c->verb, words[1]))))
+			continue;
+		any = true;
+		help_line(stdout, c);
+	}
+	if (!any)
+		return fail(EXIT_USAGE, "%s%s%s is no command; see viaductctl help", words[0], n > 1 ? " " : "", n > 1 ? words[1] : "");
+	puts("More is in viaductctl(8).");
+	return 0;
+}
+
+/* For tools/completion/viaductctl: what may follow these words. */
+static int complete(char **words, int n)
+{
+	const char *last = "";
+
+	for (size_t i = 0; i < N_COMMANDS; i++) {
+		const struct command *c = &commands[i];
+
+		if (n == 0 && strcmp(last, c->group))
+			puts(last = c->group);
+		else if (n == 1 && c->verb && !strcmp(c->group, words[0]))
+			puts(c->verb);
+	}
+	if (n == 0)
+		puts("help");
+	return 0;
 }
 
 /* ---- a password, from standard input, never from the command line that everybody can read ---- */
@@ -846,6 +833,10 @@ int main(int argc, char **argv)
 		help(stderr);
 		return EXIT_USAGE;
 	}
+	if (!strcmp(words[0], "help"))
+		return help_about(words + 1, n - 1);
+	if (!strcmp(words[0], "complete"))
+		return complete(words + 1, n - 1);
 	for (size_t i = 0; i < N_COMMANDS; i++) {
 		const struct command *c = &commands[i];
 		int used = c->verb ? 2 : 1;

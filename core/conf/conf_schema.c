@@ -48,7 +48,7 @@ const struct vd_opt vd_conf_core_schema[] = {
 	{ "plugins.*", VD_T_WORD, VD_OPT_RESTART, NULL, "on|off", "off: never loaded; on: loaded although nothing names it." },
 	{ "log.level", VD_T_WORD, VD_OPT_LIVE, "notice", LEVELS, "How much is logged." },
 	{ "log.areas", VD_T_MAP, 0, NULL, NULL, "Other levels for single areas." },
-	{ "log.areas.*", VD_T_WORD, VD_OPT_LIVE, NULL, LEVELS, "The level of this area: ike, l2tp, ppp, ..." },
+	{ "log.areas.*", VD_T_WORD, VD_OPT_LIVE, NULL, LEVELS, "The level of this area; viaductctl log areas shows all." },
 	{ "control.socket", VD_T_PATH, 0, VD_RUNSTATEDIR "/control.sock", NULL, "Where viaductctl finds the daemon." },
 	{ NULL },
 };

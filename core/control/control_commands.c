@@ -339,6 +339,7 @@ const struct vd_command vd_commands[] = {
 	{ "config.show", "defaults, origins, uses", "the configuration in force, without secrets", vd_command_show },
 	{ "datapath", "", "what the data path can on this host, does and drops", datapath },
 	{ "counters", "", "all counters, and why packets were dropped", counters },
+	{ "log.areas", "", "what the log can be about, and how much of it is logged", vd_command_log_areas },
 	{ "bus.tail", "topics", "a stream of everything on the bus", bus_tail },
 	{ NULL },
 };

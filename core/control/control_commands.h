@@ -5,6 +5,7 @@
 #include "core/control/control.h"
 
 void vd_command_status(struct vd_call *call, json_t *args);
+void vd_command_log_areas(struct vd_call *call, json_t *args);
 void vd_command_connections(struct vd_call *call, json_t *args);
 void vd_command_connection_up(struct vd_call *call, json_t *args);
 void vd_command_connection_down(struct vd_call *call, json_t *args);

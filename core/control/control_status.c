@@ -1,4 +1,4 @@
-/* status: how the daemon is, and what somebody has to mend. */
+/* status: how the daemon is, and what somebody has to mend; what its log is about. */
 #include <unistd.h>
 
 #include <viaduct/loop.h>
@@ -6,6 +6,7 @@
 #include "core/conf/conf.h"
 #include "core/connect/connect.h"
 #include "core/control/control_commands.h"
+#include "core/log_area.h"
 #include "core/plugin.h"
 #include "core/problem.h"
 #include "core/session/session.h"
@@ -36,6 +37,25 @@ static void add_waiting(json_t *problems)
 		vd_format(text, sizeof(text), "connection %s is not up: %s", name, s.reason);
 		add_problem(problems, key, text, s.since);
 	}
+}
+
+static void add_area(void *arg, const struct vd_log_area *area)
+{
+	enum vd_log_level level = VD_LOG_ERROR;
+
+	while (level < VD_LOG_DEBUG && vd_log_enabled(level + 1, area->name))
+		level++;
+	json_array_append_new(arg, json_pack("{s:o,s:s,s:o}", "area", vd_text_json(area->name), "level", vd_log_level_name(level),
+		"doc", vd_text_json(area->doc)));
+}
+
+void vd_command_log_areas(struct vd_call *call, json_t *args)
+{
+	json_t *list = json_array();
+
+	(void)args;
+	vd_log_areas_each(add_area, list);
+	vd_call_reply(call, list);
 }
 
 void vd_command_status(struct vd_call *call, json_t *args)

@@ -17,7 +17,12 @@ struct vd_ids {
 	uint64_t peer, chan, session;
 };
 
-/* area is the plugin or core module: "ike", "l2tp". ids may be NULL. One line, no newline, no full stop. */
+/* What records are about; log.areas of the configuration names them. Those of a plugin stand in its descriptor. */
+struct vd_log_area {
+	const char *name, *doc; /* doc: one sentence without a full stop */
+};
+
+/* area is one of the core's or of the plugin's list: "ike", "l2tp". ids may be NULL. One line, no newline, no full stop. */
 VD_API void vd_log(enum vd_log_level level, const char *area, const struct vd_ids *ids, const char *fmt, ...)
 	VD_PRINTF(4, 5);
 VD_API bool vd_log_enabled(enum vd_log_level level, const char *area);

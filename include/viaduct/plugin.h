@@ -12,6 +12,7 @@
 #include <viaduct/base.h>
 #include <viaduct/bus.h>
 #include <viaduct/conf.h>
+#include <viaduct/log.h>
 
 #ifdef __cplusplus
 extern "C" {
@@ -54,6 +55,7 @@ struct vd_plugin {
 	 * to vd_check_error() and vd_check_warning(). A negative errno, with err when no finding says why, or a finding that is
 	 * an error, keeps the old configuration in force. */
 	int (*check)(void *self, struct vd_plan *plan, struct vd_error *err);
+	const struct vd_log_area *log_areas; /* ends with a NULL name; NULL: records of area .name only. Two plugins may share one */
 };
 
 #define VD_PLUGIN(name_, ...)                                                                               \

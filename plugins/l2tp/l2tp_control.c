@@ -36,6 +36,14 @@ static void transmit(struct l2tp_tunnel *t, struct l2tp_tx *tx)
 	vd_wr_patch_u16(&w, 8, tx->ns);
 	vd_wr_patch_u16(&w, 10, t->nr);
 	t->ack_due = false;
+	if (vd_log_enabled(VD_LOG_DEBUG, "l2tp")) {
+		struct vd_ids ids = l2tp_ids(t->chan, 0);
+		struct vd_rd r;
+		vd_rd_init(&r, tx->buf, tx->len);
+		vd_rd_take(&r, L2TP_HEADER + 6);
+		vd_log(VD_LOG_DEBUG, "l2tp", &ids, "sent %s, tunnel %u (peer's %u), Ns %u, Nr %u, %u octets", l2tp_type_name(vd_rd_u16(&r)), t->local,
+			t->remote, tx->ns, t->nr, tx->len);
+	}
 	if (l2tp_emit(t->chan, t->local_port, t->remote_port, tx->buf, tx->len) < 0)
 		vd_count("l2tp.send_failed", 1);
 }

@@ -176,5 +176,10 @@ static void guard_fini(void *self)
 static const char *const provides[] = { "l2tp_guard/1", NULL };
 static const char *const needs[] = { "priv/1", NULL };
 
-VD_PLUGIN(l2tp_guard, .version = "1.0", .license = "MIT", .summary = "silence for L2TP without IPsec", .provides = provides,
+static const struct vd_log_area log_areas[] = {
+	{ "l2tp", "L2TP; debug: each control message that comes and goes" },
+	{ NULL, NULL },
+};
+
+VD_PLUGIN(l2tp_guard, .version = "1.0", .license = "MIT", .log_areas = log_areas, .summary = "silence for L2TP without IPsec", .provides = provides,
 	.needs = needs, .init = guard_init, .start = guard_start, .stop = guard_stop, .fini = guard_fini);

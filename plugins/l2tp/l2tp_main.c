@@ -296,5 +296,10 @@ static void l2tp_fini(void *arg)
 static const char *const provides[] = { "l2tp/1", "connect/1", "accept/l2tp", "connect/l2tp", NULL };
 static const char *const needs[] = { "datapath/1", "esp/1", "ike/v1", "link/1", "l2tp_guard/1", NULL };
 
-VD_PLUGIN(l2tp, .version = "1.0", .license = "MIT", .summary = "L2TP inside IPsec: server (LNS), and the side that dials", .provides = provides,
+static const struct vd_log_area log_areas[] = {
+	{ "l2tp", "L2TP; debug: each control message that comes and goes" },
+	{ NULL, NULL },
+};
+
+VD_PLUGIN(l2tp, .version = "1.0", .license = "MIT", .log_areas = log_areas, .summary = "L2TP inside IPsec: server (LNS), and the side that dials", .provides = provides,
 	.needs = needs, .schema = schema, .init = l2tp_init, .check = l2tp_check, .stop = l2tp_stop, .fini = l2tp_fini);

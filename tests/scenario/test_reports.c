@@ -5,6 +5,7 @@
 #include <viaduct/report.h>
 
 #include "core/bus.h"
+#include "core/log.h"
 #include "core/report/report.h"
 #include "core/session/session.h"
 #include "tests/lib/nasty.h"
@@ -191,6 +192,41 @@ START_TEST(test_unknown_user)
 	ck_assert_str_eq(the_report(VD_FAIL_UNKNOWN_USER, "auth")->text, "unknown user: users/office (users.yaml) has no user "
 		"mallory; add the user there, or correct the name on the client (Windows shows error 691)");
 	ck_assert_ptr_nonnull(strstr(b.message, " V=3 M=Authentication failed"));
+	stop();
+}
+END_TEST
+
+static char debug_lines[262144];
+
+static bool keep_lines(void *arg, const struct vd_log_record *r)
+{
+	size_t n = strlen(debug_lines);
+
+	(void)arg;
+	vd_format(debug_lines + n, sizeof(debug_lines) - n, "%s: %s\n", r->area, r->text);
+	return false;
+}
+
+/* A set-up can be followed message by message, and nothing secret is among them. */
+START_TEST(test_debug)
+{
+	static const char *const steps[] = { "ike: received from 203.0.113.21:500: main mode, ", "ike: sent to 203.0.113.21:500: main mode, ",
+		"quick mode", "l2tp: received SCCRQ, ", "l2tp: sent SCCRP, ", "l2tp: received ICCN, ", "ppp: sent LCP Configure-Request 1, ",
+		"ppp: received CHAP code 2, ", "timeline: bob authenticated by ", "ppp: received IPCP Configure-Request " };
+	debug_lines[0] = '\0';
+	start(PLAIN, "bob", "bob-password");
+	ck_assert_int_eq(vd_log_sink_add(keep_lines, NULL, 0), 0);
+	vd_log_set_level(VD_LOG_DEBUG);
+	wire_add(&b);
+	robot_dial(&b, GATEWAY_PSK_STAFF);
+	wire_wait(3000);
+	ck_assert(robot_up(&b));
+	for (size_t i = 0; i < VD_ARRAY_SIZE(steps); i++)
+		ck_assert_msg(strstr(debug_lines, steps[i]) != NULL, "%s is not in:\n%s", steps[i], debug_lines);
+	ck_assert_ptr_null(strstr(debug_lines, "bob-password"));
+	ck_assert_ptr_null(strstr(debug_lines, GATEWAY_PSK_STAFF));
+	vd_log_set_level(VD_LOG_NOTICE);
+	vd_log_sink_remove(keep_lines, NULL);
 	stop();
 }
 END_TEST
@@ -416,6 +452,7 @@ int main(void)
 	tcase_add_test(t, test_wrong_psk);
 	tcase_add_test(t, test_wrong_password);
 	tcase_add_test(t, test_unknown_user);
+	tcase_add_test(t, test_debug);
 	tcase_add_loop_test(t, test_nasty_names, 0, NASTY_N);
 	tcase_add_test(t, test_pool_full);
 	tcase_add_test(t, test_second_login);

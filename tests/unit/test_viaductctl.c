@@ -1,6 +1,8 @@
 /* What viaductctl makes of a daemon: verdicts, names that mean harm or are only claimed, and mistakes on its command line. */
 #include <viaduct/text.h>
 
+#include "core/conf/conf.h"
+#include "core/log_area.h"
 #include "core/named.h"
 #include "core/problem.h"
 #include "core/report/report.h"
@@ -189,6 +191,51 @@ START_TEST(naming)
 }
 END_TEST
 
+START_TEST(helping)
+{
+	ck_assert_int_eq(ctl("help"), 0);
+	ck_assert_ptr_nonnull(strstr(printed, "session kill ID|USER"));
+	ck_assert_int_eq(ctl("help session kill"), 0);
+	ck_assert_ptr_nonnull(strstr(printed, "session kill ID|USER"));
+	ck_assert_ptr_null(strstr(printed, "peer list"));
+	ck_assert_int_eq(ctl("help session"), 0);
+	ck_assert_ptr_nonnull(strstr(printed, "session show"));
+	ck_assert_int_eq(ctl("help nonsense"), 2);
+	ck_assert_int_eq(ctl("complete"), 0);
+	ck_assert_ptr_nonnull(strstr(printed, "session\n"));
+	ck_assert_int_eq(ctl("complete session"), 0);
+	ck_assert_str_eq(printed, "list\nshow\nkill\n");
+	fx_up("staff", "alice");
+	ck_assert_int_eq(ctl("session list"), 0);
+	ck_assert_ptr_nonnull(strstr(printed, " B"));
+	ck_assert_int_eq(ctl("bus tail nosuchtopic"), 1);
+	ck_assert_ptr_nonnull(strstr(printed, "there is no topic nosuchtopic"));
+	ck_assert_int_eq(ctl("log areas"), 0);
+	ck_assert_ptr_nonnull(strstr(printed, "timeline"));
+}
+END_TEST
+
+/* A wrong name of an area is not taken in silence. */
+START_TEST(areas)
+{
+	struct vd_conf_errors errs = { 0 }, *before;
+	struct vd_conf *conf = NULL, *old;
+
+	ck_assert_int_eq(vd_conf_parse_text("log: { areas: { life: debug, tiemline: debug } }\n", "10-log.yaml", NULL, NULL, 0, &conf, &errs), 0);
+	old = vd_conf_swap(conf);
+	before = vd_conf_judge(&errs);
+	vd_log_areas_check();
+	vd_conf_judge(before);
+	ck_assert_uint_eq(errs.n, 1);
+	ck_assert(errs.v[0].warning);
+	ck_assert_msg(strstr(errs.v[0].text, "the log has no area tiemline; did you mean") && strstr(errs.v[0].text, "timeline"), "%s",
+		errs.v[0].text);
+	vd_conf_errors_free(&errs);
+	vd_conf_swap(old);
+	vd_conf_unref(conf);
+}
+END_TEST
+
 START_TEST(usage)
 {
 	static const char *const wrong[] = { "", "nonsense", "session", "session frob", "session show", "status now",
@@ -219,6 +266,8 @@ int main(void)
 	tcase_add_loop_test(t, steering_the_terminal, 0, NASTY_N);
 	tcase_add_test(t, claimed_names);
 	tcase_add_test(t, naming);
+	tcase_add_test(t, helping);
+	tcase_add_test(t, areas);
 	tcase_add_test(t, usage);
 	suite_add_tcase(s, t);
 	r = srunner_create(s);

@@ -248,5 +248,10 @@ static void fini(void *arg)
 
 static const char *const provides[] = { "authenticate/users", "accounts/1", NULL };
 
-VD_PLUGIN(aaa_users, .version = "1.0", .license = "MIT", .summary = "accounts in YAML files", .provides = provides,
+static const struct vd_log_area log_areas[] = {
+	{ "users", "files of accounts" },
+	{ NULL, NULL },
+};
+
+VD_PLUGIN(aaa_users, .version = "1.0", .license = "MIT", .log_areas = log_areas, .summary = "accounts in YAML files", .provides = provides,
 	.schema = schema, .init = init, .start = start, .reload = reload, .check = check, .fini = fini);

@@ -68,5 +68,10 @@ static void fini(void *self)
 static const char *const provides[] = { "esp/1", NULL };
 static const char *const needs[] = { "datapath/1", NULL };
 
-VD_PLUGIN(esp_userspace, .version = "0.1", .license = "MIT", .summary = "ESP in userspace threads",
+static const struct vd_log_area log_areas[] = {
+	{ "esp", "ESP" },
+	{ NULL, NULL },
+};
+
+VD_PLUGIN(esp_userspace, .version = "0.1", .license = "MIT", .log_areas = log_areas, .summary = "ESP in userspace threads",
 	.provides = provides, .needs = needs, .init = init, .fini = fini);

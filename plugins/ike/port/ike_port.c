@@ -301,6 +301,11 @@ static const struct vd_opt port_schema[] = {
 static const char *const port_provides[] = { "ike.port/1", NULL };
 static const char *const port_needs[] = { "datapath/1", NULL };
 
-VD_PLUGIN(ike_port, .version = "1.0", .license = "MIT", .summary = "UDP ports 500 and 4500 for all IKE versions",
+static const struct vd_log_area log_areas[] = {
+	{ "ike", "IKE: negotiations; debug: each message that comes and goes" },
+	{ NULL, NULL },
+};
+
+VD_PLUGIN(ike_port, .version = "1.0", .license = "MIT", .log_areas = log_areas, .summary = "UDP ports 500 and 4500 for all IKE versions",
 	.provides = port_provides, .needs = port_needs, .schema = port_schema, .init = port_init, .reload = port_reload, .check = port_check,
 	.fini = port_fini);

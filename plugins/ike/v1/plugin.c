@@ -51,6 +51,7 @@ static void v1_input(void *arg, const struct vd_path *path, const uint8_t *p, si
 
 	if (v->stopped || ike_header_parse(p, len, &h) < 0)
 		return;
+	ike_v1_debug("received from", path, p, len);
 	if (len > IKE_MESSAGE_MAX)
 		ike_v1_refuse_first(v, path, &h, "ike_v1.drop.too_long", IKE_V1_SILENT, (struct vd_report){ .kind = VD_FAIL_TOO_MUCH,
 			.count = len, .offered = "one message", .configured = "4096 octets" });
@@ -375,6 +376,11 @@ static const struct vd_opt v1_schema[] = {
 static const char *const v1_provides[] = { "ike/v1", "accept/l2tp", "accept/xauth", "ike.connect/1", NULL };
 static const char *const v1_needs[] = { "esp/1", "ike.port/1", "keys/1", "datapath/1", NULL };
 
-VD_PLUGIN(ike_v1, .version = "1.0", .license = "MIT",
+static const struct vd_log_area log_areas[] = {
+	{ "ike", "IKE: negotiations; debug: each message that comes and goes" },
+	{ NULL, NULL },
+};
+
+VD_PLUGIN(ike_v1, .version = "1.0", .license = "MIT", .log_areas = log_areas,
 	.summary = "IKEv1 with pre-shared keys for L2TP over IPsec, answering and dialling, and for XAuth", .provides = v1_provides,
 	.needs = v1_needs, .schema = v1_schema, .init = v1_init, .reload = v1_reload, .check = v1_check, .stop = v1_stop, .fini = v1_fini);

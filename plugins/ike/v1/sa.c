@@ -47,8 +47,27 @@ int ike_v1_cache_set(struct ike_v1_cache *cache, const uint8_t digest[32], const
 	return ike_v1_buf_set(&cache->reply, reply, len);
 }
 
+void ike_v1_debug(const char *what, const struct vd_path *path, const uint8_t *p, size_t len)
+{
+	static const struct { uint8_t exchange; const char *name; } names[] = { { IKE_X_MAIN, "main mode" }, { IKE_X_AGGRESSIVE, "aggressive mode" },
+		{ IKE_X_TRANSACTION, "mode config" }, { IKE_X_INFORMATIONAL, "informational" }, { IKE_X_QUICK, "quick mode" } };
+	char at[VD_SA_TEXT], cookies[2][2 * IKE_COOKIE_LEN + 1], number[16];
+	const char *name = number;
+	struct ike_header h;
+
+	if (!vd_log_enabled(VD_LOG_DEBUG, "ike") || ike_header_parse(p, len, &h) < 0)
+		return;
+	vd_format(number, sizeof(number), "exchange %u", h.exchange);
+	for (size_t i = 0; i < VD_ARRAY_SIZE(names); i++)
+		name = names[i].exchange == h.exchange ? names[i].name : name;
+	vd_log(VD_LOG_DEBUG, "ike", NULL, "%s %s: %s, message %08x, cookies %s %s%s, %zu octets", what, vd_sa_format(&path->remote, at),
+		name, h.mid, vd_hex(cookies[0], sizeof(cookies[0]), h.icookie, IKE_COOKIE_LEN),
+		vd_hex(cookies[1], sizeof(cookies[1]), h.rcookie, IKE_COOKIE_LEN), h.flags & IKE_F_ENCRYPTED ? ", encrypted" : "", len);
+}
+
 int ike_v1_send(struct ike_v1 *v, const struct vd_path *path, const uint8_t *p, size_t len)
 {
+	ike_v1_debug("sent to", path, p, len);
 	return v->port->send(v->port->self, path, p, len);
 }
 

@@ -522,6 +522,8 @@ bool ike_v1_mid_fresh(struct ike_v1_sa *sa, uint32_t mid);
 /* True once per informational message and SA: all of it, decrypted, its HASH(1) verified (RFC 2409 section 5.7). The message id
  * alone must not decide: some clients use one twice, or 0. */
 bool ike_v1_info_fresh(struct ike_v1_sa *sa, const uint8_t *p, size_t len);
+/* One message, for a log of level debug: what it is, never what is in it. */
+void ike_v1_debug(const char *what, const struct vd_path *path, const uint8_t *p, size_t len);
 int ike_v1_send(struct ike_v1 *v, const struct vd_path *path, const uint8_t *p, size_t len);
 /* The header of a message on this SA. */
 struct ike_header ike_v1_header(const struct ike_v1_sa *sa, uint8_t exchange, uint32_t mid);

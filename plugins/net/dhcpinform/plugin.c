@@ -197,5 +197,10 @@ static void fini(void *arg)
 static const char *const provides[] = { "accept=l2tp", NULL };
 static const char *const needs[] = { "datapath/1", NULL };
 
-VD_PLUGIN(net_dhcpinform, .version = "1.0", .license = "MIT", .summary = "routes and names for clients that ask by DHCPINFORM",
+static const struct vd_log_area log_areas[] = {
+	{ "dhcpinform", "routes and names for clients that ask by DHCPINFORM" },
+	{ NULL, NULL },
+};
+
+VD_PLUGIN(net_dhcpinform, .version = "1.0", .license = "MIT", .log_areas = log_areas, .summary = "routes and names for clients that ask by DHCPINFORM",
 	.provides = provides, .needs = needs, .init = init, .start = start, .stop = stop, .fini = fini);

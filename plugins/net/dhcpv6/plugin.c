@@ -134,5 +134,10 @@ static void fini(void *arg)
 static const char *const provides[] = { "accept=l2tp", NULL };
 static const char *const needs[] = { "datapath/1", NULL };
 
-VD_PLUGIN(net_dhcpv6, .version = "1.0", .license = "MIT", .summary = "an address and names for clients that ask by DHCPv6",
+static const struct vd_log_area log_areas[] = {
+	{ "dhcpv6", "an address and names for clients that ask by DHCPv6" },
+	{ NULL, NULL },
+};
+
+VD_PLUGIN(net_dhcpv6, .version = "1.0", .license = "MIT", .log_areas = log_areas, .summary = "an address and names for clients that ask by DHCPv6",
 	.provides = provides, .needs = needs, .init = init, .start = start, .stop = stop, .fini = fini);

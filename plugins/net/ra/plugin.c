@@ -373,5 +373,10 @@ static const struct vd_opt schema[] = {
 static const char *const provides[] = { "accept=l2tp", NULL };
 static const char *const needs[] = { "datapath/1", NULL };
 
-VD_PLUGIN(net_ra, .version = "1.0", .license = "MIT", .summary = "router advertisements to clients with IPv6",
+static const struct vd_log_area log_areas[] = {
+	{ "ra", "router advertisements to clients with IPv6" },
+	{ NULL, NULL },
+};
+
+VD_PLUGIN(net_ra, .version = "1.0", .license = "MIT", .log_areas = log_areas, .summary = "router advertisements to clients with IPv6",
 	.provides = provides, .needs = needs, .schema = schema, .init = init, .start = start, .stop = stop, .fini = fini);

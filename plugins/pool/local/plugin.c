@@ -471,5 +471,10 @@ static void fini(void *arg)
 
 static const char *const provides[] = { "lease_address/pool", NULL };
 
-VD_PLUGIN(pool_local, .version = "1.0", .license = "MIT", .summary = "pools of addresses, kept in a file",
+static const struct vd_log_area log_areas[] = {
+	{ "pool", "addresses that are leased, and the file that keeps them" },
+	{ NULL, NULL },
+};
+
+VD_PLUGIN(pool_local, .version = "1.0", .license = "MIT", .log_areas = log_areas, .summary = "pools of addresses, kept in a file",
 	.provides = provides, .schema = schema, .init = init, .start = start, .reload = reload, .check = check, .stop = stop, .fini = fini);

@@ -178,6 +178,7 @@ void ppp_input(void *self, uint64_t session, const uint8_t *p, size_t len)
 		return;
 	}
 	len = without_padding(protocol, p, len);
+	ppp_link_debug(link, "received", protocol, p, len);
 	/* The client's first request often comes right behind the message that made the link: lost, it would come again only
 	 * after 3 s. */
 	if (vd_timer_armed(&link->open))

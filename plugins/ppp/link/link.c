@@ -30,6 +30,50 @@ struct vd_ids ppp_link_ids(const struct ppp_link *link)
 		.session = link->node.id };
 }
 
+/* "LCP Configure-Request 1, 18 octets: MRU, magic": for a log of level debug. Of what authenticates, code and length alone. */
+void ppp_link_debug(const struct ppp_link *link, const char *what, uint16_t protocol, const uint8_t *p, size_t len)
+{
+	static const struct { uint16_t protocol; const char *name; } names[] = { { PPP_LCP, "LCP" }, { PPP_IPCP, "IPCP" },
+		{ PPP_IPV6CP, "IPV6CP" }, { PPP_CCP, "CCP" }, { 0xc023, "PAP" }, { 0xc223, "CHAP" }, { 0xc227, "EAP" } };
+	static const char *const codes[] = { "code 0", "Configure-Request", "Configure-Ack", "Configure-Nak", "Configure-Reject",
+		"Terminate-Request", "Terminate-Ack", "Code-Reject", "Protocol-Reject", "Echo-Request", "Echo-Reply",
+		"Discard-Request", "Identification", "Time-Remaining" };
+	static const char *const lcp[] = { [LCP_MRU] = "MRU", [LCP_ACCM] = "ACCM", [LCP_AUTH] = "authentication", [LCP_MAGIC] = "magic",
+		[LCP_PFC] = "PFC", [LCP_ACFC] = "ACFC" };
+	struct vd_ids ids;
+	const char *name = NULL;
+	char options[200] = "", number[24];
+	size_t n = 0;
+	bool cp = protocol == PPP_LCP || protocol == PPP_IPCP || protocol == PPP_IPV6CP || protocol == PPP_CCP;
+
+	if (protocol == PPP_IP || protocol == PPP_IPV6 || !vd_log_enabled(VD_LOG_DEBUG, "ppp"))
+		return;
+	ids = ppp_link_ids(link);
+	for (size_t i = 0; i < VD_ARRAY_SIZE(names); i++)
+		name = names[i].protocol == protocol ? names[i].name : name;
+	if (len < 4) {
+		vd_log(VD_LOG_DEBUG, "ppp", &ids, "%s protocol %04x, %zu octets", what, protocol, len);
+		return;
+	}
+	for (size_t at = 4; cp && p[0] >= PPP_CONF_REQ && p[0] <= PPP_CONF_REJ && at + 2 <= len && p[at + 1] >= 2; at += p[at + 1]) {
+		uint8_t type = p[at];
+
+		vd_format(number, sizeof(number), "option %u", type);
+		n += vd_format(options + n, sizeof(options) - n, "%s%s", n ? ", " : ": ",
+			protocol == PPP_LCP && type < VD_ARRAY_SIZE(lcp) && lcp[type] ? lcp[type] :
+			protocol == PPP_IPCP && type == IPCP_ADDRESS ? "address" : protocol == PPP_IPCP && type == IPCP_DNS1 ? "DNS 1" :
+			protocol == PPP_IPCP && type == IPCP_DNS2 ? "DNS 2" : protocol == PPP_IPV6CP && type == IPV6CP_INTERFACE ?
+			"interface identifier" : number);
+	}
+	vd_strcpy(number, sizeof(number), name ? name : "");
+	if (!name)
+		vd_format(number, sizeof(number), "protocol %04x", protocol);
+	if (cp && p[0] < VD_ARRAY_SIZE(codes))
+		vd_log(VD_LOG_DEBUG, "ppp", &ids, "%s %s %s %u, %zu octets%s", what, number, codes[p[0]], p[1], len, options);
+	else
+		vd_log(VD_LOG_DEBUG, "ppp", &ids, "%s %s code %u, identifier %u, %zu octets", what, number, p[0], p[1], len);
+}
+
 void ppp_link_send(struct ppp_link *link, uint16_t protocol, const void *p, size_t len)
 {
 	uint8_t room[4 + PPP_MRU_DEFAULT];
@@ -41,6 +85,7 @@ void ppp_link_send(struct ppp_link *link, uint16_t protocol, const void *p, size
 	vd_wr_u16(&w, 0xff03);
 	vd_wr_u16(&w, protocol);
 	vd_wr_put(&w, p, len);
+	ppp_link_debug(link, "sent", protocol, p, len);
 	/* What is lost here is repeated by its timer, as if the network had lost it. */
 	if (!vd_wr_ok(&w) || link->lower->send(link->lower_arg, link->node.id, room, w.len) < 0)
 		vd_count("ppp_link.send_failed", 1);
@@ -189,7 +234,7 @@ static uint16_t channel_mru(const struct ppp_link *link)
 	if (mru > PPP_MRU_DEFAULT)
 		mru = PPP_MRU_DEFAULT;
 	/* An IPv4 host takes 576 (RFC 791); smaller channels fragment outside. */
-	return (uint16_t)(mru < 576 ? 576 : mru);
+	return (uint16_t)(mru < PPP_MRU_MIN ? PPP_MRU_MIN : mru);
 }
 
 int ppp_link_start(void *self_, uint64_t session, const struct vd_link_lower *lower, void *arg,

@@ -135,6 +135,8 @@ struct vd_ids ppp_link_ids(const struct ppp_link *link);
 void ppp_link_free(struct ppp_link *link);
 /* A frame of this protocol to the peer, uncompressed header in front. */
 void ppp_link_send(struct ppp_link *link, uint16_t protocol, const void *p, size_t len);
+/* One packet, for a log of level debug. */
+void ppp_link_debug(const struct ppp_link *link, const char *what, uint16_t protocol, const uint8_t *p, size_t len);
 /* True when the peer may provoke another answer: 10 a second, 20 at once. */
 bool ppp_link_token(struct ppp_link *link);
 

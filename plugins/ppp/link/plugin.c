@@ -87,5 +87,10 @@ static void fini(void *self_)
 	free(self);
 }
 
-VD_PLUGIN(ppp_link, .version = "0.1.0", .license = "MIT", .summary = "PPP: LCP, IPCP, IPV6CP and the phases between them",
+static const struct vd_log_area log_areas[] = {
+	{ "ppp", "PPP; debug: each packet of its control protocols, never passwords" },
+	{ NULL, NULL },
+};
+
+VD_PLUGIN(ppp_link, .version = "0.1.0", .license = "MIT", .log_areas = log_areas, .summary = "PPP: LCP, IPCP, IPV6CP and the phases between them",
 	.provides = provides, .needs = needs, .schema = schema, .init = init, .stop = stop, .fini = fini);
