@@ -169,6 +169,8 @@
 	K(L2TP_REFUSED, "l2tp-refused", "l2tp", "the {peer}'s L2TP was refused: {difference}", NULL, \
 		"see the client's L2TP log: its software or its settings ask for what this gateway does not do", \
 		"see the gateway's L2TP log", NULL, NULL) \
+	K(PPP_REFUSED, "ppp-refused", "ppp", "the {peer}'s PPP was ended: {difference}", NULL, \
+		"see the client's PPP log", "see the gateway's PPP log", NULL, NULL) \
 	K(L2TP_FORGOTTEN, "l2tp-forgotten", "l2tp", \
 		"the {peer} made IPsec anew and acknowledged nothing of our L2TP tunnel for {count} s: it was started anew", \
 		"its L2TP has forgotten our tunnel", "it is dialled again", NULL, NULL, NULL) \

@@ -83,6 +83,7 @@ enum vd_failure {
 	/* ---- L2TP ---- */
 	VD_FAIL_L2TP_STRAY,       /* offered: what came; difference: for which tunnel and session */
 	VD_FAIL_L2TP_REFUSED,     /* difference: what is wrong with what it asked for */
+	VD_FAIL_PPP_REFUSED,      /* stage; difference: what the peer does that cannot be */
 	VD_FAIL_L2TP_FORGOTTEN,   /* count: seconds for which it did not answer */
 	/* ---- phase 1 of IKE ---- */
 	VD_FAIL_TOO_MUCH,         /* more than is read; count: octets; offered: of what; configured: what is read */

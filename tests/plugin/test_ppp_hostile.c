@@ -318,6 +318,43 @@ START_TEST(test_ras)
 }
 END_TEST
 
+/* What we do not take is reported, in every phase; a Terminate-Request without a report cannot be written. */
+START_TEST(test_refused)
+{
+	static const struct {
+		unsigned after; /* 0: LCP is open, 1: authenticated, 2: up */
+		const char *frame;
+		enum vd_failure kind;
+		const char *stage, *text;
+	} all[] = {
+		{ 0, "c021 08 01 0006 c021", VD_FAIL_PPP_REFUSED, "auth", "rejects LCP itself" },
+		{ 1, "c021 08 01 0006 c021", VD_FAIL_PPP_REFUSED, "ipcp", "rejects LCP itself" },
+		{ 0, "c021 08 01 0006 c223", VD_FAIL_AUTH_REJECTED, "auth", "rejected its protocol" },
+		{ 1, "c021 08 01 0006 8021", VD_FAIL_IPCP_REJECTED, "ipcp", "rejects IPCP" },
+		{ 1, "c021 01 77 000a 0506 99999999", VD_FAIL_PPP_REFUSED, NULL, "began LCP anew after authentication" },
+		{ 2, "c021 01 77 000a 0506 99999999", VD_FAIL_PPP_REFUSED, NULL, "began LCP anew after authentication" },
+	};
+	const struct vd_setup_failed *f;
+
+	lcp_open();
+	if (all[_i].after > 0)
+		login();
+	if (all[_i].after > 1) {
+		in("8021 01 05 000a 0306 0a080017");
+		ack(0x8021);
+	}
+	ck_assert_uint_eq(fake_events(&vd_topic_setup_failed), 0);
+	in("%s", all[_i].frame);
+	fake_advance(0);
+	ck_assert_int_ge(last(0xc021, 5), 0); /* Terminate-Request */
+	ck_assert_uint_eq(fake_events(&vd_topic_setup_failed), 1);
+	f = fake_last(&vd_topic_setup_failed);
+	ck_assert_str_eq(vd_failure_word(f->kind), vd_failure_word(all[_i].kind));
+	ck_assert_msg(strstr(f->text, all[_i].text) != NULL, "%s", f->text);
+	ck_assert_str_eq(f->stage, all[_i].stage ? all[_i].stage : f->stage);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *s = suite_create("ppp hostile");
@@ -339,6 +376,7 @@ int main(void)
 	tcase_add_test(t, test_silence_before_login);
 	tcase_add_test(t, test_ccp_stubborn);
 	tcase_add_loop_test(t, test_terminate_in_every_state, 0, 7);
+	tcase_add_loop_test(t, test_refused, 0, 6);
 	tcase_add_test(t, test_stop);
 	tcase_add_test(t, test_lower_down);
 	tcase_add_test(t, test_setup_timeout);

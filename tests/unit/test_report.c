@@ -233,6 +233,8 @@ static const struct {
 	[VD_FAIL_L2TP_REFUSED] = { { .difference = "another version of L2TP" },
 		"the client's L2TP was refused: another version of L2TP; see the client's L2TP log: its software or its settings ask for"
 		" what this gateway does not do" },
+	[VD_FAIL_PPP_REFUSED] = { { .difference = "client began LCP anew after authentication" },
+		"the client's PPP was ended: client began LCP anew after authentication; see the client's PPP log" },
 	[VD_FAIL_L2TP_FORGOTTEN] = { { .count = 4, .dialled = true },
 		"the gateway made IPsec anew and acknowledged nothing of our L2TP tunnel for 4 s: it was started anew; it is dialled"
 		" again" },

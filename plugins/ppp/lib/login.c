@@ -119,6 +119,12 @@ static void fail(struct login *l, int code)
 	}
 }
 
+/* Nobody has said no, so nobody has reported it. */
+static void report(const struct login *l, const char *what)
+{
+	vd_report_failure(&(struct vd_report){ .kind = VD_FAIL_RESOURCES, .stage = "auth", .session = l->node.id, .difference = what });
+}
+
 static void timer_fired(struct vd_timer *t)
 {
 	struct login *l = VD_CONTAINER_OF(t, struct login, timer);
@@ -150,6 +156,7 @@ static void accept(struct login *l, const struct vd_authenticated *who)
 		tally(l, LOGIN_NO_AUTHENTICATOR);
 		vd_log_limited(&l->all->limit, VD_LOG_ERROR, "ppp", &(struct vd_ids){ .session = l->node.id },
 			"the provider accepted %s but gave no authenticator for %s", who->user, l->kind->name);
+		report(l, "the provider's yes has no authenticator for the client");
 		fail(l, 0);
 		return;
 	}
@@ -231,6 +238,8 @@ static void ask(struct login *l, uint8_t id, struct vd_rd *body)
 		l->state = retry ? AGAIN : WAITING;
 		vd_timer_start(&l->timer, retry ? AGAIN_MS : WAIT_MS);
 	} else if (r < 0) {
+		if (r != -ENOKEY) /* the core has said that there is nobody to ask */
+			report(l, "the client's answer cannot be checked");
 		fail(l, 0);
 	} else {
 		memcpy(l->value, value, sizeof(value));

@@ -125,12 +125,12 @@ static void no_method(struct ppp_link *link, const uint8_t *data, size_t len)
 		vd_format(theirs, sizeof(theirs), "%s", method_name(data, len, hex));
 		remedy(link, known_method(data, len, hex), what, sizeof(what));
 	}
-	ppp_link_report(link, (struct vd_report){ .kind = VD_FAIL_AUTH_METHOD, .offered = theirs, .configured = ours,
-		.remedy = what, .origin = vd_conf_origin(list, at, sizeof(at)) });
+	struct vd_report report = { .kind = VD_FAIL_AUTH_METHOD, .offered = theirs, .configured = ours, .remedy = what,
+		.origin = vd_conf_origin(list, at, sizeof(at)) };
 	if (link->dial)
-		ppp_link_fail(link, "the gateway wants %s, and we can %s", theirs, ours);
+		ppp_link_fail(link, report, "the gateway wants %s, and we can %s", theirs, ours);
 	else
-		ppp_link_fail(link, "no authentication method in common");
+		ppp_link_fail(link, report, "no authentication method in common");
 }
 
 static unsigned not_refused(const struct ppp_link *link)
@@ -151,9 +151,8 @@ void ppp_auth_refused(struct ppp_link *link, bool reject, const uint8_t *data, s
 	if (reject) {
 		char ours[80];
 
-		ppp_link_report(link, (struct vd_report){ .kind = VD_FAIL_AUTH_NONE,
-			.configured = ours_of(link, ours, sizeof(ours)) });
-		ppp_link_fail(link, "the client refuses to authenticate");
+		ppp_link_fail(link, (struct vd_report){ .kind = VD_FAIL_AUTH_NONE,
+			.configured = ours_of(link, ours, sizeof(ours)) }, "the client refuses to authenticate");
 		return;
 	}
 	link->auth[link->auth_at].refused = true;

@@ -203,9 +203,8 @@ static void give_up(struct ppp_cp *cp, const char *who)
 		return;
 	}
 	vd_format(text, sizeof(text), "%s: %s refused", cp->kind->name, who);
-	ppp_link_report(cp->link, (struct vd_report){ .kind = VD_FAIL_PPP_DIVERGES, .offered = text,
-		.stage = cp->kind->protocol == PPP_LCP ? "lcp" : "ipcp", .count = PPP_MAX_REFUSALS });
-	ppp_link_fail(cp->link, "%s does not converge", cp->kind->name);
+	ppp_link_fail(cp->link, (struct vd_report){ .kind = VD_FAIL_PPP_DIVERGES, .offered = text,
+		.stage = cp->kind->protocol == PPP_LCP ? "lcp" : "ipcp", .count = PPP_MAX_REFUSALS }, "%s does not converge", cp->kind->name);
 }
 
 static void configure_request(struct ppp_cp *cp, const struct ppp_packet *packet)

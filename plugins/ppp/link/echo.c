@@ -28,7 +28,7 @@ static void send_echo(struct ppp_link *link)
 	if (!failures || link->echo_off)
 		return;
 	if (link->echo_lost >= failures && link->echo_lost * ppp_knob(link, "echo_interval") >= sleeps(link)) {
-		ppp_link_fail(link, "%s answered none of %u LCP echoes", ppp_peer(link), link->echo_lost);
+		ppp_link_fail(link, PPP_ODD_BEFORE_UP(link), "%s answered none of %u LCP echoes", ppp_peer(link), link->echo_lost);
 		return;
 	}
 	if (link->echo_lost < UINT8_MAX)

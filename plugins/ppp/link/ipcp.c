@@ -154,12 +154,13 @@ static void finished(struct ppp_cp *cp)
 		return;
 	}
 	if (cp->state == PPP_CLOSED) { /* it was ours to end it, and what was left then has ended meanwhile */
-		ppp_link_fail(link, "IPCP ended, and there is nothing else");
+		ppp_link_fail(link, PPP_ODD_BEFORE_UP(link), "IPCP ended, and there is nothing else");
 		return;
 	}
-	if (link->phase != PPP_PHASE_UP)
-		ppp_link_report(link, (struct vd_report){ .kind = VD_FAIL_IPCP_UNACKED });
-	ppp_link_fail(link, link->phase == PPP_PHASE_UP ? "the client ended IPCP" : "IPCP did not complete");
+	if (link->phase == PPP_PHASE_UP)
+		ppp_link_fail(link, PPP_SAID, "the client ended IPCP");
+	else
+		ppp_link_fail(link, (struct vd_report){ .kind = VD_FAIL_IPCP_UNACKED }, "IPCP did not complete");
 }
 
 const struct ppp_cp_kind ppp_ipcp = {

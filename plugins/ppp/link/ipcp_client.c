@@ -90,9 +90,8 @@ static void terminate(struct ppp_cp *cp, const struct ppp_packet *packet)
 
 static void fail(struct ppp_link *link, const char *what)
 {
-	ppp_link_report(link, (struct vd_report){ .kind = VD_FAIL_OTHER, .stage = "ipcp", .difference = what,
-		.remedy = "see the gateway's log: it may have no address for this user" });
-	ppp_link_fail(link, "%s", what);
+	ppp_link_fail(link, (struct vd_report){ .kind = VD_FAIL_OTHER, .stage = "ipcp", .difference = what,
+		.remedy = "see the gateway's log: it may have no address for this user" }, "%s", what);
 }
 
 static void up(struct ppp_cp *cp)
@@ -116,7 +115,7 @@ static void up(struct ppp_cp *cp)
 	}
 	r = vd_session_dialled(link->node.id, &link->given);
 	if (r < 0)
-		ppp_link_fail(link, "the session cannot be configured: %s", strerror(-r));
+		ppp_link_fail(link, PPP_RESOURCES, "the session cannot be configured: %s", strerror(-r));
 	else
 		ppp_phase_ncp(link, VD_WANT_V4, true);
 }
@@ -131,7 +130,7 @@ static void finished(struct ppp_cp *cp)
 	struct ppp_link *link = cp->link;
 
 	if (link->phase == PPP_PHASE_UP)
-		ppp_link_fail(link, "the gateway ended IPCP");
+		ppp_link_fail(link, PPP_SAID, "the gateway ended IPCP");
 	else
 		fail(link, "the gateway did not complete IPCP");
 }

@@ -104,7 +104,7 @@ static void finished(struct ppp_cp *cp)
 {
 	vd_note('s', cp->link->node.id, "IPV6CP ended");
 	if (!ppp_phase_other(cp))
-		ppp_link_fail(cp->link, "IPV6CP ended, and there is nothing else");
+		ppp_link_fail(cp->link, PPP_ODD_BEFORE_UP(cp->link), "IPV6CP ended, and there is nothing else");
 	ppp_phase_ipv6_over(cp->link);
 }
 

@@ -210,7 +210,7 @@ static void protocol_reject(struct ppp_link *link, const struct ppp_packet *pack
 	}
 	vd_count("ppp_link.protocol_rejected", 1);
 	if (protocol == PPP_LCP) {
-		ppp_link_fail(link, "%s rejects LCP itself", ppp_peer(link));
+		ppp_link_fail(link, PPP_ODD, "%s rejects LCP itself", ppp_peer(link));
 	} else if (protocol == PPP_IPCP) {
 		if (!ppp_phase_other(&link->ipcp))
 			ppp_link_report(link, (struct vd_report){ .kind = VD_FAIL_IPCP_REJECTED });
@@ -218,9 +218,8 @@ static void protocol_reject(struct ppp_link *link, const struct ppp_packet *pack
 	} else if (protocol == PPP_IPV6CP) {
 		ppp_cp_rejected(&link->ipv6cp, true);
 	} else if (method && protocol == method->protocol && link->phase <= PPP_PHASE_AUTHENTICATE) {
-		ppp_link_report(link, (struct vd_report){ .kind = VD_FAIL_AUTH_REJECTED,
-			.offered = link->auth[link->auth_at].name });
-		ppp_link_fail(link, "%s rejects the authentication protocol", ppp_peer(link));
+		ppp_link_fail(link, (struct vd_report){ .kind = VD_FAIL_AUTH_REJECTED,
+			.offered = link->auth[link->auth_at].name }, "%s rejects the authentication protocol", ppp_peer(link));
 	}
 }
 

@@ -128,17 +128,24 @@ void ppp_link_close_session(struct ppp_link *link)
 	vd_session_close(link->node.id, link->reason[0] ? link->reason : "the link ended", true);
 }
 
-void ppp_link_fail(struct ppp_link *link, const char *fmt, ...)
+void ppp_link_fail(struct ppp_link *link, struct vd_report report, const char *fmt, ...)
 {
+	char text[sizeof(link->reason)];
 	va_list ap;
 
 	if (link->failing || link->end.kind == PPP_END_GONE)
 		return;
-	if (!link->reason[0]) {
-		va_start(ap, fmt);
-		vsnprintf(link->reason, sizeof(link->reason), fmt, ap);
-		va_end(ap);
+	va_start(ap, fmt);
+	vsnprintf(text, sizeof(text), fmt, ap);
+	va_end(ap);
+	if (report.kind == VD_FAIL_PPP_REFUSED || report.kind == VD_FAIL_RESOURCES) {
+		report.stage = report.stage ? report.stage : ppp_link_stage(link);
+		report.difference = report.difference ? report.difference : text;
 	}
+	if (report.kind < VD_FAILURES)
+		ppp_link_report(link, report);
+	if (!link->reason[0])
+		vd_strcpy(link->reason, sizeof(link->reason), text);
 	link->failing = true;
 	link->end.kind = PPP_END_FAIL;
 	vd_timer_start(&link->end, 0);
@@ -216,10 +223,9 @@ static void setup_timer(struct vd_timer *t)
 
 	if (link->phase == PPP_PHASE_UP)
 		return;
-	ppp_link_report(link, (struct vd_report){ .kind = VD_FAIL_PPP_TIMEOUT, .stage = ppp_link_stage(link),
+	ppp_link_fail(link, (struct vd_report){ .kind = VD_FAIL_PPP_TIMEOUT, .stage = ppp_link_stage(link),
 		.count = ppp_knob(link, "setup_timeout") / 1000, .offered = ppp_fsm_name(link->lcp.state),
-		.configured = ppp_fsm_name(link->ipcp.state) });
-	ppp_link_fail(link, "%s's PPP was not up in time", ppp_peer(link));
+		.configured = ppp_fsm_name(link->ipcp.state) }, "%s's PPP was not up in time", ppp_peer(link));
 }
 
 /* What the channel leaves for a PPP information field behind an uncompressed header. */
@@ -300,7 +306,7 @@ void ppp_link_stop(void *self, uint64_t session, const char *reason)
 	struct ppp_link *link = ppp_link_find(self, session);
 
 	if (link)
-		ppp_link_fail(link, "%s", reason && reason[0] ? reason : "stopped");
+		ppp_link_fail(link, PPP_SAID, "%s", reason && reason[0] ? reason : "stopped");
 }
 
 void ppp_link_lower_down(void *self, uint64_t session, const char *reason)

@@ -33,8 +33,7 @@ void ppp_phase_lcp_up(struct ppp_link *link)
 		char text[128];
 
 		vd_format(text, sizeof(text), "%s could not start: %s", auth->name, strerror(-r));
-		ppp_link_report(link, (struct vd_report){ .kind = VD_FAIL_RESOURCES, .stage = "auth", .difference = text });
-		ppp_link_fail(link, "authentication could not start");
+		ppp_link_fail(link, (struct vd_report){ .kind = VD_FAIL_RESOURCES, .difference = text }, "authentication could not start");
 	}
 }
 
@@ -58,7 +57,7 @@ void ppp_phase_lcp_down(struct ppp_link *link, bool terminating)
 		/* The RFC would let it begin again, and authenticate anew. A session is one login with its address and
 		 * routes, and whoever begins anew here may be another user. Clients that lost their connection dial
 		 * again from the key exchange on, so none depends on it: the safe answer is a Terminate-Request. */
-		ppp_link_fail(link, "%s began LCP anew after authentication", ppp_peer(link));
+		ppp_link_fail(link, PPP_ODD, "%s began LCP anew after authentication", ppp_peer(link));
 }
 
 /* ---- authentication ---- */
@@ -129,7 +128,7 @@ static void network(struct ppp_link *link)
 			link->may |= VD_WANT_V6;
 	}
 	if (!link->may)
-		ppp_link_fail(link, "there is no address for this user that the link could carry");
+		ppp_link_fail(link, PPP_ODD, "there is no address for this user that the link could carry");
 	else
 		start_cp(link->may & VD_WANT_V4 ? &link->ipcp : &link->ipv6cp);
 }
@@ -149,7 +148,7 @@ static void leased6(void *arg, uint64_t session, const struct vd_error *err)
 	}
 	ppp_early(link);
 	if (link->no_v6 && link->ipcp.state < PPP_REQ_SENT)
-		ppp_link_fail(link, "IPCP ended, and there is no IPv6");
+		ppp_link_fail(link, PPP_ODD, "IPCP ended, and there is no IPv6");
 }
 
 bool ppp_phase_ipv6(struct ppp_link *link)
@@ -202,7 +201,7 @@ static void configured(void *arg, uint64_t session, const char *stage, const str
 		bool admit = stage && strcmp(stage, "admit") == 0;
 
 		vd_note('s', session, "%s: %s", stage ? stage : "configure", err->text);
-		ppp_link_fail(link, "%s", admit ? "not admitted" : "no address for this user");
+		ppp_link_fail(link, PPP_SAID, "%s", admit ? "not admitted" : "no address for this user");
 		return;
 	}
 	network(link);
@@ -225,7 +224,7 @@ static void accepted(void *host, const struct vd_authenticated *who)
 	link->phase = PPP_PHASE_CONFIGURE;
 	r = vd_session_configure(link->node.id, VD_WANT_V4 | VD_WANT_V6_LATER, configured, link->self);
 	if (r < 0)
-		ppp_link_fail(link, "the session cannot be configured: %s", strerror(-r));
+		ppp_link_fail(link, PPP_RESOURCES, "the session cannot be configured: %s", strerror(-r));
 }
 
 static void rejected(void *host, const char *reason)
@@ -233,7 +232,7 @@ static void rejected(void *host, const char *reason)
 	struct ppp_link *link = host;
 
 	if (link->phase == PPP_PHASE_AUTHENTICATE)
-		ppp_link_fail(link, "%s", reason);
+		ppp_link_fail(link, PPP_SAID, "%s", reason);
 }
 
 const struct vd_ppp_auth_host ppp_auth_host = { .send = auth_send, .accepted = accepted, .rejected = rejected };
@@ -282,7 +281,7 @@ static void not_added(struct ppp_link *link, unsigned family, int code)
 	vd_format(text, sizeof(text), "%s could not be added: %s", family == VD_WANT_V6 ? "IPv6" : "IPv4", strerror(-code));
 	link->open_now &= (uint8_t)~family;
 	if (!ppp_phase_other(cp)) {
-		ppp_link_fail(link, "%s", text);
+		ppp_link_fail(link, PPP_RESOURCES, "%s", text);
 		return;
 	}
 	vd_note('s', link->node.id, "%s", text);
@@ -323,7 +322,7 @@ static void established(void *arg, uint64_t session, const struct vd_error *err)
 	if (!link || link->failing || link->phase != PPP_PHASE_BRING_UP)
 		return;
 	if (err && err->code) {
-		ppp_link_fail(link, "the session could not be brought up: %s", err->text);
+		ppp_link_fail(link, PPP_SAID, "the session could not be brought up: %s", err->text);
 		return;
 	}
 	link->phase = PPP_PHASE_UP;
@@ -338,13 +337,13 @@ static void bring_up(struct ppp_link *link, const char *name)
 	int r;
 
 	if (!session) {
-		ppp_link_fail(link, "the session is gone");
+		ppp_link_fail(link, PPP_SAID, "the session is gone");
 		return;
 	}
 	desc.chan = session->chan;
 	desc.mtu = mtu_of(link);
 	if (describe(link, link->open_now, &desc) < 0) {
-		ppp_link_fail(link, "the headers of the lower layer are too long");
+		ppp_link_fail(link, PPP_RESOURCES, "the headers of the lower layer are too long");
 		return;
 	}
 	vd_note('s', link->node.id, "%s open, mtu %u", name, desc.mtu);
@@ -352,7 +351,7 @@ static void bring_up(struct ppp_link *link, const char *name)
 	link->carried = link->open_now;
 	r = vd_session_establish(link->node.id, &desc, established, link->self);
 	if (r < 0)
-		ppp_link_fail(link, "the session cannot be established: %s", strerror(-r));
+		ppp_link_fail(link, PPP_RESOURCES, "the session cannot be established: %s", strerror(-r));
 }
 
 void ppp_phase_ncp(struct ppp_link *link, unsigned family, bool open)

@@ -74,7 +74,7 @@ static void stop(void *self_)
 	uint64_t after = 0;
 
 	for (struct ppp_map_node *node; (node = ppp_map_after(&self->links, after)); after = node->id)
-		ppp_link_fail(VD_CONTAINER_OF(node, struct ppp_link, node), "the gateway stops");
+		ppp_link_fail(VD_CONTAINER_OF(node, struct ppp_link, node), PPP_SAID, "the gateway stops");
 }
 
 static void fini(void *self_)
