@@ -527,6 +527,16 @@ static void judge_switches(const struct vd_conf *conf)
 	}
 }
 
+/* A plugin that is on without what its own section must have: nothing else asks whether that is written. */
+static void judge_required(const struct vd_conf *conf)
+{
+	for (struct vd_host *h = hosts; h; h = h->next)
+		for (const struct vd_opt *o = h->plugin->schema; o && o->path && switched(conf, h->plugin->name, "on"); o++)
+			if (o->flags & VD_OPT_REQUIRED && !strchr(o->path, '*') && !vd_conf_at(conf, NULL, o->path))
+				vd_check_error(switch_of(conf, h->plugin->name), "plugins.%s is on, and %s, which it must have, is not written",
+					h->plugin->name, o->path);
+}
+
 static void nothing(void *arg, const struct vd_host *host, const char *why)
 {
 	(void)arg;
@@ -561,6 +571,7 @@ void vd_plugins_check(struct vd_plan *plan, struct vd_conf_errors *errs)
 	size_t n = errs->n_errors;
 
 	judge_switches(conf);
+	judge_required(conf);
 	if (errs->n_errors == n) /* else it may be a consequence */
 		judge_choice(conf);
 	for (struct vd_host *h = hosts; h; h = h->next) {

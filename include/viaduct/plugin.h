@@ -25,6 +25,12 @@ extern "C" {
 #define VD_BUILD_ID "" /* third party: no build id is compared */
 #endif
 
+/* The options of a file that an option of the plugin names, for vd_conf_load_file() and for the manual page. */
+struct vd_file_table {
+	const char *option;         /* "users.*.file"; NULL ends the list */
+	const struct vd_opt *table; /* paths begin at the file's root: "*.password" */
+};
+
 struct vd_plugin {
 	uint32_t magic;
 	uint16_t abi_major, abi_minor;
@@ -56,6 +62,7 @@ struct vd_plugin {
 	 * an error, keeps the old configuration in force. */
 	int (*check)(void *self, struct vd_plan *plan, struct vd_error *err);
 	const struct vd_log_area *log_areas; /* ends with a NULL name; NULL: records of area .name only. Two plugins may share one */
+	const struct vd_file_table *files; /* ends with a NULL option, may be NULL */
 };
 
 #define VD_PLUGIN(name_, ...)                                                                               \

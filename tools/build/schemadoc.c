@@ -15,6 +15,7 @@
 
 static const struct vd_opt *all[OPTIONS_MAX];
 static size_t n_all;
+static bool in_file; /* all has the options of a file of its own: its names are any text */
 
 static size_t section_len(const char *path)
 {
@@ -52,6 +53,25 @@ static void add_table(const struct vd_opt *opt)
 {
 	for (; opt && opt->path; opt++)
 		add(opt);
+}
+
+/* fn with all options of each file that an option names in the place of the configuration's own. */
+static void each_file(void (*fn)(void *arg, const char *option), void *arg)
+{
+	static const struct vd_opt *kept[OPTIONS_MAX];
+	size_t n = n_all;
+
+	memcpy(kept, all, sizeof(kept));
+	in_file = true;
+	for (struct vd_host *h = vd_plugins_first(); h; h = h->next)
+		for (const struct vd_file_table *f = h->plugin->files; f && f->option; f++) {
+			n_all = 0;
+			add_table(f->table);
+			fn(arg, f->option);
+		}
+	in_file = false;
+	memcpy(all, kept, sizeof(kept));
+	n_all = n;
 }
 
 static void refused(void *arg, const char *text)
@@ -181,28 +201,16 @@ static void put_path(const char *path)
 	fputs("\\fR", stdout);
 }
 
-static void man(void)
+static void man_options(void)
 {
 	char *type = NULL;
 	size_t size;
 
-	puts(".\\\" Made from the schemas of the core and the plugins when the tree was built.\n"
-	     ".TH VIADUCT.YAML 5 \"\" \"Viaduct " VD_VERSION "\" \"File formats\"\n.ad l\n.nh\n.SH NAME\nviaduct.yaml \\- configuration of the VPN gateway viaductd\n"
-	     ".SH SYNOPSIS\n.I " VD_SYSCONFDIR "/viaduct.yaml\n.br\n.IR " VD_SYSCONFDIR "/conf.d/ * .yaml\n.SH DESCRIPTION\n"
-	     "A configuration is a set of named objects in sections.\n.I viaduct.yaml\nis read first, then the files in\n.I conf.d\n"
-	     "in the order of their names; each may add objects to any section, and an object stands in one file only.\n"
-	     ".B extends: \\fINAME\\fR\nin an object takes over what another object of its section has and it has not. Names are a\\-z, 0\\-9 and \\-.\n"
-	     "Times are numbers with a unit, 500ms, 30s, 5m, 8h or 1d; rates are 64kbit, 20mbit or 1gbit.\n"
-	     "Secrets stand in files of their own, which not everybody may read, or in the environment. Paths are relative to the file\n"
-	     "that says them. YAML anchors, merge keys and the words yes, no, on and off for true and false are refused.\n.PP\n"
-	     ".B viaductd \\-\\-check\nreports everything that is wrong with a configuration, and what is legal but probably wrong.\n"
-	     ".B viaductctl reload\nputs a changed one in force; each option below says what that means for it: it is live at once, holds for\n"
-	     "new sessions, or needs a restart.\n.SH SECTIONS");
 	for (size_t i = 0; i < n_all; i++) {
 		const struct vd_opt *o = all[i];
 		FILE *out;
 
-		if (i == 0 || !same_section(all[i - 1], o))
+		if (!in_file && (i == 0 || !same_section(all[i - 1], o)))
 			printf(".SS %.*s\n", (int)section_len(o->path), o->path);
 		if (o->type == VD_T_MAP && !strchr(o->path, '.')) {
 			put_roff(o->doc ? o->doc : "");
@@ -232,6 +240,34 @@ static void man(void)
 		}
 		printf("; %s\n", effect(o));
 	}
+}
+
+static void man_file(void *arg, const char *option)
+{
+	(void)arg;
+	fputs(".SS The file of ", stdout);
+	put_path(option);
+	putchar('\n');
+	man_options();
+}
+
+static void man(void)
+{
+	puts(".\\\" Made from the schemas of the core and the plugins when the tree was built.\n"
+	     ".TH VIADUCT.YAML 5 \"\" \"Viaduct " VD_VERSION "\" \"File formats\"\n.ad l\n.nh\n.SH NAME\nviaduct.yaml \\- configuration of the VPN gateway viaductd\n"
+	     ".SH SYNOPSIS\n.I " VD_SYSCONFDIR "/viaduct.yaml\n.br\n.IR " VD_SYSCONFDIR "/conf.d/ * .yaml\n.SH DESCRIPTION\n"
+	     "A configuration is a set of named objects in sections.\n.I viaduct.yaml\nis read first, then the files in\n.I conf.d\n"
+	     "in the order of their names; each may add objects to any section, and an object stands in one file only.\n"
+	     ".B extends: \\fINAME\\fR\nin an object takes over what another object of its section has and it has not. Names are a\\-z, 0\\-9 and \\-.\n"
+	     "Times are numbers with a unit, 500ms, 30s, 5m, 8h or 1d; rates are 64kbit, 20mbit or 1gbit.\n"
+	     "Secrets stand in files of their own, which not everybody may read, or in the environment. Paths are relative to the file\n"
+	     "that says them. YAML anchors, merge keys and the words yes, no, on and off for true and false are refused.\n.PP\n"
+	     ".B viaductd \\-\\-check\nreports everything that is wrong with a configuration, and what is legal but probably wrong.\n"
+	     ".B viaductctl reload\nputs a changed one in force; each option below says what that means for it: it is live at once, holds for\n"
+	     "new sessions, or needs a restart.\n.SH SECTIONS");
+	man_options();
+	puts(".SH FILES THAT OPTIONS NAME");
+	each_file(man_file, NULL);
 	puts(".SH SEE ALSO\n.BR viaductctl (8)");
 }
 
@@ -288,7 +324,8 @@ static json_t *json_map(void)
 /* The schema for this name below map; made when it is not there. */
 static json_t *below(json_t *map, const char *name)
 {
-	const char *group = strcmp(name, "*") ? "properties" : "patternProperties", *key = strcmp(name, "*") ? name : "^[a-z0-9_-]{1,63}$";
+	const char *group = strcmp(name, "*") ? "properties" : "patternProperties";
+	const char *key = strcmp(name, "*") ? name : in_file ? "^.+$" : "^[a-z0-9_-]{1,63}$";
 	json_t *list = json_object_get(map, group), *child;
 
 	if (!list) {
@@ -324,7 +361,7 @@ static void json_add(json_t *root, const struct vd_opt *o)
 		if (p[n] || o->type == VD_T_MAP) {
 			map = below(map, name);
 			/* Objects may take over from others, unless that word is an option of theirs. */
-			if (!strcmp(name, "*") && !json_object_get(json_object_get(map, "properties"), "extends"))
+			if (!strcmp(name, "*") && !in_file && !json_object_get(json_object_get(map, "properties"), "extends"))
 				json_object_set_new(json_object_get(map, "properties"), "extends",
 					json_pack("{s:s}", "type", "string"));
 		}
@@ -357,8 +394,19 @@ static void json_add(json_t *root, const struct vd_opt *o)
 	}
 }
 
+/* "$defs": { "users.*.file": ... } */
+static void json_file(void *arg, const char *option)
+{
+	json_t *root = json_map();
+
+	for (size_t i = 0; i < n_all; i++)
+		json_add(root, all[i]);
+	json_object_set_new(arg, option, root);
+}
+
 static int json(void)
 {
+	json_t *files = json_object();
 	json_t *root = json_map();
 	int failed;
 
@@ -366,6 +414,8 @@ static int json(void)
 	json_object_set_new(root, "title", json_string("Viaduct configuration"));
 	for (size_t i = 0; i < n_all; i++)
 		json_add(root, all[i]);
+	each_file(json_file, files);
+	json_object_set_new(root, "$defs", files);
 	failed = json_dumpf(root, stdout, JSON_INDENT(1) | JSON_PRESERVE_ORDER) < 0 || putchar('\n') < 0;
 	json_decref(root);
 	return failed;
@@ -415,6 +465,26 @@ static bool stands_with_required(const struct vd_opt *o)
 	return false;
 }
 
+static void sample_file(void *arg, const char *option)
+{
+	char *type = NULL;
+	size_t size;
+
+	(void)arg;
+	printf("##\n## The file that %s names:\n", option);
+	for (size_t i = 0; i < n_all; i++) {
+		const struct vd_opt *o = all[i];
+		FILE *out = open_memstream(&type, &size);
+
+		if (!out)
+			exit(1);
+		put_type(out, o, "", "");
+		fclose(out);
+		printf("## %s: %s%s%s. %s\n", o->path, type, o->def ? "; default " : "", o->def ? o->def : "", o->doc ? o->doc : "");
+		free(type);
+	}
+}
+
 static void sample(void)
 {
 	static char opened[65536];
@@ -446,6 +516,7 @@ static void sample(void)
 		snprintf(value, sizeof(value), " %s", o->def);
 		put_key(o->path, last_name(o->path), value);
 	}
+	each_file(sample_file, NULL);
 }
 
 int main(int argc, char **argv)

@@ -13,7 +13,7 @@
 #define LOOK_MS 1000
 #define RETRY_MS 10000 /* what mends it may be a folder's mode, which is not watched */
 
-static const struct vd_opt schema[] = {
+const struct vd_opt users_file_schema[] = {
 	{ "*", VD_T_MAP, 0, NULL, NULL, "An account; its key is the user's name." },
 	{ "*.password", VD_T_SECRET, VD_OPT_LIVE, NULL, NULL, "The password." },
 	{ "*.nt_hash", VD_T_SECRET, VD_OPT_LIVE, NULL, NULL,
@@ -193,7 +193,7 @@ int users_file_load(struct users_file *file, struct vd_error *err)
 
 	users_stamp(file->path, &file->seen);
 	file->looked = file->tried = vd_now();
-	ret = vd_conf_load_file(file->path, schema, &conf, &n_errors, err);
+	ret = vd_conf_load_file(file->path, users_file_schema, &conf, &n_errors, err);
 	if (ret && err) {
 		advise(file, err);
 		n = strlen(err->text);

@@ -246,6 +246,7 @@ static void fini(void *arg)
 	free(self);
 }
 
+static const struct vd_file_table file_tables[] = { { "users.*.file", users_file_schema }, { NULL, NULL } };
 static const char *const provides[] = { "authenticate/users", "accounts/1", NULL };
 
 static const struct vd_log_area log_areas[] = {
@@ -254,4 +255,4 @@ static const struct vd_log_area log_areas[] = {
 };
 
 VD_PLUGIN(aaa_users, .version = "1.0", .license = "MIT", .log_areas = log_areas, .summary = "accounts in YAML files", .provides = provides,
-	.schema = schema, .init = init, .start = start, .reload = reload, .check = check, .fini = fini);
+	.files = file_tables, .schema = schema, .init = init, .start = start, .reload = reload, .check = check, .fini = fini);

@@ -31,6 +31,7 @@ struct users_file {
 	uint8_t blind[16];      /* stands in for the hash of a user who does not exist */
 };
 
+extern const struct vd_opt users_file_schema[];
 /* Reads the file. On failure what was read before stays in force, and err says what is wrong at which line. */
 int users_file_load(struct users_file *file, struct vd_error *err);
 /* Reads it again when it changed (looks at most once a second), when the secret of this user (name as on the wire)
