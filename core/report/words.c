@@ -181,6 +181,13 @@
 		"who calls whom", "let a connection with a key of its own accept clients", NULL, "error 789", "negotiation failed") \
 	K(EXCHANGE, "other-exchange", "phase1", "the {peer} begins with exchange type {count}, which is not served", \
 		"the type of exchange", "set the {peer} to main mode", NULL, NULL, "the server did not respond") \
+	K(CROWDED_OUT, "crowded-out", "auth", \
+		"all {count} {offered} were taken, and no user of this {peer} had been authenticated: it made room for another", \
+		"its place", "let it try again; if that goes on, see with viaductctl why who fills the places, and raise {configured}", NULL, \
+		"error 789 or 809", "the server did not respond") \
+	K(GUESSING, "too-many-guesses", "auth", \
+		"not looked at: too many wrong passwords came from this address; the next one is looked at in {count} s", "their number", \
+		"correct the password on the client, and wait", NULL, "error 691", "user authentication failed") \
 	K(ESTABLISH, "establish", "establish", "the session of user {user} cannot be brought up: {difference}", NULL, \
 		"see the gateway's log", NULL, "error 629 or 734", "the server ended the connection")
 

@@ -13,17 +13,31 @@
 #include "core/session/object.h"
 #include "core/session/session.h"
 #include "core/state.h"
+#include "core/system/source.h"
 
 #define MAX_PEERS 20000 /* when the configuration does not say */
 #define SLOTS 256
+/* With peers that have no authenticated session, beyond the places of their sources, while more than a quarter of all places
+ * are taken; while there is room the protocols have times of their own. */
+#define PATIENCE_PART 4
+#define PATIENCE_MS 60000
+#define PATIENCE_SESSION_MS 600000 /* and with one that has: its protocol has times of its own */
+#define PATIENCE_CHECK_MS 5000
+#define CLOSING_PART 8 /* of the limit, on top of it: peers that are being closed to make room */
 
 struct peer {
 	struct vd_peer pub;
 	struct vd_entry by_id, by_remote;
 	struct vd_link all, chans, work;
+	struct vd_source *source;
+	struct vd_link unproven;   /* in its source's list while it has no authenticated session */
+	uint64_t unproven_since;
+	uint32_t sessions;         /* authenticated ones */
+	uint64_t user;             /* of the last of them */
 	struct vd_timeline timeline;
 	char reason[VD_ID_TEXT];
 	bool closing, down;
+	bool ours;   /* we began it */
 	bool beside; /* made by vd_peer_beside */
 };
 
@@ -43,6 +57,9 @@ static struct {
 	struct vd_link all_peers, all_chans;
 	struct vd_link work; /* peers that are being closed and have a next step; one deferred call each */
 	uint32_t load[SLOTS];
+	size_t n_closing;
+	struct vd_timer patience;
+	bool watching; /* it runs: there may be unproven peers beyond the places of their sources */
 	struct vd_timer retry; /* goes on with closing when vd_defer had no memory */
 } reg;
 
@@ -122,9 +139,147 @@ static void peer_free(struct peer *p)
 	vd_table_del(&reg.remotes, &p->by_remote);
 	vd_link_del(&p->all);
 	vd_link_del(&p->work);
+	vd_source_proven(p->source, &p->unproven);
+	vd_source_drop(p->source);
+	reg.n_closing -= p->closing;
 	reg.load[p->pub.home]--;
 	vd_timeline_clear(&p->timeline);
 	free(p);
+}
+
+/* ---- peers without an authenticated session: shares of their source networks, and patience ---- */
+static uint64_t peers_max(void)
+{
+	uint64_t limit = vd_conf_uint(vd_conf_at(vd_conf_current(), NULL, "gateway.max_peers"));
+
+	return limit ? limit : MAX_PEERS;
+}
+
+static bool busy(void)
+{
+	return reg.peers.n - reg.n_closing > peers_max() / PATIENCE_PART;
+}
+
+static void unproven(struct peer *p)
+{
+	if (p->closing || p->ours || p->sessions)
+		return;
+	p->unproven_since = vd_now();
+	vd_source_unproven(p->source, &p->unproven);
+	if (!reg.watching && busy())
+		vd_timer_start(&reg.patience, PATIENCE_CHECK_MS);
+	reg.watching |= busy();
+}
+
+static bool has_session(const struct peer *p)
+{
+	for (struct vd_link *l = p->chans.next; l != &p->chans; l = l->next)
+		if (!vd_link_empty(&VD_CONTAINER_OF(l, struct chan, of_peer)->sessions))
+			return true;
+	return false;
+}
+
+static void out_of_patience(struct vd_source *s, void *arg)
+{
+	bool *any = arg;
+
+	*any = true;
+	for (struct vd_link *l = s->unproven.next, *next; l != &s->unproven && vd_source_beyond(s) && busy(); l = next) {
+		struct peer *p = VD_CONTAINER_OF(l, struct peer, unproven);
+		uint64_t age = vd_now() - p->unproven_since;
+
+		next = l->next;
+		if (age < PATIENCE_MS)
+			break; /* the others are younger */
+		if (age < PATIENCE_SESSION_MS && has_session(p))
+			continue;
+		vd_count("core.peer.patience", 1);
+		vd_peer_close(p->pub.id, "no user of it was authenticated in time");
+	}
+}
+
+static void patience_fired(struct vd_timer *t)
+{
+	reg.watching = false;
+	if (busy())
+		vd_source_each_beyond(out_of_patience, &reg.watching);
+	if (reg.watching)
+		vd_timer_start(t, PATIENCE_CHECK_MS);
+}
+
+/* The oldest unproven peer of the source that has the most of them beyond its places goes: what one source takes, it takes from
+ * itself, and a known one keeps its places. */
+bool vd_peer_make_room(bool with_session, uint64_t max, uint64_t except)
+{
+	struct vd_source *s = vd_source_heaviest();
+
+	for (struct vd_link *l = s ? s->unproven.next : NULL; l && l != &s->unproven; l = l->next) {
+		struct peer *p = VD_CONTAINER_OF(l, struct peer, unproven);
+
+		if (p->pub.id == except || (with_session && !has_session(p)))
+			continue;
+		vd_count("core.peer.made_room", 1);
+		vd_report_failure(&(struct vd_report){ .kind = VD_FAIL_CROWDED_OUT, .peer = p->pub.id, .count = max,
+			.offered = with_session ? "sessions" : "peers",
+			.configured = with_session ? "gateway.max_sessions" : "gateway.max_peers" });
+		vd_peer_close(p->pub.id, "others needed its place before a user of it was authenticated");
+		return true;
+	}
+	return false;
+}
+
+void vd_peer_joined(uint64_t id, uint64_t user)
+{
+	struct peer *p = peer_find(id);
+
+	if (!p)
+		return;
+	p->sessions++;
+	p->user = user;
+	vd_source_joined(p->source, user);
+	vd_source_proven(p->source, &p->unproven);
+}
+
+void vd_peer_left(uint64_t id)
+{
+	struct peer *p = peer_find(id);
+
+	if (!p)
+		return;
+	vd_source_left(p->source);
+	if (--p->sessions == 0)
+		unproven(p);
+}
+
+bool vd_peer_is_unproven(uint64_t id)
+{
+	const struct peer *p = peer_find(id);
+
+	return p && !p->ours && !p->sessions;
+}
+
+unsigned vd_peer_sessions(uint64_t id)
+{
+	const struct peer *p = peer_find(id);
+	unsigned n = 0;
+
+	for (struct vd_link *l = p ? p->chans.next : NULL; l && l != &p->chans; l = l->next) {
+		const struct vd_link *head = &VD_CONTAINER_OF(l, struct chan, of_peer)->sessions;
+
+		for (const struct vd_link *s = head->next; s != head; s = s->next)
+			n++;
+	}
+	return n;
+}
+
+void vd_peer_ours(uint64_t id)
+{
+	struct peer *p = peer_find(id);
+
+	if (!p)
+		return;
+	p->ours = true;
+	vd_source_proven(p->source, &p->unproven);
 }
 
 /* Puts a record with id, home and remote filled in into the registry. Frees it on failure. */
@@ -133,7 +288,9 @@ static struct peer *peer_insert(struct peer *p)
 	vd_link_init(&p->all);
 	vd_link_init(&p->chans);
 	vd_link_init(&p->work);
-	if (vd_table_add(&reg.peers, &p->by_id, p->pub.id) < 0)
+	vd_link_init(&p->unproven);
+	p->source = vd_source_hold(&p->pub.remote.ip);
+	if (!p->source || vd_table_add(&reg.peers, &p->by_id, p->pub.id) < 0)
 		goto fail;
 	if (vd_table_add(&reg.remotes, &p->by_remote, remote_key(&p->pub.remote)) < 0) {
 		vd_table_del(&reg.peers, &p->by_id);
@@ -141,8 +298,10 @@ static struct peer *peer_insert(struct peer *p)
 	}
 	vd_link_add(&reg.all_peers, &p->all);
 	reg.load[p->pub.home]++;
+	unproven(p);
 	return p;
 fail:
+	vd_source_drop(p->source);
 	free(p);
 	return NULL;
 }
@@ -167,16 +326,11 @@ static struct vd_peer *peer_make(uint64_t endpoint, const struct vd_sa *local, c
 	return &p->pub;
 }
 
-static uint64_t peers_max(void)
-{
-	uint64_t limit = vd_conf_uint(vd_conf_at(vd_conf_current(), NULL, "gateway.max_peers"));
-
-	return limit ? limit : MAX_PEERS;
-}
-
 struct vd_peer *vd_peer_new(uint64_t endpoint, const struct vd_sa *local, const struct vd_sa *remote)
 {
-	if (reg.peers.n >= peers_max()) {
+	uint64_t max = peers_max();
+
+	if (reg.peers.n - reg.n_closing >= max && (reg.n_closing > max / CLOSING_PART + 1 || !vd_peer_make_room(false, max, 0))) {
 		vd_count("core.peer.limit", 1);
 		return NULL;
 	}
@@ -202,7 +356,7 @@ bool vd_peer_is_beside(uint64_t id)
 
 bool vd_peers_too_many(void)
 {
-	return reg.peers.n > peers_max();
+	return reg.peers.n - reg.n_closing > peers_max();
 }
 
 struct vd_peer *vd_peer_find(uint64_t id)
@@ -233,6 +387,23 @@ void vd_peer_set_up(uint64_t id, const struct vd_peer_up *facts)
 	vd_event_post(&vd_topic_peer_up, &event);
 }
 
+/* What it is and has counts where it is now. */
+static void moved(struct peer *p, const struct vd_ip *to)
+{
+	struct vd_source *was = p->source, *now = vd_source_hold(to);
+
+	if (!now)
+		return; /* out of memory: it goes on counting where it was */
+	vd_source_proven(was, &p->unproven);
+	for (uint32_t i = 0; i < p->sessions; i++) {
+		vd_source_left(was);
+		vd_source_joined(now, p->user);
+	}
+	p->source = now;
+	vd_source_drop(was);
+	unproven(p);
+}
+
 void vd_peer_endpoint(uint64_t id, const struct vd_sa *remote, bool natt)
 {
 	struct peer *p = peer_find(id);
@@ -244,6 +415,8 @@ void vd_peer_endpoint(uint64_t id, const struct vd_sa *remote, bool natt)
 	if (vd_sa_equal(&p->pub.remote, remote))
 		return;
 	vd_table_del(&reg.remotes, &p->by_remote);
+	if (!vd_ip_equal(&p->pub.remote.ip, &remote->ip))
+		moved(p, &remote->ip);
 	p->pub.remote = *remote;
 	vd_table_add(&reg.remotes, &p->by_remote, remote_key(remote));
 	vd_note('p', id, "now at %s%s", vd_sa_format(remote, text), natt ? ", behind NAT" : "");
@@ -320,6 +493,8 @@ void vd_peer_close(uint64_t id, const char *reason)
 	if (!p || p->closing)
 		return;
 	p->closing = true;
+	reg.n_closing++;
+	vd_source_proven(p->source, &p->unproven);
 	p->pub.up = false;
 	vd_strcpy(p->reason, sizeof(p->reason), reason);
 	vd_note('p', id, "closing: %s", reason);
@@ -635,8 +810,33 @@ static int objects_import(void *self, uint16_t version, struct vd_rd *r, enum vd
 
 static const struct vd_layer layer = { "core.objects", LAYER_VERSION, objects_export, objects_import };
 
+/* Which sources are known (system/source.h). */
+#define SOURCES_VERSION 1
+
+static int sources_export(void *self, struct vd_wr *w, struct vd_error *err)
+{
+	(void)self;
+	(void)err;
+	vd_source_write(w);
+	return 0;
+}
+
+static int sources_import(void *self, uint16_t version, struct vd_rd *r, enum vd_import_mode mode, struct vd_error *err)
+{
+	(void)self;
+	(void)mode;
+	if (version != SOURCES_VERSION)
+		return vd_error_set(err, -EPROTONOSUPPORT, "core.sources version %u cannot be read", version);
+	vd_source_read(r);
+	return vd_rd_done(r) ? 0 : vd_error_set(err, -EBADMSG, "core.sources: damaged record");
+}
+
+static const struct vd_layer sources = { "core.sources", SOURCES_VERSION, sources_export, sources_import };
+
 int vd_objects_init(void)
 {
+	int res;
+
 	vd_table_init(&reg.peers);
 	vd_table_init(&reg.remotes);
 	vd_table_init(&reg.chans);
@@ -644,8 +844,10 @@ int vd_objects_init(void)
 	vd_link_init(&reg.all_chans);
 	vd_link_init(&reg.work);
 	vd_timer_init(&reg.retry, retry_steps);
+	vd_timer_init(&reg.patience, patience_fired);
 	reg.ready = true;
-	return vd_layer_register(NULL, &layer, NULL);
+	res = vd_layer_register(NULL, &layer, NULL);
+	return res < 0 ? res : vd_layer_register(NULL, &sources, NULL);
 }
 
 void vd_objects_fini(void)
@@ -662,6 +864,8 @@ void vd_objects_fini(void)
 	while (!vd_link_empty(&reg.all_peers))
 		peer_free(VD_CONTAINER_OF(reg.all_peers.next, struct peer, all));
 	vd_timer_stop(&reg.retry);
+	vd_timer_stop(&reg.patience);
+	vd_source_fini();
 	vd_table_fini(&reg.peers);
 	vd_table_fini(&reg.remotes);
 	vd_table_fini(&reg.chans);

@@ -29,6 +29,16 @@ size_t vd_chan_count(void);
 bool vd_peer_is_beside(uint64_t id);
 /* More than gateway.max_peers, which such a peer can bring about. */
 bool vd_peers_too_many(void);
+/* A session of it, of this user (a hash of whose), is authenticated from now on, or no longer: with at least one it is proven. A
+ * peer without any has a place of what its source network may hold, for a minute, and goes first when places are needed. */
+void vd_peer_joined(uint64_t id, uint64_t user);
+void vd_peer_left(uint64_t id);
+bool vd_peer_is_unproven(uint64_t id);
+/* How many sessions it has, of any kind. */
+unsigned vd_peer_sessions(uint64_t id);
+/* Closes the unproven peer that has to give up its place first, since all max peers, or sessions, are taken; with_session: of
+ * those that have a session. Never that one. False: there is none. */
+bool vd_peer_make_room(bool with_session, uint64_t max, uint64_t except);
 /* Why it is being closed; NULL while it is not. */
 const char *vd_peer_closing(uint64_t id);
 /* True when it takes no new sessions: unknown, going, or its peer is. */

@@ -10,12 +10,15 @@
 #include "core/session/session.h"
 
 #define MAX_SESSIONS 20000 /* when the configuration does not say */
+#define UNPROVEN_SESSIONS 32 /* of a peer before the first of them is authenticated */
+#define CLOSING_PART 8      /* of the limit, on top of it: sessions that are being closed to make room */
 #define WORKER_PATIENCE 1000
 #define BRINGUP_MS 60000 /* without progress of its owner; a question to a human has its own deadline */
 
 static struct {
 	bool ready;
 	uint64_t claims;
+	size_t n_closing;
 	struct vd_table sessions, users;
 	struct vd_link all, acks;
 } reg;
@@ -102,11 +105,21 @@ int vd_session_claim(struct vd_session_rec *rec)
 	return 0;
 }
 
+void vd_session_joined(struct vd_session_rec *rec)
+{
+	if (!rec->joined)
+		vd_peer_joined(rec->pub.peer, vd_session_user_key(rec->realm, rec->pub.user));
+	rec->joined = true;
+}
+
 /* ---- birth and death of records ---- */
 void vd_session_rec_free(struct vd_session_rec *rec)
 {
 	vd_timer_stop(&rec->timer);
 	vd_timer_stop(&rec->idle);
+	if (rec->joined)
+		vd_peer_left(rec->pub.peer);
+	reg.n_closing -= rec->pub.state >= VD_S_CLOSING;
 	vd_table_del(&reg.sessions, &rec->by_id);
 	if (rec->claim)
 		vd_table_del(&reg.users, &rec->by_user);
@@ -202,9 +215,27 @@ int vd_session_room(const struct vd_session_rec *rec, struct vd_error *err)
 {
 	if (!vd_peer_is_beside(rec->pub.peer))
 		return 0; /* has been looked at when it was made */
-	if (reg.sessions.n > sessions_max())
+	if (reg.sessions.n - reg.n_closing > sessions_max())
 		return all_taken(err);
 	return vd_peers_too_many() ? vd_error_set(err, -EMFILE, "all peers are taken; raise gateway.max_peers") : 0;
+}
+
+/* Is there a place for one more session of this peer? Where there is none, one that nobody was authenticated for makes room. */
+static bool place_for(uint64_t peer, struct vd_error *err)
+{
+	uint64_t max = sessions_max();
+
+	if (vd_peer_is_unproven(peer) && vd_peer_sessions(peer) >= UNPROVEN_SESSIONS) {
+		vd_count("core.session.limit_unproven", 1);
+		vd_error_set(err, -EMFILE, "%u sessions of this peer wait already for a user to be authenticated", UNPROVEN_SESSIONS);
+		vd_report_failure(&(struct vd_report){ .kind = VD_FAIL_OTHER, .stage = "auth", .peer = peer, .difference = err->text });
+		return false;
+	}
+	if (reg.sessions.n - reg.n_closing < max || vd_peer_is_beside(peer) ||
+		(reg.n_closing <= max / CLOSING_PART && vd_peer_make_room(true, max, peer)))
+		return true;
+	all_taken(err);
+	return false;
 }
 
 uint64_t vd_session_new(uint64_t chan, const char *connection, const struct vd_session_owner *owner, void *arg,
@@ -219,10 +250,8 @@ uint64_t vd_session_new(uint64_t chan, const char *connection, const struct vd_s
 		vd_error_set(err, -ESTALE, "channel c-%llu is gone", (unsigned long long)chan);
 		return 0;
 	}
-	if (reg.sessions.n >= sessions_max() && !vd_peer_is_beside(info->peer)) {
-		all_taken(err);
+	if (!place_for(info->peer, err) || vd_chan_closing(chan))
 		return 0;
-	}
 	rec = vd_session_rec_new(vd_id_new());
 	if (!rec) {
 		vd_error_set(err, -ENOMEM, "out of memory");
@@ -458,6 +487,7 @@ void vd_session_close(uint64_t session, const char *reason, bool by_owner)
 		return;
 	vd_session_no_report(rec);
 	rec->pub.state = VD_S_CLOSING;
+	reg.n_closing++;
 	vd_strcpy(rec->pub.reason, sizeof(rec->pub.reason), reason);
 	vd_note('s', session, "closing: %s", reason);
 	vd_timer_stop(&rec->timer);

@@ -41,6 +41,7 @@ struct vd_session_rec {
 	struct vd_timer idle;      /* looks whether it carried anything; idle.c */
 	uint64_t idle_since, idle_carried; /* when it last had carried something new, and how many packets in all then */
 	bool leased, added, finished;
+	bool joined;               /* counted as an authenticated session of its peer */
 	struct vd_no *no;          /* or NULL */
 	bool tell_owner, reap;     /* deferred work */
 	struct vd_timer later;     /* stands in for vd_defer when that had no memory */
@@ -85,6 +86,8 @@ uint64_t vd_session_user_key(const char *realm, const char *user);
 struct vd_session_rec *vd_session_of_user(const char *realm, const char *user, const struct vd_session_rec *after);
 /* A session that was made without looking at the limits (vd_peer_beside) goes on for itself: 0, or -EMFILE with err. */
 int vd_session_room(const struct vd_session_rec *rec, struct vd_error *err);
+/* It is authenticated: from now on its peer is a proven one. */
+void vd_session_joined(struct vd_session_rec *rec);
 /* Enters rec into the index of users; -ENOMEM. */
 int vd_session_claim(struct vd_session_rec *rec);
 

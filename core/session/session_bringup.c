@@ -78,6 +78,7 @@ static void auth_done(void *arg, const struct vd_answer *answer)
 		if (rec->pub.granted.user[0])
 			vd_strcpy(rec->pub.user, sizeof(rec->pub.user), rec->pub.granted.user);
 		rec->pub.proven = true;
+		vd_session_joined(rec);
 		vd_session_no_forget(rec);
 		vd_strcpy(event.user, sizeof(event.user), rec->pub.user);
 		vd_strcpy(event.realm, sizeof(event.realm), rec->realm);

@@ -257,6 +257,8 @@ static int session_read(struct vd_rd *r)
 	rec->link.chan = s->chan;
 	rec->link.mtu = s->mtu;
 	vd_session_sources(rec);
+	if (s->proven && !s->dialled)
+		vd_session_joined(rec);
 	if (flags & F_CLAIMED && vd_session_claim(rec) < 0)
 		return -ENOMEM;
 	if (left != UINT64_MAX)

@@ -7,8 +7,8 @@
 #include <viaduct/loop.h>
 
 #include <string.h>
-#include <sys/socket.h>
 
+#include "core/system/source.h"
 #include "core/table.h"
 
 #define SETS 512
@@ -42,7 +42,11 @@ static const unsigned weight[VD_COST_MAX] = {
 static const struct rate { uint32_t per_s, burst; } user_rates[VD_COST_MAX] = {
 	[VD_COST_DH] = { 5, 20 }, [VD_COST_SIGNATURE] = { 5, 20 }, [VD_COST_AUTH] = { 1, 20 }, [VD_COST_STATE] = { 5, 20 },
 };
-enum { SCOPE_SOURCE, SCOPE_USER, SCOPES };
+/* A known source has this beyond what strangers have: for each of its places, what a client needs to come back. */
+#define PLACE_PER_S 1
+#define PLACE_BURST 8
+#define PLACES_MAX 60000u
+enum { SCOPE_SOURCE, SCOPE_KNOWN, SCOPE_USER, SCOPES };
 
 struct bucket {
 	uint64_t key; /* keyed hash of who; 0: free */
@@ -126,13 +130,16 @@ static void pools_fill(uint64_t now)
 		pools[i].at = now;
 }
 
-static struct rate rate_of(unsigned scope, enum vd_cost cost)
+static struct rate rate_of(unsigned scope, enum vd_cost cost, uint32_t places)
 {
+	places = places < PLACES_MAX ? places : PLACES_MAX;
+	if (scope == SCOPE_KNOWN)
+		return (struct rate){ PLACE_PER_S * places * weight[cost], PLACE_BURST * places * weight[cost] };
 	return scope == SCOPE_USER ? user_rates[cost] : source_rate(cost);
 }
 
 /* The bucket of that key, filled up to now; a new one takes the place of the one longest unused in its set. */
-static struct bucket *bucket_of(unsigned scope, const void *who, size_t len, uint64_t now)
+static struct bucket *bucket_of(unsigned scope, const void *who, size_t len, uint32_t places, uint64_t now)
 {
 	uint64_t key = vd_siphash(hash_key[scope], who, len) | 1;
 	struct bucket *set = table[(key >> 1) % SETS], *b = set;
@@ -151,7 +158,7 @@ static struct bucket *bucket_of(unsigned scope, const void *who, size_t len, uin
 		b->at = UINT64_MAX; /* filled at once */
 	}
 	for (unsigned c = 0; c < VD_COST_MAX; c++) {
-		struct rate r = rate_of(scope, c);
+		struct rate r = rate_of(scope, c, places);
 
 		add(&b->tokens[c], passed(b, now) * r.per_s, r.burst);
 	}
@@ -173,18 +180,51 @@ void vd_budget_reset(void)
 }
 
 /* Its bucket, or as if it had none while the pool has more than half. */
-static bool source_pays(enum vd_cost cost, uint32_t price, const struct vd_ip *source, const struct bucket *pool, uint64_t now)
+static bool source_pays(enum vd_cost cost, uint32_t price, const uint8_t who[VD_SOURCE_KEY], const struct bucket *pool, uint64_t now)
 {
-	uint8_t who[10] = { source->family == AF_INET ? 4 : 6 }; /* /32, or /64: one subscriber has a whole one */
-	struct bucket *own;
+	struct bucket *own = bucket_of(SCOPE_SOURCE, who, VD_SOURCE_KEY, 0, now);
 
-	memcpy(who + 1, source->a, source->family == AF_INET ? 4 : 8);
-	own = bucket_of(SCOPE_SOURCE, who, sizeof(who), now);
 	if (own->tokens[cost] >= price) {
 		own->tokens[cost] -= price;
 		return true;
 	}
 	return pool->tokens[cost] / UNIT > pool_rate(VD_STANDING_ANSWERED, cost).burst / 2;
+}
+
+/* What its places give a known source. That pool empty, it takes as much from where strangers do, and is not held up there. */
+static struct bucket *known_pays(enum vd_cost cost, uint32_t price, const uint8_t who[VD_SOURCE_KEY], uint32_t places, uint64_t now)
+{
+	struct bucket *own = bucket_of(SCOPE_KNOWN, who, VD_SOURCE_KEY, places, now);
+	struct bucket *pool = &pools[VD_STANDING_KNOWN];
+
+	if (own->tokens[cost] < price)
+		return NULL;
+	if (pool->tokens[cost] < price)
+		pool = &pools[VD_STANDING_ANSWERED];
+	if (pool->tokens[cost] < price)
+		return NULL;
+	own->tokens[cost] -= price;
+	return pool;
+}
+
+/* The pool that pays for it, the source's own part having been paid; NULL: nobody does. */
+static struct bucket *payer(enum vd_cost cost, uint32_t price, const struct vd_budget_from *from, uint64_t now)
+{
+	struct bucket *pool = &pools[from->standing], *known;
+	uint8_t who[VD_SOURCE_KEY];
+	uint32_t places;
+
+	if (from->standing == VD_STANDING_FORGEABLE || !from->source || !from->source->family)
+		return pool->tokens[cost] < price ? NULL : pool;
+	vd_source_key(from->source, who);
+	places = vd_source_places(from->source);
+	if (!places && from->standing == VD_STANDING_KNOWN)
+		places = 1;
+	known = places ? known_pays(cost, price, who, places, now) : NULL;
+	if (known)
+		return known;
+	pool = &pools[VD_STANDING_ANSWERED];
+	return pool->tokens[cost] < price || !source_pays(cost, price, who, pool, now) ? NULL : pool;
 }
 
 bool vd_budget_take(enum vd_cost cost, unsigned units, const struct vd_budget_from *from)
@@ -200,17 +240,12 @@ bool vd_budget_take(enum vd_cost cost, unsigned units, const struct vd_budget_fr
 	price = units * UNIT;
 	pools_fill(now);
 	if (from->user && *from->user) {
-		user = bucket_of(SCOPE_USER, from->user, strlen(from->user), now);
+		user = bucket_of(SCOPE_USER, from->user, strlen(from->user), 0, now);
 		if (user->tokens[cost] < price)
 			return false;
 	}
-	pool = &pools[from->standing];
-	if (from->standing == VD_STANDING_KNOWN && pool->tokens[cost] < price)
-		pool = &pools[VD_STANDING_ANSWERED];
-	if (pool->tokens[cost] < price)
-		return false;
-	if (pool == &pools[VD_STANDING_ANSWERED] && from->source && from->source->family &&
-		!source_pays(cost, price, from->source, pool, now))
+	pool = payer(cost, price, from, now);
+	if (!pool)
 		return false;
 	pool->tokens[cost] -= price;
 	if (user)

@@ -30,12 +30,16 @@ struct vd_peer {
 };
 
 /* A new peer on the least loaded home slot, or on the slot of a living peer with the same remote address and port.
- * NULL when the limit (gateway.max_peers) is reached or memory is short. */
+ * NULL when the limit (gateway.max_peers) is reached or memory is short. When it is reached, a peer without an authenticated
+ * session makes room where there is one: the oldest of the source network that has the most of them. */
 VD_API struct vd_peer *vd_peer_new(uint64_t endpoint, const struct vd_sa *local, const struct vd_sa *remote);
 /* One beside a living peer, at the same endpoint and on the same slot, for somebody who may turn out to be that peer and must
  * show it first. gateway.max_peers and max_sessions do not hold it up, since who has a place must be able to renew what it
  * stands on; where it is somebody else its session is not admitted beyond them. NULL: no such peer, or no memory. */
 VD_API struct vd_peer *vd_peer_beside(uint64_t peer);
+/* We began it (a connection that is dialled): no source network is charged for it, and it has no authenticated session for as
+ * long as it needs. */
+VD_API void vd_peer_ours(uint64_t id);
 VD_API struct vd_peer *vd_peer_find(uint64_t id);
 /* Fills in what is known now (fields of struct vd_peer_up), marks it up, posts peer_up. */
 VD_API void vd_peer_set_up(uint64_t id, const struct vd_peer_up *facts);

@@ -89,6 +89,9 @@ enum vd_failure {
 	VD_FAIL_TOO_MUCH,         /* more than is read; count: octets; offered: of what; configured: what is read */
 	VD_FAIL_DIALS_ALONE,      /* it has the key of a connection that dials, and accepts nobody; offered: who it is */
 	VD_FAIL_EXCHANGE,         /* it begins with an exchange that is not served; count: its type */
+	/* ---- limits that hold for all protocols ---- */
+	VD_FAIL_CROWDED_OUT,      /* no user of it was authenticated when others needed its place; count: the limit; offered: of what */
+	VD_FAIL_GUESSING,         /* too many wrong passwords came before this one; count: seconds until the next is looked at */
 	VD_FAILURES
 };
 

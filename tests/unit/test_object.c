@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/system/source.h"
 #include "tests/unit/session_fixture.h"
 
 static struct vd_sa sa(uint32_t ip, uint16_t port)
@@ -80,10 +81,14 @@ START_TEST(peer_limit)
 	struct vd_sa local = sa(1, 500);
 	unsigned n = 0;
 
+	vd_peer_joined(fx.peer, 1);
 	for (unsigned i = 0; i < 40; i++) {
 		struct vd_sa remote = sa(100 + i, 500);
+		struct vd_peer *p = vd_peer_new(1, &local, &remote);
 
-		n += vd_peer_new(1, &local, &remote) != NULL;
+		n += p != NULL;
+		if (p)
+			vd_peer_joined(p->id, i); /* none of them makes room for others */
 	}
 	ck_assert_uint_eq(n, 29); /* one was there, 30 may be */
 	ck_assert_uint_eq(vd_peer_count(), 30);
@@ -95,8 +100,160 @@ START_TEST(peer_limit)
 	ck_assert_uint_eq(beside->endpoint, of->endpoint);
 	ck_assert(vd_sa_equal(&beside->remote, &of->remote) && vd_sa_equal(&beside->local, &of->local));
 	ck_assert_uint_eq(vd_peer_count(), 31);
+	vd_peer_joined(beside->id, 1);
 	ck_assert_ptr_null(vd_peer_new(1, &local, &of->remote));
 	ck_assert_ptr_null(vd_peer_beside(beside->id + 1000));
+}
+END_TEST
+
+/* ---- shares of source networks ---- */
+static uint64_t peer_at(uint32_t ip, uint16_t port)
+{
+	struct vd_sa local = sa(1, 500), remote = sa(ip, port);
+	struct vd_peer *p = vd_peer_new(1, &local, &remote);
+	uint64_t id = p ? p->id : 0;
+
+	fake_drain();
+	return id;
+}
+
+static unsigned peers_at(uint32_t ip)
+{
+	struct vd_ip at = vd_ip4(ip);
+	unsigned n = 0;
+
+	for (struct vd_peer *p = vd_peer_after(NULL); p; p = vd_peer_after(p))
+		n += vd_ip_equal(&p->remote.ip, &at);
+	return n;
+}
+
+#define ATTACKER 0x0a000001u
+
+/* A holder of the group key who never authenticates a user has what nobody else needs. */
+START_TEST(unproven_make_room)
+{
+	uint64_t honest[10], elsewhere;
+
+	vd_peer_ours(fx.peer);
+	for (unsigned i = 0; i < 29; i++)
+		ck_assert_uint_ne(peer_at(ATTACKER, (uint16_t)(1000 + i)), 0);
+	ck_assert_uint_eq(vd_peer_count(), 30);
+	for (unsigned i = 0; i < 10; i++) {
+		honest[i] = peer_at(0x0b000000u + i, 500);
+		ck_assert_uint_ne(honest[i], 0);
+		peer_at(ATTACKER, (uint16_t)(2000 + 2 * i)); /* who goes on */
+		peer_at(ATTACKER, (uint16_t)(2001 + 2 * i));
+		ck_assert_uint_le(vd_peer_count(), 30);
+	}
+	for (unsigned i = 0; i < 10; i++)
+		ck_assert_ptr_nonnull(vd_peer_find(honest[i]));
+	ck_assert_uint_eq(peers_at(ATTACKER), 19);
+	ck_assert_ptr_nonnull(vd_peer_find(fx.peer)); /* what we dialled is not among them */
+	/* Each that was pushed out has a report. */
+	ck_assert_uint_ge(fake_events(&vd_topic_setup_failed), 10);
+	/* Every place is a proven user's: nobody makes room. */
+	for (struct vd_peer *p = vd_peer_after(NULL); p; p = vd_peer_after(p))
+		vd_peer_joined(p->id, p->id);
+	ck_assert_uint_eq(peer_at(0x0c000001u, 500), 0);
+	/* Without its session a peer is an unproven one again: the oldest of the source that has most. */
+	elsewhere = honest[3];
+	vd_peer_left(elsewhere);
+	fake_advance(VD_SOURCE_DAY + 1);
+	ck_assert_uint_ne(peer_at(0x0c000001u, 500), 0);
+	ck_assert_ptr_null(vd_peer_find(elsewhere));
+}
+END_TEST
+
+/* Whoever had so many sessions within a day keeps so many places, whatever strangers do. */
+START_TEST(known_keep_places)
+{
+	struct vd_ip office = vd_ip4(0x0b000001);
+	uint64_t ids[8];
+
+	vd_peer_ours(fx.peer);
+	for (unsigned i = 0; i < 8; i++) {
+		ids[i] = peer_at(0x0b000001u, (uint16_t)(500 + i));
+		vd_peer_joined(ids[i], 7);
+	}
+	for (unsigned i = 0; i < 8; i++) {
+		vd_peer_left(ids[i]);
+		vd_peer_close(ids[i], "the office lost its line");
+	}
+	fake_drain();
+	ck_assert_uint_eq(vd_source_places(&office), 8);
+	for (unsigned i = 0; i < 29; i++) /* from everywhere, so that each has but one */
+		ck_assert_uint_ne(peer_at(0x0d000000u + i, 500), 0);
+	for (unsigned i = 0; i < 8; i++)
+		ck_assert_uint_ne(peer_at(0x0b000001u, (uint16_t)(500 + i)), 0);
+	for (unsigned i = 0; i < 60; i++)
+		peer_at(0x0e000000u + i, 500);
+	ck_assert_uint_eq(peers_at(0x0b000001u), 8);
+	/* A day later it is a stranger. */
+	fake_advance(VD_SOURCE_DAY + 1);
+	ck_assert_uint_eq(vd_source_places(&office), 0);
+}
+END_TEST
+
+/* While there are many, strangers have a minute. */
+START_TEST(patience)
+{
+	uint64_t early = peer_at(ATTACKER, 1);
+
+	vd_peer_ours(fx.peer);
+	fake_advance(120000);
+	ck_assert_ptr_nonnull(vd_peer_find(early)); /* there is room */
+	for (unsigned i = 0; i < 20; i++)
+		peer_at(ATTACKER, (uint16_t)(100 + i));
+	uint64_t user = peer_at(0x0b000001u, 500);
+	vd_peer_joined(user, 1);
+	fake_advance(50000);
+	ck_assert_ptr_null(vd_peer_find(early));
+	ck_assert_uint_eq(peers_at(ATTACKER), 20);
+	fake_advance(20000);
+	ck_assert_uint_le(peers_at(ATTACKER), 7); /* a quarter of 30 in all */
+	ck_assert_ptr_nonnull(vd_peer_find(user));
+}
+END_TEST
+
+/* One user who was everywhere is remembered at a few places only, and pushes nobody out. */
+START_TEST(sources_of_a_user)
+{
+	vd_peer_ours(fx.peer);
+	for (unsigned i = 0; i < 200; i++) {
+		uint64_t id = peer_at(0x20000000u + i, 500);
+
+		vd_peer_joined(id, 99);
+		fake_advance(1);
+		vd_peer_left(id);
+		vd_peer_close(id, "done");
+		fake_drain();
+	}
+	unsigned known = 0;
+	for (unsigned i = 0; i < 200; i++) {
+		struct vd_ip ip = vd_ip4(0x20000000u + i);
+
+		known += vd_source_places(&ip) > 0;
+	}
+	ck_assert_uint_eq(known, 16);
+}
+END_TEST
+
+/* It moves to another address: its session counts there. */
+START_TEST(source_moves)
+{
+	struct vd_ip a = vd_ip4(0x0b000001), b = vd_ip4(0x0b000002);
+	struct vd_sa to = sa(0x0b000002, 4500);
+	uint64_t id = peer_at(0x0b000001, 500);
+
+	vd_peer_joined(id, 1);
+	vd_peer_endpoint(id, &to, true);
+	ck_assert_uint_eq(vd_source_places(&a), 1); /* for a day */
+	ck_assert_uint_eq(vd_source_places(&b), 1);
+	vd_peer_left(id);
+	vd_peer_close(id, "done");
+	fake_drain();
+	fake_advance(VD_SOURCE_DAY + 1);
+	ck_assert_uint_eq(vd_source_places(&b), 0);
 }
 END_TEST
 
@@ -242,6 +399,11 @@ int main(void)
 	tcase_add_test(t, table_holds_many);
 	tcase_add_test(t, homes);
 	tcase_add_test(t, peer_limit);
+	tcase_add_test(t, unproven_make_room);
+	tcase_add_test(t, known_keep_places);
+	tcase_add_test(t, patience);
+	tcase_add_test(t, sources_of_a_user);
+	tcase_add_test(t, source_moves);
 	tcase_add_test(t, cascade);
 	tcase_add_test(t, channel_goes_first);
 	tcase_add_test(t, slow_maker);

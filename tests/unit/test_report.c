@@ -241,6 +241,13 @@ static const struct {
 	[VD_FAIL_L2TP_STRAY] = { { .offered = "data", .difference = "session 9 of tunnel 1" },
 		"data came for session 9 of tunnel 1, which is not here: the client kept its L2TP, and its IPsec is newer, or the gateway"
 		" was restarted; it was told to end that; let the client dial again, or redial by itself when L2TP ends" },
+	[VD_FAIL_CROWDED_OUT] = { { .count = 300, .offered = "peers", .configured = "gateway.max_peers" },
+		"all 300 peers were taken, and no user of this client had been authenticated: it made room for another; let it try"
+		" again; if that goes on, see with viaductctl why who fills the places, and raise gateway.max_peers (Windows shows"
+		" error 789 or 809; macOS and iOS show \"the server did not respond\")" },
+	[VD_FAIL_GUESSING] = { { .count = 20 },
+		"not looked at: too many wrong passwords came from this address; the next one is looked at in 20 s; correct the"
+		" password on the client, and wait (Windows shows error 691; macOS and iOS show \"user authentication failed\")" },
 };
 
 static void start(void)

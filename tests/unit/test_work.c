@@ -1,5 +1,6 @@
 /* The pool, with and without threads, and the budgets. */
 #include "core/loop.h"
+#include "core/system/source.h"
 #include "core/system/work.h"
 #include "tests/lib/fake.h"
 
@@ -457,6 +458,40 @@ START_TEST(budget_office)
 }
 END_TEST
 
+/* An office that was here within a day gets in behind whatever strangers ask for; one user of it has no more than a place. */
+START_TEST(budget_known)
+{
+	struct vd_ip office = ip_of("192.0.2.1"), one = ip_of("192.0.2.2");
+	struct vd_source *s = vd_source_hold(&office), *o = vd_source_hold(&one);
+
+	vd_budget_reset();
+	for (unsigned i = 0; i < 50; i++)
+		vd_source_joined(s, 7);
+	vd_source_joined(o, 8);
+	for (unsigned i = 0; i < 50; i++)
+		vd_source_left(s);
+	vd_source_drop(s);
+	for (uint32_t i = 0; i < 1000; i++) { /* strangers from everywhere: nothing is left for strangers */
+		struct vd_ip ip = vd_ip4(0x0a000000u + i);
+
+		take_all(VD_COST_DH, ANSWERED, &ip, NULL);
+	}
+	ck_assert_uint_eq(take_all(VD_COST_DH, ANSWERED, &one, NULL), 8);
+	ck_assert_uint_eq(take_all(VD_COST_DH, ANSWERED, &office, NULL), 400);
+	fake_advance(VD_SOURCE_DAY + 1);
+	for (uint32_t i = 0; i < 1000; i++) {
+		struct vd_ip ip = vd_ip4(0x0a000000u + i);
+
+		take_all(VD_COST_DH, ANSWERED, &ip, NULL);
+	}
+	ck_assert_uint_eq(take_all(VD_COST_DH, ANSWERED, &office, NULL), 0); /* a stranger again */
+	ck_assert_uint_eq(take_all(VD_COST_DH, ANSWERED, &one, NULL), 8);    /* whose session is still there */
+	vd_source_left(o);
+	vd_source_drop(o);
+	vd_source_fini();
+}
+END_TEST
+
 /* Work that costs more is charged more. */
 START_TEST(budget_units)
 {
@@ -515,6 +550,7 @@ int main(void)
 	tcase_add_test(fake, budget_daemon);
 	tcase_add_test(fake, budget_forged);
 	tcase_add_test(fake, budget_office);
+	tcase_add_test(fake, budget_known);
 	tcase_add_test(fake, budget_units);
 	tcase_add_test(fake, budget_machine);
 	suite_add_tcase(suite, fake);

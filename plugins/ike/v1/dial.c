@@ -242,6 +242,7 @@ static int connect_up(void *self, const struct vd_ike_connect *what, const struc
 		return vd_error_set(err, -ENOSPC, "no more peers: gateway.max_peers, or memory, is used up");
 	}
 	dial->peer_id = object->id;
+	vd_peer_ours(object->id);
 	vd_strcpy(dial->peer->connection, sizeof(dial->peer->connection), what->connection);
 	dial->peer->dial = dial;
 	rc = ike_v1_phase1_dial(dial, &path);
