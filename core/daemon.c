@@ -203,6 +203,8 @@ static int load_configuration(void)
 		if (!vd_conf_count(vd_conf_at(conf, NULL, "gateway.listen")))
 			vd_check_error(vd_conf_at(conf, NULL, "gateway"), NO_LISTEN);
 		vd_conf_judge(before);
+		if (geteuid() == 0)
+			vd_conf_secret_files(conf, &errs);
 		vd_reload_ask(NULL, &errs);
 		r = errs.n_errors ? -EINVAL : 0;
 		d.status = errs.n && d.strict ? EXIT_FAILED : 0;
@@ -269,13 +271,12 @@ static void on_failed(struct vd_host *host, const struct vd_error *err)
 	vd_loop_ev_stop();
 }
 
-static void on_datapath(void *arg, const struct vd_error *err)
+/* Behind all that plugins asked for in start and that may fail, the TUN device before all: who is told READY relies on it. */
+static void ready(void *arg)
 {
 	(void)arg;
-	if (err) {
-		on_failed(NULL, err);
+	if (d.status)
 		return;
-	}
 	vd_log(VD_LOG_NOTICE, "daemon", NULL, "ready");
 	notify("READY=1");
 	if (vd_record_on())
@@ -284,6 +285,19 @@ static void on_datapath(void *arg, const struct vd_error *err)
 	vd_record_start();
 	if (vd_connect_start() < 0)
 		vd_log(VD_LOG_ERROR, "daemon", NULL, "no memory for the connections that we dial");
+}
+
+static void on_datapath(void *arg, const struct vd_error *err)
+{
+	struct vd_error none;
+
+	(void)arg;
+	if (!err && vd_defer(ready, NULL) < 0) {
+		vd_error_set(&none, -ENOMEM, "out of memory");
+		err = &none;
+	}
+	if (err)
+		on_failed(NULL, err);
 }
 
 static enum vd_df df_of(const struct vd_conf *conf)

@@ -32,6 +32,9 @@ struct vd_conf_errors *vd_conf_judge(struct vd_conf_errors *errs);
 void vd_conf_judge_values(const struct vd_conf *conf);
 /* Appends one about a plugin's check that gave only err: at the value whose origin it has, else at the configuration as a whole. */
 void vd_conf_errors_add_err(struct vd_conf_errors *errs, const char *plugin, const struct vd_error *err);
+/* Warns of secrets' files that others than root could replace, and of those that a reload, which is not root any more, could not
+ * read. For a start as root, and its check. */
+void vd_conf_secret_files(const struct vd_conf *conf, struct vd_conf_errors *errs);
 /* "file:line:column", or what of it is known. Returns its length. */
 size_t vd_conf_error_where(const struct vd_conf_error *e, char *out, size_t size);
 /* The shortest form of a path that leads to the same folder: without //, . and, where no link is passed over, .. */

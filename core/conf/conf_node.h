@@ -47,6 +47,7 @@ struct vd_conf_node {
 	uint32_t *index; /* hash of names to position + 1, when there are many */
 	uint32_t index_size, index_seed;
 	uint8_t extended; /* enum of conf_check.c */
+	bool root_only, replaceable; /* the secret's file: no other than root reads it; others may put another one there */
 	struct vd_conf_node *next_held; /* of the nodes that hold a secret or key */
 	struct vd_secret *secret;
 	uint64_t number; /* BOOL, UINT, DURATION, RATE; KEY: the id */

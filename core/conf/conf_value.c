@@ -2,6 +2,7 @@
 #include "core/conf/conf_node.h"
 
 #include "core/system/keys.h"
+#include "core/system/place.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -234,19 +235,24 @@ static char *absolute(struct vd_conf *conf, const struct vd_conf_node *v)
 }
 
 /* Reads what !file names into room. The length, or -1 with an error added. */
-static ssize_t read_secret_file(const struct vd_conf_node *v, const char *name, const char *path, uint8_t *room,
+static ssize_t read_secret_file(struct vd_conf_node *v, const char *name, const char *path, uint8_t *room,
 	struct vd_conf_errors *errs)
 {
-	int fd = open(name, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+	struct vd_error said;
+	bool safe = false;
+	int fd = vd_place_open(name, O_RDONLY, 0, &safe, &said); /* at a start we are root, and the folder may be somebody else's */
 	struct stat st;
 	ssize_t n, len = 0;
 
 	if (fd < 0 || fstat(fd, &st) < 0) {
-		conf_bad(errs, v, "%s: cannot read %s: %s", path, name, strerror(errno));
+		conf_bad(errs, v, "%s: %s%s", path, fd == -EINVAL || fd == -ELOOP || fd == -EMLINK ? "" : "cannot read ",
+			fd < 0 ? said.text : name);
 		if (fd >= 0)
 			close(fd);
 		return -1;
 	}
+	v->replaceable = !safe || st.st_uid != 0 || ((st.st_mode & S_IWGRP) && st.st_gid != 0);
+	v->root_only = st.st_uid == 0 && (!(st.st_mode & S_IRGRP) || st.st_gid == 0);
 	if (!S_ISREG(st.st_mode) || st.st_size > CONF_SECRET_MAX) {
 		conf_bad(errs, v, "%s: %s is %s", path, name, S_ISREG(st.st_mode) ? "larger than 64 KiB" : "not a file");
 		len = -1;
@@ -372,6 +378,21 @@ static bool is_network(const struct vd_ip *ip)
 	static const uint8_t zero[8];
 
 	return ip->family == AF_INET ? ip->a[3] == 0 : vd_same(ip->a + 8, zero, sizeof(zero));
+}
+
+void vd_conf_secret_files(const struct vd_conf *conf, struct vd_conf_errors *errs)
+{
+	for (const struct vd_conf_node *v = conf->held; v; v = v->next_held) {
+		const char *file = v->file ? v->file->path : NULL;
+
+		if (v->replaceable)
+			vd_conf_errors_add(errs, true, file, v->line, v->column, "another user than root can put another file in the place of %s, "
+				"so can viaductd when it was taken over; make the file root's, mode 0640 with group viaduct, and its folder root's, "
+				"mode 0750 with that group", v->text);
+		else if (v->root_only)
+			vd_conf_errors_add(errs, true, file, v->line, v->column, "only root can read %s, so a reload cannot: viaductd is no longer "
+				"root by then; do: chgrp viaduct, and chmod 0640", v->text);
+	}
 }
 
 static bool address(struct vd_conf_node *v, const char *path, struct vd_conf_errors *errs)

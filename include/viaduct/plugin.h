@@ -45,9 +45,13 @@ struct vd_plugin {
 	                              * anyway start first */
 	const struct vd_topic *const *topics; /* NULL-terminated, may be NULL */
 	const struct vd_opt *schema; /* ends with a NULL path, may be NULL */
-	/* Registers services, providers and subscriptions. The configuration (vd_conf_current) is valid. */
+	/* Registers services, providers and subscriptions. The configuration (vd_conf_current) is valid. The process may be root: a
+	 * file whose path the configuration gives is opened by vd_file_open (file.h), nothing is made in vd_state_dir(), and there
+	 * are no threads yet. */
 	int (*init)(struct vd_host *host, void **ret_self, struct vd_error *err);
-	/* After everybody's init; privileges are already dropped. Opens what it needs through priv/1. */
+	/* After everybody's init, in the order of needs; privileges are already dropped, for good. Opens what it needs through priv/1.
+	 * The daemon is ready, and says so to the service manager, when all starts were called and what they asked of priv/1 was
+	 * answered; a failure (also vd_host_failed until then) ends it with status 1 and without that. */
 	int (*start)(void *self, struct vd_error *err);
 	/* vd_conf_current() is the new one, and check accepted it. Must not fail. */
 	void (*reload)(void *self);

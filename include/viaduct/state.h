@@ -34,7 +34,9 @@ VD_API int vd_layer_register(struct vd_host *host, const struct vd_layer *layer,
 VD_API int vd_state_export(struct vd_wr *w, struct vd_error *err);
 VD_API int vd_state_import(struct vd_rd *r, enum vd_import_mode mode, struct vd_error *err);
 
-/* The folder for files that must survive a restart; it belongs to the user the daemon runs as, from start() on. NULL in
+/* The folder for files that must survive a restart; it belongs to the user the daemon runs as, from start() on: open its files in
+ * start or later, never in init, which runs as root. The daemon's umask is 077: a file is of mode 0600 whatever is asked for, unless
+ * it is changed after it was made. A file outside of this folder is opened by vd_file_open (file.h). NULL in
  * tests that have none: then nothing is kept in files. */
 VD_API const char *vd_state_dir(void);
 
