@@ -3,6 +3,7 @@
 #define VIADUCT_IKE_H
 
 #include <viaduct/datapath.h>
+#include <viaduct/work.h>
 
 #ifdef __cplusplus
 extern "C" {
@@ -19,10 +20,12 @@ struct vd_ike_port_1 {
 	/* input NULL: no longer (fini). -EEXIST, -ENOENT, -ENOSPC. */
 	int (*version)(void *self, const struct vd_ike_version *version, void *arg);
 	int (*send)(void *self, const struct vd_path *path, const void *p, size_t len);
-	/* Half-open accounting, shared by the versions: true when another half-open exchange from this source may start
-	 * (global limit, and a per-source-network limit that only counts while the gateway is busy). */
-	bool (*half_open_take)(void *self, const struct vd_ip *source);
-	void (*half_open_give)(void *self, const struct vd_ip *source);
+	/* Half-open accounting, shared by the versions: true when another half-open exchange from this source may start: a limit
+	 * for all, and one for each source network that only counts while the gateway is busy. An exchange that costs a place
+	 * before its address is proved (VD_STANDING_FORGEABLE) takes one of a pool apart, an eighth as large, and its source is
+	 * not charged: anybody may have written that address. A place is given back with the standing that it was taken with. */
+	bool (*half_open_take)(void *self, const struct vd_ip *source, enum vd_standing standing);
+	void (*half_open_give)(void *self, const struct vd_ip *source, enum vd_standing standing);
 };
 
 #ifdef __cplusplus

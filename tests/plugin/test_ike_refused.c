@@ -82,7 +82,7 @@ static void half_open_3(void)
 {
 	const struct vd_ike_port_1 *port = vd_service_find("ike.port/1", NULL);
 
-	while (port->half_open_take(port->self, &c.path.remote.ip))
+	while (port->half_open_take(port->self, &c.path.remote.ip, VD_STANDING_ANSWERED))
 		;
 	client_mm3(&c, &m);
 }

@@ -30,6 +30,7 @@ struct ike_port {
 	void *version_args[VERSIONS_MAX];
 	unsigned n_versions;
 	uint32_t half_open, half_open_max, half_open_busy, per_source;
+	uint32_t forgeable, forgeable_max; /* places apart, for exchanges from addresses that nothing proves */
 	uint64_t secret;
 	uint16_t sources[SOURCES];
 	uint64_t version_said[SOURCES]; /* vd_now() of the last answer to another version; 0: none */
@@ -54,11 +55,19 @@ static uint16_t *source_bucket(struct ike_port *port, const struct vd_ip *ip)
 	return &port->sources[source_of(port, ip)];
 }
 
-static bool port_half_open_take(void *self, const struct vd_ip *source)
+static bool port_half_open_take(void *self, const struct vd_ip *source, enum vd_standing standing)
 {
 	struct ike_port *port = self;
 	uint16_t *bucket = source_bucket(port, source);
 
+	if (standing == VD_STANDING_FORGEABLE) {
+		if (port->forgeable >= port->forgeable_max) {
+			vd_count("ike_port.refused.half_open_forgeable", 1);
+			return false;
+		}
+		port->forgeable++;
+		return true;
+	}
 	if (port->half_open >= port->half_open_max) {
 		vd_count("ike_port.refused.half_open", 1);
 		return false;
@@ -73,11 +82,16 @@ static bool port_half_open_take(void *self, const struct vd_ip *source)
 	return true;
 }
 
-static void port_half_open_give(void *self, const struct vd_ip *source)
+static void port_half_open_give(void *self, const struct vd_ip *source, enum vd_standing standing)
 {
 	struct ike_port *port = self;
 	uint16_t *bucket = source_bucket(port, source);
 
+	if (standing == VD_STANDING_FORGEABLE) {
+		if (port->forgeable > 0)
+			port->forgeable--;
+		return;
+	}
 	if (*bucket > 0)
 		--*bucket;
 	if (port->half_open > 0)
@@ -212,6 +226,7 @@ static void port_options(struct ike_port *port)
 	port->half_open_max = (uint32_t)vd_conf_uint(vd_conf_at(conf, NULL, "ike_port.half_open"));
 	port->per_source = (uint32_t)vd_conf_uint(vd_conf_at(conf, NULL, "ike_port.half_open_per_source"));
 	port->half_open_busy = port->half_open_max / 4;
+	port->forgeable_max = port->half_open_max / 8; /* at least 2, as the least half_open is 16 */
 }
 
 /* The sets of algorithms, also those that nobody names. */
@@ -293,7 +308,8 @@ static const struct vd_opt port_schema[] = {
 		"Algorithms allowed: modern, compatible, legacy, or a set of your own under crypto." },
 	{ "ike_port", VD_T_MAP, 0, NULL, NULL, "The ports that all IKE versions share." },
 	{ "ike_port.half_open", VD_T_UINT, VD_OPT_LIVE, "2000", "16..1000000",
-		"Unfinished first exchanges that are kept at the same time, over all clients." },
+		"Unfinished first exchanges that are kept at the same time, over all clients; for aggressive mode, where the client's "
+		"address may be forged, there are an eighth as many places apart." },
 	{ "ike_port.half_open_per_source", VD_T_UINT, VD_OPT_LIVE, "50", "1..60000",
 		"Of these for one source address (IPv6: network) while more than a quarter of half_open is used." },
 	{ NULL, 0, 0, NULL, NULL, NULL },

@@ -1,13 +1,16 @@
 /* Aggressive mode as responder (RFC 2409 section 5.4), for connections that name it: message 1 brings the group's name and
  * the key exchange, message 2 already proves that we know the group's key. So anybody who knows the name gets something to
- * guess the key from, offline; and each message 1 costs a Diffie-Hellman, within the budgets and half-open limits. Our
- * cookie is random; a repeated message 1 finds its SA by the client's cookie and address, and gets the same answer. */
+ * guess the key from, offline; and each message 1 costs a Diffie-Hellman and a place, from an address that nothing proves: both
+ * come from pools of their own, so that forged ones starve nobody but each other. Our cookie is random; a repeated message 1
+ * finds its SA by the client's cookie and address, and gets the same answer. */
 #include "v1.h"
 
 #include <string.h>
 
 /* All that goes to somebody who may have forged his address is at most so many times as long as what he sent. */
 #define AMPLIFY_MAX 3u
+/* Exchanges that are computed at the same time: an eighth of what may wait for the pool, so that others find room there. */
+#define COMPUTING_MAX 32u
 
 bool ike_v1_aggressive(const struct ike_v1 *v)
 {
@@ -54,10 +57,30 @@ static void asker_insert(struct ike_v1_sa *sa, uint64_t asker)
 	*at = sa;
 }
 
+static void half_open_insert(struct ike_v1_sa *sa)
+{
+	struct ike_v1 *v = sa->v;
+
+	sa->am_older = v->am_newest;
+	*(sa->am_older != NULL ? &sa->am_older->am_newer : &v->am_oldest) = sa;
+	v->am_newest = sa;
+}
+
+void ike_v1_am_half_open_done(struct ike_v1_sa *sa)
+{
+	struct ike_v1 *v = sa->v;
+
+	*(sa->am_newer != NULL ? &sa->am_newer->am_older : &v->am_newest) = sa->am_older;
+	*(sa->am_older != NULL ? &sa->am_older->am_newer : &v->am_oldest) = sa->am_newer;
+	sa->am_newer = sa->am_older = NULL;
+}
+
 void ike_v1_am_imported(struct ike_v1_sa *sa)
 {
 	uint64_t asker;
 
+	if (sa->half_open_source.family != 0 && sa->half_open_as == VD_STANDING_FORGEABLE)
+		half_open_insert(sa);
 	if (sa->state == IKE_V1_WAIT_AM3 && asker_of(sa->v, &sa->path.remote, sa->icookie, &asker))
 		asker_insert(sa, asker);
 }
@@ -178,6 +201,7 @@ static void am_dh_done(struct ike_v1_dh *dh, int result)
 	uint64_t key = 0;
 
 	sa->dh = NULL;
+	sa->v->am_computing--;
 	vd_random_seen("nonce", nonce, sizeof(nonce));
 	for (unsigned i = 0; i < sa->v->n_candidates; i++)
 		if (strcmp(sa->v->candidates[i].connection, sa->wanted) == 0 && ike_v1_auth(&sa->v->candidates[i]) == sa->auth)
@@ -226,29 +250,48 @@ static bool am1_keep(struct ike_v1_sa *sa, const struct ike_chain *chain, const 
 		ike_v1_buf_set(&sa->ni, nonce->p, nonce->len) == 0 && ike_v1_buf_set(&sa->idii, id->p, id->len) == 0;
 }
 
+/* A place for one that nothing proves: when all of those are taken, the oldest of them goes. Its client had the longest time to
+ * answer, so an honest one that is not far away gets through a flood. */
+static bool place_take(struct ike_v1 *v, const struct vd_ip *source)
+{
+	if (v->port->half_open_take(v->port->self, source, VD_STANDING_FORGEABLE))
+		return true;
+	if (v->am_oldest == NULL)
+		return false;
+	vd_count("ike_v1.aggressive.pushed_out", 1);
+	ike_v1_sa_free(v->am_oldest, "newer ones of aggressive mode pushed it out");
+	return v->port->half_open_take(v->port->self, source, VD_STANDING_FORGEABLE);
+}
+
 /* The SA of a message 1 that is new; NULL: it is refused, or not for now. */
 static struct ike_v1_sa *am1_sa(struct ike_v1 *v, const struct vd_path *path, const struct ike_header *h, uint64_t asker,
 	unsigned group)
 {
 	uint8_t rcookie[IKE_COOKIE_LEN];
 
+	if (v->am_computing >= COMPUTING_MAX) {
+		ike_v1_refuse_first(v, path, h, "ike_v1.refused.work", IKE_V1_SILENT, ike_v1_too_much_work());
+		return NULL;
+	}
 	if (!ike_v1_dh_afford(group, NULL, VD_STANDING_FORGEABLE)) {
 		ike_v1_refuse_first(v, path, h, "ike_v1.refused.budget", IKE_V1_SILENT, (struct vd_report){ .kind = VD_FAIL_RESOURCES,
 			.stage = "phase1", .difference = "too many key exchanges in aggressive mode" });
 		return NULL;
 	}
-	if (!v->port->half_open_take(v->port->self, &path->remote.ip)) {
+	if (!place_take(v, &path->remote.ip)) {
 		ike_v1_refuse_first(v, path, h, "ike_v1.refused.half_open", IKE_V1_SILENT, ike_v1_too_many_half_open(false));
 		return NULL;
 	}
 	vd_random_seen("cookie", rcookie, sizeof(rcookie));
 	struct ike_v1_sa *sa = ike_v1_sa_new(v, h->icookie, rcookie);
 	if (sa == NULL) {
-		v->port->half_open_give(v->port->self, &path->remote.ip);
+		v->port->half_open_give(v->port->self, &path->remote.ip, VD_STANDING_FORGEABLE);
 		return NULL;
 	}
 	asker_insert(sa, asker);
 	sa->half_open_source = path->remote.ip;
+	sa->half_open_as = VD_STANDING_FORGEABLE;
+	half_open_insert(sa);
 	sa->path = *path;
 	sa->state = IKE_V1_AM_DH;
 	sa->unproven = true;
@@ -309,7 +352,9 @@ static void am1_take(struct ike_v1 *v, const struct vd_path *path, const struct 
 	}
 	vd_count("ike_v1.am1", 1);
 	sa->dh = ike_v1_dh_start(suite.group, NULL, ke->p, ke->len, VD_WORK_NEW, am_dh_done, sa);
-	if (sa->dh == NULL) {
+	if (sa->dh != NULL) {
+		v->am_computing++;
+	} else {
 		ike_v1_refuse(sa, path, IKE_PROTO_ISAKMP, "ike_v1.refused.work", IKE_V1_SILENT, ike_v1_too_much_work());
 		ike_v1_sa_free(sa, "too much work is waiting");
 	}

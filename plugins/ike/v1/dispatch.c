@@ -57,6 +57,14 @@ static const struct {
 	{ IN(UP), IKE_X_INFORMATIONAL, SEALED, info_input },
 };
 
+bool ike_v1_sa_listens(const struct ike_v1_sa *sa)
+{
+	for (size_t i = 0; i < VD_ARRAY_SIZE(allowed); i++)
+		if (allowed[i].states & 1u << sa->state && allowed[i].input != busy && allowed[i].input != hint_input)
+			return true;
+	return false;
+}
+
 void ike_v1_sa_input(struct ike_v1_sa *sa, const struct vd_path *path, const struct ike_header *h, const uint8_t *p, size_t len)
 {
 	uint8_t form = h->flags & IKE_F_ENCRYPTED ? SEALED : PLAIN;

@@ -155,8 +155,12 @@ static struct ike_v1_fragments **place(struct ike_v1 *v, const struct ike_header
 	struct ike_v1_sa *sa = ike_v1_sa_find(v, h->icookie, h->rcookie);
 	if (sa == NULL) /* an answer to our message 1 brings a new cookie */
 		sa = ike_v1_sa_find(v, h->icookie, none);
-	if (sa != NULL)
+	if (sa != NULL && ike_v1_sa_listens(sa))
 		return &sa->fragments;
+	if (sa != NULL) {
+		vd_count("ike_v1.drop.state", 1);
+		return NULL;
+	}
 	struct ike_v1_embryo *e = ike_v1_embryo_find(v, h->icookie, h->rcookie);
 	if (e != NULL)
 		return &e->fragments;

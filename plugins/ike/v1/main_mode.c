@@ -122,16 +122,17 @@ void ike_v1_mm3(struct ike_v1 *v, struct ike_v1_embryo *embryo, const struct vd_
 			.kind = VD_FAIL_MALFORMED, .offered = "message 3 of main mode", .answered = true });
 		return;
 	}
-	if (!v->port->half_open_take(v->port->self, &path->remote.ip)) {
+	if (!v->port->half_open_take(v->port->self, &path->remote.ip, VD_STANDING_ANSWERED)) {
 		ike_v1_refuse_first(v, path, h, "ike_v1.refused.half_open", IKE_V1_SILENT, ike_v1_too_many_half_open(true));
 		return;
 	}
 	struct ike_v1_sa *sa = ike_v1_sa_new(v, h->icookie, h->rcookie);
 	if (sa == NULL) {
-		v->port->half_open_give(v->port->self, &path->remote.ip);
+		v->port->half_open_give(v->port->self, &path->remote.ip, VD_STANDING_ANSWERED);
 		return;
 	}
 	sa->half_open_source = path->remote.ip;
+	sa->half_open_as = VD_STANDING_ANSWERED;
 	sa->path = *path;
 	sa->life.kind = IKE_V1_T_HALF_OPEN;
 	vd_timer_start(&sa->life, v->opt.half_open_ms);

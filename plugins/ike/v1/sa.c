@@ -130,8 +130,11 @@ void ike_v1_sa_answered(struct ike_v1_sa *sa, const uint8_t *rcookie)
 
 void ike_v1_sa_half_open_done(struct ike_v1_sa *sa)
 {
-	if (sa->half_open_source.family != 0)
-		sa->v->port->half_open_give(sa->v->port->self, &sa->half_open_source);
+	if (sa->half_open_source.family == 0)
+		return;
+	sa->v->port->half_open_give(sa->v->port->self, &sa->half_open_source, sa->half_open_as);
+	if (sa->half_open_as == VD_STANDING_FORGEABLE)
+		ike_v1_am_half_open_done(sa);
 	sa->half_open_source.family = 0;
 }
 
@@ -158,6 +161,8 @@ void ike_v1_sa_free(struct ike_v1_sa *sa, const char *why)
 	ike_v1_sa_half_open_done(sa);
 	vd_timer_stop(&sa->life);
 	vd_timer_stop(&sa->resend);
+	if (sa->state == IKE_V1_AM_DH && sa->dh != NULL)
+		sa->v->am_computing--;
 	ike_v1_dh_cancel(&sa->dh);
 	ike_v1_trial_abandon(sa);
 	ike_v1_psk_abandon(sa);

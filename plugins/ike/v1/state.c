@@ -262,6 +262,7 @@ static void walk_sa(struct walk *k, struct ike_v1_sa *sa)
 	walk_path(k, &sa->path);
 	WALK_INT(k, sa->half_open_source.family);
 	walk_bytes(k, sa->half_open_source.a, sizeof(sa->half_open_source.a));
+	WALK_INT(k, sa->half_open_as);
 	WALK_INT(k, sa->vendors);
 	WALK_INT(k, sa->natt);
 	WALK_INT(k, sa->natted_us);
@@ -437,9 +438,9 @@ static struct ike_v1_sa *import_sa(struct ike_v1 *v, struct vd_rd *r)
 		ike_v1_sa_free(sa, "import failed");
 		return NULL;
 	}
-	ike_v1_am_imported(sa);
-	if (sa->half_open_source.family != 0 && !v->port->half_open_take(v->port->self, &sa->half_open_source))
+	if (sa->half_open_source.family != 0 && !v->port->half_open_take(v->port->self, &sa->half_open_source, sa->half_open_as))
 		sa->half_open_source.family = 0;
+	ike_v1_am_imported(sa);
 	return sa;
 }
 
@@ -558,4 +559,4 @@ static int v1_import(void *self, uint16_t version, struct vd_rd *r, enum vd_impo
 	return vd_rd_ok(r) ? 0 : vd_error_set(err, -EBADMSG, "the IKEv1 state is cut or damaged");
 }
 
-const struct vd_layer ike_v1_layer = { .name = "ike_v1", .version = 7, .export_ = v1_export, .import = v1_import };
+const struct vd_layer ike_v1_layer = { .name = "ike_v1", .version = 8, .export_ = v1_export, .import = v1_import };

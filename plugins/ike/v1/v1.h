@@ -220,11 +220,13 @@ struct ike_v1_sa {
 	struct ike_v1_sa *hash_next, *peer_next; /* of its bucket; of its peer */
 	uint64_t asker;               /* of aggressive mode: whose message 1 made it; 0: not of aggressive mode */
 	struct ike_v1_sa *asker_next; /* of its bucket of those */
+	struct ike_v1_sa *am_newer, *am_older; /* of those with a place for the unproven */
 	struct ike_v1_peer *peer;                /* NULL until message 5 */
 	uint8_t icookie[IKE_COOKIE_LEN], rcookie[IKE_COOKIE_LEN];
 	enum ike_v1_state state;
 	struct vd_path path;
 	struct vd_ip half_open_source; /* family 0: no longer half-open */
+	enum vd_standing half_open_as; /* of its place */
 	uint32_t vendors;
 	uint8_t natt;                  /* enum ike_v1_natt */
 	bool natted_us, natted_peer, failed_reported;
@@ -394,6 +396,8 @@ struct ike_v1 {
 	struct ike_v1_window refused[IKE_V1_REFUSED], refused_all;
 	struct vd_ike_connect_1 connect;
 	struct ike_v1_sa *buckets[IKE_V1_BUCKETS], *askers[IKE_V1_BUCKETS]; /* by the responder's cookie; by ike_v1_sa.asker */
+	struct ike_v1_sa *am_newest, *am_oldest; /* with a place for the unproven */
+	unsigned am_computing;                   /* of those: in the pool */
 	struct ike_v1_peer *peers;
 	struct ike_v1_peer *by_id[IKE_V1_BUCKETS], *by_chan[IKE_V1_BUCKETS], *by_endpoint[IKE_V1_BUCKETS];
 	bool stopped, silent; /* silent: a successor goes on with our SAs, so nobody is told to remove them */
@@ -487,6 +491,8 @@ void ike_v1_am3(struct ike_v1_sa *sa, const struct vd_path *path, const struct i
 /* An imported SA is found again by a repeated message 1; one that ends no longer is. */
 void ike_v1_am_imported(struct ike_v1_sa *sa);
 void ike_v1_am_forget(struct ike_v1_sa *sa);
+/* It has no place for the unproven any more. */
+void ike_v1_am_half_open_done(struct ike_v1_sa *sa);
 /* Message 2 again, as long as it is in proportion to what came. */
 void ike_v1_am2_again(struct ike_v1_sa *sa);
 
@@ -716,6 +722,8 @@ void ike_v1_initial_contact(struct ike_v1_sa *sa);
 void ike_v1_message(struct ike_v1 *v, const struct vd_path *path, const struct ike_header *h, const uint8_t *p, size_t len);
 
 /* ---- dispatch.c ---- */
+/* Is there a message of an exchange that does something in its state? */
+bool ike_v1_sa_listens(const struct ike_v1_sa *sa);
 /* A whole message with the cookies of this SA; may free it. What its state does not list is dropped and counted. */
 void ike_v1_sa_input(struct ike_v1_sa *sa, const struct vd_path *path, const struct ike_header *h, const uint8_t *p, size_t len);
 
