@@ -368,8 +368,9 @@ bool client_mm6(struct client *c, const struct msg *in)
 	struct part parts[] = { { c->gxr, c->g_len }, { c->gxi, c->g_len }, { c->rc, 8 }, { c->ic, 8 },
 		{ c->sa, c->sa_len }, { id, n } };
 	ike_peer_hmac(c, c->skeyid, c->hash_len, parts, 6, hash);
-	if (memcmp(hash, h, hn) != 0)
+	if (memcmp(hash, h, hn) != 0 || n > sizeof(c->said))
 		return false;
+	memcpy(c->said, id, c->said_len = n);
 	memcpy(c->last, iv, 16);
 	return true;
 }
@@ -416,6 +417,9 @@ bool client_am2(struct client *c, const struct msg *m)
 	struct part parts[] = { { c->gxr, c->g_len }, { c->gxi, c->g_len }, { c->rc, 8 }, { c->ic, 8 },
 		{ c->sa, c->sa_len }, { id, n } };
 	ike_peer_hmac(c, c->skeyid, c->hash_len, parts, 6, hash);
+	if (n > sizeof(c->said))
+		return false;
+	memcpy(c->said, id, c->said_len = n);
 	return memcmp(hash, h, hn) == 0;
 }
 

@@ -22,7 +22,7 @@ struct client {
 	uint8_t skeyid[64], d[64], a[64], e[64], key[32], iv[16], last[16];
 	uint8_t id[64];
 	size_t id_len;
-	uint8_t said[64]; /* a gateway's: the identity that it was told */
+	uint8_t said[64]; /* the identity that the other side told */
 	size_t said_len;
 	/* Who answers quick mode: what it was asked: SA payload's body, selectors, how many NAT-OA payloads. */
 	uint8_t asked_sa[512], asked_ci[72], asked_cr[72];

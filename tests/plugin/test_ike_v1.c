@@ -146,6 +146,41 @@ START_TEST(test_losses)
 }
 END_TEST
 
+/* Who the gateway says it is: a router before it has the address that clients know, and some of them check. */
+START_TEST(test_own_id)
+{
+	static const struct { const char *yaml; uint8_t type; const char *data; size_t len; } ids[] = {
+		{ "", 1, "\xc0\x00\x02\x01", 4 }, { ", id: 198.51.100.7", 1, "\xc6\x33\x64\x07", 4 },
+		{ ", id: vpn.example.com", 2, "vpn.example.com", 15 }, { ", id: gw@example.com", 3, "gw@example.com", 14 },
+	};
+	unsigned which = (unsigned)_i % 4;
+	bool aggressive = _i >= 4;
+	struct client c;
+	struct msg m;
+	char yaml[400];
+
+	world_stop();
+	vd_format(yaml, sizeof(yaml), "connections:\n  staff: { accept: [l2tp], l2tp: { psk: !env IKE_TEST_PSK_A%s%s } }\n"
+		"  devices: { accept: [l2tp], crypto: legacy, l2tp: { psk: !env IKE_TEST_PSK_B, id: other.example.com } }\n",
+		ids[which].yaml, aggressive ? ", aggressive: true, group: sales" : "");
+	world_start(yaml);
+	client_init(&c, PSK_A, 7, 256, 4, 14);
+	c.path.local.ip = vd_ip4(0xc0000201);
+	if (aggressive) {
+		memcpy(c.id, "\x0b\0\0\0sales", 9);
+		c.id_len = 9;
+		client_am1(&c, &m);
+		ck_assert(client_am2(&c, ask(&c, &m)));
+	} else {
+		phase1(&c, true);
+	}
+	ck_assert_uint_eq(c.said_len, 4 + ids[which].len);
+	ck_assert_uint_eq(c.said[0], ids[which].type);
+	ck_assert_mem_eq(c.said + 4, ids[which].data, ids[which].len);
+	client_free(&c);
+}
+END_TEST
+
 START_TEST(test_half_open_timeout)
 {
 	struct client c;
@@ -602,6 +637,7 @@ int main(void)
 	tcase_add_loop_test(t, test_conversation_reimport, 0, VD_ARRAY_SIZE(cases));
 	tcase_add_test(t, test_duplicates);
 	tcase_add_test(t, test_losses);
+	tcase_add_loop_test(t, test_own_id, 0, 8);
 	tcase_add_test(t, test_half_open_timeout);
 	tcase_add_test(t, test_wrong_psk);
 	tcase_add_test(t, test_garbage_before_mm5);

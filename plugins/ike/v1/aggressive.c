@@ -167,8 +167,12 @@ static void am2_send(struct ike_v1_sa *sa, bool ok)
 	struct ike_header h = ike_v1_header(sa, IKE_X_AGGRESSIVE, 0);
 	uint8_t room[IKE_MESSAGE_MAX], hash[IKE_HASH_MAX];
 	struct ike_offers offers;
+	const char *own_id = "";
 	struct ike_out out;
 
+	for (unsigned i = 0; i < sa->v->n_candidates; i++)
+		if (strcmp(sa->v->candidates[i].connection, sa->wanted) == 0 && ike_v1_auth(&sa->v->candidates[i]) == sa->auth)
+			own_id = sa->v->candidates[i].id;
 	if (!ok || ike_offers_parse(1, sa->sa_body.p, sa->sa_body.len, &offers) < 0 || sa->offer >= offers.n) {
 		ike_v1_sa_free(sa, "no keys can be made from the pre-shared key");
 		return;
@@ -178,7 +182,7 @@ static void am2_send(struct ike_v1_sa *sa, bool ok)
 	ike_out_payload(&out, IKE_P_KE, sa->gxr.p, sa->gxr.len);
 	ike_out_payload(&out, IKE_P_NONCE, sa->nr.p, sa->nr.len);
 	size_t id_at = out.w.len + 4;
-	ike_out_address(&out, IKE_P_ID, &sa->path.local.ip);
+	ike_v1_own_id(sa, own_id, &out);
 	int rc = ike_v1_hash_main(&sa->keys, sa->gxr.p, sa->gxi.p, sa->gxr.len, sa->rcookie, sa->icookie, sa->sa_body.p,
 		sa->sa_body.len, room + id_at, out.w.len - id_at, hash);
 	ike_out_payload(&out, IKE_P_HASH, hash, sa->keys.hash_len);

@@ -123,11 +123,11 @@ unsigned ike_v1_possible(const struct ike_v1 *v, const struct vd_sa *remote, uin
 		const struct ike_v1_candidate *c = &v->candidates[i];
 
 		if (auth == 0 || auth == ike_v1_auth(c))
-			list[n++] = (struct ike_v1_possible){ .connection = c->connection, .key = c->key, .policy = &c->policy,
+			list[n++] = (struct ike_v1_possible){ .connection = c->connection, .id = c->id, .key = c->key, .policy = &c->policy,
 				.auth = ike_v1_auth(c) };
 	}
 	if (dialled != NULL && auth != IKE_AUTH_XAUTH_PSK) /* last: where the gateway is our client with the same key as well, its logins come first */
-		list[n++] = (struct ike_v1_possible){ .connection = dialled->connection, .key = dialled->dial->key,
+		list[n++] = (struct ike_v1_possible){ .connection = dialled->connection, .id = dialled->dial->own_id, .key = dialled->dial->key,
 			.policy = &dialled->dial->policy, .auth = IKE_AUTH_PSK, .dialled = true };
 	return n;
 }
@@ -274,15 +274,23 @@ void ike_v1_above(struct ike_v1_sa *sa)
 	}
 }
 
+void ike_v1_own_id(const struct ike_v1_sa *sa, const char *id, struct ike_out *out)
+{
+	if (id[0] != '\0')
+		ike_out_ident(out, id);
+	else
+		ike_out_address(out, IKE_P_ID, &sa->path.local.ip);
+}
+
 /* IDir, HASH_R, encrypted with the chain of message 5. Updates iv to the last block. */
-static int mm6_build(struct ike_v1_sa *sa, uint8_t *iv, uint8_t *room, size_t size)
+static int mm6_build(struct ike_v1_sa *sa, const char *own_id, uint8_t *iv, uint8_t *room, size_t size)
 {
 	struct ike_header h = ike_v1_header(sa, IKE_X_MAIN, 0);
 	uint8_t hash[IKE_HASH_MAX];
 	struct ike_out out;
 
 	ike_out_init(&out, room, size, &h);
-	ike_out_address(&out, IKE_P_ID, &sa->path.local.ip);
+	ike_v1_own_id(sa, own_id, &out);
 	const uint8_t *id = room + IKE_HEADER_LEN + 4;
 	size_t id_len = out.w.len - IKE_HEADER_LEN - 4;
 	int rc = ike_v1_hash_main(&sa->keys, sa->gxr.p, sa->gxi.p, sa->gxr.len, sa->rcookie, sa->icookie, sa->sa_body.p,
@@ -330,7 +338,7 @@ static void bound(struct ike_v1_sa *sa, const struct ike_v1_trial *t, unsigned m
 		ike_v1_sa_free(sa, "malformed identity");
 		return;
 	}
-	int len = mm6_build(sa, r->iv, room, sizeof(room));
+	int len = mm6_build(sa, c->id, r->iv, room, sizeof(room));
 	if (len < 0 || vd_digest("SHA256", t->message, t->len, digest, &n) < 0 ||
 		ike_v1_cache_set(&sa->mm5, digest, room, (size_t)len) < 0) {
 		ike_v1_sa_free(sa, "out of memory");

@@ -196,10 +196,7 @@ static void mm5_send(struct ike_v1_sa *sa)
 	}
 	h = ike_v1_header(sa, IKE_X_MAIN, 0);
 	ike_out_init(&out, room, sizeof(room), &h);
-	if (sa->dial->own_id[0] != '\0')
-		ike_out_ident(&out, sa->dial->own_id);
-	else
-		ike_out_address(&out, IKE_P_ID, &sa->path.local.ip);
+	ike_v1_own_id(sa, sa->dial->own_id, &out);
 	size_t id_at = IKE_HEADER_LEN + 4, id_len = out.w.len - id_at;
 	int rc = ike_v1_hash_main(&sa->keys, sa->gxi.p, sa->gxr.p, sa->gxi.len, sa->icookie, sa->rcookie, sa->sa_body.p,
 		sa->sa_body.len, room + id_at, id_len, hash);

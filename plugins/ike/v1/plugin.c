@@ -90,6 +90,8 @@ static int candidate_load(const struct vd_conf *conf, const struct vd_conf_node 
 			"connections.%s.%s.group is heard in aggressive mode alone: write %s.aggressive: true, or take the group out",
 			name, word, word);
 	vd_strcpy(out->group, sizeof(out->group), aggressive ? group : "");
+	const char *id = vd_conf_str(vd_conf_at(conf, section, "id"));
+	vd_strcpy(out->id, sizeof(out->id), id != NULL ? id : "");
 	vd_strcpy(out->connection, sizeof(out->connection), name);
 	vd_conf_origin(out->crypto_written ? says : c, out->origin, sizeof(out->origin));
 	size_t n = strlen(vd_conf_origin(psk, out->psk_origin, sizeof(out->psk_origin)));
@@ -333,7 +335,8 @@ static const struct vd_opt v1_schema[] = {
 	{ "connections.*.l2tp.group", VD_T_STRING, 0, NULL, "127",
 		"With aggressive: the name by which clients choose this connection; they call it group or identifier." },
 	{ "connections.*.l2tp.id", VD_T_STRING, 0, NULL, "127",
-		"Of a connection that we dial: who we say we are, an address or a name; our address if not given." },
+		"Who the gateway says it is, to clients or to a gateway that it dials: an address, a name, or a name with @; its own "
+		"address if not given. Behind a router, peers that check it, as libreswan with right=, want the public address." },
 	{ "connections.*.l2tp.peer_id", VD_T_STRING, 0, NULL, "127",
 		"Of a connection that we dial: who the gateway must say it is; anybody with the key if not given." },
 	{ "connections.*.l2tp.psk", VD_T_KEY, 0, NULL, NULL,
@@ -346,6 +349,8 @@ static const struct vd_opt v1_schema[] = {
 	{ "connections.*.xauth.banner", VD_T_STRING, 0, NULL, "500", "A text that clients show to their users." },
 	{ "connections.*.xauth.group", VD_T_STRING, 0, NULL, "127",
 		"With aggressive: the name by which clients choose this connection; they call it group or identifier." },
+	{ "connections.*.xauth.id", VD_T_STRING, 0, NULL, "127",
+		"Who the gateway says it is: an address, a name, or a name with @; its own address if not given." },
 	{ "connections.*.xauth.mode_config", VD_T_WORD, 0, "pull", "pull|push",
 		"Whether clients ask for their address, as all stock clients do, or are told." },
 	{ "connections.*.xauth.psk", VD_T_KEY, 0, NULL, NULL,

@@ -97,6 +97,7 @@ struct ike_v1_candidate {
 	char connection[VD_NAME_MAX];
 	char origin[128]; /* where its crypto stands, or the connection: "20-staff.yaml:3" */
 	char psk_origin[128];
+	char id[128]; /* who we say we are to its clients; "": our address */
 	bool crypto_written;
 	bool xauth; /* by its `xauth`, else by its `l2tp` */
 	char group[128]; /* name that clients say in aggressive mode; "": it is not served */
@@ -434,6 +435,7 @@ bool ike_v1_embryo_lives(const struct ike_v1 *v, const struct ike_v1_embryo *e);
  * auth: those of this authentication alone; 0: of all. */
 struct ike_v1_possible {
 	const char *connection;
+	const char *id; /* who we say we are; "": our address */
 	uint64_t key;
 	const struct ike_policy *policy;
 	uint16_t auth;
@@ -461,6 +463,8 @@ struct ike_v1_peer *ike_v1_take(struct ike_v1_sa *sa, const char *connection, bo
 void ike_v1_above(struct ike_v1_sa *sa);
 /* The keys are there and both have proved themselves: the SA is up and joins the peer. */
 void ike_v1_sa_up(struct ike_v1_sa *sa, struct ike_v1_peer *peer, const char *identity);
+/* Our identity on this SA: what a configuration says, or "" for our address. */
+void ike_v1_own_id(const struct ike_v1_sa *sa, const char *id, struct ike_out *out);
 /* Makes the first IKE SA of a peer known to the core. */
 void ike_v1_peer_announce(struct ike_v1_peer *peer, const struct ike_v1_sa *sa, const char *identity);
 
