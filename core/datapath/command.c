@@ -121,6 +121,17 @@ static void punt(struct vd_datapath *dp, const struct dp_r_punt *head, const uin
 		vd_count("datapath.drop.punt_chan", 1);
 }
 
+/* The octets stay in the ring while they are looked at: nobody else reads this ring. */
+static void punted(struct vd_datapath *dp, uint32_t kind, const uint8_t *p, size_t len)
+{
+	struct dp_r_punt head;
+	memcpy(&head, p, sizeof(head));
+	if (kind == DP_R_INNER)
+		dp_inner_punted(dp, &head, p + sizeof(head), len - sizeof(head));
+	else
+		punt(dp, &head, p + sizeof(head), len - sizeof(head));
+}
+
 /* One record of the auth ring. */
 static bool auth_one(struct vd_datapath *dp, unsigned i)
 {
@@ -143,13 +154,7 @@ static bool auth_one(struct vd_datapath *dp, unsigned i)
 		dp_ring_pop(ring);
 		t.fn(t.arg, t.a, t.b);
 	} else {
-		/* The octets stay in the ring while they are looked at: nobody else reads this ring. */
-		struct dp_r_punt head;
-		memcpy(&head, p, sizeof(head));
-		if (kind == DP_R_INNER)
-			dp_inner_punted(dp, &head, p + sizeof(head), len - sizeof(head));
-		else
-			punt(dp, &head, p + sizeof(head), len - sizeof(head));
+		punted(dp, kind, p, len);
 		dp_ring_pop(ring);
 	}
 	return true;
@@ -173,29 +178,42 @@ static bool raw_one(struct vd_datapath *dp, unsigned i)
 	return true;
 }
 
-/* What came through an SA goes first; of the rest a fixed number, shared by the workers, so that a flood of unauthenticated
- * messages cannot starve the control connections of those who are in. */
-void dp_drain(struct vd_datapath *dp)
+static bool fresh_one(struct vd_datapath *dp, unsigned i)
 {
-	unsigned auth = 0, raw = 0;
-	bool any;
-	do {
+	uint32_t kind;
+	size_t len;
+	struct dp_ring *ring = &dp->w[i]->fresh;
+	const uint8_t *p = dp_ring_peek(ring, &kind, &len);
+	if (!p)
+		return false;
+	punted(dp, kind, p, len);
+	dp_ring_pop(ring);
+	return true;
+}
+
+/* About so many records, the workers by turns. */
+static void some(struct vd_datapath *dp, bool (*one)(struct vd_datapath *dp, unsigned i), unsigned most)
+{
+	bool any = true;
+	for (unsigned n = 0; any && n < most; n += dp->n_workers) {
 		any = false;
 		for (unsigned i = 0; i < dp->n_workers; i++)
-			any |= auth_one(dp, i);
-	} while (any && (auth += dp->n_workers) < DP_AUTH_TURN);
-	if (!any) {
-		do {
-			any = false;
-			for (unsigned i = 0; i < dp->n_workers; i++)
-				any |= raw_one(dp, i);
-		} while (any && (raw += dp->n_workers) < DP_RAW_TURN);
+			any |= one(dp, i);
 	}
+}
+
+/* What comes from peers with a session goes first. Peers that showed a key and no user, and what came without any, have a
+ * share of each turn of their own: neither can keep the other from logging in, nor from those who are in. */
+void dp_drain(struct vd_datapath *dp)
+{
+	some(dp, auth_one, DP_AUTH_TURN);
+	some(dp, raw_one, DP_RAW_TURN);
+	some(dp, fresh_one, DP_FRESH_TURN);
 	for (unsigned i = 0; i < dp->n_workers; i++)
 		dp_flush_backlog(dp, i);
 	atomic_store_explicit(&dp->wake.asleep, 1, memory_order_seq_cst);
 	for (unsigned i = 0; i < dp->n_workers; i++)
-		if (!dp_ring_empty(&dp->w[i]->auth) || !dp_ring_empty(&dp->w[i]->raw)) {
+		if (!dp_ring_empty(&dp->w[i]->auth) || !dp_ring_empty(&dp->w[i]->fresh) || !dp_ring_empty(&dp->w[i]->raw)) {
 			dp_drain_later(dp);
 			return;
 		}

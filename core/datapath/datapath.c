@@ -111,7 +111,7 @@ static struct vd_worker *worker_new(struct vd_datapath *dp, unsigned index, unsi
 	w->caps = dp_caps_bits(&dp->caps);
 	w->df = dp->df;
 	if (!w->big || !w->tx || !w->pool || !w->sess || !w->limits || ring_init(&w->inbox, DP_INBOX) || ring_init(&w->auth, DP_PUNT) ||
-		ring_init(&w->raw, DP_PUNT) || dp_map_init(&w->chans, 4096) || dp_map_init(&w->links, 4096) ||
+		ring_init(&w->fresh, DP_FRESH) || ring_init(&w->raw, DP_PUNT) || dp_map_init(&w->chans, 4096) || dp_map_init(&w->links, 4096) ||
 		dp_map_init(&w->fib.map, 4096) || dp_map_init(&w->own.map, 256))
 		return NULL;
 	dp_pool_init(w);
@@ -169,6 +169,7 @@ void dp_workers_free(struct vd_datapath *dp)
 		free(w->limits);
 		free(w->inbox.room);
 		free(w->auth.room);
+		free(w->fresh.room);
 		free(w->raw.room);
 		free(w->chans.bucket);
 		free(w->links.bucket);
@@ -281,7 +282,8 @@ static bool unfinished(const struct vd_datapath *dp)
 {
 	bool any = dp->n_backlog;
 	for (unsigned i = 0; i < dp->n_workers && !any; i++)
-		any = dp->outstanding[i] || !dp_ring_empty(&dp->w[i]->auth) || !dp_ring_empty(&dp->w[i]->raw);
+		any = dp->outstanding[i] || !dp_ring_empty(&dp->w[i]->auth) ||
+			!dp_ring_empty(&dp->w[i]->fresh) || !dp_ring_empty(&dp->w[i]->raw);
 	return any;
 }
 

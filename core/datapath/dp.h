@@ -23,6 +23,7 @@
 #define DP_INNER 16 /* kinds of inner packets that somebody takes */
 #define DP_INBOX (1u << 20)
 #define DP_PUNT (1u << 20)
+#define DP_FRESH (1u << 18)     /* punts of channels without a session */
 #define DP_HAND (1u << 19)      /* 128 vectors of small packets, about 340 full ones, or 7 super-packets */
 #define DP_COMMANDS 4096u       /* not yet acknowledged, of one worker */
 #define DP_ACK_ROOM (DP_COMMANDS * 40u) /* kept free in the auth ring, so that an acknowledgement always fits */
@@ -38,14 +39,17 @@
 #define DP_GSO_OFF_MS 60000u
 #define DP_RAW_TURN 64u         /* raw punts in a turn of the control thread */
 #define DP_AUTH_TURN 512u
+#define DP_FRESH_TURN 64u       /* punts of channels without a session in a turn */
 #define DP_PMTU_PROBE 3         /* IP_MTU_DISCOVER: DF, and ICMP from outside is ignored */
 #define DP_PMTU_OMIT 5          /* the same without DF */
 #define DP_LIMITS 1024u         /* buckets of the limit on raw punts */
 #define DP_PUNT_MS 250u         /* window of the punt limits */
 #define DP_PUNT_CHAN 256u       /* punts of one channel in a window */
+#define DP_PUNT_NEW 64u         /* of one without a session: a login has fewer in all */
 #define DP_PUNT_SOURCE 128u     /* of one source address and port, not authenticated */
 
-/* Records. Inbox: CALL, SEND, SESSION, FRAME, ESP. Hand rings: ESP, OUT. Auth: ACK, TELL, PUNT. Raw: IKE. */
+/* Records. Inbox: CALL, SEND, SESSION, FRAME, ESP. Hand rings: ESP, OUT. Auth: ACK, TELL, PUNT. Fresh: PUNT.
+ * Raw: IKE. */
 enum { DP_R_CALL = 1, DP_R_SEND, DP_R_ESP, DP_R_OUT, DP_R_ACK, DP_R_TELL, DP_R_PUNT, DP_R_IKE, DP_R_INNER, DP_R_SESSION,
 	DP_R_FRAME };
 struct dp_r_call { void (*fn)(struct vd_worker *w, void *arg); void *arg; void (*done)(void *arg); void *done_arg; };
@@ -70,6 +74,7 @@ struct dp_wchan { /* a channel on its worker */
 	struct vd_chan *chan;
 	uint64_t window;
 	uint32_t punts;
+	uint16_t sessions; /* that are up: their peer authenticated a user, so its punts are read first */
 	uint16_t narrow; /* octets that its packets lack of what was believed of the way: chan->outer */
 };
 
@@ -176,7 +181,7 @@ struct vd_worker {
 	unsigned n_free;
 	/* rings: read by this worker, and written by it */
 	struct dp_ring inbox, *hand_in[VD_MAX_WORKERS];
-	struct dp_ring auth, raw;
+	struct dp_ring auth, fresh, raw;
 	struct dp_ring *hand_out[VD_MAX_WORKERS];
 	struct dp_wake wake, *wake_of[VD_MAX_WORKERS], *wake_control;
 	uint32_t touched; /* readers to wake at the end of the turn: bit per worker, bit 31 the control thread */

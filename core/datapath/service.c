@@ -258,10 +258,12 @@ static void session_op_done(void *arg)
 static void w_session_add(struct vd_worker *w, void *arg)
 {
 	struct session_op *op = arg;
-	const struct dp_wchan *c = dp_wchan(w, op->desc.chan);
+	struct dp_wchan *c = dp_wchan(w, op->desc.chan);
 	op->w->d = op->desc;
 	op->w->mtu = op->desc.mtu;
 	op->w->narrow = c ? c->narrow : 0;
+	if (c && !op->w->up && c->sessions < UINT16_MAX)
+		c->sessions++;
 	op->w->up = true;
 	dp_number_fit(op->w);
 }
@@ -294,10 +296,20 @@ static int session_add(void *self, const struct vd_wsess_desc *desc, void (*done
 	return rc;
 }
 
+/* It is no longer one that shows that its peer authenticated a user. */
+static void w_session_down(struct vd_worker *w, struct vd_wsess *s)
+{
+	struct dp_wchan *c = s->up ? dp_wchan(w, s->d.chan) : NULL;
+	if (c && c->sessions)
+		c->sessions--;
+	s->up = false;
+}
+
 static void w_session_del(struct vd_worker *w, void *arg)
 {
 	struct session_op *op = arg;
 	dp_out_flush(w);
+	w_session_down(w, op->w);
 	op->c = op->w->c;
 	w->sess[op->w->index] = NULL;
 }
@@ -349,7 +361,7 @@ static void w_session_rest(struct vd_worker *w, void *arg)
 	struct session_op *op = arg;
 	dp_out_flush(w);
 	op->c = op->w->c;
-	op->w->up = false;
+	w_session_down(w, op->w);
 }
 
 static void session_rests(void *arg)

@@ -206,18 +206,19 @@ void dp_punt(struct vd_worker *w, struct dp_wchan *c, uint32_t kind, const struc
 		c->window = w->now;
 		c->punts = 0;
 	}
-	if (c->punts++ >= DP_PUNT_CHAN) {
+	if (c->punts++ >= (c->sessions ? DP_PUNT_CHAN : DP_PUNT_NEW)) {
 		vd_pkt_drop(w, pkt, VD_DROP_PUNT_LIMIT);
 		return;
 	}
-	uint8_t *at = dp_ring_reserve(&w->auth, kind, sizeof(*head) + pkt->len, DP_ACK_ROOM);
+	struct dp_ring *ring = c->sessions ? &w->auth : &w->fresh;
+	uint8_t *at = dp_ring_reserve(ring, kind, sizeof(*head) + pkt->len, c->sessions ? DP_ACK_ROOM : 0);
 	if (!at) {
 		vd_pkt_drop(w, pkt, VD_DROP_RING_FULL);
 		return;
 	}
 	memcpy(at, head, sizeof(*head));
 	memcpy(at + sizeof(*head), pkt->p, pkt->len);
-	dp_ring_commit(&w->auth);
+	dp_ring_commit(ring);
 	w->touched |= 1u << 31;
 	vd_pkt_free(w, pkt);
 }

@@ -13,6 +13,9 @@
 /* What forged datagrams can provoke: events of each kind, and what is remembered at all. */
 #define FORGED_EVENTS 3
 #define FORGED_EVENTS_MS 60000
+/* What a key that many have can provoke. */
+#define KEY_EVENTS 100
+#define KEY_EVENTS_MS 10000
 #define FORGED_REMEMBERED 50
 #define FORGED_REMEMBERED_MS 1000
 /* Items of a list that the sentence shows; the fields have all that fit. */
@@ -22,7 +25,7 @@
 struct window {
 	uint64_t since, count;
 };
-static struct window events[VD_FAILURES], remembered;
+static struct window events[VD_FAILURES], keyed[VD_FAILURES], remembered;
 
 static bool allowed(struct window *w, unsigned burst, uint64_t ms)
 {
@@ -36,6 +39,7 @@ static bool allowed(struct window *w, unsigned burst, uint64_t ms)
 void vd_report_limits_reset(void)
 {
 	memset(events, 0, sizeof(events));
+	memset(keyed, 0, sizeof(keyed));
 	memset(&remembered, 0, sizeof(remembered));
 }
 
@@ -196,7 +200,8 @@ void vd_report_failure(const struct vd_report *r)
 	compose(r, &e, profile);
 	vd_report_remember(&e);
 	vd_note(e.session ? 's' : 'p', e.session ? e.session : e.peer, "%s failed: %s", e.stage, e.text);
-	if (e.trust == VD_TRUST_NONE && !allowed(&events[e.kind], FORGED_EVENTS, FORGED_EVENTS_MS)) {
+	if ((e.trust == VD_TRUST_NONE && !allowed(&events[e.kind], FORGED_EVENTS, FORGED_EVENTS_MS)) ||
+		(e.trust == VD_TRUST_KEY && !e.dialled && !allowed(&keyed[e.kind], KEY_EVENTS, KEY_EVENTS_MS))) {
 		vd_count("core.report.unreported", 1);
 		return;
 	}

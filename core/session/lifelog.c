@@ -8,7 +8,7 @@
 #include "core/report/report.h"
 #include "core/session/lifelog.h"
 
-static struct vd_log_limit limit = VD_LOG_LIMIT(30, 10000);
+static struct vd_log_limit limit = VD_LOG_LIMIT(30, 10000), peers = VD_LOG_LIMIT(30, 10000);
 
 static void on_peer_up(void *arg, const void *event)
 {
@@ -16,7 +16,8 @@ static void on_peer_up(void *arg, const void *event)
 	char remote[VD_SA_TEXT];
 
 	(void)arg;
-	vd_log_coded(NULL, VD_LOG_NOTICE, "life", &(struct vd_ids){ .peer = e->peer }, "peer-up", NULL, "up: %s as %s, %s, %s",
+	/* Limited, because a key that many have is enough to provoke it; the line of the user is not. */
+	vd_log_coded(&peers, VD_LOG_NOTICE, "life", &(struct vd_ids){ .peer = e->peer }, "peer-up", NULL, "up: %s as %s, %s, %s",
 		vd_sa_format(&e->remote, remote), e->identity[0] ? e->identity : "nobody by name", e->version, e->suite);
 }
 
@@ -76,7 +77,7 @@ int vd_lifelog_init(void)
 		{ "setup_failed", on_setup_failed },
 	};
 
-	limit = (struct vd_log_limit)VD_LOG_LIMIT(30, 10000);
+	limit = peers = (struct vd_log_limit)VD_LOG_LIMIT(30, 10000);
 	vd_log_on_user(user_of);
 	for (size_t i = 0; i < VD_ARRAY_SIZE(lines); i++) {
 		int r = vd_event_subscribe(NULL, lines[i].topic, lines[i].fn, NULL);

@@ -7,6 +7,7 @@
 #include <viaduct/loop.h>
 #include <viaduct/plugin.h>
 
+#include "core/session/guess.h"
 #include "core/session/session.h"
 
 #define MAX_SESSIONS 20000 /* when the configuration does not say */
@@ -127,6 +128,7 @@ void vd_session_rec_free(struct vd_session_rec *rec)
 	vd_link_del(&rec->on_chan);
 	vd_timeline_clear(&rec->timeline);
 	vd_session_no_forget(rec);
+	free(rec->held);
 	vd_conf_unref(rec->pub.conf);
 	vd_wipe(rec, sizeof(*rec));
 	free(rec);
@@ -411,6 +413,10 @@ static void rec_timer(struct vd_timer *t)
 		vd_session_close(rec->pub.id, "session timeout", false);
 		return;
 	}
+	if (rec->step == VD_STEP_HELD) {
+		vd_bringup_held(rec);
+		return;
+	}
 	if (rec->pub.state == VD_S_CONFIGURING && rec->step == VD_STEP_IDLE) {
 		vd_count("core.session.bringup_timeout", 1);
 		vd_session_close(rec->pub.id, "the client did not finish its configuration in 60 s", false);
@@ -519,6 +525,7 @@ int vd_sessions_init(void)
 	vd_table_init(&reg.users);
 	vd_link_init(&reg.all);
 	vd_link_init(&reg.acks);
+	vd_guess_reset();
 	reg.ready = true;
 	res = vd_bringup_init();
 	return res < 0 ? res : vd_session_layer_init();

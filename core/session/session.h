@@ -15,6 +15,7 @@
 enum vd_session_step {
 	VD_STEP_IDLE, VD_STEP_AUTH, VD_STEP_ADMIT, VD_STEP_ADDRESS, VD_STEP_ROUTES, VD_STEP_ADD, VD_STEP_FIB,
 	VD_STEP_FIB_DEL, VD_STEP_DEL,
+	VD_STEP_HELD, /* the answer to its proof waits, as a brake on guessing */
 };
 
 /* An answer to "who is it" that was no yes, not reported yet. */
@@ -43,6 +44,7 @@ struct vd_session_rec {
 	bool leased, added, finished;
 	bool joined;               /* counted as an authenticated session of its peer */
 	struct vd_no *no;          /* or NULL */
+	struct vd_answer *held;    /* in VD_STEP_HELD; else NULL */
 	bool tell_owner, reap;     /* deferred work */
 	struct vd_timer later;     /* stands in for vd_defer when that had no memory */
 	uint64_t claim;            /* order of admission; 0: not asked yet */
@@ -103,6 +105,8 @@ void vd_session_counted_by(int (*fn)(uint64_t session, struct vd_session_counter
 /* session_bringup.c: registers provider "core" of admit; tells waiting logins of a user that one of his sessions is gone. */
 int vd_bringup_init(void);
 void vd_bringup_gone(const char *realm, const char *user);
+/* The time is over for which the answer was held back. */
+void vd_bringup_held(struct vd_session_rec *rec);
 /* Asks the pools for an address (VD_WANT_V4) or a network (VD_WANT_V6); false when out of memory. */
 bool vd_bringup_ask(struct vd_session_rec *rec, unsigned family, void (*done)(void *arg, const struct vd_answer *answer));
 /* The answer is no, since the pool has none of this family, or there is no pool. NULL: there is no answer. */

@@ -1,5 +1,6 @@
 /* How a session comes up, once for all protocols: authenticate, admit, address, routes, workers, up. */
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <time.h>
@@ -9,11 +10,13 @@
 #include <viaduct/plugin.h>
 #include <viaduct/report.h>
 
+#include "core/session/guess.h"
 #include "core/session/session.h"
 
 #define AUTH_DEADLINE 10000 /* clients give up after 30 s: all servers of a realm together must be faster */
 #define STEP_DEADLINE 5000
 #define MAX_PROVIDERS 8
+#define GUESS_REFUSED_MS 1000
 
 static const struct vd_conf_node *connection_opt(const struct vd_session_rec *rec, const char *option)
 {
@@ -60,10 +63,75 @@ static const char *why_text(const struct vd_answer *answer, const char *nobody)
 }
 
 /* ---- step 1: who is it ---- */
+static void auth_answer(struct vd_session_rec *rec, const struct vd_answer *answer)
+{
+	rec->done.auth(rec->done_arg, rec->pub.id, answer);
+	if (!rec->pub.refused)
+		vd_session_no_report(rec);
+}
+
+/* answer is no ACCEPT or CONTINUE, so it has no data. */
+static void auth_hold(struct vd_session_rec *rec, const struct vd_answer *answer, uint64_t ms)
+{
+	rec->held = ms ? malloc(sizeof(*answer)) : NULL;
+	if (!rec->held) {
+		auth_answer(rec, answer);
+		return;
+	}
+	*rec->held = *answer;
+	rec->step = VD_STEP_HELD;
+	vd_timer_start(&rec->timer, ms);
+}
+
+void vd_bringup_held(struct vd_session_rec *rec)
+{
+	struct vd_answer answer = *rec->held;
+
+	free(rec->held);
+	rec->held = NULL;
+	rec->step = VD_STEP_IDLE;
+	auth_answer(rec, &answer);
+}
+
+static const struct vd_ip *source_of(const struct vd_session_rec *rec)
+{
+	const struct vd_peer *peer = vd_peer_find(rec->pub.peer);
+
+	return peer ? &peer->remote.ip : NULL;
+}
+
+/* How long the answer to a wrong proof is held back. A server that does not answer is nobody's guess. */
+static uint64_t guessed(const struct vd_session_rec *rec, const struct vd_answer *answer)
+{
+	const struct vd_ip *source = source_of(rec);
+
+	if (answer->verdict != VD_REJECT || answer->why.code == -EPERM || !source)
+		return 0;
+	return vd_guess_wrong(source, vd_session_user_key(rec->realm, rec->pub.user));
+}
+
+/* Refused without a look, as a wrong password is, when too many came before. */
+static bool too_many_guesses(struct vd_session_rec *rec)
+{
+	const struct vd_ip *source = source_of(rec);
+	uint64_t wait = source ? vd_guess_wait(source, vd_session_user_key(rec->realm, rec->pub.user)) : 0;
+	struct vd_answer answer = { .verdict = VD_REJECT };
+
+	if (!wait)
+		return false;
+	vd_count("core.auth.guessing", 1);
+	if (vd_guess_tell(source))
+		vd_report_failure(&(struct vd_report){ .kind = VD_FAIL_GUESSING, .session = rec->pub.id, .count = (wait + 999) / 1000 });
+	vd_error_set(&answer.why, -EKEYREJECTED, "too many wrong passwords from this address");
+	rec->pub.state = VD_S_AUTHENTICATING;
+	auth_hold(rec, &answer, GUESS_REFUSED_MS);
+	return true;
+}
+
 static void auth_done(void *arg, const struct vd_answer *answer)
 {
 	struct vd_session_rec *rec = arg; /* its requests are cancelled before it goes */
-	void (*done)(void *, uint64_t, const struct vd_answer *) = rec->done.auth;
+	uint64_t hold = 0;
 	static const char *const methods[] = { "pap", "chap-md5", "mschapv2", "eap" };
 	const char *method = rec->method < VD_ARRAY_SIZE(methods) ? methods[rec->method] : "unknown";
 
@@ -79,6 +147,8 @@ static void auth_done(void *arg, const struct vd_answer *answer)
 			vd_strcpy(rec->pub.user, sizeof(rec->pub.user), rec->pub.granted.user);
 		rec->pub.proven = true;
 		vd_session_joined(rec);
+		if (source_of(rec))
+			vd_guess_right(source_of(rec), vd_session_user_key(rec->realm, rec->pub.user));
 		vd_session_no_forget(rec);
 		vd_strcpy(event.user, sizeof(event.user), rec->pub.user);
 		vd_strcpy(event.realm, sizeof(event.realm), rec->realm);
@@ -101,10 +171,9 @@ static void auth_done(void *arg, const struct vd_answer *answer)
 		vd_format(no.who, sizeof(no.who), "%s%s", answer->provider[0] ? "" : "realm ",
 			answer->provider[0] ? answer->provider : rec->realm);
 		vd_session_no(rec, &no);
+		hold = guessed(rec, answer);
 	}
-	done(rec->done_arg, rec->pub.id, answer);
-	if (!rec->pub.refused)
-		vd_session_no_report(rec);
+	auth_hold(rec, answer, hold);
 }
 
 int vd_session_authenticate(uint64_t session, struct vd_authenticate *request, uint64_t conversation,
@@ -147,6 +216,8 @@ int vd_session_authenticate(uint64_t session, struct vd_authenticate *request, u
 	rec->pub.proven = false;
 	rec->done.auth = done;
 	rec->done_arg = arg;
+	if (!conversation && too_many_guesses(rec))
+		return 0;
 	if (!vd_request(&vd_topic_authenticate, request, &opts, auth_done, rec))
 		return -ENOMEM;
 	rec->pub.state = VD_S_AUTHENTICATING;
