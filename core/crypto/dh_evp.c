@@ -172,6 +172,9 @@ int dh_evp_generate(unsigned group, EVP_PKEY **ret_key, uint8_t *public_value, s
 	return 0;
 }
 
+/* The peer's value, checked as RFC 6989 section 2 wants it, so that no second check is paid for when the secret is derived: of
+ * MODP, 1 < y < p - 1 here; of a point, coordinates below p and on the curve, by fromdata: our curves have cofactor 1, so every
+ * such point is of the order of the group, and infinity has no such form; of x25519, a secret of zeros, by derive. */
 static EVP_PKEY *peer_key(unsigned group, const uint8_t *peer, size_t len)
 {
 	const struct dh_modp *modp = dh_modp_find(group);
@@ -212,7 +215,7 @@ int dh_evp_shared(unsigned group, EVP_PKEY *key, const uint8_t *peer, size_t len
 	if (!ctx)
 		ret = -ENOMEM;
 	else if (theirs && EVP_PKEY_derive_init_ex(ctx, dh_modp_find(group) ? params : NULL) > 0 &&
-		EVP_PKEY_derive_set_peer_ex(ctx, theirs, 1) > 0 && EVP_PKEY_derive(ctx, out, &size) > 0) {
+		EVP_PKEY_derive_set_peer_ex(ctx, theirs, 0) > 0 && EVP_PKEY_derive(ctx, out, &size) > 0) {
 		*ret_len = size;
 		ret = 0;
 	}

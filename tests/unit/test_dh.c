@@ -279,6 +279,89 @@ START_TEST(published)
 }
 END_TEST
 
+/* What no honest peer says to a curve: beside the curve (on its twist, too), coordinates not reduced, infinity in any form, a wrong
+ * length. The control is a point with y negated, which is on the curve. */
+START_TEST(ecp_hostile)
+{
+	static const unsigned groups[] = { 19, 20, 21 };
+	static const char *const primes[] = {
+		"FFFFFFFF00000001000000000000000000000000FFFFFFFFFFFFFFFFFFFFFFFF",
+		"FFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFEFFFFFFFF0000000000000000FFFFFFFF",
+		"01FFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFF"
+		"FFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFF" };
+	uint8_t gr[132], bad[133], p[66];
+	size_t n = unhex(vectors[_i].gr, gr, sizeof(gr)), half = n / 2;
+	struct vd_secret *s = NULL;
+	struct vd_dh *a;
+	int borrow = 0;
+
+	ck_assert_uint_eq(unhex(primes[_i], p, sizeof(p)), half);
+	ck_assert_int_eq(vd_dh_new(groups[_i], &a), 0);
+	for (size_t at = 0; at < n; at++) { /* each octet changed: beside the curve */
+		memcpy(bad, gr, n);
+		bad[at] ^= 0x01;
+		ck_assert_int_eq(vd_dh_shared(a, bad, n, &s), -EINVAL);
+	}
+	memcpy(bad, gr, half); /* the same x with y = p - y is on the curve */
+	for (size_t at = half; at-- > 0;) {
+		int d = p[at] - gr[half + at] - borrow;
+
+		borrow = d < 0;
+		bad[half + at] = (uint8_t)d;
+	}
+	ck_assert_int_eq(vd_dh_shared(a, bad, n, &s), 0);
+	vd_secret_free(s);
+	s = NULL;
+	for (unsigned k = 0; k < 2; k++) { /* x or y is p, which would be 0 */
+		memcpy(bad, gr, n);
+		memcpy(bad + k * half, p, half);
+		ck_assert_int_eq(vd_dh_shared(a, bad, n, &s), -EINVAL);
+		memset(bad + k * half, 0, half);
+		ck_assert_int_eq(vd_dh_shared(a, bad, n, &s), -EINVAL);
+		memset(bad + k * half, 0xff, half);
+		ck_assert_int_eq(vd_dh_shared(a, bad, n, &s), -EINVAL);
+	}
+	memset(bad, 0, sizeof(bad));
+	ck_assert_int_eq(vd_dh_shared(a, bad, n, &s), -EINVAL);
+	ck_assert_int_eq(vd_dh_shared(a, bad, 1, &s), -EINVAL); /* SEC 1: infinity */
+	ck_assert_int_eq(vd_dh_shared(a, bad, 0, &s), -EINVAL);
+	memcpy(bad, gr, n);
+	ck_assert_int_eq(vd_dh_shared(a, bad, n - 1, &s), -EINVAL);
+	ck_assert_int_eq(vd_dh_shared(a, bad, n + 1, &s), -EINVAL);
+	ck_assert_int_eq(vd_dh_shared(a, bad, half, &s), -EINVAL);
+	ck_assert_ptr_null(s);
+	vd_dh_free(a);
+}
+END_TEST
+
+/* Points of x25519 of order 1, 2, 4 and 8, and those that reduce to them (RFC 7748 section 7): the secret would be zero. */
+START_TEST(x25519_small_order)
+{
+	static const char *const points[] = {
+		"0000000000000000000000000000000000000000000000000000000000000000",
+		"0100000000000000000000000000000000000000000000000000000000000000",
+		"e0eb7a7c3b41b8ae1656e3faf19fc46ada098deb9c32b1fd866205165f49b800",
+		"5f9c95bca3508c24b1d0b1559c83ef5b04445cc4581c8e86d8224eddd09f1157",
+		"ecffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
+		"edffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
+		"eeffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
+	};
+	struct vd_secret *s = NULL;
+	struct vd_dh *a;
+	uint8_t p[32];
+
+	ck_assert_int_eq(vd_dh_new(31, &a), 0);
+	for (size_t i = 0; i < VD_ARRAY_SIZE(points); i++) {
+		ck_assert_uint_eq(unhex(points[i], p, sizeof(p)), 32);
+		ck_assert_int_eq(vd_dh_shared(a, p, 32, &s), -EINVAL);
+		p[31] |= 0x80; /* the bit that is ignored */
+		ck_assert_int_eq(vd_dh_shared(a, p, 32, &s), -EINVAL);
+	}
+	ck_assert_ptr_null(s);
+	vd_dh_free(a);
+}
+END_TEST
+
 /* An ECP exponent of 0 or not below the order is none. */
 START_TEST(ecp_exponent_range)
 {
@@ -318,6 +401,8 @@ int main(void)
 	tcase_add_test(tc, modp_small);
 	tcase_add_loop_test(tc, published, 0, VD_ARRAY_SIZE(vectors));
 	tcase_add_test(tc, ecp_exponent_range);
+	tcase_add_loop_test(tc, ecp_hostile, 0, 3);
+	tcase_add_test(tc, x25519_small_order);
 	suite_add_tcase(suite, tc);
 	runner = srunner_create(suite);
 	srunner_run_all(runner, CK_ENV);
