@@ -181,11 +181,11 @@ const struct vd_topic vd_topic_lease_address = { .name = "lease_address", .kind 
 	.doc = "an address for the session" };
 
 static const struct vd_field route_add_fields[] = {
-	ID(vd_route_add, session, "s"), VD_FIELD(vd_route_add, prefix, VD_F_PREFIX),
+	ID(vd_route_add, session, "s"), VD_FIELD(vd_route_add, prefix, VD_F_PREFIX), VD_FIELD(vd_route_add, own, VD_F_BOOL),
 };
 const struct vd_topic vd_topic_route_add = { .name = "route_add", .kind = VD_REQUEST, .pressure = VD_PRESSURE_KEEP,
 	.size = sizeof(struct vd_route_add), .fields = route_add_fields, .n_fields = VD_ARRAY_SIZE(route_add_fields),
-	.doc = "a route to a network behind the session's client" };
+	.doc = "a route to a network behind the session's client, or to itself" };
 
 static const struct vd_field dialled_routes_fields[] = {
 	ID(vd_dialled_routes, session, "s"), VD_FIELD(vd_dialled_routes, address, VD_F_IP),

@@ -52,7 +52,7 @@ struct vd_session_rec {
 	struct vd_wsess_desc link;
 	struct vd_prefix fib[VD_SESSION_PREFIXES];
 	unsigned n_fib;            /* handed to the workers */
-	unsigned route;            /* next of routes_behind */
+	unsigned route;            /* next that is asked for */
 	uint64_t counted_before[4]; /* packets and octets from before an import */
 	union {
 		void (*auth)(void *arg, uint64_t session, const struct vd_answer *answer);

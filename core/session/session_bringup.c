@@ -615,14 +615,38 @@ void vd_bringup_acked(struct vd_session_rec *rec, bool late)
 
 static int ask_route(struct vd_session_rec *rec);
 
+/* What a plugin is to route to the client: its address where the account gave it, since it may lie outside of every pool;
+ * then the networks behind it. false: there is no more. */
+static bool route_wanted(const struct vd_session_rec *rec, struct vd_route_add *ret_request)
+{
+	const struct vd_authenticated *granted = &rec->pub.granted;
+	unsigned i = rec->route;
+
+	if (rec->pub.lease4.address.family && vd_ip_equal(&granted->address, &rec->pub.lease4.address)) {
+		if (i == 0) {
+			*ret_request = (struct vd_route_add){ .session = rec->pub.id, .own = true,
+				.prefix = { rec->pub.lease4.address, 32 } };
+			return true;
+		}
+		i--;
+	}
+	if (i >= VD_SESSION_ROUTES || !granted->routes_behind[i].ip.family)
+		return false;
+	*ret_request = (struct vd_route_add){ .session = rec->pub.id, .prefix = granted->routes_behind[i] };
+	return true;
+}
+
 static void route_done(void *arg, const struct vd_answer *answer)
 {
 	struct vd_session_rec *rec = arg;
+	struct vd_route_add asked = { 0 };
 	struct vd_error err;
 
-	if (answer->verdict != VD_ACCEPT) {
+	if (!rec->pub.dialled)
+		route_wanted(rec, &asked);
+	if (answer->verdict != VD_ACCEPT && !(asked.own && answer->verdict == VD_PASS)) {
 		vd_error_set(&err, answer->why.code ? answer->why.code : -ENETUNREACH, "%s: %s",
-			rec->pub.dialled ? "our address and routes" : "route behind the client",
+			rec->pub.dialled ? "our address and routes" : asked.own ? "route to the client" : "route behind the client",
 			why_text(answer, "no plugin sets routes"));
 		established(rec, &err);
 		return;
@@ -639,19 +663,18 @@ static void route_done(void *arg, const struct vd_answer *answer)
 /* Asks for the next route; when there is none left the workers are next. */
 static int ask_route(struct vd_session_rec *rec)
 {
-	struct vd_route_add request = { .session = rec->pub.id };
+	struct vd_route_add request;
 	struct vd_request_opts opts = { .deadline_ms = STEP_DEADLINE, .session = rec->pub.id };
 
 	if (rec->pub.dialled) {
 		rec->step = VD_STEP_ROUTES;
 		return vd_dialled_ask(rec, &opts, route_done) ? 0 : -ENOMEM;
 	}
-	if (rec->route >= VD_SESSION_ROUTES || !rec->pub.granted.routes_behind[rec->route].ip.family) {
+	if (!route_wanted(rec, &request)) {
 		add_session(rec);
 		return 0;
 	}
 	rec->step = VD_STEP_ROUTES;
-	request.prefix = rec->pub.granted.routes_behind[rec->route];
 	return vd_request(&vd_topic_route_add, &request, &opts, route_done, rec) ? 0 : -ENOMEM;
 }
 

@@ -5,6 +5,7 @@
 #include <viaduct/addr.h>
 #include <viaduct/log.h>
 #include <viaduct/loop.h>
+#include <viaduct/problem.h>
 
 #include "core/system/keep.h"
 #include "core/system/priv.h"
@@ -183,6 +184,10 @@ static void end(void)
 	else if (differs)
 		vd_log(VD_LOG_NOTICE, "firewall", NULL, "what is forwarded for clients is let through now");
 	vd_strcpy(f.problem, sizeof(f.problem), f.found);
+	if (f.problem[0])
+		vd_problem_set("firewall/forward", "%s", f.problem);
+	else
+		vd_problem_clear("firewall/forward");
 	if (f.again)
 		vd_firewall_look();
 	f.again = false;
@@ -255,5 +260,6 @@ void vd_firewall_fini(void)
 {
 	if (f.ready)
 		vd_timer_stop(&f.timer);
+	vd_problem_clear("firewall/forward");
 	memset(&f, 0, sizeof(f));
 }

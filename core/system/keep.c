@@ -3,6 +3,7 @@
 
 #include <viaduct/log.h>
 #include <viaduct/loop.h>
+#include <viaduct/problem.h>
 
 #include "core/system/priv.h"
 #include "core/system/sysctl.h"
@@ -122,8 +123,13 @@ static struct item *of_name(enum kind kind, const char *name)
 
 static void problem(struct item *it, const char *text)
 {
-	if (it->problem != (text != NULL))
-		vd_count(text ? "keep.problem" : "keep.problem_over", 1);
+	char name[160], key[64];
+
+	vd_format(key, sizeof(key), "keep/%.58s", what(it, name));
+	if (text)
+		vd_problem_set(key, "%s", text);
+	else if (it->problem)
+		vd_problem_clear(key);
 	it->problem = text != NULL;
 }
 

@@ -275,6 +275,12 @@ static int pin(void *self, bool add, const struct vd_ip *host, void (*done)(void
 	return 0;
 }
 
+static int in_the_way(void *self, const struct vd_prefix *dst, bool host, struct vd_error *err)
+{
+	(void)self;
+	return vd_netlink_in_the_way(dst, host, err);
+}
+
 static int nft_commands(void *self, const char *commands,
 	void (*done)(void *arg, const struct vd_error *err), void *arg)
 {
@@ -344,6 +350,7 @@ static const struct vd_priv_1 table = {
 	.pin = pin,
 	.unreachable = unreachable,
 	.nft_table = nft_table,
+	.in_the_way = in_the_way,
 };
 
 static int claim = -1;     /* the socket that says that this network namespace has a viaductd */

@@ -58,6 +58,8 @@ int vd_netlink_unreachable(bool add, const struct vd_prefix *dst, struct vd_erro
 #define VD_NETLINK_OURS 118 /* rtm_protocol of those two: only those are ever removed without being known */
 /* Removes all that are marked, of any process. */
 void vd_netlink_remove_ours(void);
+/* See in_the_way of vd_priv_1. */
+int vd_netlink_in_the_way(const struct vd_prefix *dst, bool host, struct vd_error *err);
 /* The length of the prefix of the route that packets to this host take. -ENETUNREACH: there is none. */
 int vd_netlink_match(const struct vd_ip *host);
 /* How large packets from our address (any, or family 0: not known) to another one may be by the host's configuration: the

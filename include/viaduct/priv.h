@@ -55,6 +55,10 @@ struct vd_priv_1 {
 	 * by another way. Gone at a clean end, or at the next start. */
 	int (*unreachable)(void *self, bool add, const struct vd_prefix *dst,
 		void (*done)(void *arg, const struct vd_error *err), void *arg);
+	/* Would a route to this network lead into the tunnel what must not: the outer address of a peer, a next hop of the host, or
+	 * (unless host: it is one address, which a pool's own router may answer for) a network that an interface of it is in?
+	 * Answers at once: 0, or -EADDRINUSE with err. NULL in a provider that cannot tell. */
+	int (*in_the_way)(void *self, const struct vd_prefix *dst, bool host, struct vd_error *err);
 	/* Makes a table ("inet viaduct") anew as a whole, in one transaction, whatever it was: commands in nft syntax add its
 	 * chains and what is in them, and the table itself is there when they begin. NULL: removes it. */
 	int (*nft_table)(void *self, const char *name, const char *commands,

@@ -204,10 +204,13 @@ struct vd_leased_address {
 	char search[VD_ID_TEXT];
 };
 extern VD_API const struct vd_topic vd_topic_lease_address;
-/* A route to a network behind the session's client. Freed on session_gone. */
+/* A route to a network behind the session's client, or to the client itself (own): that is asked for where its address
+ * comes from the account and not from a pool, whose route would lead to it. REJECT with -EADDRINUSE: it would lead a next hop, the
+ * host's own network or the outer address of a peer into the tunnel. Freed on session_gone. */
 struct vd_route_add {
 	uint64_t session;
 	struct vd_prefix prefix;
+	bool own;
 };
 extern VD_API const struct vd_topic vd_topic_route_add;
 /* The host's side of a session that we dialled: its address on the TUN device, and routes into it from that address. The

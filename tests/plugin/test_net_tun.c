@@ -139,6 +139,28 @@ static int pin(void *self, bool add, const struct vd_ip *host, void (*done)(void
 	return later(done, arg, 0);
 }
 
+static char guarded[4096]; /* unreachable routes */
+
+static int unreachable(void *self, bool add, const struct vd_prefix *prefix,
+	void (*done)(void *arg, const struct vd_error *err), void *arg)
+{
+	size_t len = strlen(guarded);
+	char text[VD_IP_TEXT];
+
+	(void)self;
+	snprintf(guarded + len, sizeof(guarded) - len, "%c%s;", add ? '+' : '-', vd_prefix_format(prefix, text));
+	return later(done, arg, 0);
+}
+
+static int refuses; /* routes to 192.0.2.0/24 */
+
+static int in_the_way(void *self, const struct vd_prefix *dst, bool host, struct vd_error *err)
+{
+	(void)self;
+	(void)host;
+	return refuses && dst->ip.a[0] == 192 ? vd_error_set(err, refuses, "in the way") : 0;
+}
+
 static int set_sysctl(void *self, const char *name, const char *value,
 	void (*done)(void *arg, const struct vd_error *err), void *arg)
 {
@@ -148,7 +170,7 @@ static int set_sysctl(void *self, const char *name, const char *value,
 }
 
 static const struct vd_priv_1 priv = { .open_tun = open_tun, .address = address, .route = route, .sysctl = set_sysctl,
-	.route_from = route_from, .pin = pin };
+	.route_from = route_from, .pin = pin, .unreachable = unreachable, .in_the_way = in_the_way };
 
 static unsigned workers(void *self)
 {
@@ -176,8 +198,8 @@ static void setup(void)
 	fake_service("priv/1", NULL, &priv);
 	fake_service("datapath/1", NULL, &dp);
 	fake_conf("tun: { name: \"viaduct%d\", mtu: 1380 }\n", plugins, NULL);
-	said[0] = '\0';
-	route_fails = 0;
+	said[0] = guarded[0] = '\0';
+	route_fails = refuses = 0;
 	fake_plugin_start(&net_tun_LTX_vd_plugin);
 }
 
@@ -237,6 +259,27 @@ START_TEST(pool_v6)
 }
 END_TEST
 
+static void guarded_is(const char *want)
+{
+	fake_drain();
+	ck_assert_str_eq(guarded, want);
+	guarded[0] = '\0';
+}
+
+/* Nothing that is meant for clients leaves by another way: not before there is a device, nor when it is gone. */
+START_TEST(pools_guarded)
+{
+	struct vd_pool_up a = pool_of("a", "10.8.0.10-10.8.0.13", "10.8.0.1"), b = pool_of("b", "2001:db8::/64", "2001:db8::1");
+
+	vd_event_post(&vd_topic_pool_up, &a);
+	guarded_is("+10.8.0.10/31;+10.8.0.12/31;");
+	vd_event_post(&vd_topic_pool_up, &b);
+	guarded_is("+2001:db8::/64;");
+	vd_event_post(&vd_topic_pool_down, &a);
+	guarded_is("-10.8.0.10/31;-10.8.0.12/31;");
+}
+END_TEST
+
 static enum vd_verdict verdict;
 static unsigned answers;
 
@@ -255,6 +298,96 @@ static uint64_t ask(uint64_t session, const char *prefix)
 	ck_assert(vd_prefix_parse(prefix, &want.prefix));
 	return vd_request(&vd_topic_route_add, &want, &opts, on_answer, NULL);
 }
+
+static uint64_t ask_own(uint64_t session, const char *address)
+{
+	const struct vd_request_opts opts = { .mode = VD_FIRST, .session = session };
+	struct vd_route_add want = { .session = session, .own = true };
+
+	ck_assert(vd_prefix_parse(address, &want.prefix));
+	return vd_request(&vd_topic_route_add, &want, &opts, on_answer, NULL);
+}
+
+/* An address that an account gives, in no pool: a route of its own while the session is there, and none out of the tunnel
+ * before and after. In a pool it needs nothing. */
+START_TEST(outside_of_pools)
+{
+	struct vd_pool_up a = pool_of("a", "10.8.0.0/24", "10.8.0.1"), wide = pool_of("w", "192.0.2.0/24", "10.8.0.1");
+	struct vd_address_reserved in = { .user = "alice" }, out = { .user = "bob" };
+	struct vd_session_gone gone = { 7 };
+	struct vd_address_released released = { .user = "bob" };
+
+	answers = 0;
+	ck_assert(vd_ip_parse("10.8.0.11", &in.address) && vd_ip_parse("192.0.2.50", &out.address));
+	released.address = out.address;
+	vd_event_post(&vd_topic_pool_up, &a);
+	guarded_is("+10.8.0.0/24;");
+	vd_event_post(&vd_topic_address_reserved, &in);
+	guarded_is("");
+	vd_event_post(&vd_topic_address_reserved, &out);
+	guarded_is("+192.0.2.50/32;");
+	tun_opens();
+	said[0] = guarded[0] = '\0';
+	ck_assert(ask_own(6, "10.8.0.11"));
+	said_is("");
+	ck_assert_uint_eq(answers, 1);
+	ck_assert_int_eq(verdict, VD_ACCEPT);
+	ck_assert(ask_own(7, "192.0.2.50"));
+	said_is("+route viaduct0 192.0.2.50/32;");
+	ck_assert_uint_eq(answers, 2);
+	ck_assert_int_eq(verdict, VD_ACCEPT);
+	/* Another device. */
+	tun_opens();
+	ck_assert_ptr_nonnull(strstr(said, "+route viaduct0 192.0.2.50/32;"));
+	said[0] = guarded[0] = '\0';
+	vd_event_post(&vd_topic_session_gone, &gone);
+	said_is("-route viaduct0 192.0.2.50/32;");
+	guarded_is(""); /* answers come late */
+	vd_event_post(&vd_topic_address_released, &released);
+	guarded_is("");
+	/* A pool that has it leads there: an unreachable route would be in its way. */
+	vd_event_post(&vd_topic_pool_up, &wide);
+	guarded_is("+192.0.2.0/24;-192.0.2.50/32;");
+	/* It would take away what the host needs. */
+	vd_event_post(&vd_topic_pool_down, &wide);
+	fake_drain();
+	refuses = -EADDRINUSE;
+	answers = 0;
+	ck_assert(ask_own(8, "192.0.2.51"));
+	ck_assert(ask(8, "192.0.2.128/25"));
+	fake_drain();
+	ck_assert_uint_eq(answers, 2);
+	ck_assert_int_eq(verdict, VD_REJECT);
+}
+END_TEST
+
+/* A pool goes while a session has an address of it: that one keeps a route. */
+START_TEST(pool_gone)
+{
+	struct vd_pool_up a = pool_of("a", "10.8.0.0/24", "10.8.0.1");
+	struct vd_session_up up = { .session = 9 };
+	struct vd_session_ipv6 six = { .session = 9, .up = true };
+	struct vd_session_gone gone = { 9 };
+
+	ck_assert(vd_ip_parse("10.8.0.20", &up.address) && vd_prefix_parse("2001:db8:1::/64", &six.network));
+	tun_opens();
+	vd_event_post(&vd_topic_pool_up, &a);
+	vd_event_post(&vd_topic_session_up, &up);
+	fake_drain();
+	said[0] = guarded[0] = '\0';
+	vd_event_post(&vd_topic_pool_down, &a);
+	said_is("+route viaduct0 10.8.0.20/32;-addr viaduct0 10.8.0.1/32;-route viaduct0 10.8.0.0/24;");
+	guarded_is("+10.8.0.20/32;-10.8.0.0/24;");
+	vd_event_post(&vd_topic_session_ipv6, &six);
+	said_is("+route viaduct0 2001:db8:1::/64;");
+	guarded_is("+2001:db8:1::/64;");
+	six.up = false;
+	vd_event_post(&vd_topic_session_ipv6, &six);
+	said_is("-route viaduct0 2001:db8:1::/64;");
+	vd_event_post(&vd_topic_session_gone, &gone);
+	said_is("-route viaduct0 10.8.0.20/32;");
+}
+END_TEST
 
 static size_t export(uint8_t *room, size_t size)
 {
@@ -522,6 +655,9 @@ int main(void)
 	tcase_add_checked_fixture(tc, setup, teardown);
 	tcase_add_test(tc, device_and_pools);
 	tcase_add_test(tc, pool_v6);
+	tcase_add_test(tc, pools_guarded);
+	tcase_add_test(tc, outside_of_pools);
+	tcase_add_test(tc, pool_gone);
 	tcase_add_test(tc, routes);
 	tcase_add_test(tc, no_device);
 	tcase_add_test(tc, import_hostile);

@@ -109,8 +109,15 @@ static int priv_pin(void *self, bool add, const struct vd_ip *host, void (*done)
 	return later((struct later){ .done = done, .arg = arg });
 }
 
+static int priv_unreachable(void *self, bool add, const struct vd_prefix *dst, void (*done)(void *arg, const struct vd_error *err),
+	void *arg)
+{
+	(void)self, (void)add, (void)dst;
+	return later((struct later){ .done = done, .arg = arg });
+}
+
 static const struct vd_priv_1 priv = { .open_tun = priv_tun, .address = priv_net, .route = priv_net, .sysctl = priv_sysctl,
-	.route_from = priv_route_from, .pin = priv_pin };
+	.route_from = priv_route_from, .pin = priv_pin, .unreachable = priv_unreachable };
 
 static const struct { void *self; } guard; /* nobody calls it */
 

@@ -8,6 +8,7 @@
 #include <viaduct/loop.h>
 #include <viaduct/plugin.h>
 #include <viaduct/priv.h>
+#include <viaduct/problem.h>
 #include <viaduct/state.h>
 #include <viaduct/topics.h>
 
@@ -71,12 +72,25 @@ static bool route_shared(const struct tun *t, const struct vd_pool_up *but, cons
 	return false;
 }
 
+bool tun_covered(const struct tun *t, const struct vd_ip *ip)
+{
+	for (const struct tun_pool *p = t->pools; p; p = p->next)
+		if (ip->family == p->facts.first.family && vd_ip_cmp(ip, &p->facts.first) >= 0 && vd_ip_cmp(ip, &p->facts.last) <= 0)
+			return true;
+	return false;
+}
+
+/* Under the routes to the device lie unreachable ones: while there is no device, or it is down, nothing that is meant for
+ * clients leaves by another way. */
 static void pool_apply(struct tun *t, const struct vd_pool_up *pool, bool add)
 {
 	struct vd_prefix cover[TUN_COVER_MAX], gateway = tun_host(&pool->gateway);
 	size_t n = tun_cover(&pool->first, &pool->last, cover);
 	bool shared = false;
 
+	for (size_t i = 0; i < n && !t->stopped; i++)
+		if (add || !route_shared(t, pool, &cover[i]))
+			tun_ask(t->priv->unreachable(t->priv->self, add, &cover[i], tun_done, t), "set an unreachable route");
 	if (!t->up || t->stopped)
 		return;
 	for (const struct tun_pool *p = t->pools; p; p = p->next)
@@ -105,6 +119,7 @@ static void on_pool_up(void *arg, const void *event)
 	p->next = t->pools;
 	t->pools = p;
 	pool_apply(t, &p->facts, true);
+	tun_leases_check(t);
 }
 
 static void on_pool_down(void *arg, const void *event)
@@ -118,8 +133,9 @@ static void on_pool_down(void *arg, const void *event)
 		if (strcmp(p->facts.pool, down->pool) != 0 || !vd_ip_equal(&p->facts.first, &down->first) ||
 			!vd_ip_equal(&p->facts.last, &down->last) || !vd_ip_equal(&p->facts.gateway, &down->gateway))
 			continue;
-		pool_apply(t, &p->facts, false);
 		*at = p->next;
+		tun_leases_check(t); /* sessions that have an address of it */
+		pool_apply(t, &p->facts, false);
 		free(p);
 		return;
 	}
@@ -184,6 +200,14 @@ static void on_route_add(void *arg, const struct vd_ask *ask_)
 	char text[VD_IP_TEXT];
 	int ret = -ENODEV;
 
+	if (want->own) {
+		tun_lease_ask(t, ask_);
+		return;
+	}
+	if (t->priv->in_the_way && t->priv->in_the_way(t->priv->self, &want->prefix, false, &err) < 0) {
+		vd_reply(ask_->ticket, VD_REJECT, NULL, &err);
+		return;
+	}
 	for (r = t->routes; r; r = r->next) {
 		if (r->prefix.len != want->prefix.len || !vd_ip_equal(&r->prefix.ip, &want->prefix.ip) || r->dead)
 			continue;
@@ -210,6 +234,8 @@ static void on_route_cancel(void *arg, uint64_t ticket)
 {
 	struct tun *t = arg;
 
+	if (tun_lease_cancel(t, ticket))
+		return;
 	for (struct tun_route *r = t->routes; r; r = r->next) {
 		if (r->ticket != ticket)
 			continue;
@@ -226,6 +252,7 @@ static void on_session_gone(void *arg, const void *event)
 	struct tun_route *next;
 
 	tun_dialled_gone(t, gone->session);
+	tun_leases_gone(t, gone->session);
 	for (struct tun_route *r = t->routes; r; r = next) {
 		next = r->next;
 		if (r->session != gone->session)
@@ -238,23 +265,39 @@ static void on_session_gone(void *arg, const void *event)
 }
 
 /* ---- export: session routes; pools come again by their events ---- */
+struct out {
+	struct vd_wr *w; /* NULL: they are counted */
+	uint32_t n;
+};
+
+static void export_one(void *arg, uint64_t session, const struct vd_prefix *prefix)
+{
+	struct out *out = arg;
+
+	out->n++;
+	if (!out->w)
+		return;
+	vd_wr_u64(out->w, session);
+	vd_wr_u8(out->w, prefix->ip.family == AF_INET ? 4 : 6);
+	vd_wr_u8(out->w, prefix->len);
+	vd_wr_put(out->w, prefix->ip.a, prefix->ip.family == AF_INET ? 4 : 16);
+}
+
 static int tun_export(void *self, struct vd_wr *w, struct vd_error *err)
 {
 	const struct tun *t = self;
-	uint32_t n = 0;
+	struct out count = { NULL, 0 }, out = { w, 0 };
 
 	for (const struct tun_route *r = t->routes; r; r = r->next) {
 		if (r->pending)
 			return vd_error_set(err, -EAGAIN, "a route is being set");
-		n++;
+		count.n++;
 	}
-	vd_wr_u32(w, n);
-	for (const struct tun_route *r = t->routes; r; r = r->next) {
-		vd_wr_u64(w, r->session);
-		vd_wr_u8(w, r->prefix.ip.family == AF_INET ? 4 : 6);
-		vd_wr_u8(w, r->prefix.len);
-		vd_wr_put(w, r->prefix.ip.a, r->prefix.ip.family == AF_INET ? 4 : 16);
-	}
+	tun_leases_each(t, export_one, &count);
+	vd_wr_u32(w, count.n);
+	for (const struct tun_route *r = t->routes; r; r = r->next)
+		export_one(&out, r->session, &r->prefix);
+	tun_leases_each(t, export_one, &out);
 	return vd_wr_ok(w) ? 0 : vd_error_set(err, -ENOSPC, "no room for the routes");
 }
 
@@ -309,11 +352,13 @@ static void on_tun(void *arg, const int *fds, unsigned n, const char *name, cons
 		return;
 	}
 	t->up = true;
+	vd_problem_clear("net_tun/device");
 	vd_log(VD_LOG_INFO, "net_tun", NULL, "device %s with %u queues, MTU %u", name, n, mtu);
 	for (const struct tun_pool *p = t->pools; p; p = p->next)
 		pool_apply(t, &p->facts, true);
 	for (const struct tun_route *r = t->routes; r; r = r->next) /* imported before the device was there, or of one that is gone */
 		tun_ask(t->priv->route(t->priv->self, true, t->dev, &r->prefix, tun_done, t), "set a route");
+	tun_leases_again(t);
 	tun_dialled_again(t);
 }
 
@@ -342,6 +387,8 @@ static void on_lost(void *arg)
 		wait *= 2;
 	vd_log(VD_LOG_NOTICE, "net_tun", NULL, "another program removed the device %s; another one is made%s", t->dev,
 		wait > AGAIN_MS ? ", after a pause, since it does so again and again" : "");
+	if (wait > AGAIN_MS)
+		vd_problem_set("net_tun/device", "another program removes the device %s again and again: find it and stop it", t->dev);
 	vd_timer_start(&t->again, wait < AGAIN_MOST ? wait : AGAIN_MOST);
 }
 
@@ -377,6 +424,8 @@ static int tun_init(struct vd_host *host, void **ret_self, struct vd_error *err)
 		ret = vd_event_subscribe(host, "session_gone", on_session_gone, t);
 	if (ret == 0)
 		ret = vd_provide(host, "route_add", "tun", on_route_add, on_route_cancel, t);
+	if (ret == 0)
+		ret = tun_leases_init(t);
 	if (ret == 0)
 		ret = tun_dialled_init(t);
 	if (ret == 0)
@@ -420,6 +469,7 @@ static void tun_fini(void *self)
 	}
 	while (t->routes)
 		route_forget(t->routes);
+	tun_leases_fini(t);
 	tun_dialled_fini(t);
 	free(t);
 }

@@ -8,6 +8,10 @@
 #include <viaduct/priv.h>
 #include <viaduct/topics.h>
 
+#include <sys/socket.h>
+
+#define TUN_BUCKETS 1024u
+
 struct tun {
 	struct vd_host *host;
 	const struct vd_priv_1 *priv;
@@ -20,6 +24,9 @@ struct tun {
 	struct tun_pool *pools;
 	struct tun_route *routes;
 	struct tun_dialled *dialled;
+	struct tun_lease *leases[TUN_BUCKETS]; /* by session */
+	struct tun_guard *guards[TUN_BUCKETS]; /* by address */
+	unsigned n_guards;
 };
 
 /* A host's prefix. */
@@ -27,6 +34,23 @@ struct vd_prefix tun_host(const struct vd_ip *ip);
 /* Logs what priv/1 could not be asked (ret) or could not do (done). */
 void tun_ask(int ret, const char *what);
 void tun_done(void *arg, const struct vd_error *err);
+
+/* Is this address in a pool, so that its route leads there? */
+bool tun_covered(const struct tun *t, const struct vd_ip *ip);
+
+/* ---- lease.c: addresses outside of every pool, and unreachable routes under them ---- */
+int tun_leases_init(struct tun *t);
+/* Request route_add for the address of the session itself; and nobody waits for it any more. */
+void tun_lease_ask(struct tun *t, const struct vd_ask *ask);
+bool tun_lease_cancel(struct tun *t, uint64_t ticket);
+void tun_leases_gone(struct tun *t, uint64_t session);
+/* Pools are others now: t->pools is as it will be. Before routes of a pool go, after those of one are set. */
+void tun_leases_check(struct tun *t);
+/* The device is a new one. */
+void tun_leases_again(struct tun *t);
+/* Each address that has a route of its own. */
+void tun_leases_each(const struct tun *t, void (*fn)(void *arg, uint64_t session, const struct vd_prefix *prefix), void *arg);
+void tun_leases_fini(struct tun *t);
 
 /* ---- dialled.c: address and routes of sessions that we dialled ---- */
 int tun_dialled_init(struct tun *t);
