@@ -88,6 +88,17 @@ static void routes(const struct vd_conf *conf, const struct vd_conf_node *c, cha
 		vd_format(out + len, size - len, "%smasq.", len ? ", " : "");
 }
 
+/* "internet, dns". */
+static void reach(const struct vd_conf *conf, const struct vd_conf_node *c, char *out, size_t size)
+{
+	const struct vd_conf_node *list = vd_conf_at(conf, c, "reach");
+	size_t len = 0;
+
+	out[0] = '\0';
+	for (size_t i = 0; i < vd_conf_count(list); i++)
+		len += vd_format(out + len, size - len, "%s%s", i ? ", " : "", or_empty(vd_conf_str(vd_conf_nth(list, i))));
+}
+
 /* Who knows the users, "users/devices (3), radius/nps1, nps2": a section is said once in a row, with the number of those who are known by themselves. */
 static json_t *providers(const struct vd_conf_node *list)
 {
@@ -121,7 +132,7 @@ static json_t *connection_json(const struct vd_conf *conf, const struct vd_conf_
 	const struct vd_conf_node *users = realm && realms ? vd_conf_child(realms, realm) : NULL;
 	const char *crypto = vd_conf_str(vd_conf_at(conf, c, "crypto"));
 	const char *pool = vd_conf_str(vd_conf_at(conf, c, "pool"));
-	char origin[160], word[80], known[300], from[VD_NAME_MAX + 64], to[64];
+	char origin[160], word[80], known[300], from[VD_NAME_MAX + 64], to[64], reached[512];
 	uint64_t n, networks;
 	json_t *out;
 
@@ -139,6 +150,9 @@ static json_t *connection_json(const struct vd_conf *conf, const struct vd_conf_
 		"addresses", vd_text_json(from), "addresses4", (json_int_t)n, "networks6", (json_int_t)networks, "routes", vd_text_json(to),
 		"second_login", vd_text_json(or_empty(vd_conf_str(vd_conf_at(conf, c, "second_login")))), "from",
 		vd_text_json(vd_conf_origin(c, origin, sizeof(origin))));
+	reach(conf, c, reached, sizeof(reached));
+	if (!dialled && out)
+		json_object_set_new(out, "reach", vd_text_json(reached));
 	if (dialled && out)
 		json_object_set_new(out, "dialled", vd_control_dialled(vd_conf_name(c)));
 	return out;

@@ -201,6 +201,7 @@ gateway_files() {
 		    pool: bench
 		    crypto: modern
 		    routes: all
+		    reach: all
 		    l2tp: { auth: psk, psk: !file ../secrets/psk }
 	Y
 	cat >"$c/users/bench.yaml" <<-Y

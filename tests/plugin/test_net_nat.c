@@ -30,9 +30,9 @@ static const struct vd_plugin *const plugins[] = { &net_nat_LTX_vd_plugin, &pool
 #define CONF(a, b) \
 	"pools:\n  pa: { range: 10.9.0.2-10.9.0.250 }\n  pb: { range: 10.8.0.0/24 }\n  pc: { range: \"2001:db8:9::/64\" }\n" \
 	"connections:\n" \
-	"  a: { accept: [l2tp], pool: pa, egress: " a " }\n" \
-	"  b: { accept: [l2tp], pool: pb }\n" \
-	"  c: { accept: [l2tp], pool: pc, egress: " b " }\n"
+	"  a: { accept: [l2tp], pool: pa, reach: all, egress: " a " }\n" \
+	"  b: { accept: [l2tp], pool: pb, reach: all }\n" \
+	"  c: { accept: [l2tp], pool: pc, reach: all, egress: " b " }\n"
 
 static char dir[] = "/tmp/viaduct-test-nat-XXXXXX";
 static char listing[8192];
@@ -135,7 +135,7 @@ START_TEST(another_way_for_v6)
 	char yaml[256];
 
 	for (size_t i = 0; i < VD_ARRAY_SIZE(ways); i++) {
-		snprintf(yaml, sizeof(yaml), "pools: { pa: {} }\nconnections:\n  a: { pool: pa, egress: %s, egress6: %s }\n", ways[i][0], ways[i][1]);
+		snprintf(yaml, sizeof(yaml), "pools: { pa: {} }\nconnections:\n  a: { pool: pa, reach: all, egress: %s, egress6: %s }\n", ways[i][0], ways[i][1]);
 		fake_conf(yaml, plugins, NULL);
 		fake_plugin_start(&net_nat_LTX_vd_plugin);
 		pool(&vd_topic_pool_up, "pa", "10.9.0.2-10.9.0.250");
@@ -179,6 +179,72 @@ START_TEST(everything_goes)
 }
 END_TEST
 
+#define REACH(a, b) \
+	"pools:\n  pa: { range: 10.9.0.2-10.9.0.250 }\n  pb: { range: 10.8.0.0/24 }\nconnections:\n" \
+	"  a: { accept: [l2tp], pool: pa, reach: " a " }\n  b: { accept: [l2tp], pool: pa, reach: " b " }\n"
+
+/* What connections reach. Where two share a pool, both must allow it. */
+START_TEST(reach)
+{
+	struct vd_session_up up = { .session = 5, .connection = "b" };
+	struct vd_session_gone gone = { 5 };
+
+	fake_conf(REACH("[internet, dns]", "[10.1.0.0/16, 10.2.0.1, host]"), plugins, NULL);
+	fake_plugin_start(&net_nat_LTX_vd_plugin);
+	rules("table inet viaduct", false);
+	pool(&vd_topic_pool_up, "pa", "10.9.0.2-10.9.0.250");
+	rules("ip saddr 10.9.0.2-10.9.0.250 goto from0", true);
+	rules("jump from_a\n\t\tjump from_b\n\t\taccept", true);
+	rules("jump host_a\n\t\tjump host_b\n\t\taccept", true);
+	rules("ip daddr @clients4 drop", true);
+	rules("ip daddr 169.254.0.0/16 drop", true);
+	rules("ip daddr 10.1.0.0/16 return", true);
+	rules("ip daddr 10.2.0.1 return", true);
+	/* An address of an account, in no pool: what the connection of its session says. */
+	ck_assert(vd_ip_parse("192.0.2.50", &up.address));
+	vd_event_post(&vd_topic_session_up, &up);
+	rules("ip saddr 192.0.2.50 goto from", true);
+	rules("192.0.2.50", true);
+	vd_event_post(&vd_topic_session_gone, &gone);
+	rules("192.0.2.50", false);
+	/* A pool that an account names, and no connection: nothing, until a session tells whose it is. */
+	pool(&vd_topic_pool_up, "pb", "10.8.0.0/24");
+	rules("chain from0 {\n\t\tdrop", true);
+	ck_assert(vd_ip_parse("10.8.0.5", &up.address));
+	vd_event_post(&vd_topic_session_up, &up);
+	rules("chain from0 {\n\t\tjump from_b\n\t\taccept", true);
+	/* Without any limit there is no chain that looks at connections. */
+	fake_conf(REACH("all", "all"), plugins, NULL);
+	net_nat_LTX_vd_plugin.reload(vd_plugin_find("net_nat")->self);
+	rules("ct state", false);
+	/* The default: everything but services of the host. */
+	fake_conf("pools: { pa: {} }\nconnections: { a: { pool: pa } }\n", plugins, NULL);
+	net_nat_LTX_vd_plugin.reload(vd_plugin_find("net_nat")->self);
+	rules("chain host_a {\n\t\tmeta l4proto { tcp, udp } th dport 53 return\n\t\tdrop", true);
+	rules("ip daddr @clients4 return", true);
+	rules("169.254.0.0/16 drop", true);
+	fake_plugin_stop(&net_nat_LTX_vd_plugin);
+	rules("table inet viaduct", false);
+}
+END_TEST
+
+/* Forwarding was off: the interfaces that the host had then stay apart. It was on: that is not ours to change. */
+START_TEST(others)
+{
+	ck_assert_int_eq(system("ip link add o1 type veth peer name o2"), 0);
+	fake_plugin_start(&net_nat_LTX_vd_plugin);
+	pool(&vd_topic_pool_up, "pa", "10.9.0.2-10.9.0.250");
+	rules("meta nfproto ipv4 iifname { \"o1\", \"o2\" } oifname { \"o1\", \"o2\" } drop", true);
+	fake_plugin_stop(&net_nat_LTX_vd_plugin);
+	ck_assert_int_eq(system("sysctl -qw net.ipv4.ip_forward=1"), 0);
+	fake_plugin_start(&net_nat_LTX_vd_plugin);
+	pool(&vd_topic_pool_up, "pa", "10.9.0.2-10.9.0.250");
+	rules("meta nfproto ipv4 iifname", false);
+	rules("masquerade", true);
+	fake_plugin_stop(&net_nat_LTX_vd_plugin);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("net_nat");
@@ -195,6 +261,8 @@ int main(void)
 	tcase_add_test(tc, life);
 	tcase_add_test(tc, another_way_for_v6);
 	tcase_add_test(tc, everything_goes);
+	tcase_add_test(tc, reach);
+	tcase_add_test(tc, others);
 	suite_add_tcase(suite, tc);
 	runner = srunner_create(suite);
 	srunner_run_all(runner, CK_ENV);

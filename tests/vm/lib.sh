@@ -337,6 +337,7 @@ vm_config() { # writes the configuration of the gateway under test
 		    pool: alpha
 		    routes: all
 		    egress: masquerade
+		    reach: [internet, local, dns, clients, host, inbound]
 		    l2tp: { auth: psk, psk: !file ../secrets/alpha.psk }
 	Y
 	cat >"$c/conf.d/30-beta.yaml" <<-Y
@@ -347,6 +348,7 @@ vm_config() { # writes the configuration of the gateway under test
 		    pool: beta
 		    routes: all
 		    egress: masquerade
+		    reach: [internet, local, dns, clients, host, inbound]
 		    l2tp: { auth: psk, psk: !file ../secrets/beta.psk }
 	Y
 	cat >"$c/users/people.yaml" <<-Y
