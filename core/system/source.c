@@ -295,7 +295,11 @@ void vd_source_read(struct vd_rd *r)
 			vd_link_add(&reg.idle, &s->idle);
 			reg.n_idle++;
 		}
-		if (s && most > s->most) {
+		if (!s)
+			continue;
+		vd_link_del(&s->all); /* the order of the record: peers that were imported before made theirs in another one */
+		vd_link_add(&reg.all, &s->all);
+		if (most > s->most) {
 			s->most = most;
 			s->most_at = vd_now() - ago;
 		}
