@@ -29,6 +29,7 @@ static const struct vd_opt other_schema[] = {
 	{ "realms.*.eap", VD_T_WORD, 0, NULL, "relay|local", "Who speaks EAP." },
 	{ "connections.*.crypto", VD_T_WORD, 0, "compatible", "modern|compatible|legacy", "Suites." },
 	{ "connections.*.egress", VD_T_WORD, 0, NULL, "masquerade|routed", "How clients get out." },
+	{ "connections.*.reach", VD_T_PREFIX, VD_OPT_LIST, NULL, "internet|local|dns|clients|host|inbound|all|none", "Where to." },
 	{ "connections.*.l2tp.auth", VD_T_WORD, 0, "psk", "psk|cert", "How." },
 	{ "connections.*.l2tp.psk", VD_T_KEY, VD_OPT_REQUIRED, NULL, NULL, "Key." },
 	{ "connections.*.l2tp.hello", VD_T_DURATION, VD_OPT_KNOB, NULL, "1s..1d", "Keepalive." },
