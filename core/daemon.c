@@ -271,7 +271,7 @@ static void on_failed(struct vd_host *host, const struct vd_error *err)
 	vd_loop_ev_stop();
 }
 
-/* Behind all that plugins asked for in start and that may fail, the TUN device before all: who is told READY relies on it. */
+/* Queued behind everything that plugins asked for in start and that may fail, above all the TUN device: READY promises it. */
 static void ready(void *arg)
 {
 	(void)arg;

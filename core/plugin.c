@@ -304,8 +304,8 @@ static bool word_in_lists(const struct vd_conf *conf, const char *word, struct w
 	return false;
 }
 
-/* "ppp.auth=chap": does that option name the word, in its section or in a connection? What a default names is asked for by who
- * has the option. */
+/* "auth.method=word": does that option name the word, in its section or in a connection? A default does not count: the plugin that
+ * has the option asks for what its default names. */
 static bool option_names(const struct vd_conf *conf, const char *provided, const char *equals, struct want *want)
 {
 	const struct vd_conf_node *objects = vd_conf_at(conf, NULL, "connections");

@@ -252,7 +252,7 @@ static const struct dial *in_the_way(const struct dial *d, const struct vd_path 
 	return NULL;
 }
 
-/* Of all addresses the one whose turn it is, of those that we can dial from here. */
+/* The address to dial now: of those that can be dialled from our addresses, the next one in turn. */
 static int choose(struct dial *d, const char *local, const struct vd_ip *ips, size_t n, struct vd_path *ret_path, struct vd_error *err)
 {
 	struct vd_path paths[VD_LOOKUP_MAX];

@@ -19,8 +19,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-/* Who removes the same thing more than so often in this time has a reason, or is a program that fights: we go on, but
- * slowly, and say so. */
+/* Something that is removed more often than this has a reason, or a program that fights for it: it is put back slowly then, and
+ * that is said. */
 #define QUARREL_TIMES 5u
 #define QUARREL_MS 60000u
 #define PAUSE_FIRST 2000u
@@ -335,7 +335,7 @@ static int read_link(const struct nlmsghdr *nlh, void *arg)
 	return MNL_CB_OK;
 }
 
-/* Its device is not there: nobody can put anything on it. Whoever made it makes another one, and asks for all of it. */
+/* Where the device is not there, nothing can be put on it. The plugin that made it makes another one, and asks for all of it. */
 static int look_at_device(struct item *it)
 {
 	char room[VD_NETLINK_ROOM];
