@@ -3,6 +3,7 @@
 #include <config.h>
 
 #include "core/plugin.h"
+#include "plugins/net/nat/nat.h"
 #include "core/system/priv.h"
 #include "tests/lib/fake.h"
 
@@ -207,12 +208,17 @@ START_TEST(reach)
 	rules("192.0.2.50", true);
 	vd_event_post(&vd_topic_session_gone, &gone);
 	rules("192.0.2.50", false);
-	/* A pool that an account names, and no connection: nothing, until a session tells whose it is. */
+	/* A pool that an account names, and no connection: nothing for the pool, and for the session what its connection says. */
 	pool(&vd_topic_pool_up, "pb", "10.8.0.0/24");
 	rules("chain from0 {\n\t\tdrop", true);
 	ck_assert(vd_ip_parse("10.8.0.5", &up.address));
 	vd_event_post(&vd_topic_session_up, &up);
 	rules("chain from0 {\n\t\tjump from_b\n\t\taccept", true);
+	rules("chain from1 {\n\t\tdrop", true);
+	rules("ip saddr 10.8.0.5 goto from0", true);
+	rules("ip saddr 10.8.0.0-10.8.0.255 goto from1", true);
+	vd_event_post(&vd_topic_session_gone, &gone);
+	rules("10.8.0.5", false);
 	/* Without any limit there is no chain that looks at connections. */
 	fake_conf(REACH("all", "all"), plugins, NULL);
 	net_nat_LTX_vd_plugin.reload(vd_plugin_find("net_nat")->self);
@@ -225,6 +231,49 @@ START_TEST(reach)
 	rules("169.254.0.0/16 drop", true);
 	fake_plugin_stop(&net_nat_LTX_vd_plugin);
 	rules("table inet viaduct", false);
+}
+END_TEST
+
+/* A login with an address in another connection's pool changes nothing for the other clients of that pool; a wide network behind a
+ * user takes nothing from pools in it, and is not masqueraded. */
+START_TEST(one_for_itself)
+{
+	struct nat_source site = { .session = 1, .connections = { "c" }, .n_connections = 1, .n_prefixes = 2, .behind = { true, true } };
+	struct nat_source guest = { .next = &site, .session = 2, .connections = { "b" }, .n_connections = 1, .n_prefixes = 1 };
+	struct nat_source staff = { .next = &guest, .connections = { "a" }, .n_connections = 1 };
+	struct nat n = { .sources = &staff };
+	struct vd_session_up up = { .session = 5, .connection = "b" };
+	char *text, *in, *whole, *narrow, *wide;
+	bool any;
+
+	fake_conf("pools: { pa: {}, pb: {}, pc: {} }\nconnections:\n  a: { pool: pa, reach: [internet] }\n"
+		"  b: { pool: pb, egress: masquerade, reach: [dns] }\n  c: { pool: pc, egress: masquerade, reach: [host] }\n", plugins, NULL);
+	vd_strcpy(staff.pool.pool, sizeof(staff.pool.pool), "pa");
+	ck_assert(vd_range_parse("10.9.0.2-10.9.0.250", &staff.pool.first, &staff.pool.last));
+	ck_assert(vd_prefix_parse("10.0.0.0/8", &site.prefixes[0]));
+	ck_assert(vd_prefix_parse("10.9.0.0/24", &site.prefixes[1])); /* wider than the pool */
+	ck_assert(vd_prefix_parse("10.9.0.7/32", &guest.prefixes[0]));
+	text = nat_rules(&n, "inet viaduct", &any);
+	ck_assert_ptr_nonnull(text);
+	in = strstr(text, "ip saddr 10.9.0.7/32 goto from");
+	whole = strstr(text, "ip saddr 10.9.0.2-10.9.0.250 goto from");
+	narrow = strstr(text, "ip saddr 10.9.0.0/24 goto from");
+	wide = strstr(text, "ip saddr 10.0.0.0/8 goto from");
+	ck_assert_msg(in && whole && narrow && wide && in < whole && whole < narrow && narrow < wide, "%s", text);
+	ck_assert_ptr_nonnull(strstr(text, "ip saddr 10.9.0.7/32 masquerade"));
+	ck_assert_ptr_null(strstr(text, "10.0.0.0/8 masquerade"));
+	ck_assert_ptr_null(strstr(text, "10.9.0.2-10.9.0.250 masquerade"));
+	free(text);
+
+	fake_plugin_start(&net_nat_LTX_vd_plugin);
+	pool(&vd_topic_pool_up, "pa", "10.9.0.2-10.9.0.250");
+	ck_assert(vd_ip_parse("10.9.0.9", &up.address));
+	vd_event_post(&vd_topic_session_up, &up);
+	rules("ip saddr 10.9.0.9 goto from0", true);
+	rules("chain from1 {\n\t\tjump from_a\n\t\taccept", true); /* of the pool, as before */
+	rules("10.9.0.2-10.9.0.250 masquerade", false);
+	rules("ip saddr 10.9.0.9 masquerade", true);
+	fake_plugin_stop(&net_nat_LTX_vd_plugin);
 }
 END_TEST
 
@@ -259,6 +308,7 @@ int main(void)
 	tcase_set_timeout(tc, 60);
 	tcase_add_checked_fixture(tc, setup, teardown);
 	tcase_add_test(tc, life);
+	tcase_add_test(tc, one_for_itself);
 	tcase_add_test(tc, another_way_for_v6);
 	tcase_add_test(tc, everything_goes);
 	tcase_add_test(tc, reach);

@@ -17,10 +17,11 @@ struct nat_source {
 	uint64_t session;       /* of a session; 0 else */
 	bool dialled;           /* the address is ours, given by a gateway */
 	struct vd_prefix prefixes[NAT_PREFIXES]; /* of a session */
+	bool behind[NAT_PREFIXES];               /* of these: a network behind its user */
+	bool inside[NAT_PREFIXES];               /* it lies in a pool; as of the last rules */
 	size_t n_prefixes;
 	char connections[NAT_CONNECTIONS][VD_NAME_MAX];
 	size_t n_connections;
-	size_t n_named; /* of these, the configuration's; the others were learned from sessions */
 	bool masqueraded;
 };
 

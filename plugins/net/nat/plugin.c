@@ -88,22 +88,19 @@ static bool knows(const struct nat_source *s, const char *connection)
 	return false;
 }
 
-static bool learn(struct nat_source *s, const char *connection)
+static void learn(struct nat_source *s, const char *connection)
 {
-	if (knows(s, connection) || s->n_connections == NAT_CONNECTIONS)
-		return false;
-	vd_strcpy(s->connections[s->n_connections++], VD_NAME_MAX, connection);
-	return true;
+	if (!knows(s, connection) && s->n_connections < NAT_CONNECTIONS)
+		vd_strcpy(s->connections[s->n_connections++], VD_NAME_MAX, connection);
 }
 
-/* The connections that give addresses of it: those of the configuration, then those that sessions told. */
+/* The connections that give addresses of it, by the configuration. */
 static void name_connections(struct nat_source *s)
 {
 	const struct vd_conf *conf = vd_conf_current();
 	const struct vd_conf_node *all = vd_conf_at(conf, NULL, "connections");
-	struct nat_source learned = *s;
 
-	s->n_connections = s->n_named = 0;
+	s->n_connections = 0;
 	for (size_t i = 0; i < vd_conf_count(all); i++) {
 		const char *pool = vd_conf_str(vd_conf_at(conf, vd_conf_nth(all, i), "pool"));
 
@@ -114,9 +111,6 @@ static void name_connections(struct nat_source *s)
 				"looked at; give each a pool of its own", NAT_CONNECTIONS, pool);
 		learn(s, vd_conf_name(vd_conf_nth(all, i)));
 	}
-	s->n_named = s->n_connections;
-	for (size_t i = learned.n_named; i < learned.n_connections; i++)
-		learn(s, learned.connections[i]);
 }
 
 static struct nat_source *source_new(struct nat *n)
@@ -184,19 +178,26 @@ static struct nat_source *session_of(struct nat *n, uint64_t session, const char
 	return s;
 }
 
-/* An address of a session, or a network: of a pool, whose connections are learned from it, or one of its own. Returns whether
- * the rules change. */
-static bool belongs(struct nat *n, uint64_t session, const char *connection, const struct vd_prefix *p)
+static bool add(struct nat_source *s, const struct vd_prefix *p, bool behind)
 {
-	struct nat_source *s = pool_of(n, &p->ip);
-
-	if (s)
-		return learn(s, connection);
-	s = session_of(n, session, connection, true);
+	for (size_t i = 0; s && i < s->n_prefixes; i++)
+		if (s->prefixes[i].len == p->len && vd_ip_equal(&s->prefixes[i].ip, &p->ip))
+			return false;
 	if (!s || s->n_prefixes == NAT_PREFIXES)
 		return false;
+	s->behind[s->n_prefixes] = behind;
 	s->prefixes[s->n_prefixes++] = *p;
 	return true;
+}
+
+/* An address of a session, or a network. What its connection gives from its own pool is that pool's. All else is the session's own,
+ * also an address in the pool of another connection: what one client reaches must not change for the others of that pool. Returns
+ * whether the rules change. */
+static bool belongs(struct nat *n, uint64_t session, const char *connection, const struct vd_prefix *p)
+{
+	const struct nat_source *s = pool_of(n, &p->ip);
+
+	return (!s || !knows(s, connection)) && add(session_of(n, session, connection, true), p, false);
 }
 
 static void on_session_up(void *arg, const void *event)
@@ -210,7 +211,7 @@ static void on_session_up(void *arg, const void *event)
 
 	if (e->dialled && (s = session_of(n, e->session, e->connection, true))) {
 		s->dialled = true;
-		s->prefixes[s->n_prefixes++] = p;
+		add(s, &p, false);
 		apply(n);
 		return;
 	}
@@ -220,11 +221,8 @@ static void on_session_up(void *arg, const void *event)
 		changed = belongs(n, e->session, e->connection, &p);
 	for (size_t i = 0; session && i < VD_ARRAY_SIZE(session->granted.routes_behind); i++) {
 		p = session->granted.routes_behind[i];
-		s = p.ip.family ? session_of(n, e->session, e->connection, true) : NULL;
-		if (!s || s->n_prefixes == NAT_PREFIXES)
-			continue;
-		s->prefixes[s->n_prefixes++] = p;
-		changed = true;
+		if (p.ip.family)
+			changed |= add(session_of(n, e->session, e->connection, true), &p, true);
 	}
 	if (changed)
 		apply(n);

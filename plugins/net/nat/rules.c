@@ -95,21 +95,72 @@ static bool masqueraded(const struct nat_source *s, bool v6)
 	for (size_t i = 0; i < s->n_connections; i++)
 		if (masquerades(s->connections[i], v6))
 			return true;
-	return s->pool.pool[0] && !s->n_named && s->masqueraded;
+	return s->pool.pool[0] && !s->n_connections && s->masqueraded;
 }
 
-/* ---- the addresses of a source, as nft writes them ---- */
-/* The expressions for it, one per family: "ip saddr 10.0.0.2-10.0.0.9", for each that it has. */
-static void each(const struct out *o, const struct nat_source *s, const char *name, const char *before, const char *field,
-	const char *behind)
+/* ---- the addresses of a source, as nft writes them: "ip saddr 10.0.0.2-10.0.0.9" ---- */
+static void pool_rule(const struct out *o, const struct nat_source *s, const char *name, const char *before, const char *field,
+	const char *verdict)
 {
 	char first[VD_IP_TEXT], last[VD_IP_TEXT];
 
-	if (s->pool.pool[0])
-		rule(o, name, "%s%s %s %s-%s %s", before, family(&s->pool.first), field, vd_ip_format(&s->pool.first, first),
-			vd_ip_format(&s->pool.last, last), behind);
-	for (size_t i = 0; i < s->n_prefixes; i++)
-		rule(o, name, "%s%s %s %s %s", before, family(&s->prefixes[i].ip), field, vd_prefix_format(&s->prefixes[i], first), behind);
+	rule(o, name, "%s%s %s %s-%s %s", before, family(&s->pool.first), field, vd_ip_format(&s->pool.first, first),
+		vd_ip_format(&s->pool.last, last), verdict);
+}
+
+static void prefix_rule(const struct out *o, const struct vd_prefix *p, const char *name, const char *before, const char *field,
+	const char *verdict)
+{
+	char text[VD_IP_TEXT];
+
+	rule(o, name, "%s%s %s %s %s", before, family(&p->ip), field, vd_prefix_format(p, text), verdict);
+}
+
+/* Are all its addresses, from p->ip to the one whose host bits are ones, within first and last? */
+static bool lies_in(const struct vd_prefix *p, const struct vd_ip *first, const struct vd_ip *last)
+{
+	struct vd_ip end = p->ip;
+
+	if (p->ip.family != first->family)
+		return false;
+	for (unsigned bit = p->len; bit < (p->ip.family == AF_INET ? 32u : 128u); bit++)
+		end.a[bit / 8] |= (uint8_t)(0x80 >> bit % 8);
+	return vd_ip_cmp(&p->ip, first) >= 0 && vd_ip_cmp(&end, last) <= 0;
+}
+
+static void look_inside(struct nat *n)
+{
+	for (struct nat_source *s = n->sources; s; s = s->next)
+		memset(s->inside, 0, sizeof(s->inside));
+	for (const struct nat_source *pool = n->sources; pool; pool = pool->next)
+		for (struct nat_source *s = pool->pool.pool[0] ? n->sources : NULL; s; s = s->next)
+			for (size_t i = 0; i < s->n_prefixes; i++)
+				s->inside[i] |= lies_in(&s->prefixes[i], &pool->pool.first, &pool->pool.last);
+}
+
+/* One rule for all addresses of each source, the narrowest first: what sessions have within pools, pools, then what sessions have
+ * elsewhere, by the length of the prefix. So a network behind one user takes nothing from pools, or from a narrower network, that
+ * lie in it. kind NULL: only what a gateway that we dialled gave us; else "goto KIND<number of the source>" for all others. */
+static void dispatch(const struct nat *n, const struct out *o, const char *name, const char *before, const char *field,
+	const char *kind)
+{
+	char verdict[32] = "accept";
+	unsigned number;
+
+	for (int pass = -1; pass <= 129; pass++) { /* -1: in pools; 0: pools; then 128, 127, ... 0 bits */
+		number = 0;
+		for (const struct nat_source *s = n->sources; s; s = s->next, number++) {
+			if (s->dialled != !kind)
+				continue;
+			if (kind)
+				vd_format(verdict, sizeof(verdict), "goto %s%u", kind, number);
+			if (pass == 0 && s->pool.pool[0])
+				pool_rule(o, s, name, before, field, verdict);
+			for (size_t i = 0; pass != 0 && i < s->n_prefixes; i++)
+				if (pass < 0 ? s->inside[i] : !s->inside[i] && s->prefixes[i].len == 129 - pass)
+					prefix_rule(o, &s->prefixes[i], name, before, field, verdict);
+		}
+	}
 }
 
 /* ---- masquerading ---- */
@@ -123,21 +174,20 @@ static bool put_nat(struct nat *n, const struct out *o)
 		rule(o, "postrouting", "oifname \"%s\" return", o->device);
 	for (struct nat_source *s = n->sources; s; s = s->next) /* between clients nothing is translated */
 		if (s->pool.pool[0])
-			each(o, s, "postrouting", "", "daddr", "return");
+			pool_rule(o, s, "postrouting", "", "daddr", "return");
 	for (struct nat_source *s = n->sources; s; s = s->next) {
-		char text[VD_IP_TEXT];
-
 		if (s->dialled)
 			continue;
 		if (s->pool.pool[0]) {
 			s->masqueraded = masqueraded(s, s->pool.first.family == AF_INET6);
 			if (s->masqueraded)
-				each(o, s, "postrouting", "", "saddr", "masquerade");
+				pool_rule(o, s, "postrouting", "", "saddr", "masquerade");
 			any |= s->masqueraded;
 		}
 		for (size_t i = 0; i < s->n_prefixes; i++)
-			if (masqueraded(s, s->prefixes[i].ip.family == AF_INET6)) {
-				rule(o, "postrouting", "%s saddr %s masquerade", family(&s->prefixes[i].ip), vd_prefix_format(&s->prefixes[i], text));
+			/* Networks behind users keep their addresses: other sites know them by these. */
+			if (!s->behind[i] && masqueraded(s, s->prefixes[i].ip.family == AF_INET6)) {
+				prefix_rule(o, &s->prefixes[i], "postrouting", "", "saddr", "masquerade");
 				any = true;
 			}
 	}
@@ -307,8 +357,8 @@ static bool filters(const struct nat *n)
 	return false;
 }
 
-/* A source's own chain: each of its connections must agree. One that no connection is known of reaches nothing, until a
- * session says whose it is. */
+/* A source's own chain: each of its connections must agree. A pool that no connection names reaches nothing: sessions that have
+ * addresses of it have sources of their own. */
 static void put_source(const struct out *o, const struct nat_source *s, unsigned number)
 {
 	static const char *const kinds[] = { "host", "from", "to" };
@@ -324,11 +374,12 @@ static void put_source(const struct out *o, const struct nat_source *s, unsigned
 	}
 }
 
-static void put_filter(const struct nat *n, const struct out *o)
+static void put_filter(struct nat *n, const struct out *o)
 {
-	char before[64], behind[32];
+	char before[64];
 	unsigned number = 0;
 
+	look_inside(n);
 	put_clients(n, o, false);
 	put_clients(n, o, true);
 	for (const struct nat_source *s = n->sources; s; s = s->next)
@@ -345,34 +396,13 @@ static void put_filter(const struct nat *n, const struct out *o)
 	rule(o, "input", "icmpv6 type echo-request accept");
 	rule(o, "forward", "ct state established,related accept");
 	vd_format(before, sizeof(before), "iifname \"%s\" ", o->device);
-	/* Sessions first: a network behind one may lie in a pool. */
-	for (unsigned pool = 0; pool < 2; pool++) {
-		number = 0;
-		for (const struct nat_source *s = n->sources; s; s = s->next, number++) {
-			if ((s->pool.pool[0] != 0) != pool)
-				continue;
-			if (s->dialled) {
-				each(o, s, "input", "", "daddr", "accept"); /* what a gateway that we dialled sends us is not of clients */
-				continue;
-			}
-			vd_format(behind, sizeof(behind), "goto host%u", number);
-			each(o, s, "input", "", "saddr", behind);
-			vd_format(behind, sizeof(behind), "goto from%u", number);
-			each(o, s, "forward", before, "saddr", behind);
-		}
-	}
+	dispatch(n, o, "input", "", "daddr", NULL); /* what a gateway that we dialled sends us is not of clients */
+	dispatch(n, o, "input", "", "saddr", "host");
+	dispatch(n, o, "forward", before, "saddr", "from");
 	rule(o, "input", "drop");
 	rule(o, "forward", "iifname \"%s\" drop", o->device);
 	vd_format(before, sizeof(before), "oifname \"%s\" ", o->device);
-	for (unsigned pool = 0; pool < 2; pool++) {
-		number = 0;
-		for (const struct nat_source *s = n->sources; s; s = s->next, number++) {
-			if ((s->pool.pool[0] != 0) != pool || s->dialled)
-				continue;
-			vd_format(behind, sizeof(behind), "goto to%u", number);
-			each(o, s, "forward", before, "daddr", behind);
-		}
-	}
+	dispatch(n, o, "forward", before, "daddr", "to");
 }
 
 /* Forwarding is switched on for all interfaces. Where that was our doing, those that were there then do not begin to forward to
