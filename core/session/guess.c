@@ -39,7 +39,8 @@ void vd_guess_reset(void)
 	ready = true;
 }
 
-static struct guess *of(const struct vd_ip *source, uint64_t user, uint32_t places)
+/* make: one that is not there takes the place of the one longest unused of its set; else NULL. */
+static struct guess *look(const struct vd_ip *source, uint64_t user, uint32_t places, bool make)
 {
 	uint8_t who[VD_SOURCE_KEY + 8] = { 0 };
 	uint64_t key, gone;
@@ -61,6 +62,8 @@ static struct guess *of(const struct vd_ip *source, uint64_t user, uint32_t plac
 		if (set[i].at < g->at)
 			g = &set[i];
 	}
+	if (g->key != key && !make)
+		return NULL;
 	if (g->key != key)
 		*g = (struct guess){ .key = key, .at = vd_now() };
 	gone = (vd_now() - g->at) * (10 + places) * ONE / 10 / FORGET_MS;
@@ -70,14 +73,19 @@ static struct guess *of(const struct vd_ip *source, uint64_t user, uint32_t plac
 	return g;
 }
 
+static struct guess *of(const struct vd_ip *source, uint64_t user, uint32_t places)
+{
+	return look(source, user, places, true);
+}
+
 static bool right_here(const struct guess *g)
 {
-	return g->right && vd_now() - g->right <= VD_SOURCE_DAY;
+	return g && g->right && vd_now() - g->right <= VD_SOURCE_DAY;
 }
 
 static uint64_t until(const struct guess *g, uint32_t most, uint32_t places)
 {
-	if (g->wrong <= (most - 1) * ONE)
+	if (!g || g->wrong <= (most - 1) * ONE)
 		return 0;
 	return (uint64_t)(g->wrong - (most - 1) * ONE) * FORGET_MS * 10 / (10 + places) / ONE + 1;
 }
@@ -85,11 +93,12 @@ static uint64_t until(const struct guess *g, uint32_t most, uint32_t places)
 uint64_t vd_guess_wait(const struct vd_ip *source, uint64_t user)
 {
 	uint32_t places = vd_source_places(source);
-	const struct guess *pair = of(source, user, 0);
+	/* Names that are only claimed push out nothing: it is remembered what was wrong, or right. */
+	const struct guess *pair = look(source, user, 0, false);
 	uint64_t wait = until(pair, OF_USER, 0);
 	bool known = right_here(pair);
 
-	return wait || known ? wait : until(of(source, 0, places), OF_SOURCE + OF_PLACE * places, places);
+	return wait || known ? wait : until(look(source, 0, places, false), OF_SOURCE + OF_PLACE * places, places);
 }
 
 static uint64_t held(uint32_t wrong, uint32_t free_)

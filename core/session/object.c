@@ -207,25 +207,42 @@ static void patience_fired(struct vd_timer *t)
 		vd_timer_start(t, PATIENCE_CHECK_MS);
 }
 
-/* The oldest unproven peer of the source that has the most of them beyond its places goes: what one source takes, it takes from
- * itself, and a known one keeps its places. */
-bool vd_peer_make_room(bool with_session, uint64_t max, uint64_t except)
-{
-	struct vd_source *s = vd_source_heaviest();
+struct room {
+	bool with_session, made;
+	uint64_t max, except;
+};
 
-	for (struct vd_link *l = s ? s->unproven.next : NULL; l && l != &s->unproven; l = l->next) {
+/* The oldest unproven peer of this source goes. */
+static bool room_of(struct vd_source *s, void *arg)
+{
+	struct room *room = arg;
+
+	for (struct vd_link *l = s->unproven.next; l != &s->unproven; l = l->next) {
 		struct peer *p = VD_CONTAINER_OF(l, struct peer, unproven);
 
-		if (p->pub.id == except || (with_session && !has_session(p)))
+		if (p->pub.id == room->except || (room->with_session && !has_session(p)))
 			continue;
 		vd_count("core.peer.made_room", 1);
-		vd_report_failure(&(struct vd_report){ .kind = VD_FAIL_CROWDED_OUT, .peer = p->pub.id, .count = max,
-			.offered = with_session ? "sessions" : "peers",
-			.configured = with_session ? "gateway.max_sessions" : "gateway.max_peers" });
+		vd_report_failure(&(struct vd_report){ .kind = VD_FAIL_CROWDED_OUT, .peer = p->pub.id, .count = room->max,
+			.offered = room->with_session ? "sessions" : "peers",
+			.configured = room->with_session ? "gateway.max_sessions" : "gateway.max_peers" });
 		vd_peer_close(p->pub.id, "others needed its place before a user of it was authenticated");
-		return true;
+		room->made = true;
+		break;
 	}
-	return false;
+	return !room->made;
+}
+
+/* Of the sources that have unproven peers beyond their places, from the one with the most of them: what one source takes, it takes
+ * from itself, and a known one keeps its places. Peers without a session do not protect those of other sources that have some. */
+bool vd_peer_make_room(bool with_session, uint64_t max, uint64_t except)
+{
+	struct room room = { .with_session = with_session, .max = max, .except = except };
+	struct vd_source *s = vd_source_heaviest();
+
+	if (s && room_of(s, &room))
+		vd_source_each_heavy(room_of, &room);
+	return room.made;
 }
 
 void vd_peer_joined(uint64_t id, uint64_t user)
@@ -391,9 +408,14 @@ void vd_peer_set_up(uint64_t id, const struct vd_peer_up *facts)
 static void moved(struct peer *p, const struct vd_ip *to)
 {
 	struct vd_source *was = p->source, *now = vd_source_hold(to);
+	uint64_t since = p->unproven_since;
 
 	if (!now)
 		return; /* out of memory: it goes on counting where it was */
+	if (now == was) {
+		vd_source_drop(now);
+		return;
+	}
 	vd_source_proven(was, &p->unproven);
 	for (uint32_t i = 0; i < p->sessions; i++) {
 		vd_source_left(was);
@@ -402,6 +424,8 @@ static void moved(struct peer *p, const struct vd_ip *to)
 	p->source = now;
 	vd_source_drop(was);
 	unproven(p);
+	if (since) /* patience does not begin anew */
+		p->unproven_since = since;
 }
 
 void vd_peer_endpoint(uint64_t id, const struct vd_sa *remote, bool natt)

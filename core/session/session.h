@@ -88,7 +88,7 @@ uint64_t vd_session_user_key(const char *realm, const char *user);
 struct vd_session_rec *vd_session_of_user(const char *realm, const char *user, const struct vd_session_rec *after);
 /* A session that was made without looking at the limits (vd_peer_beside) goes on for itself: 0, or -EMFILE with err. */
 int vd_session_room(const struct vd_session_rec *rec, struct vd_error *err);
-/* It is authenticated: from now on its peer is a proven one. */
+/* It is authenticated and admitted: from now on its peer is a proven one, and has a place of its source. Once for each session. */
 void vd_session_joined(struct vd_session_rec *rec);
 /* Enters rec into the index of users; -ENOMEM. */
 int vd_session_claim(struct vd_session_rec *rec);

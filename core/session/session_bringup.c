@@ -100,6 +100,14 @@ static const struct vd_ip *source_of(const struct vd_session_rec *rec)
 	return peer ? &peer->remote.ip : NULL;
 }
 
+/* A name is counted as providers may read it: without the domain that some clients put before it ("DOMAIN\\name"). */
+static uint64_t guessed_user(const struct vd_session_rec *rec, const char *name)
+{
+	const char *slash = strrchr(name, '\\');
+
+	return vd_session_user_key(rec->realm, slash ? slash + 1 : name);
+}
+
 /* How long the answer to a wrong proof is held back. A server that does not answer is nobody's guess. */
 static uint64_t guessed(const struct vd_session_rec *rec, const struct vd_answer *answer)
 {
@@ -107,14 +115,14 @@ static uint64_t guessed(const struct vd_session_rec *rec, const struct vd_answer
 
 	if (answer->verdict != VD_REJECT || answer->why.code == -EPERM || !source)
 		return 0;
-	return vd_guess_wrong(source, vd_session_user_key(rec->realm, rec->pub.user));
+	return vd_guess_wrong(source, guessed_user(rec, rec->pub.user));
 }
 
 /* Refused without a look, as a wrong password is, when too many came before. */
 static bool too_many_guesses(struct vd_session_rec *rec)
 {
 	const struct vd_ip *source = source_of(rec);
-	uint64_t wait = source ? vd_guess_wait(source, vd_session_user_key(rec->realm, rec->pub.user)) : 0;
+	uint64_t wait = source ? vd_guess_wait(source, guessed_user(rec, rec->pub.user)) : 0;
 	struct vd_answer answer = { .verdict = VD_REJECT };
 
 	if (!wait)
@@ -143,12 +151,11 @@ static void auth_done(void *arg, const struct vd_answer *answer)
 			rec->pub.granted = *(const struct vd_authenticated *)answer->data;
 			rec->pub.granted.data = (struct vd_blob){ 0 }; /* lives during the callback only */
 		}
+		if (source_of(rec))
+			vd_guess_right(source_of(rec), guessed_user(rec, rec->pub.user)); /* as it was claimed, and counted */
 		if (rec->pub.granted.user[0])
 			vd_strcpy(rec->pub.user, sizeof(rec->pub.user), rec->pub.granted.user);
 		rec->pub.proven = true;
-		vd_session_joined(rec);
-		if (source_of(rec))
-			vd_guess_right(source_of(rec), vd_session_user_key(rec->realm, rec->pub.user));
 		vd_session_no_forget(rec);
 		vd_strcpy(event.user, sizeof(event.user), rec->pub.user);
 		vd_strcpy(event.realm, sizeof(event.realm), rec->realm);
@@ -359,6 +366,7 @@ static void admit_done(void *arg, const struct vd_answer *answer)
 			VD_FAIL_NOT_ADMITTED, answer, "nobody admits this user");
 		return;
 	}
+	vd_session_joined(rec); /* not before: one user who is refused any number of times has earned no places */
 	if (rec->want) {
 		ask_for(rec, rec->want & (VD_WANT_V4 | VD_WANT_V6));
 		return;

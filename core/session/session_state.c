@@ -248,6 +248,7 @@ static int session_read(struct vd_rd *r)
 	if (s->lease6.length > 128)
 		vd_rd_fail(r);
 	if (!vd_rd_ok(r) || !chan || s->state >= VD_S_CLOSING) {
+		s->state = VD_S_NEW; /* it was never counted as one that closes */
 		vd_session_rec_free(rec);
 		return -EBADMSG;
 	}
@@ -257,7 +258,7 @@ static int session_read(struct vd_rd *r)
 	rec->link.chan = s->chan;
 	rec->link.mtu = s->mtu;
 	vd_session_sources(rec);
-	if (s->proven && !s->dialled)
+	if (s->proven && !s->dialled && s->state >= VD_S_CONFIGURING)
 		vd_session_joined(rec);
 	if (flags & F_CLAIMED && vd_session_claim(rec) < 0)
 		return -ENOMEM;

@@ -249,6 +249,17 @@ void vd_source_each_beyond(void (*fn)(struct vd_source *s, void *arg), void *arg
 		}
 }
 
+void vd_source_each_heavy(bool (*fn)(struct vd_source *s, void *arg), void *arg)
+{
+	begin();
+	for (unsigned i = VD_SOURCE_CLASSES; i-- > 1;)
+		for (struct vd_link *l = reg.heavy[i].next, *next; l != &reg.heavy[i]; l = next) {
+			next = l->next;
+			if (!fn(VD_CONTAINER_OF(l, struct vd_source, heavy), arg))
+				return;
+		}
+}
+
 /* ---- layer: u32 count, then each ---- */
 static bool worth(struct vd_source *s)
 {

@@ -48,6 +48,9 @@ uint32_t vd_source_places(const struct vd_ip *ip);
 uint32_t vd_source_beyond(struct vd_source *s);
 /* The source with the most beyond its places (within a factor of two); NULL: no source has any. */
 struct vd_source *vd_source_heaviest(void);
+/* Those with unproven peers beyond their places, from the class with the most of them, until fn says false. fn must not free
+ * sources at once; closing peers does not. */
+void vd_source_each_heavy(bool (*fn)(struct vd_source *s, void *arg), void *arg);
 /* Iteration over all that have any beyond their places; what is given may be proven, or left out, before the next call. fn may
  * not hold or drop other sources than that. */
 void vd_source_each_beyond(void (*fn)(struct vd_source *s, void *arg), void *arg);

@@ -1,5 +1,6 @@
 /* Guessing passwords: slowed down, then not looked at, and never at the cost of others. */
 #include <check.h>
+#include <stdio.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -93,6 +94,43 @@ START_TEST(held)
 END_TEST
 
 /* The user is never locked out: not elsewhere, and not where the password was right within a day and others guess. */
+/* Names that are only claimed, any number of them, push out nothing that is remembered. */
+START_TEST(claimed_names)
+{
+	vd_guess_right(&office, 7);
+	for (unsigned i = 0; i < 50; i++)
+		vd_guess_wrong(&office, 1000 + i % 5);
+	ck_assert_uint_gt(vd_guess_wait(&office, 9), 0);
+	for (unsigned i = 0; i < 100000; i++)
+		vd_guess_wait(&attacker, 5000 + i);
+	ck_assert_uint_eq(vd_guess_wait(&office, 7), 0);
+	ck_assert_uint_gt(vd_guess_wait(&office, 9), 0);
+}
+END_TEST
+
+/* What some clients put before a user's name makes nobody else of it. */
+START_TEST(domains)
+{
+	unsigned asked = 0;
+	char name[32];
+
+	fx.auth = FX_REJECT;
+	for (unsigned i = 0; i < 40; i++) {
+		uint64_t s = fx_new("staff");
+
+		fx.trace[0] = 0;
+		snprintf(name, sizeof(name), "x%u\\alice", i);
+		ck_assert_int_eq(fx_auth(s, name), 0);
+		fake_drain();
+		asked += fx_count("ask-auth");
+		fake_advance(20);
+		vd_session_close(s, "done", true);
+		fake_drain();
+	}
+	ck_assert_uint_le(asked, 11);
+}
+END_TEST
+
 START_TEST(no_lock_out)
 {
 	vd_guess_right(&office, 7);
@@ -147,6 +185,8 @@ int main(void)
 	tcase_add_test(c, a_thousand);
 	tcase_add_test(c, held);
 	tcase_add_test(c, no_lock_out);
+	tcase_add_test(c, claimed_names);
+	tcase_add_test(c, domains);
 	tcase_add_test(c, office_of_many);
 	suite_add_tcase(s, c);
 	srunner_run_all(r, CK_ENV);

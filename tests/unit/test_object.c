@@ -164,6 +164,21 @@ START_TEST(unproven_make_room)
 }
 END_TEST
 
+/* Where places of sessions are short, a source full of peers without any does not shield another one's. */
+START_TEST(peers_without_sessions_shield_nobody)
+{
+	for (unsigned i = 0; i < 20; i++)
+		ck_assert_uint_ne(peer_at(ATTACKER, (uint16_t)(1000 + i)), 0);
+	ck_assert(!vd_peer_make_room(true, 30, 0));
+	ck_assert_uint_ne(fx_new("staff"), 0); /* on the channel of fx.peer, which is somewhere else */
+	ck_assert(!vd_peer_make_room(true, 30, fx.peer));
+	ck_assert(vd_peer_make_room(true, 30, 0));
+	ck_assert(vd_peer_closing(fx.peer));
+	ck_assert_uint_eq(peers_at(ATTACKER), 20);
+	fake_drain();
+}
+END_TEST
+
 /* Whoever had so many sessions within a day keeps so many places, whatever strangers do. */
 START_TEST(known_keep_places)
 {
@@ -400,6 +415,7 @@ int main(void)
 	tcase_add_test(t, homes);
 	tcase_add_test(t, peer_limit);
 	tcase_add_test(t, unproven_make_room);
+	tcase_add_test(t, peers_without_sessions_shield_nobody);
 	tcase_add_test(t, known_keep_places);
 	tcase_add_test(t, patience);
 	tcase_add_test(t, sources_of_a_user);

@@ -8,6 +8,7 @@
 
 #include "core/session/lifelog.h"
 #include "core/log.h"
+#include "core/system/source.h"
 #include "tests/unit/session_fixture.h"
 
 START_TEST(comes_up_and_goes)
@@ -356,6 +357,23 @@ START_TEST(replace)
 }
 END_TEST
 
+/* A user who is authenticated any number of times, and not admitted, earns the source no places. */
+START_TEST(refused_earn_no_places)
+{
+	struct vd_ip from = vd_peer_find(fx.peer)->remote.ip;
+
+	fx_up("one", "alice");
+	ck_assert_uint_eq(vd_source_places(&from), 1);
+	for (unsigned i = 0; i < 5; i++) {
+		ck_assert_int_eq(fx_configure(authenticated("one", "alice")), 0);
+		fake_drain();
+	}
+	ck_assert_uint_eq(vd_source_places(&from), 1);
+	fx_up("many", "alice");
+	ck_assert_uint_eq(vd_source_places(&from), 2);
+}
+END_TEST
+
 START_TEST(refuse)
 {
 	uint64_t first = fx_up("one", "alice"), second = authenticated("one", "alice");
@@ -629,6 +647,7 @@ int main(void)
 	tcase_add_loop_test(t, workers_that_never_answer, 0, 2);
 	tcase_add_test(t, replace);
 	tcase_add_test(t, refuse);
+	tcase_add_test(t, refused_earn_no_places);
 	tcase_add_test(t, coexist);
 	tcase_add_test(t, logins_race);
 	tcase_add_test(t, limit_and_ids);
