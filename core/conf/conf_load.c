@@ -1,4 +1,6 @@
 /* Files and folders to a checked configuration, and the one in force. */
+#include <viaduct/file.h>
+
 #include "core/conf/conf_node.h"
 
 #include <dirent.h>
@@ -34,17 +36,17 @@ struct vd_conf *vd_conf_swap(struct vd_conf *conf)
 	return old;
 }
 
-/* The whole file in memory of its own. Negative errno. */
-static int read_file(const char *path, char **ret_text, size_t *ret_len)
+/* The whole file in memory of its own. Negative errno; why says more where a link or a second name is the reason. */
+static int read_file(const char *path, char **ret_text, size_t *ret_len, struct vd_error *why)
 {
-	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK), err = 0;
+	int fd = vd_file_open(path, O_RDONLY, 0, why), err = 0;
 	size_t len = 0;
 	struct stat st;
 	char *text;
 	ssize_t n;
 
 	if (fd < 0)
-		return -errno;
+		return fd;
 	text = malloc(CONF_FILE_MAX + 1);
 	if (!text)
 		err = -ENOMEM;
@@ -95,14 +97,16 @@ static int add_file(struct vd_conf *conf, const char *path, struct vd_conf_error
 {
 	char dir[CONF_PATH_MAX], *slash, *text = NULL;
 	size_t len = 0;
-	int err = read_file(path, &text, &len);
+	struct vd_error why = { 0 };
+	int err = read_file(path, &text, &len, &why);
 
 	if (err == -ENOMEM)
 		return err;
 	if (err) {
 		conf->broken = true;
 		vd_conf_errors_add(errs, false, path, conf->free_names, conf->free_names, "cannot read this file: %s",
-			err == -EFBIG ? "larger than 1 MiB" : err == -EPERM ? "everybody may write it; run: chmod o-w" : strerror(-err));
+			err == -EFBIG ? "larger than 1 MiB" : err == -ELOOP || err == -EMLINK ? why.text : err == -EPERM ?
+			"everybody may write it; run: chmod o-w" : strerror(-err));
 		return 0;
 	}
 	vd_strcpy(dir, sizeof(dir), path);

@@ -491,6 +491,7 @@ static int bind_to(const char *path, struct vd_error *err)
 {
 	struct sockaddr_un sa = { .sun_family = AF_UNIX };
 	struct group *group = getgrnam("viaduct");
+	struct stat st;
 	int code;
 
 	if (!vd_strcpy(sa.sun_path, sizeof(sa.sun_path), path))
@@ -502,7 +503,7 @@ static int bind_to(const char *path, struct vd_error *err)
 		close(ctl.fd);
 		return vd_error_set(err, -EADDRINUSE, "control socket %s: another viaductd answers there; end it first", path);
 	}
-	if (errno == ECONNREFUSED)
+	if (errno == ECONNREFUSED && lstat(path, &st) == 0 && S_ISSOCK(st.st_mode)) /* a file that is no socket refuses, too */
 		unlink(path);
 	if (bind(ctl.fd, (struct sockaddr *)&sa, sizeof(sa)) < 0) {
 		code = -errno;

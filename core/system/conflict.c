@@ -103,7 +103,7 @@ int vd_netlink_in_the_way(const struct vd_prefix *dst, bool host, struct vd_erro
 	struct look l = { .dst = dst, .host = host, .dev = if_nametoindex(vd_keep_dev()) };
 
 	for (struct vd_peer *p = vd_peer_after(NULL); p; p = vd_peer_after(p))
-		if (taken(dst, &p->remote.ip))
+		if (!vd_peer_closing(p->id) && !vd_peer_is_unproven(p->id) && taken(dst, &p->remote.ip)) /* nobody's mere claim */
 			return vd_error_set(err, -EADDRINUSE, "%s would lead %s, the outer address of peer %s, into the tunnel: name a smaller "
 				"network", vd_prefix_format(dst, text), vd_ip_format(&p->remote.ip, other), vd_id_format('p', p->id, id));
 	rtm->rtm_family = (uint8_t)dst->ip.family;

@@ -268,7 +268,7 @@ void vd_keep_listed(const char *name, const char *commands, const char *listing)
 	if (!it || strcmp(it->value, commands) != 0)
 		return; /* the next one is on its way */
 	free(it->listing);
-	it->listing = listing ? strdup(listing) : NULL;
+	it->listing = strdup(listing ? listing : ""); /* gone again already: the next comparison sees it */
 }
 
 bool vd_keep_is_table(const char *name)
@@ -620,7 +620,7 @@ static void on_listing(void *arg, const char *listing, const struct vd_error *er
 	if (repaired) {
 		if (err->code >= 0) {
 			free(it->listing);
-			it->listing = listing ? strdup(listing) : NULL;
+			it->listing = strdup(listing ? listing : "");
 		}
 		was_put_back(it, err, &back, &again);
 		say(&back, &again);

@@ -250,12 +250,11 @@ int vd_netlink_match(const struct vd_ip *host)
 }
 
 /* ---- nowhere, when there is no other way ---- */
-int vd_netlink_unreachable(bool add, const struct vd_prefix *dst, struct vd_error *err)
+static int unreachable(bool add, const struct vd_prefix *dst)
 {
-	char room[ROOM], text[VD_IP_TEXT];
+	char room[ROOM];
 	struct nlmsghdr *nlh = vd_netlink_message(room, add ? RTM_NEWROUTE : RTM_DELROUTE, add ? NLM_F_CREATE | NLM_F_EXCL : 0);
 	struct rtmsg *rtm = mnl_nlmsg_put_extra_header(nlh, sizeof(*rtm));
-	int ret;
 
 	rtm->rtm_family = (uint8_t)dst->ip.family;
 	rtm->rtm_dst_len = dst->len;
@@ -265,7 +264,14 @@ int vd_netlink_unreachable(bool add, const struct vd_prefix *dst, struct vd_erro
 	rtm->rtm_type = RTN_UNREACHABLE;
 	mnl_attr_put(nlh, RTA_DST, ip_len(&dst->ip), dst->ip.a);
 	mnl_attr_put_u32(nlh, RTA_PRIORITY, METRIC_WORST);
-	ret = talk(nlh);
+	return talk(nlh);
+}
+
+int vd_netlink_unreachable(bool add, const struct vd_prefix *dst, struct vd_error *err)
+{
+	char text[VD_IP_TEXT];
+	int ret = unreachable(add, dst);
+
 	if (add ? ret == -EEXIST : ret == -ESRCH)
 		ret = 0;
 	return ret < 0 ? vd_error_set(err, ret, "cannot %s %s unreachable outside of the tunnel: %s", add ? "make" : "no longer keep",
@@ -297,15 +303,14 @@ static int read_ours(const struct nlmsghdr *nlh, void *arg)
 	return MNL_CB_OK;
 }
 
+/* Whether any was removed: one that stays, with another metric than ours, must not be looked for without end. */
 static bool remove_ours(const struct ours *o)
 {
-	struct vd_error err = { 0 };
-	bool all = true;
+	bool any = false;
 
 	for (unsigned i = 0; i < o->n; i++)
-		all &= (o->type[i] == RTN_UNREACHABLE ? vd_netlink_unreachable(false, &o->dst[i], &err) :
-			pin(RTM_DELROUTE, 0, &o->dst[i].ip, NULL)) == 0;
-	return all;
+		any |= (o->type[i] == RTN_UNREACHABLE ? unreachable(false, &o->dst[i]) : pin(RTM_DELROUTE, 0, &o->dst[i].ip, NULL)) == 0;
+	return any;
 }
 
 void vd_netlink_remove_ours(void)

@@ -505,6 +505,16 @@ START_TEST(sweep)
 }
 END_TEST
 
+/* A route with our number that cannot be removed by what we know of it is looked for once, not without end. */
+START_TEST(foreign_route)
+{
+	ck_assert_int_eq(system("ip route add unreachable 203.0.113.7/32 proto 118 metric 5"), 0);
+	vd_priv_clean();
+	ip_says("ip route show type unreachable", "203.0.113.7", true);
+	vd_priv_end();
+}
+END_TEST
+
 /* A router advertisement out of one end of a veth pair, which is its router's for half an hour. */
 static void advertise(const char *dev)
 {
@@ -668,6 +678,7 @@ int main(void)
 	tcase_add_test(tc, own_router);
 	tcase_add_test(tc, old_journal);
 	tcase_add_test(tc, sweep);
+	tcase_add_test(tc, foreign_route);
 	tcase_add_test(tc, secrets);
 	if (mounts_possible("priv: drop"))
 		tcase_add_loop_test(tc, drop, 0, 2);
