@@ -206,7 +206,7 @@ bool vd_plugin_is_off(const struct vd_host *host)
 	return switched(vd_conf_current(), host->plugin->name, "off");
 }
 
-/* What in the configuration asks for a plugin, in its words: "connections.staff.accept names l2tp". */
+/* What in the configuration asks for a plugin, in its words: "connections.staff.accept names NAME". */
 struct want {
 	char by[192];
 	bool half; /* without the plugin something that is configured is not served; else options merely have no effect */
