@@ -39,7 +39,8 @@
 #define EXIT_USAGE 2
 #define MAX_LISTEN 16
 #define NO_LISTEN "gateway.listen is empty: write our addresses there, so that clients reach us"
-#define GOODBYE_MS 3000 /* how long farewells may take at the end */
+#define GOODBYE_MS 3000 /* how long farewells may take at the end; */
+#define HURRY_MS 300    /* after a second signal */
 #define POOL_THREADS 2
 
 static struct {
@@ -47,6 +48,7 @@ static struct {
 	bool check, strict, names, verbose;
 	int lock, status;
 	bool begun; /* there is something that stop_all must undo */
+	uint64_t until; /* the end is waited for; 0: no end yet */
 } d = { .conf_dir = VD_SYSCONFDIR, .state_dir = VD_STATEDIR, .run_dir = VD_RUNSTATEDIR, .plugin_dir = VD_PLUGINDIR,
 	.lock = -1 };
 
@@ -251,7 +253,9 @@ static void notify(const char *state)
 
 static void on_end(int signo)
 {
-	vd_log(VD_LOG_NOTICE, "daemon", NULL, "%s: ending", strsignal(signo));
+	vd_log(VD_LOG_NOTICE, "daemon", NULL, "%s: ending%s", strsignal(signo), d.until ? " without waiting for clients" : "");
+	if (d.until > vd_now() + HURRY_MS)
+		d.until = vd_now() + HURRY_MS;
 	vd_record_close("the daemon ends");
 	vd_loop_ev_stop();
 }
@@ -373,30 +377,43 @@ static int start_all(struct vd_error *err)
 	return vd_control_start(control_path(path, sizeof(path)), err);
 }
 
-static bool all_quiet(void)
+static bool all_gone(void)
 {
 	return vd_session_count() == 0 && vd_peer_count() == 0 && vd_bus_open_requests(0) == 0;
 }
 
-static void stop_all(void)
+/* Nobody is served any more, and whoever subscribes has heard so, before the first plugin stops: plugin.h. */
+static void close_all(void)
 {
-	uint64_t until;
-
-	notify("STOPPING=1");
+	d.until = vd_now() + GOODBYE_MS;
 	vd_connect_stop();
-	vd_plugins_stop();
-	for (until = vd_now() + GOODBYE_MS; !all_quiet() && vd_now() < until;)
+	vd_plugins_backwards(vd_host_close);
+	vd_sessions_end("the gateway stops");
+	for (struct vd_peer *p = NULL; (p = vd_peer_after(p));)
+		vd_peer_close(p->id, "the gateway stops");
+	while (!all_gone() && vd_now() < d.until)
 		vd_loop_ev_once(20);
-	if (!all_quiet())
+	if (!all_gone())
 		vd_log(VD_LOG_WARNING, "daemon", NULL, "%zu sessions and %zu peers did not end in time", vd_session_count(),
 			vd_peer_count());
+	vd_sessions_finish();
+	vd_fifo_drain();
+}
+
+static void stop_all(void)
+{
+	notify("STOPPING=1");
+	close_all();
+	vd_plugins_backwards(vd_host_stop);
+	while (vd_bus_open_requests(0) && vd_now() < d.until)
+		vd_loop_ev_once(20);
 	vd_control_stop();
 	vd_datapath_stop();
 	vd_fifo_drain();
 	vd_work_stop();
 	vd_priv_end();
 	vd_bus_cancel_all(); /* who asked is going */
-	vd_plugins_fini();
+	vd_plugins_backwards(vd_host_fini);
 	vd_connect_fini();
 	vd_fifo_drain();
 	vd_datapath_fini();

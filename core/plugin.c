@@ -449,7 +449,7 @@ int vd_plugins_init(struct vd_error *err)
 		int r = vd_host_init(by_order(i), err);
 
 		if (r < 0) {
-			vd_plugins_fini();
+			vd_plugins_backwards(vd_host_fini);
 			return r;
 		}
 	}
@@ -596,16 +596,10 @@ void vd_plugins_reload(void)
 	}
 }
 
-void vd_plugins_stop(void)
+void vd_plugins_backwards(void (*step)(struct vd_host *host))
 {
 	for (unsigned i = chosen(); i > 0; i--)
-		vd_host_stop(by_order(i));
-}
-
-void vd_plugins_fini(void)
-{
-	for (unsigned i = chosen(); i > 0; i--)
-		vd_host_fini(by_order(i));
+		step(by_order(i));
 }
 
 void vd_plugins_forget(void)

@@ -13,7 +13,7 @@ struct vd_host {
 	char file[256]; /* "" when preloaded */
 	void *self;
 	const char *why; /* why it is wanted: a section, a word, or who needs it; NULL when it is not */
-	enum { VD_HOST_OPEN, VD_HOST_INIT, VD_HOST_STARTED, VD_HOST_STOPPED } state;
+	enum { VD_HOST_OPEN, VD_HOST_INIT, VD_HOST_STARTED, VD_HOST_CLOSED, VD_HOST_STOPPED } state;
 	unsigned order; /* of starting, from 1; 0: not chosen */
 };
 
@@ -63,13 +63,13 @@ bool vd_plugin_is_off(const struct vd_host *host);
 struct vd_conf_errors;
 void vd_plugins_check(struct vd_plan *plan, struct vd_conf_errors *errs);
 void vd_plugins_reload(void);
-/* In reverse order. */
-void vd_plugins_stop(void);
-void vd_plugins_fini(void);
-/* One plugin through its life, for tests. */
+/* vd_host_close, _stop or _fini of all chosen, in reverse order. */
+void vd_plugins_backwards(void (*step)(struct vd_host *host));
+/* One plugin through its life. */
 int vd_host_init(struct vd_host *host, struct vd_error *err);
 int vd_host_start(struct vd_host *host, struct vd_error *err);
-void vd_host_stop(struct vd_host *host);
+void vd_host_close(struct vd_host *host);
+void vd_host_stop(struct vd_host *host); /* also closes, where that was not done */
 void vd_host_fini(struct vd_host *host);
 /* Forgets everything that is known; opened files stay mapped (production never unloads). */
 void vd_plugins_forget(void);

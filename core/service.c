@@ -161,13 +161,22 @@ int vd_host_start(struct vd_host *host, struct vd_error *err)
 	return 0;
 }
 
+void vd_host_close(struct vd_host *host)
+{
+	if (host->state != VD_HOST_STARTED)
+		return;
+	host->state = VD_HOST_CLOSED;
+	if (host->plugin->close)
+		host->plugin->close(host->self);
+}
+
 void vd_host_stop(struct vd_host *host)
 {
-	if (host->state == VD_HOST_STARTED) {
+	vd_host_close(host);
+	if (host->state == VD_HOST_CLOSED && host->plugin->stop)
+		host->plugin->stop(host->self);
+	if (host->state == VD_HOST_CLOSED)
 		host->state = VD_HOST_STOPPED;
-		if (host->plugin->stop)
-			host->plugin->stop(host->self);
-	}
 }
 
 void vd_host_fini(struct vd_host *host)

@@ -325,7 +325,7 @@ fail:
 
 static struct vd_peer *peer_make(uint64_t endpoint, const struct vd_sa *local, const struct vd_sa *remote)
 {
-	struct peer *p = calloc(1, sizeof(*p));
+	struct peer *p = vd_sessions_ending() ? NULL : calloc(1, sizeof(*p));
 	char text[VD_SA_TEXT];
 
 	if (!p)

@@ -17,7 +17,7 @@
 #define BRINGUP_MS 60000 /* without progress of its owner; a question to a human has its own deadline */
 
 static struct {
-	bool ready;
+	bool ready, ending;
 	uint64_t claims;
 	size_t n_closing;
 	struct vd_table sessions, users;
@@ -248,8 +248,9 @@ uint64_t vd_session_new(uint64_t chan, const char *connection, const struct vd_s
 	struct vd_session_rec *rec;
 	const struct vd_conf_node *node;
 
-	if (!info || vd_chan_closing(chan)) {
-		vd_error_set(err, -ESTALE, "channel c-%llu is gone", (unsigned long long)chan);
+	if (reg.ending || !info || vd_chan_closing(chan)) {
+		vd_error_set(err, -ESTALE, "%s c-%llu is gone", reg.ending ? "the gateway stops: channel" : "channel",
+			(unsigned long long)chan);
 		return 0;
 	}
 	if (!place_for(info->peer, err) || vd_chan_closing(chan))
@@ -515,6 +516,32 @@ void vd_sessions_close_on(uint64_t chan, const char *reason)
 	/* Closing never takes a session out of the list at once: that happens when it is gone. */
 	for (struct vd_link *l = head ? head->next : NULL; l && l != head; l = l->next)
 		vd_session_close(VD_CONTAINER_OF(l, struct vd_session_rec, on_chan)->pub.id, reason, false);
+}
+
+void vd_sessions_end(const char *reason)
+{
+	reg.ending = true;
+	for (struct vd_link *l = reg.all.next; l != &reg.all; l = l->next)
+		vd_session_close(VD_CONTAINER_OF(l, struct vd_session_rec, all)->pub.id, reason, false);
+}
+
+bool vd_sessions_ending(void)
+{
+	return reg.ending;
+}
+
+void vd_sessions_finish(void)
+{
+	for (struct vd_link *l = reg.all.next; l != &reg.all; l = l->next) {
+		struct vd_session_rec *rec = VD_CONTAINER_OF(l, struct vd_session_rec, all);
+
+		if (rec->pub.state != VD_S_CLOSING)
+			continue;
+		vd_timer_stop(&rec->timer);
+		rec->round++; /* answers of workers come too late */
+		rec->waiting = 0;
+		finish(rec);
+	}
 }
 
 int vd_sessions_init(void)

@@ -82,6 +82,12 @@ const struct vd_timeline *vd_session_timeline(uint64_t id);
 /* Closes all sessions on a channel; by somebody else than their owners. */
 void vd_sessions_close_on(uint64_t chan, const char *reason);
 
+/* The daemon ends: no new session begins any more, nor a peer, and all sessions are closed. */
+void vd_sessions_end(const char *reason);
+bool vd_sessions_ending(void);
+/* Those that are still being closed are gone, with the counters that are known. Posts the events of each. */
+void vd_sessions_finish(void);
+
 /* The same key for the same user of the same realm. */
 uint64_t vd_session_user_key(const char *realm, const char *user);
 /* The next session (NULL: the first) that claimed admission for this user. */

@@ -9,6 +9,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
+#include <time.h>
 #include <unistd.h>
 
 enum { JOB_IDLE = 0, JOB_IN_LANE = 100 }; /* values that work.c does not have */
@@ -23,6 +24,7 @@ struct vd_lane {
 	pthread_cond_t more;
 	struct jobs waiting, finished;
 	bool stopping;
+	uint64_t until; /* stopping: no job is begun after it */
 	bool threaded;
 	int wake_fd;
 	struct vd_io *wake_io;
@@ -47,6 +49,15 @@ static struct vd_job *pop(struct jobs *list)
 	return job;
 }
 
+/* Not the loop's clock, which only moves with the loop. */
+static uint64_t now_ms(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (uint64_t)ts.tv_sec * 1000u + (uint64_t)ts.tv_nsec / 1000000u;
+}
+
 static void *lane_thread(void *arg)
 {
 	static const uint64_t one = 1;
@@ -54,7 +65,10 @@ static void *lane_thread(void *arg)
 	struct vd_job *job;
 
 	pthread_mutex_lock(&lane->lock);
-	while ((job = pop(&lane->waiting)) || !lane->stopping) {
+	for (;;) {
+		job = lane->stopping && now_ms() >= lane->until ? NULL : pop(&lane->waiting);
+		if (!job && lane->stopping)
+			break;
 		if (!job) {
 			pthread_cond_wait(&lane->more, &lane->lock);
 			continue;
@@ -184,14 +198,15 @@ void vd_lane_free(struct vd_lane *lane)
 	if (lane->threaded) {
 		pthread_mutex_lock(&lane->lock);
 		lane->stopping = true;
+		lane->until = now_ms() + VD_LANE_END_MS;
 		pthread_cond_signal(&lane->more);
 		pthread_mutex_unlock(&lane->lock);
 		pthread_join(lane->thread, NULL);
 	}
 	while ((job = pop(&lane->finished)))
 		deliver(job);
-	while ((job = pop(&lane->waiting))) { /* submitted by a done function; or there never was a thread */
-		job->result = job->run(job);
+	while ((job = pop(&lane->waiting))) { /* submitted by a done function, too late, or there never was a thread */
+		job->result = lane->until && now_ms() >= lane->until ? -ECANCELED : job->run(job);
 		deliver(job);
 	}
 	vd_io_free(lane->wake_io);

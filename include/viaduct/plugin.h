@@ -55,7 +55,15 @@ struct vd_plugin {
 	int (*start)(void *self, struct vd_error *err);
 	/* vd_conf_current() is the new one, and check accepted it. Must not fail. */
 	void (*reload)(void *self);
-	/* No new work; ends what it holds in an orderly way. */
+	/* The daemon ends, in this order, each step for all plugins in reverse order of needs:
+	 *   close  takes on nothing new, and says goodbye to those that it serves. Everything works until stop;
+	 *   then the core closes the sessions and peers that are left, and waits until all are gone, for three seconds at most;
+	 *          subscribers hear session_down and session_gone of each, also of those that are late;
+	 *   stop   ends its workers, after it gave them all that it has: no session, channel or peer is spoken of after it;
+	 *   fini   when the bus is empty.
+	 * Whoever counts sessions needs no close: with a worker that ends in stop it misses no event. All may be NULL. A plugin that a
+	 * new configuration needs no longer runs on until the daemon ends. */
+	void (*close)(void *self);
 	void (*stop)(void *self);
 	/* Frees everything, so that init may be called again. Worker threads are gone. */
 	void (*fini)(void *self);

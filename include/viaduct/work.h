@@ -39,7 +39,9 @@ struct vd_lane;
 VD_API struct vd_lane *vd_lane_new(const char *name);
 /* -EBUSY when the job is waiting already. -ENOMEM on a fake loop only. */
 VD_API int vd_lane_submit(struct vd_lane *lane, struct vd_job *job);
-/* Waits until all that was submitted is done, calling done of each, then ends the thread. */
+/* Waits until all that was submitted is done, calling done of each, then ends the thread. Jobs that have not begun after
+ * VD_LANE_END_MS get -ECANCELED instead: the end of the daemon must not wait for all that somebody queued. */
+#define VD_LANE_END_MS 2000
 VD_API void vd_lane_free(struct vd_lane *lane);
 
 /* ---- work budgets: asked before expensive work ---- */

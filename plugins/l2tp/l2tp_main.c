@@ -268,7 +268,7 @@ fail:
 	return rc;
 }
 
-static void l2tp_stop(void *arg)
+static void l2tp_close(void *arg)
 {
 	struct l2tp *self = arg;
 	self->stopping = true;
@@ -302,4 +302,4 @@ static const struct vd_log_area log_areas[] = {
 };
 
 VD_PLUGIN(l2tp, .version = "1.0", .license = "MIT", .log_areas = log_areas, .summary = "L2TP inside IPsec: server (LNS), and the side that dials", .provides = provides,
-	.needs = needs, .schema = schema, .init = l2tp_init, .check = l2tp_check, .stop = l2tp_stop, .fini = l2tp_fini);
+	.needs = needs, .schema = schema, .init = l2tp_init, .check = l2tp_check, .close = l2tp_close, .fini = l2tp_fini);

@@ -333,6 +333,34 @@ START_TEST(workers_that_never_answer)
 }
 END_TEST
 
+/* The daemon ends: nothing begins any more, and what is late ends without its worker's word, once. */
+START_TEST(end_of_all)
+{
+	uint64_t a = fx_up("staff", "alice"), b = fx_up("staff", "bob");
+	struct vd_error err;
+
+	fx.fib_del = FX_SILENT;
+	vd_session_close(b, "user request", true);
+	vd_sessions_end("the gateway stops");
+	fake_drain();
+	ck_assert_uint_eq(vd_session_count(), 2);
+	ck_assert_uint_eq(fake_events(&vd_topic_session_down), 0);
+	ck_assert_uint_eq(fx.n_closed, 1); /* who ended it himself is not told */
+	ck_assert_uint_eq(vd_session_new(vd_session_find(a)->chan, "staff", &(struct vd_session_owner){ NULL }, NULL, &err), 0);
+	ck_assert_ptr_nonnull(strstr(err.text, "the gateway stops"));
+	ck_assert_ptr_null(vd_peer_new(1, &vd_peer_find(vd_session_find(a)->peer)->local, &(struct vd_sa){ .port = 1 }));
+	vd_sessions_finish();
+	vd_sessions_finish();
+	fake_drain();
+	ck_assert_uint_eq(fake_events(&vd_topic_session_down), 2);
+	ck_assert_uint_eq(fake_events(&vd_topic_session_gone), 2);
+	ck_assert_uint_eq(vd_session_count(), 0);
+	fake_advance(5000); /* no timer of theirs is left */
+	ck_assert_uint_eq(fake_events(&vd_topic_session_down), 2);
+	ck_assert_uint_eq(vd_counter("core.session.worker_timeout"), 0);
+}
+END_TEST
+
 START_TEST(replace)
 {
 	uint64_t first = fx_up("staff", "alice"), other = fx_up("staff", "bob"), second;
@@ -652,6 +680,7 @@ int main(void)
 	tcase_add_test(t, logins_race);
 	tcase_add_test(t, limit_and_ids);
 	tcase_add_test(t, session_timeout);
+	tcase_add_test(t, end_of_all);
 	tcase_add_test(t, idle_timeout);
 	tcase_add_test(t, stuck_between_steps);
 	tcase_add_test(t, life_in_the_log);

@@ -9,6 +9,8 @@
 #include <semaphore.h>
 #include <stdlib.h>
 #include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
 
 static char order[1024];
 static size_t n_order;
@@ -325,6 +327,39 @@ START_TEST(lane_apart)
 }
 END_TEST
 
+/* What is queued holds up the end for a bounded time: what has not begun by then is told so. */
+static int run_a_tenth(struct vd_job *job)
+{
+	usleep(100000);
+	return run(job);
+}
+
+START_TEST(lane_end_is_bounded)
+{
+	static struct item items[100];
+	struct vd_lane *lane = vd_lane_new("test");
+	struct timespec began, ended;
+	unsigned ran = 0;
+
+	for (unsigned i = 0; i < 100; i++) {
+		items[i] = item_of('x', 5);
+		items[i].job.run = run_a_tenth;
+		ck_assert_int_eq(vd_lane_submit(lane, &items[i].job), 0);
+	}
+	clock_gettime(CLOCK_MONOTONIC, &began);
+	vd_lane_free(lane);
+	clock_gettime(CLOCK_MONOTONIC, &ended);
+	for (unsigned i = 0; i < 100; i++) {
+		ck_assert_uint_eq(items[i].done, 1);
+		ck_assert_int_eq(items[i].result, i < ran + 1 && items[i].result == 5 ? 5 : -ECANCELED);
+		ran += items[i].result == 5;
+	}
+	ck_assert_uint_ge(ran, 1);
+	ck_assert_int_ge(ended.tv_sec - began.tv_sec, VD_LANE_END_MS / 1000 - 1);
+	ck_assert_int_le(ended.tv_sec - began.tv_sec, VD_LANE_END_MS / 1000 + 3);
+}
+END_TEST
+
 /* ---- budgets ---- */
 static bool take(enum vd_cost cost, enum vd_standing standing, const struct vd_ip *ip, const char *user)
 {
@@ -561,6 +596,7 @@ int main(void)
 	tcase_add_test(real, lane_order);
 	tcase_add_test(real, lane_ends);
 	tcase_add_test(real, lane_apart);
+	tcase_add_test(real, lane_end_is_bounded);
 	suite_add_tcase(suite, real);
 	runner = srunner_create(suite);
 	srunner_run_all(runner, CK_ENV);

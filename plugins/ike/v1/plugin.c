@@ -299,7 +299,7 @@ static void half_open_free(struct ike_v1 *v)
 		}
 }
 
-static void v1_stop(void *self)
+static void v1_close(void *self)
 {
 	struct ike_v1 *v = self;
 
@@ -309,7 +309,7 @@ static void v1_stop(void *self)
 	half_open_free(v);
 }
 
-/* Without stop before it (the state was exported for a successor) nothing is said to anybody. */
+/* Without close before it (the state was exported for a successor) nothing is said to anybody. */
 static void v1_fini(void *self)
 {
 	struct ike_v1 *v = self;
@@ -388,4 +388,4 @@ static const struct vd_log_area log_areas[] = {
 
 VD_PLUGIN(ike_v1, .version = "1.0", .license = "MIT", .log_areas = log_areas,
 	.summary = "IKEv1 with pre-shared keys for L2TP over IPsec, answering and dialling, and for XAuth", .provides = v1_provides,
-	.needs = v1_needs, .schema = v1_schema, .init = v1_init, .reload = v1_reload, .check = v1_check, .stop = v1_stop, .fini = v1_fini);
+	.needs = v1_needs, .schema = v1_schema, .init = v1_init, .reload = v1_reload, .check = v1_check, .close = v1_close, .fini = v1_fini);

@@ -140,6 +140,8 @@ static void written(struct vd_job *job, int result)
 
 	w->busy = false;
 	w->writing = NULL;
+	if (result == -ECANCELED)
+		vd_error_set(&w->err, result, "the disk was too slow when the daemon ended");
 	vd_count("pool_local.commits", !result);
 	log_failure(w, result);
 	for (; op; op = next) {

@@ -68,7 +68,7 @@ static int init(struct vd_host *host, void **ret_self, struct vd_error *err)
 	return 0;
 }
 
-static void stop(void *self_)
+static void end_links(void *self_)
 {
 	struct ppp_self *self = self_;
 	uint64_t after = 0;
@@ -93,4 +93,4 @@ static const struct vd_log_area log_areas[] = {
 };
 
 VD_PLUGIN(ppp_link, .version = "0.1.0", .license = "MIT", .log_areas = log_areas, .summary = "PPP: LCP, IPCP, IPV6CP and the phases between them",
-	.provides = provides, .needs = needs, .schema = schema, .init = init, .stop = stop, .fini = fini);
+	.provides = provides, .needs = needs, .schema = schema, .init = init, .close = end_links, .fini = fini);
