@@ -466,7 +466,7 @@ START_TEST(shutdown)
 	w_.restarts = false;
 	w_begin("{}");
 	c_call();
-	l2tp_LTX_vd_plugin.stop(w_.lower_arg);
+	l2tp_LTX_vd_plugin.close(w_.lower_arg);
 	fake_drain();
 	ck_assert_uint_eq(c_got(-1).type, L2TP_STOPCCN);
 	ck_assert_uint_eq(c_got(-1).result, L2TP_STOP_SHUTDOWN);
