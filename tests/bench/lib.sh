@@ -274,3 +274,35 @@ leg_viaduct() {
 	}
 	BENCH_TO=10.93.0.1
 }
+
+# ---- viaduct-load at A, and the gateway at B with users for it ----
+load_begin() { # root, a lock, a build
+	[ "$(id -u)" = 0 ] || vd_die "needs root: sudo $VD_PROGRAM"
+	[ -c /dev/net/tun ] || vd_die "needs /dev/net/tun: modprobe tun"
+	mkdir -p "$VM_WORK"
+	exec 7>"$VM_WORK/lock"
+	flock -w 1800 7 || vd_die "another run holds $VM_WORK/lock"
+	VD_LOG=$VM_WORK/build.log
+	VM_BUILD=${BENCH_BUILD:-$VD_TOP/build-bench}
+	VM_FAILED=0
+	[ -z "${BENCH_BUILD:-}" ] || return 0
+	vd_packages "build packages" "${VD_BUILD_PKGS[@]}" check >&2
+	vd_build "$VM_BUILD" >&2 || vd_die "the build failed: $(grep -m1 -E 'error:|Error' "$VD_LOG" || echo "see $VD_LOG")"
+}
+load_gateway() { # USERS: the gateway of the other legs, with a pool, users and echoes for so many
+	local c=$VM_WORK/b/config i
+	bench_up || vd_die "the namespaces could not be made"
+	ip -n vdbn-a route add local 10.64.0.0/16 dev lo && ip -n vdbn-b route add 10.64.0.0/16 via 192.0.2.2
+	gateway_files
+	sed -i 's/10.93.0.10-10.93.0.99/10.93.0.10-10.93.127.250/; s/crypto: modern/ppp: { echo_interval: 20s, echo_failures: 2 }/' \
+		"$c/conf.d/10-bench.yaml"
+	echo 'ike_v1: { orphan_idle: 30s }' >"$c/conf.d/20-load.yaml"
+	for ((i = 1; i <= $1; i++)); do printf 'load%d: { password: !file ../secrets/alice }\n' "$i"; done >"$c/users/bench.yaml"
+	vd_own_configuration "$VM_WORK/b"
+	vd_daemon_env "$VM_BUILD" && daemon_start b || vd_die "${BENCH_WHY:-the daemon is not built in $VM_BUILD}"
+}
+said() { # FILE EXPRESSION over the result r
+	python3 -c 'import json, sys
+r = json.load(open(sys.argv[1]))
+print(eval(sys.argv[2]))' "$1" "$2" 2>&1
+}
