@@ -217,7 +217,7 @@ static int show_sessions(const json_t *r)
 {
 	static const struct column columns[] = { { "ID", "session" }, { "USER", "user", AS_USER }, { "STATE", "state" },
 		{ "ADDRESS", "address" }, { "FROM", "remote" }, { "CONNECTION", "connection" }, { "UP", "up_s", AS_DURATION },
-		{ "IN", "counters/octets_in", AS_OCTETS }, { "OUT", "counters/octets_out", AS_OCTETS }, { NULL } };
+		{ "OCTETS IN", "counters/octets_in", AS_OCTETS }, { "OCTETS OUT", "counters/octets_out", AS_OCTETS }, { NULL } };
 
 	table(r, columns, "no sessions");
 	return 0;
@@ -539,16 +539,22 @@ static const struct command {
 };
 #define N_COMMANDS (sizeof(commands) / sizeof(commands[0]))
 
-static void help_line(FILE *out, const struct command *c)
+static const char *shape_of(const struct command *c)
 {
 	static const char *const shapes[][2] = { { "session", "ID|USER" }, { "plugin", "NAME" }, { "connection", "NAME" },
 		{ "realm", "REALM USER" }, { "file", "FILE.so" }, { "about", "[PEER|USER]" }, { "topics", "[TOPIC...]" } };
-	const char *shape = "";
-	char text[64];
 
 	for (size_t i = 0; c->arg && i < sizeof(shapes) / sizeof(shapes[0]); i++)
-		shape = strcmp(shapes[i][0], c->arg) ? shape : shapes[i][1];
-	snprintf(text, sizeof(text), "%s%s%s%s%s", c->group, c->verb ? " " : "", c->verb ? c->verb : "", c->arg ? " " : "", shape);
+		if (!strcmp(shapes[i][0], c->arg))
+			return shapes[i][1];
+	return "";
+}
+
+static void help_line(FILE *out, const struct command *c)
+{
+	char text[64];
+
+	snprintf(text, sizeof(text), "%s%s%s%s%s", c->group, c->verb ? " " : "", c->verb ? c->verb : "", c->arg ? " " : "", shape_of(c));
 	fprintf(out, "  %-24s%s\n", text, c->doc);
 }
 
@@ -567,20 +573,32 @@ static void help(FILE *out)
 /* help [COMMAND]: a group stands for all its commands. */
 static int help_about(char **words, int n)
 {
+	json_t *list = json_array();
 	bool any = false;
 
-	if (!n) {
+	if (!n && !opt.json) {
+		json_decref(list);
 		help(stdout);
 		return 0;
 	}
 	for (size_t i = 0; i < N_COMMANDS; i++) {
 		const struct command *c = &commands[i];
 
-		if (strcmp(c->group, words[0]) || (n > 1 && (!c->verb || strcmp(c->verb, words[1]))))
+		if (n && (strcmp(c->group, words[0]) || (n > 1 && (!c->verb || strcmp(c->verb, words[1])))))
 			continue;
 		any = true;
-		help_line(stdout, c);
+		if (opt.json)
+			json_array_append_new(list, json_pack("{s:s,s:s?,s:s,s:s}", "command", c->group, "verb", c->verb, "arguments",
+				shape_of(c), "doc", c->doc));
+		else
+			help_line(stdout, c);
 	}
+	if (any && opt.json) {
+		put_json(list, JSON_INDENT(2));
+		json_decref(list);
+		return 0;
+	}
+	json_decref(list);
 	if (!any)
 		return fail(EXIT_USAGE, "%s%s%s is no command; see viaductctl help", words[0], n > 1 ? " " : "", n > 1 ? words[1] : "");
 	puts("More is in viaductctl(8).");
@@ -630,12 +648,13 @@ static int read_password(char *out, size_t size)
 }
 
 /* ---- talking to the daemon ---- */
-static FILE *dial(void)
+static FILE *dial(int *ret_errno)
 {
 	struct sockaddr_un sa = { .sun_family = AF_UNIX };
 	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	FILE *f;
 
+	*ret_errno = ENAMETOOLONG;
 	if (strlen(opt.socket) >= sizeof(sa.sun_path)) {
 		fail(0, "%s: the path of the socket is too long", opt.socket);
 		goto out;
@@ -645,10 +664,12 @@ static FILE *dial(void)
 		const char *hint = errno == EACCES ? "be root, or a member of group viaduct" :
 			errno == ENOENT || errno == ECONNREFUSED ? "is viaductd running? start it, or give --socket" : "give --socket";
 
-		fail(0, "%s: %s; %s", opt.socket, strerror(errno), hint);
+		*ret_errno = errno;
+		fail(0, "%s: %s; %s", opt.socket, strerror(*ret_errno), hint);
 		goto out;
 	}
 	f = fdopen(fd, "r+");
+	*ret_errno = errno;
 	if (f)
 		return f;
 out:
@@ -728,7 +749,7 @@ static int run(const struct command *c, char **args, int n)
 	json_t *wire_args = json_object_get(request, "args");
 	char *text, *line = NULL;
 	size_t size = 0;
-	int status;
+	int status, why = ENOMEM;
 	FILE *f;
 
 	if (c->arg && !strcmp(c->arg, "topics") && n > 0) {
@@ -755,10 +776,13 @@ static int run(const struct command *c, char **args, int n)
 	add_options(c, wire_args);
 	text = json_dumps(request, JSON_COMPACT);
 	json_decref(request);
-	f = text ? dial() : NULL;
+	f = text ? dial(&why) : NULL;
 	if (!f) {
 		free(text);
-		return !strcmp(c->wire, "status") ? EXIT_NOT_RUNNING : EXIT_FAILURE;
+		if (strcmp(c->wire, "status"))
+			return EXIT_FAILURE;
+		/* Else it may well be running: we cannot ask it. */
+		return why == ENOENT || why == ECONNREFUSED ? EXIT_NOT_RUNNING : EXIT_USAGE;
 	}
 	fprintf(f, "%s\n", text);
 	fflush(f);

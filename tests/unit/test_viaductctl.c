@@ -1,4 +1,7 @@
 /* What viaductctl makes of a daemon: verdicts, names that mean harm or are only claimed, and mistakes on its command line. */
+#include <sys/stat.h>
+#include <sys/wait.h>
+
 #include <viaduct/text.h>
 
 #include "core/conf/conf.h"
@@ -208,10 +211,86 @@ START_TEST(helping)
 	fx_up("staff", "alice");
 	ck_assert_int_eq(ctl("session list"), 0);
 	ck_assert_ptr_nonnull(strstr(printed, " B"));
+	ck_assert_ptr_nonnull(strstr(printed, "OCTETS IN  OCTETS OUT"));
 	ck_assert_int_eq(ctl("bus tail nosuchtopic"), 1);
 	ck_assert_ptr_nonnull(strstr(printed, "there is no topic nosuchtopic"));
 	ck_assert_int_eq(ctl("log areas"), 0);
 	ck_assert_ptr_nonnull(strstr(printed, "timeline"));
+}
+END_TEST
+
+/* For programs: every command, and what it takes. */
+START_TEST(help_as_json)
+{
+	json_t *all, *one, *c;
+	size_t i;
+	bool kill = false;
+
+	ck_assert_int_eq(ctl("--json help"), 0);
+	all = json_loads(printed, 0, NULL);
+	ck_assert_msg(json_array_size(all) > 15, "%s", printed);
+	json_array_foreach(all, i, c) {
+		ck_assert_msg(json_string_length(json_object_get(c, "command")) && json_string_length(json_object_get(c, "doc")), "%s", printed);
+		kill = kill || (json_string_value(json_object_get(c, "verb")) && !strcmp(json_string_value(json_object_get(c, "verb")), "kill") &&
+			!strcmp(json_string_value(json_object_get(c, "arguments")), "ID|USER"));
+	}
+	ck_assert(kill);
+	ck_assert_int_eq(ctl("help why --json"), 0);
+	one = json_loads(printed, 0, NULL);
+	ck_assert_msg(json_array_size(one) == 1 && json_is_null(json_object_get(json_array_get(one, 0), "verb")), "%s", printed);
+	ck_assert_int_eq(ctl("--json help nonsense"), 2);
+	json_decref(all);
+	json_decref(one);
+}
+END_TEST
+
+/* A daemon that we may not ask is not one that does not run. */
+START_TEST(status_of_what_cannot_be_asked)
+{
+	char command[512], said[256] = "";
+	FILE *p;
+
+	ck_assert_int_eq(chmod(path, 0), 0);
+	/* Root without what lets it pass by permissions; anybody else has none of that. */
+	vd_format(command, sizeof(command), "%s %s/tools/viaductctl --socket %s status 2>&1", geteuid() ? "" :
+		"setpriv --bounding-set=-dac_override,-dac_read_search", VD_TEST_BUILDDIR, path);
+	p = popen(command, "r");
+	ck_assert_ptr_nonnull(p);
+	ck_assert_uint_gt(fread(said, 1, sizeof(said) - 1, p), 0);
+	ck_assert_msg(WEXITSTATUS(pclose(p)) == 2 && strstr(said, "be root, or a member of group viaduct"), "%s", said);
+	ck_assert_int_eq(ctl("--socket /dev/null/no status"), 2);
+}
+END_TEST
+
+/* The words before the cursor, which are what bash makes of them, and what is offered. */
+static const struct {
+	const char *words, *offered;
+} completions[] = {
+	{ "session \"\"", "list show kill" },
+	{ "--socket /a/b session \"\"", "list show kill" },
+	{ "--socket = /a/b session l", "list" },
+	{ "--json --socket /a/b status \"\"", "" },
+	{ "--socket /dev/nul", "/dev/null" },
+	{ "--socket = /dev/nul", "/dev/null" },
+	{ "config show --uses pools/staff --so", "--socket" },
+	{ "config --uses pools/staff s", "show" },
+	{ "config show --uses \"\"", "" },
+};
+
+START_TEST(completion)
+{
+	char command[2048], said[1024] = "";
+	FILE *p;
+
+	vd_format(command, sizeof(command), "bash -c 'viaductctl() { %s/tools/viaductctl \"$@\"; }; . %s/tools/completion/viaductctl; "
+		"set -- %s; COMP_WORDS=(viaductctl \"$@\"); COMP_CWORD=$#; _viaductctl; echo \"${COMPREPLY[*]}\"' 2>&1",
+		VD_TEST_BUILDDIR, VD_TEST_SRCDIR, completions[_i].words);
+	p = popen(command, "r");
+	ck_assert_ptr_nonnull(p);
+	ck_assert_ptr_nonnull(fgets(said, sizeof(said), p));
+	ck_assert_int_eq(pclose(p), 0);
+	said[strcspn(said, "\n")] = '\0';
+	ck_assert_msg(!strcmp(said, completions[_i].offered), "%s: %s instead of %s", completions[_i].words, said, completions[_i].offered);
 }
 END_TEST
 
@@ -267,6 +346,9 @@ int main(void)
 	tcase_add_test(t, claimed_names);
 	tcase_add_test(t, naming);
 	tcase_add_test(t, helping);
+	tcase_add_test(t, help_as_json);
+	tcase_add_test(t, status_of_what_cannot_be_asked);
+	tcase_add_loop_test(t, completion, 0, VD_ARRAY_SIZE(completions));
 	tcase_add_test(t, areas);
 	tcase_add_test(t, usage);
 	suite_add_tcase(s, t);
