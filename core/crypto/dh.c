@@ -51,6 +51,8 @@ const char *vd_dh_name(unsigned group)
 
 unsigned vd_dh_group(const char *name)
 {
+	if (strcmp(name, "curve25519") == 0) /* as strongSwan and RFC 8031 call it */
+		return 31;
 	for (size_t i = 0; i < VD_ARRAY_SIZE(names); i++)
 		if (strcmp(names[i].name, name) == 0)
 			return names[i].group;

@@ -57,7 +57,7 @@ struct vd_dh; /* one exponent; wiped when freed. Used by one thread at a time. *
 #define VD_DH_MAX_SHARED 1024
 /* Name as in configurations ("modp2048", "ecp384", "x25519"); NULL when unknown. */
 VD_API const char *vd_dh_name(unsigned group);
-/* 0 when unknown. */
+/* 0 when unknown. "curve25519" is another name of x25519. */
 VD_API unsigned vd_dh_group(const char *name);
 /* Octets of the public value on the wire (RFC 2409, RFC 5903: x | y, RFC 8031); 0 when unknown. */
 VD_API size_t vd_dh_public_len(unsigned group);

@@ -67,6 +67,7 @@ START_TEST(unknown)
 
 	ck_assert_ptr_null(vd_dh_name(1));
 	ck_assert_uint_eq(vd_dh_group("modp768"), 0);
+	ck_assert_uint_eq(vd_dh_group("curve25519"), 31);
 	ck_assert_uint_eq(vd_dh_public_len(0), 0);
 	ck_assert_int_eq(vd_dh_new(1, &dh), -ENOTSUP);
 	ck_assert_int_eq(vd_dh_new_with(22, &x, 1, &dh), -ENOTSUP);
