@@ -39,6 +39,8 @@ struct vd_esp_events { /* to whoever negotiated the SAs; through the FIFO */
 	void (*first_in)(void *arg, uint64_t chan, uint32_t spi);
 	/* An authenticated, newest packet came from another address or port. */
 	void (*rebind)(void *arg, uint64_t chan, const struct vd_path *path);
+	/* Packets were sent for some seconds, and none came. Told again every few seconds as long as both go on. May be NULL. */
+	void (*unanswered)(void *arg, uint64_t chan);
 };
 
 struct vd_esp_1 {

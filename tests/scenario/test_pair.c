@@ -317,6 +317,77 @@ START_TEST(test_cut)
 }
 END_TEST
 
+/* Milliseconds until the dialling side has ended the connection; a packet of its host goes out every so often, 0: none. */
+static uint64_t until_ended(uint64_t every)
+{
+	uint8_t p[ROBOT_ICMP_LEN];
+	uint64_t ms;
+
+	for (ms = 0; ms < 120000 && far_status.up; ms += 100) {
+		if (every && ms % every == 0) {
+			robot_icmp(p, 8, (uint16_t)ms, far_status.address, host);
+			far_packet(p, sizeof(p));
+		}
+		wait(100);
+	}
+	return ms;
+}
+
+/* The gateway goes silent without a word: with traffic that is known soon, and without it at the usual patience. */
+START_TEST(test_silent)
+{
+	uint64_t ms;
+
+	begin(FAR_YAML(GOOD), false);
+	far_up();
+	ck_assert(until_up(2000));
+	ck_assert(ping());
+	far_silent(true);
+	ms = until_ended(_i ? 1000 : 0);
+	if (_i) {
+		ck_assert_uint_ge(ms, 9000);
+		ck_assert_uint_le(ms, 12000);
+		ck_assert_msg(strstr(far_status.reason, "answers neither our traffic nor dead peer detection"), "%s",
+			far_status.reason);
+	} else {
+		ck_assert_uint_ge(ms, 25000);
+		ck_assert_uint_le(ms, 60000);
+	}
+	far_silent(false);
+	ck_assert_msg(until_up(70000), "%s", far_status.reason);
+	ck_assert(ping());
+	far_down();
+	wait(300000);
+	end();
+}
+END_TEST
+
+/* Packets that nobody answers go to a gateway that lives, and a path that is dead for 6 s comes back: neither ends anything. */
+START_TEST(test_one_way)
+{
+	begin(FAR_YAML(GOOD), false);
+	far_up();
+	ck_assert(until_up(2000));
+	for (unsigned i = 0; i < 120; i++) {
+		uint8_t p[ROBOT_ICMP_LEN];
+
+		if (i == 60)
+			far_silent(true);
+		if (i == 66)
+			far_silent(false);
+		robot_icmp(p, 8, (uint16_t)i, far_status.address, host);
+		far_packet(p, sizeof(p));
+		wait(1000);
+		ck_assert_msg(far_status.up, "after %u s: %s", i, far_status.reason);
+	}
+	ck_assert(ping());
+	ck_assert_uint_eq(fake_events(&vd_topic_session_up), 1);
+	far_down();
+	wait(5000);
+	end();
+}
+END_TEST
+
 int main(void)
 {
 	Suite *s = suite_create("scenario_pair");
@@ -331,6 +402,11 @@ int main(void)
 	tcase_add_test(t, test_nobody);
 	tcase_add_test(t, test_cut);
 	tcase_add_loop_test(t, test_loss, 0, VD_ARRAY_SIZE(talks));
+	suite_add_tcase(s, t);
+	t = tcase_create("silence");
+	tcase_set_timeout(t, 600);
+	tcase_add_loop_test(t, test_silent, 0, 2);
+	tcase_add_test(t, test_one_way);
 	suite_add_tcase(s, t);
 	SRunner *r = srunner_create(s);
 	srunner_run_all(r, CK_NORMAL);

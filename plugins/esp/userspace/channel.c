@@ -206,6 +206,14 @@ void esp_on_alive(void *arg, uint64_t chan, uint64_t unused)
 		c->last_in = vd_now();
 }
 
+void esp_on_unanswered(void *arg, uint64_t chan, uint64_t unused)
+{
+	struct esp_chan *c = esp_chan_find(arg, chan);
+	(void)unused;
+	if (c && c->events && c->events->unanswered)
+		c->events->unanswered(c->arg, chan);
+}
+
 static uint64_t idle(void *self, uint64_t chan)
 {
 	struct esp_chan *c = esp_chan_find(self, chan);

@@ -23,6 +23,7 @@
 #define ESP_SAS_MAX 48u    /* of one channel and direction */
 #define ESP_RESERVED_MAX 8u /* SPIs of one channel that wait for their SA */
 #define ESP_TAKEOVER (1u << 20)
+#define ESP_UNANSWERED_MS 3000u /* longer than TCP takes for two repetitions on a path that is alive */
 
 struct esp_suite {
 	uint8_t encr, integ;
@@ -98,6 +99,7 @@ struct esp_chan {
 	struct vd_path path, seen;
 	bool seen_told;
 	uint64_t alive_told;
+	uint64_t unanswered, unanswered_told; /* the first packet sent since the last one came, 0: none */
 	bool cut; /* the peer cuts HMAC-SHA2-256, and so do we */
 	enum vd_esp_mode mode;  /* constant */
 	/* control */
@@ -166,6 +168,7 @@ void esp_on_hard(void *arg, uint64_t chan, uint64_t sa);
 void esp_on_first(void *arg, uint64_t chan, uint64_t spi);
 void esp_on_moved(void *arg, uint64_t chan, uint64_t unused);
 void esp_on_alive(void *arg, uint64_t chan, uint64_t unused);
+void esp_on_unanswered(void *arg, uint64_t chan, uint64_t unused);
 void esp_on_cut(void *arg, uint64_t chan, uint64_t cut);
 #define ESP_TOLD_IN (1ull << 32) /* in the number told by soft and hard: an inbound SPI */
 

@@ -78,6 +78,7 @@ static void authentic(struct vd_worker *w, struct esp_sa *sa, bool newest, const
 {
 	struct esp_chan *c = sa->chan;
 	uint64_t now = vd_worker_now(w);
+	c->unanswered = 0;
 	if (!sa->first_told)
 		sa->first_told = vd_worker_tell(w, esp_on_first, c->esp, c->c.id, sa->desc.spi);
 	if ((!c->alive_told || now - c->alive_told >= ALIVE_MS) &&

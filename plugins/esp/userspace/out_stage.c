@@ -76,6 +76,17 @@ static void soft(struct vd_worker *w, struct esp_sa *sa)
 		sa->soft_told = vd_worker_tell(w, esp_on_soft, sa->chan->esp, sa->chan->c.id, sa->desc.spi);
 }
 
+/* The worry metric of RFC 3706 section 4.1: traffic goes out, and nothing comes. */
+static void unanswered(struct vd_worker *w, struct esp_chan *c)
+{
+	uint64_t now = vd_worker_now(w);
+	if (!c->unanswered)
+		c->unanswered = now ? now : 1;
+	else if (now - c->unanswered >= ESP_UNANSWERED_MS && now - c->unanswered_told >= ESP_UNANSWERED_MS &&
+		vd_worker_tell(w, esp_on_unanswered, c->esp, c->c.id, 0))
+		c->unanswered_told = now;
+}
+
 void esp_output(struct vd_worker *w, struct vd_chan *chan, struct vd_vec *vec)
 {
 	struct esp_chan *c = (struct esp_chan *)chan;
@@ -110,8 +121,10 @@ void esp_output(struct vd_worker *w, struct vd_chan *chan, struct vd_vec *vec)
 			out.v[out.n++] = vec->v[i];
 		else
 			vd_pkt_drop(w, &vec->v[i], VD_DROP_AUTH);
-	if (out.n)
+	if (out.n) {
 		vd_worker_send(w, &c->path, &out);
+		unanswered(w, c);
+	}
 	if (last)
 		soft(w, last);
 	vec->n = 0;

@@ -51,6 +51,8 @@ static void watch(struct ike_v1_dial *dial)
 		silence = ike_v1_peer_silence(peer);
 		uint64_t ask = dial->dpd_tries > 0 ? IKE_V1_DPD_RETRY_MS :
 			silence < dial->v->opt.dpd_ms ? dial->v->opt.dpd_ms - silence : 0;
+		if (dial->unanswered != 0)
+			ask = dial->ask_at > now ? dial->ask_at - now : 0;
 		if (now + ask < due)
 			due = now + ask;
 	}
@@ -60,6 +62,27 @@ static void watch(struct ike_v1_dial *dial)
 		vd_timer_start(&dial->watch, due > now ? due - now : 0);
 }
 
+/* As alive(), while our traffic has no answer. */
+static bool answers(struct ike_v1_dial *dial, struct ike_v1_sa *sa)
+{
+	uint64_t now = vd_now();
+	char why[128];
+
+	if (now - dial->unanswered >= dial->v->opt.unanswered_ms) {
+		vd_count("ike_v1.dial.dead", 1);
+		vd_format(why, sizeof(why), "the gateway answers neither our traffic nor dead peer detection for %llu s",
+			(unsigned long long)(ike_v1_peer_silence(dial->peer) / 1000));
+		ike_v1_peer_end(dial->peer, why, true);
+		return false;
+	}
+	if (now < dial->ask_at)
+		return true;
+	dial->ask_at = now + IKE_V1_UNANSWERED_RETRY_MS;
+	vd_count("ike_v1.dial.dpd", 1);
+	ike_v1_info_alive(sa, &dial->dpd_seq);
+	return true;
+}
+
 /* False when the gateway is given up, and the dial is gone. */
 static bool alive(struct ike_v1_dial *dial)
 {
@@ -67,6 +90,10 @@ static bool alive(struct ike_v1_dial *dial)
 
 	if (sa == NULL || !(sa->vendors & IKE_V_DPD))
 		return true;
+	if (dial->unanswered != 0 && ike_v1_peer_silence(dial->peer) < vd_now() - dial->unanswered)
+		dial->unanswered = 0;
+	if (dial->unanswered != 0)
+		return answers(dial, sa);
 	if (ike_v1_peer_silence(dial->peer) < dial->v->opt.dpd_ms) {
 		dial->dpd_tries = 0;
 		return true;
@@ -80,6 +107,14 @@ static bool alive(struct ike_v1_dial *dial)
 	vd_count("ike_v1.dial.dpd", 1);
 	ike_v1_info_alive(sa, &dial->dpd_seq);
 	return true;
+}
+
+void ike_v1_dial_unanswered(struct ike_v1_dial *dial)
+{
+	if (dial->unanswered != 0)
+		return;
+	dial->unanswered = dial->ask_at = vd_now();
+	watch(dial);
 }
 
 static bool quick_waits(const struct ike_v1_peer *peer)
@@ -134,6 +169,7 @@ void ike_v1_dial_phase1_up(struct ike_v1_dial *dial, const struct ike_v1_sa *sa)
 
 	dial->failures = 0;
 	dial->dpd_tries = 0;
+	dial->unanswered = 0;
 	dial->phase1_at = renewal(vd_timer_left(&sa->life));
 	/* One that was due while there was no IKE SA, or went with the last one, is begun now. */
 	bool due = peer->children == NULL || dial->quick_at == UINT64_MAX;

@@ -533,5 +533,21 @@ static void esp_rebind(void *arg, uint64_t chan, const struct vd_path *path)
 	ike_v1_peer_moved(peer, &moved);
 }
 
+/* A gateway that we dialled is given up soon then; a client, which may sleep or have no network for a while, is only asked. */
+static void esp_unanswered(void *arg, uint64_t chan)
+{
+	struct ike_v1_peer *peer = ike_v1_peer_by_chan(arg, chan);
+
+	if (peer == NULL || peer->sas == NULL || !(peer->sas->vendors & IKE_V_DPD))
+		return;
+	if (peer->dial != NULL) {
+		ike_v1_dial_unanswered(peer->dial);
+	} else if (peer->asked == 0 || vd_now() - peer->asked >= IKE_V1_UNANSWERED_MS) {
+		peer->asked = vd_now();
+		vd_count("ike_v1.dpd", 1);
+		ike_v1_info_alive(peer->sas, &peer->dpd_seq);
+	}
+}
+
 const struct vd_esp_events ike_v1_esp_events = { .soft = esp_soft, .hard = esp_hard, .first_in = esp_first_in,
-	.rebind = esp_rebind };
+	.rebind = esp_rebind, .unanswered = esp_unanswered };

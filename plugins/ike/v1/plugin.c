@@ -153,6 +153,7 @@ static void options_load(struct ike_v1 *v)
 	v->opt.resends = (uint32_t)option("ike_v1.retransmits");
 	v->opt.orphan_ms = option("ike_v1.orphan_idle");
 	v->opt.dpd_ms = option("ike_v1.dpd");
+	v->opt.unanswered_ms = option("ike_v1.dpd_traffic");
 	v->opt.xauth_ms = option("ike_v1.xauth_timeout");
 }
 
@@ -374,6 +375,9 @@ static const struct vd_opt v1_schema[] = {
 		"tunnel (XAuth) when it did not answer in it either." },
 	{ "ike_v1.dpd", VD_T_DURATION, VD_OPT_LIVE, "30s", "5s..1h",
 		"A gateway that we dialled and that is silent this long is asked whether it lives." },
+	{ "ike_v1.dpd_traffic", VD_T_DURATION, VD_OPT_LIVE, "7s", "2s..1h",
+		"When packets that we sent to a gateway that we dialled had no answer for 3 s, it is asked every second whether it "
+		"lives, and given up after this time of silence more." },
 	{ "ike_v1.xauth_timeout", VD_T_DURATION, VD_OPT_LIVE, "2m", "10s..10m",
 		"Time for a user to answer what XAuth asks." },
 	{ NULL, 0, 0, NULL, NULL, NULL },

@@ -141,6 +141,9 @@ enum ike_v1_timer { IKE_V1_T_HALF_OPEN = 1, IKE_V1_T_LIFE, IKE_V1_T_REPLACED, IK
  * is tried again; the longest pause between repetitions of a message. */
 #define IKE_V1_DPD_RETRY_MS 5000u
 #define IKE_V1_DPD_TRIES 5u
+/* The same when traffic of ours is unanswered, and how often a client is asked then. */
+#define IKE_V1_UNANSWERED_RETRY_MS 1000u
+#define IKE_V1_UNANSWERED_MS 10000u
 /* No SA of ours lives shorter, whatever its client offers: else we would rekey for it without end. */
 #define IKE_V1_LIFE_MIN_S 60u
 /* Lifetime that is offered for a CHILD SA, as Windows does. */
@@ -338,6 +341,7 @@ struct ike_v1_peer {
 	struct ike_v1_child *children;  /* newest first */
 	struct vd_timer orphan, keepalive;
 	uint32_t dpd_seq; /* of our last question whether it lives; not exported: another one may begin anywhere */
+	uint64_t asked;   /* because of traffic without an answer */
 };
 
 /* One peer that we called; owned by it. */
@@ -358,6 +362,7 @@ struct ike_v1_dial {
 	uint64_t phase1_at, quick_at; /* vd_now() when the next one is due; UINT64_MAX: not known yet */
 	unsigned dpd_tries;
 	uint32_t dpd_seq;
+	uint64_t unanswered, ask_at; /* since when our traffic has no answer, 0: it has; the next question then */
 	struct vd_timer watch;
 	char reason[160];
 };
@@ -372,7 +377,7 @@ struct ike_v1_window {
 
 struct ike_v1_options {
 	uint32_t embryos, resends;
-	uint64_t half_open_ms, quick_ms, life_max_ms, resend_ms, orphan_ms, dpd_ms, xauth_ms;
+	uint64_t half_open_ms, quick_ms, life_max_ms, resend_ms, orphan_ms, dpd_ms, unanswered_ms, xauth_ms;
 };
 
 struct ike_v1 {
@@ -510,6 +515,8 @@ void ike_v1_dial_quick_failed(struct ike_v1_dial *dial, const char *why);
 /* Something of it is gone: what it lacks is made anew. */
 /* A CHILD SA is up, both ways. */
 void ike_v1_dial_child_up(struct ike_v1_dial *dial);
+/* Traffic to the gateway has no answer. */
+void ike_v1_dial_unanswered(struct ike_v1_dial *dial);
 void ike_v1_dial_wake(struct ike_v1_dial *dial);
 /* Takes it off its peer, which goes; whoever dialled is told later, and it is freed then. */
 void ike_v1_dial_end(struct ike_v1_peer *peer, const char *why);
