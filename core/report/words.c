@@ -164,8 +164,9 @@
 		"the version of the protocol", NULL, NULL, NULL, NULL) \
 	K(L2TP_STRAY, "l2tp-stray", "l2tp", \
 		"{offered} came for {difference}, which is not here: the {peer} kept its L2TP, and its IPsec is newer, or the gateway was " \
-		"restarted; it was told to end that", NULL, \
-		"let the client dial again, or redial by itself when L2TP ends", NULL, NULL, NULL) \
+		"restarted", NULL, \
+		"it was told to end that; let the client dial again, or redial by itself when L2TP ends", \
+		"it was not answered, because the gateway's own number of it is not known; end that session on the gateway", NULL, NULL) \
 	K(L2TP_REFUSED, "l2tp-refused", "l2tp", "the {peer}'s L2TP was refused: {difference}", NULL, \
 		"see the client's L2TP log: its software or its settings ask for what this gateway does not do", \
 		"see the gateway's L2TP log", NULL, NULL) \

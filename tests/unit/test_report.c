@@ -313,6 +313,18 @@ START_TEST(dialled_has_no_client)
 }
 END_TEST
 
+/* Strays of a client are answered, those of a gateway that we dialled are not: the sentence says which. */
+START_TEST(test_stray_dialled)
+{
+	start();
+	struct vd_setup_failed e = reported((struct vd_report){ .kind = VD_FAIL_L2TP_STRAY, .dialled = true, .offered = "data",
+		.difference = "session 9 of tunnel 1" });
+	ck_assert_msg(!strstr(e.text, "was told to end"), "%s", e.text);
+	ck_assert_ptr_nonnull(strstr(e.text, "; it was not answered, because the gateway's own number of it is not known; "));
+	stop();
+}
+END_TEST
+
 /* What kind of client it is decides what its user sees; one that we dialled is a gateway, and its client is us. */
 START_TEST(test_for_whom)
 {
@@ -346,6 +358,7 @@ int main(void)
 
 	tcase_add_loop_test(t, test_said, 0, VD_FAILURES);
 	tcase_add_loop_test(t, dialled_has_no_client, 0, 10);
+	tcase_add_test(t, test_stray_dialled);
 	tcase_add_loop_test(t, test_for_whom, 0, 4);
 	suite_add_tcase(s, t);
 	SRunner *r = srunner_create(s);
