@@ -26,6 +26,7 @@
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/time.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -41,8 +42,6 @@ struct answer {
 	void (*plain)(void *arg, const struct vd_error *err);
 	void (*socket)(void *arg, int fd, const struct vd_error *err);
 	void (*tun)(void *arg, const int *fds, unsigned n, const char *name, const struct vd_error *err);
-	void (*secret)(void *arg, struct vd_secret *secret, const struct vd_error *err);
-	struct vd_secret *data;
 	char name[IFNAMSIZ];
 	unsigned n;
 	int fds[VD_MAX_WORKERS];
@@ -57,11 +56,8 @@ static void deliver(void *p)
 		a->plain(a->arg, err);
 	else if (a->socket)
 		a->socket(a->arg, err ? err->code : a->fds[0], err);
-	else if (a->tun)
-		a->tun(a->arg, err ? NULL : a->fds, err ? 0 : a->n, a->name, err);
 	else
-		a->secret(a->arg, err ? NULL : a->data, err);
-	vd_secret_free(a->data);
+		a->tun(a->arg, err ? NULL : a->fds, err ? 0 : a->n, a->name, err);
 	free(a);
 }
 
@@ -308,36 +304,6 @@ static int set_sysctl(void *self, const char *name, const char *value,
 	return 0;
 }
 
-static int read_secret(void *self, const char *path,
-	void (*done)(void *arg, struct vd_secret *secret, const struct vd_error *err), void *arg)
-{
-	struct answer *a = answer_new(arg);
-	uint8_t buf[4096 + 1];
-	struct stat st;
-	ssize_t n;
-	int fd;
-
-	(void)self;
-	if (!a)
-		return -ENOMEM;
-	a->secret = done;
-	fd = open(path, O_RDONLY | O_NOCTTY | O_NONBLOCK | O_CLOEXEC);
-	if (fd < 0 || fstat(fd, &st) < 0)
-		vd_error_set(&a->err, -errno, "cannot read %s: %s", path, strerror(errno));
-	else if (!S_ISREG(st.st_mode) || st.st_size > (off_t)sizeof(buf) - 1)
-		vd_error_set(&a->err, -EINVAL, "%s is not a file of at most %zu octets", path, sizeof(buf) - 1);
-	else if (st.st_mode & 07)
-		vd_error_set(&a->err, -EACCES, "%s may be read by everybody; do: chmod o-rwx %s", path, path);
-	else if ((n = read(fd, buf, sizeof(buf) - 1)) < 0)
-		vd_error_set(&a->err, -errno, "cannot read %s: %s", path, strerror(errno));
-	else if (!(a->data = vd_secret_new(buf, (size_t)n)))
-		vd_error_set(&a->err, -ENOMEM, "out of memory");
-	vd_wipe(buf, sizeof(buf));
-	if (fd >= 0)
-		close(fd);
-	return 0;
-}
-
 static const struct vd_priv_1 table = {
 	.open_socket = open_socket,
 	.open_tun = open_tun,
@@ -345,7 +311,6 @@ static const struct vd_priv_1 table = {
 	.route = route,
 	.nft = nft_commands,
 	.sysctl = set_sysctl,
-	.read_secret = read_secret,
 	.route_from = route_from,
 	.pin = pin,
 	.unreachable = unreachable,
@@ -354,23 +319,62 @@ static const struct vd_priv_1 table = {
 };
 
 static int claim = -1;     /* the socket that says that this network namespace has a viaductd */
+static struct vd_io *claim_io;
+static bool cleans;        /* nobody else's things are there */
 static char old_journal[512];
 
+static void on_claim(void *arg, unsigned events)
+{
+	int fd = accept4(claim, NULL, NULL, SOCK_CLOEXEC);
+
+	(void)arg;
+	(void)events;
+	if (fd >= 0) /* whoever asked knows by now whose it is */
+		close(fd);
+}
+
+/* Whose is the name? UINT32_MAX: nobody's who listens there and answers, and a viaductd does. */
+static uid_t claim_holder(const struct sockaddr_un *sa, socklen_t len)
+{
+	const struct timeval patience = { .tv_usec = 300000 };
+	struct ucred who = { .uid = UINT32_MAX };
+	socklen_t size = sizeof(who);
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	if (fd < 0)
+		return 0; /* rather than clean up what may be in use */
+	setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience));
+	if (connect(fd, (const struct sockaddr *)sa, len) == 0)
+		getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &who, &size);
+	close(fd);
+	return who.uid;
+}
+
 /* Two daemons in one network namespace: the second must not clean up what the first has set. An abstract name belongs to the
- * namespace, as what is cleaned up does, and goes with the process. */
+ * namespace, as what is cleaned up does, and goes with the process. Everybody can take it, so that of others than root and our own
+ * user says nothing. */
 static bool claim_namespace(void)
 {
 	static const char name[] = "\0viaductd-host";
+	const socklen_t len = offsetof(struct sockaddr_un, sun_path) + sizeof(name) - 1;
 	struct sockaddr_un sa = { .sun_family = AF_UNIX };
+	uid_t holder;
 
 	memcpy(sa.sun_path, name, sizeof(name) - 1);
-	claim = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-	if (claim >= 0 && bind(claim, (struct sockaddr *)&sa, (socklen_t)(offsetof(struct sockaddr_un, sun_path) + sizeof(name) - 1)) == 0)
+	claim = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	if (claim >= 0 && bind(claim, (struct sockaddr *)&sa, len) == 0 && listen(claim, 16) == 0) {
+		claim_io = vd_io_new(claim, VD_IO_READ, on_claim, NULL);
 		return true;
+	}
 	if (claim >= 0)
 		close(claim);
 	claim = -1;
-	return false;
+	holder = claim_holder(&sa, len);
+	if (holder == 0 || holder == geteuid())
+		return false;
+	vd_log(VD_LOG_WARNING, "priv", NULL, "a program of user %d holds the name @viaductd-host, by which viaductd knows another one of "
+		"itself: not believed; ss -xlp shows it", (int)holder);
+	return true;
 }
 
 int vd_priv_init(const char *statedir)
@@ -390,7 +394,8 @@ void vd_priv_clean(void)
 		vd_log(VD_LOG_WARNING, "priv", NULL, "%s is of an older version and is not read: what it names is not put back; look at it, "
 			"and remove it", old_journal);
 	old_journal[0] = '\0';
-	if (claim < 0 && !claim_namespace()) {
+	cleans = cleans || claim_namespace();
+	if (!cleans) {
 		vd_log(VD_LOG_NOTICE, "priv", NULL, "another viaductd runs in this network namespace: what a crash left here is not looked for");
 		return;
 	}
@@ -403,10 +408,13 @@ void vd_priv_end(void)
 	vd_firewall_fini();
 	vd_keep_fini(); /* nothing is put back any more */
 	vd_priv_nft_finish();
-	if (claim >= 0) {
+	if (cleans)
 		vd_priv_clean();
+	cleans = false;
+	vd_io_free(claim_io);
+	claim_io = NULL;
+	if (claim >= 0)
 		close(claim);
-	}
 	claim = -1;
 	vd_sysctl_end();
 }

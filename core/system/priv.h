@@ -36,7 +36,7 @@ void vd_priv_nft_sweep(void);
  * ambient), with no_new_privs and without core dumps. Started without root, it keeps these three where they were given
  * as ambient capabilities. Before any thread is created: capabilities belong to threads. */
 int vd_priv_drop(const char *user, struct vd_error *err);
-/* Makes dir where it is missing (mode 0750, of user and its group), or takes one that belongs to user or root; before vd_priv_drop.
+/* Makes dir where it is missing (mode 0750, of user and its group), or takes one that belongs to user; before vd_priv_drop.
  * Never through a link that is not root's. Without root it is made, or stays as it is. */
 int vd_priv_own(const char *dir, const char *user, struct vd_error *err);
 /* The same for the folder of the control socket: made as root's, with user's group; one that is there stays as it is. */

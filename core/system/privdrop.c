@@ -33,7 +33,7 @@ static int find_user(const char *user, struct passwd **ret_pw, struct vd_error *
 }
 
 /* A folder that is there or is made, of mode 0750; never through a link that is not root's. As root it is owner's and pw's group's
- * when we made it, and whoever's it was else; only one of root's that is to be pw's is given to pw. */
+ * when we made it. One that is there is nobody's to give away: it must be pw's, or stay root's where owner is root. */
 static int folder(const struct vd_place *at, const char *dir, const struct passwd *pw, uid_t owner, struct vd_error *err)
 {
 	bool made = mkdirat(at->dir, at->name, 0750) == 0;
@@ -47,8 +47,10 @@ static int folder(const struct vd_place *at, const char *dir, const struct passw
 		ret = vd_error_set(err, -errno, "cannot use %s: %s", dir, strerror(errno));
 	else if (pw && st.st_uid != 0 && st.st_uid != pw->pw_uid)
 		ret = vd_error_set(err, -EPERM, "%s belongs to user %u; do: chown %s %s", dir, (unsigned)st.st_uid, pw->pw_name, dir);
-	else if (pw && st.st_uid == 0 && (made || (owner != 0 && at->safe)) &&
-		 (fchown(fd, owner, pw->pw_gid) < 0 || fchmod(fd, 0750) < 0))
+	else if (pw && st.st_uid == 0 && !made && owner != 0)
+		ret = vd_error_set(err, -EPERM, "%s is there and belongs to root; if it is for viaductd alone, do: chown %s %s; else name one that is "
+			"missing", dir, pw->pw_name, dir);
+	else if (pw && made && st.st_uid == 0 && (fchown(fd, owner, pw->pw_gid) < 0 || fchmod(fd, 0750) < 0))
 		ret = vd_error_set(err, -errno, "cannot give %s to user %s: %s", dir, pw->pw_name, strerror(errno));
 	if (fd >= 0)
 		close(fd);

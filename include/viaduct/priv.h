@@ -45,9 +45,6 @@ struct vd_priv_1 {
 	 * advertisements are told to keep it (accept_ra 2). */
 	int (*sysctl)(void *self, const char *name, const char *value,
 		void (*done)(void *arg, const struct vd_error *err), void *arg);
-	/* A file with a secret; refused when readable for the world. */
-	int (*read_secret)(void *self, const char *path,
-		void (*done)(void *arg, struct vd_secret *secret, const struct vd_error *err), void *arg);
 	/* Adds a route that packets without a source of their own take from this address of ours. Removed by route. */
 	int (*route_from)(void *self, const char *dev, const struct vd_prefix *dst, const struct vd_ip *source,
 		void (*done)(void *arg, const struct vd_error *err), void *arg);
