@@ -88,7 +88,7 @@ vd_step_progress() {
 vd_missing() { # PACKAGE...: prints those that are not installed
 	local p have
 	have=$(dpkg-query -W -f='${Status} ${Package} ${binary:Package} ${Provides}\n' 2>/dev/null | grep '^install ok installed ')
-	for p; do grep -qE "[ ,]$p([ ,(:]|\$)" <<<"$have" || printf '%s\n' "$p"; done
+	for p; do grep -qE "[ ,]${p//+/[+]}([ ,(:]|\$)" <<<"$have" || printf '%s\n' "$p"; done
 }
 vd_apt() { # PACKAGE...
 	local policy=/usr/sbin/policy-rc.d status
