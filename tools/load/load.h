@@ -49,6 +49,7 @@ struct load_options {
 	unsigned at_once, size;
 	struct vd_sa target; /* of ping (port 0) or UDP; family 0: no traffic */
 	int pid;
+	enum load_attack { LOAD_HONEST, LOAD_ATTACK_PASSWORD, LOAD_ATTACK_KEY } attack;
 	bool fast_dh, kill, json, quiet;
 };
 extern struct load_options load_opt;
@@ -160,6 +161,12 @@ void load_ppp_ip(struct load_client *c, const void *p, size_t len);
 
 void load_traffic_due(struct load_client *c);
 void load_traffic_input(struct load_client *c, const uint8_t *p, size_t len);
+
+/* ---- attack.c ---- */
+bool load_attack_over(void);
+bool load_attack_start(void);
+void load_attack_key(struct load_client *c); /* its ESP SA is there */
+void load_attack_due(struct load_client *c);
 
 /* ---- stats.c ---- */
 struct load_stats {

@@ -84,6 +84,8 @@ static void help(void)
 	     "  --size N                octets of the IP packet (84)\n"
 	     "  --pid PID               the gateway's process on this machine: its memory and CPU are in the result\n"
 	     "  --fast-dh               one key pair of Diffie-Hellman for all clients, so that this end costs less\n"
+	     "  --attack password       who has the key alone tries again and again, for --hold seconds: its password is --password\n"
+	     "  --attack key            or it never logs in, and sends --pps packets inside its SA that make work\n"
 	     "  --kill                  do not say goodbye: xl2tpd lets nobody in again from the same address before it "
 	     "misses\n"
 	     "                          the old tunnel, which takes it 130 s\n"
@@ -93,8 +95,8 @@ static void help(void)
 	     "Profiles:");
 	for (unsigned i = 0; i < load_n_profiles; i++)
 		printf("  %-8s %s\n", load_profiles[i].name, load_profiles[i].what);
-	puts("\nSIGINT or SIGTERM ends in order, a second one at once. Exit status: 0 all came up and stayed; 1 not "
-	     "all; 2 usage.");
+	puts("\nSIGINT or SIGTERM ends in order, a second one at once. Exit status: 0 all came up and stayed, or the attack "
+	     "is over; 1 not all; 2 usage.");
 }
 
 /* ---- options ---- */
@@ -201,6 +203,15 @@ static void profile(const char *name)
 	wrong("no profile '%s': see --help", name);
 }
 
+static enum load_attack attack(const char *name)
+{
+	if (strcmp(name, "password") == 0)
+		return LOAD_ATTACK_PASSWORD;
+	if (strcmp(name, "key") != 0)
+		wrong("--attack is password or key, not '%s'", name);
+	return LOAD_ATTACK_KEY;
+}
+
 enum {
 	O_TO = 256,
 	O_PSK,
@@ -222,6 +233,7 @@ enum {
 	O_PID,
 	O_FAST,
 	O_KILL,
+	O_ATTACK,
 	O_JSON,
 	O_QUIET
 };
@@ -234,7 +246,7 @@ static void options(int argc, char **argv)
 		{ "at-once", 1, NULL, O_AT_ONCE }, { "timeout", 1, NULL, O_TIMEOUT }, { "hold", 1, NULL, O_HOLD },
 		{ "echo", 1, NULL, O_ECHO }, { "rekey", 1, NULL, O_REKEY }, { "ping", 1, NULL, O_PING },
 		{ "udp", 1, NULL, O_UDP }, { "pps", 1, NULL, O_PPS }, { "size", 1, NULL, O_SIZE },
-		{ "pid", 1, NULL, O_PID }, { "fast-dh", 0, NULL, O_FAST }, { "kill", 0, NULL, O_KILL },
+		{ "pid", 1, NULL, O_PID }, { "fast-dh", 0, NULL, O_FAST }, { "kill", 0, NULL, O_KILL }, { "attack", 1, NULL, O_ATTACK },
 		{ "json", 0, NULL, O_JSON }, { "quiet", 0, NULL, O_QUIET }, { "help", 0, NULL, 'h' }, { 0 } };
 	struct load_options *o = &load_opt;
 	int c, at;
@@ -264,6 +276,7 @@ static void options(int argc, char **argv)
 		case O_PID: o->pid = (int)whole(name, optarg, 1, 4194304); break;
 		case O_FAST: o->fast_dh = true; break;
 		case O_KILL: o->kill = true; break;
+		case O_ATTACK: o->attack = attack(optarg), o->kill = true; break;
 		case O_JSON: o->json = true; break;
 		case O_QUIET: o->quiet = true; break;
 		case 'h': help(); exit(0);
@@ -355,13 +368,17 @@ static void ticked(struct ev_loop *loop, ev_timer *t, int events)
 	if (stage == SETTING_UP) {
 		allowance =
 			load_opt.rate > 0 ? fmin(allowance + passed * load_opt.rate, load_opt.rate) : load_opt.at_once;
-		while (next_start < load_opt.clients && allowance >= 1 && load_stats.dialling < load_opt.at_once) {
+		while (load_opt.attack != LOAD_HONEST && allowance >= 1 && load_stats.dialling < load_opt.at_once && load_attack_start())
+			allowance--;
+		while (load_opt.attack == LOAD_HONEST && next_start < load_opt.clients && allowance >= 1 && load_stats.dialling < load_opt.at_once) {
 			load_client_start(&load_clients[next_start++]);
 			allowance--;
 		}
 		if (load_stats.traffic_began <= 0 && load_stats.up > 0)
 			load_stats.traffic_began = now;
-		if (next_start == load_opt.clients && load_stats.dialling == 0)
+		if (load_opt.attack != LOAD_HONEST && load_attack_over())
+			end();
+		else if (next_start == load_opt.clients && load_stats.dialling == 0)
 			hold();
 	} else if (stage == HOLDING) {
 		if (now >= hold_until || load_stats.now_up == 0)
@@ -434,5 +451,7 @@ int main(int argc, char **argv)
 	for (unsigned i = 0; i < load_opt.clients; i++)
 		load_client_vanish(&load_clients[i]);
 	free(load_clients);
+	if (load_opt.attack != LOAD_HONEST)
+		return 0;
 	return load_stats.up == load_opt.clients && load_stats.dropped == 0 ? 0 : 1;
 }

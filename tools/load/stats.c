@@ -163,8 +163,8 @@ static json_t *latency_json(const struct latency *l)
 static void result_json(const struct result *r)
 {
 	const struct load_stats *s = &load_stats;
-	json_t *all = json_pack("{s:s s:i s:i s:i s:i s:i s:i s:f s:f s:f}", "profile", load_opt.profile->name,
-		"clients", (int)load_opt.clients, "up", (int)s->up, "failed", (int)s->failed, "dropped",
+	json_t *all = json_pack("{s:s s:i s:i s:i s:i s:i s:i s:i s:f s:f s:f}", "profile", load_opt.profile->name,
+		"clients", (int)load_opt.clients, "begun", (int)s->started, "up", (int)s->up, "failed", (int)s->failed, "dropped",
 		(int)s->dropped, "ended", (int)s->ended, "unanswered_goodbyes", (int)s->unanswered, "setup_s",
 		r->setup_s, "setups_per_s", r->rate, "hold_s", r->hold_s);
 	json_t *latency = json_object(), *why = json_array();
