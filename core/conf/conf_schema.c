@@ -37,6 +37,8 @@ const struct vd_opt vd_conf_core_schema[] = {
 		"Networks that clients send through us, or (connect) we through the gateway; all is a full tunnel." },
 	{ "connections.*.second_login", VD_T_WORD, VD_OPT_LIVE, "replace", "replace|refuse|coexist",
 		"What happens when a user who has a session logs in again." },
+	{ "connections.*.sessions_per_user", VD_T_UINT, VD_OPT_LIVE, "8", "1..65535",
+		"With second_login: coexist, how many sessions a user has at the same time; further logins are refused." },
 	{ "connections.*.peer", VD_T_STRING, 0, NULL, NULL, "Address or name of the other side." },
 	{ "connections.*.local", VD_T_STRING, 0, NULL, "63",
 		"Address to dial from, one of gateway.listen, or the interface that has it; the first that fits by default." },

@@ -92,7 +92,7 @@ static uint64_t until(const struct guess *g, uint32_t most, uint32_t places)
 
 uint64_t vd_guess_wait(const struct vd_ip *source, uint64_t user)
 {
-	uint32_t places = vd_source_places(source);
+	uint32_t places = vd_known_places(source);
 	/* Names that are only claimed push out nothing: it is remembered what was wrong, or right. */
 	const struct guess *pair = look(source, user, 0, false);
 	uint64_t wait = until(pair, OF_USER, 0);
@@ -114,7 +114,7 @@ static uint64_t held(uint32_t wrong, uint32_t free_)
 
 uint64_t vd_guess_wrong(const struct vd_ip *source, uint64_t user)
 {
-	uint32_t places = vd_source_places(source), here, wrong;
+	uint32_t places = vd_known_places(source), here, wrong;
 	struct guess *g = of(source, user, 0);
 	bool known = right_here(g);
 	uint64_t ms, more;
@@ -141,7 +141,7 @@ void vd_guess_right(const struct vd_ip *source, uint64_t user)
 
 bool vd_guess_tell(const struct vd_ip *source)
 {
-	struct guess *g = of(source, 0, vd_source_places(source));
+	struct guess *g = of(source, 0, vd_known_places(source));
 
 	if (g->told && vd_now() - g->told < TELL_MS)
 		return false;

@@ -401,6 +401,19 @@ int vd_session_configure(uint64_t session, unsigned want,
 }
 
 /* ---- provider "core" of admit: connections.NAME.second_login ---- */
+static bool too_many(const struct vd_session_rec *rec, struct vd_error *err)
+{
+	uint64_t n = 0, most = vd_conf_uint(connection_opt(rec, "sessions_per_user"));
+
+	for (struct vd_session_rec *other = vd_session_of_user(rec->realm, rec->pub.user, NULL); other; other = vd_session_of_user(rec->realm, rec->pub.user, other))
+		n += other != rec && other->pub.state < VD_S_CLOSING;
+	if (n < most)
+		return false;
+	vd_error_set(err, -EDQUOT, "%s has %llu sessions already, as many as sessions_per_user allows", rec->pub.user, (unsigned long long)n);
+	vd_error_at(err, connection_opt(rec, "sessions_per_user"));
+	return true;
+}
+
 static void admit_ask(void *arg, const struct vd_ask *ask)
 {
 	const struct vd_admit *request = ask->data;
@@ -411,6 +424,10 @@ static void admit_ask(void *arg, const struct vd_ask *ask)
 
 	(void)arg;
 	if (rec && vd_session_room(rec, &full) < 0) {
+		vd_reply(ask->ticket, VD_REJECT, NULL, &full);
+		return;
+	}
+	if (rec && policy && !strcmp(policy, "coexist") && too_many(rec, &full)) {
 		vd_reply(ask->ticket, VD_REJECT, NULL, &full);
 		return;
 	}

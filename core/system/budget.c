@@ -217,7 +217,7 @@ static struct bucket *payer(enum vd_cost cost, uint32_t price, const struct vd_b
 	if (from->standing == VD_STANDING_FORGEABLE || !from->source || !from->source->family)
 		return pool->tokens[cost] < price ? NULL : pool;
 	vd_source_key(from->source, who);
-	places = vd_source_places(from->source);
+	places = vd_known_places(from->source);
 	if (!places && from->standing == VD_STANDING_KNOWN)
 		places = 1;
 	known = places ? known_pays(cost, price, who, places, now) : NULL;

@@ -4,6 +4,7 @@
 
 #include <viaduct/log.h>
 #include <viaduct/loop.h>
+#include <viaduct/work.h>
 
 #include <stdlib.h>
 #include <string.h>
@@ -95,7 +96,7 @@ uint32_t vd_source_places_of(struct vd_source *s)
 	return s->most;
 }
 
-uint32_t vd_source_places(const struct vd_ip *ip)
+uint32_t vd_known_places(const struct vd_ip *ip)
 {
 	uint8_t net[VD_SOURCE_KEY];
 	struct vd_source *s;

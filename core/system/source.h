@@ -5,6 +5,7 @@
 
 #include <viaduct/addr.h>
 #include <viaduct/bytes.h>
+#include <viaduct/work.h> /* vd_known_places */
 
 #include "core/table.h"
 
@@ -41,9 +42,8 @@ void vd_source_proven(struct vd_source *s, struct vd_link *l);
 void vd_source_joined(struct vd_source *s, uint64_t user);
 void vd_source_left(struct vd_source *s);
 
-/* The places it keeps: 0 for a stranger. */
+/* The places it keeps: 0 for a stranger. Of an address: vd_known_places. */
 uint32_t vd_source_places_of(struct vd_source *s);
-uint32_t vd_source_places(const struct vd_ip *ip);
 /* How many of its unproven ones are beyond its places. */
 uint32_t vd_source_beyond(struct vd_source *s);
 /* The source with the most beyond its places (within a factor of two); NULL: no source has any. */

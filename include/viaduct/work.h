@@ -70,6 +70,9 @@ struct vd_budget_from {
  * a second there are follows the time that jobs of the pool take on this machine. The shares are in core/THREAT-MODEL.md,
  * "Who is charged for what". Control thread. */
 VD_API bool vd_budget_take(enum vd_cost cost, unsigned units, const struct vd_budget_from *from);
+/* The most authenticated sessions at a time that this address (IPv6: its /64) had within a day: so many places it may have in
+ * a plugin's own limits per address. 0: a stranger. Control thread. */
+VD_API uint32_t vd_known_places(const struct vd_ip *source);
 
 #ifdef __cplusplus
 }

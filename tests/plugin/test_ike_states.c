@@ -2,6 +2,7 @@
  * each state on that way, all exchanges are tried on it; then the conversation that was interrupted comes to its end. */
 #include <viaduct/connect.h>
 
+#include "core/system/source.h"
 #include "ike_steps.h"
 
 #define YAML \
@@ -357,6 +358,38 @@ START_TEST(test_aggressive_flood)
 }
 END_TEST
 
+/* While many logins are under way, an address has its share of half-open places, and one for each session that it had. */
+START_TEST(test_office_has_places)
+{
+	const struct vd_ip office = vd_ip4(0xc6336440), other = vd_ip4(0xc6336441);
+	const struct vd_ike_port_1 *port;
+	struct vd_source *s;
+	unsigned n = 0, k = 0;
+
+	world_start("ike_port: { half_open: 1000, half_open_per_source: 20 }\n" YAML);
+	port = vd_service_find("ike.port/1", NULL);
+	s = vd_source_hold(&office);
+	for (unsigned i = 0; i < 100; i++)
+		vd_source_joined(s, i);
+	for (uint32_t i = 0; i < 250; i++) {
+		struct vd_ip ip = vd_ip4(0x0a000000 + i);
+
+		ck_assert(port->half_open_take(port->self, &ip, VD_STANDING_ANSWERED));
+	}
+	while (port->half_open_take(port->self, &other, VD_STANDING_ANSWERED))
+		k++;
+	while (port->half_open_take(port->self, &office, VD_STANDING_ANSWERED))
+		n++;
+	ck_assert_uint_le(k, 20);
+	ck_assert_uint_gt(n, 100);
+	ck_assert_uint_le(n, 120);
+	for (unsigned i = 0; i < 100; i++)
+		vd_source_left(s);
+	vd_source_drop(s);
+	world_stop();
+}
+END_TEST
+
 int main(void)
 {
 	Suite *s = suite_create("ike_states");
@@ -365,6 +398,7 @@ int main(void)
 
 	tcase_set_timeout(t, 120);
 	tcase_add_test(t, test_aggressive_flood);
+	tcase_add_test(t, test_office_has_places);
 	tcase_add_loop_test(t, test_every_state, 0, VD_ARRAY_SIZE(ways));
 	suite_add_tcase(s, t);
 	srunner_run_all(r, CK_NORMAL);

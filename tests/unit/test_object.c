@@ -195,7 +195,7 @@ START_TEST(known_keep_places)
 		vd_peer_close(ids[i], "the office lost its line");
 	}
 	fake_drain();
-	ck_assert_uint_eq(vd_source_places(&office), 8);
+	ck_assert_uint_eq(vd_known_places(&office), 8);
 	for (unsigned i = 0; i < 29; i++) /* from everywhere, so that each has but one */
 		ck_assert_uint_ne(peer_at(0x0d000000u + i, 500), 0);
 	for (unsigned i = 0; i < 8; i++)
@@ -205,7 +205,7 @@ START_TEST(known_keep_places)
 	ck_assert_uint_eq(peers_at(0x0b000001u), 8);
 	/* A day later it is a stranger. */
 	fake_advance(VD_SOURCE_DAY + 1);
-	ck_assert_uint_eq(vd_source_places(&office), 0);
+	ck_assert_uint_eq(vd_known_places(&office), 0);
 }
 END_TEST
 
@@ -247,7 +247,7 @@ START_TEST(sources_of_a_user)
 	for (unsigned i = 0; i < 200; i++) {
 		struct vd_ip ip = vd_ip4(0x20000000u + i);
 
-		known += vd_source_places(&ip) > 0;
+		known += vd_known_places(&ip) > 0;
 	}
 	ck_assert_uint_eq(known, 16);
 }
@@ -262,13 +262,13 @@ START_TEST(source_moves)
 
 	vd_peer_joined(id, 1);
 	vd_peer_endpoint(id, &to, true);
-	ck_assert_uint_eq(vd_source_places(&a), 1); /* for a day */
-	ck_assert_uint_eq(vd_source_places(&b), 1);
+	ck_assert_uint_eq(vd_known_places(&a), 1); /* for a day */
+	ck_assert_uint_eq(vd_known_places(&b), 1);
 	vd_peer_left(id);
 	vd_peer_close(id, "done");
 	fake_drain();
 	fake_advance(VD_SOURCE_DAY + 1);
-	ck_assert_uint_eq(vd_source_places(&b), 0);
+	ck_assert_uint_eq(vd_known_places(&b), 0);
 }
 END_TEST
 

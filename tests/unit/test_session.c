@@ -391,14 +391,14 @@ START_TEST(refused_earn_no_places)
 	struct vd_ip from = vd_peer_find(fx.peer)->remote.ip;
 
 	fx_up("one", "alice");
-	ck_assert_uint_eq(vd_source_places(&from), 1);
+	ck_assert_uint_eq(vd_known_places(&from), 1);
 	for (unsigned i = 0; i < 5; i++) {
 		ck_assert_int_eq(fx_configure(authenticated("one", "alice")), 0);
 		fake_drain();
 	}
-	ck_assert_uint_eq(vd_source_places(&from), 1);
+	ck_assert_uint_eq(vd_known_places(&from), 1);
 	fx_up("many", "alice");
-	ck_assert_uint_eq(vd_source_places(&from), 2);
+	ck_assert_uint_eq(vd_known_places(&from), 2);
 }
 END_TEST
 
@@ -436,6 +436,30 @@ START_TEST(coexist)
 	fx_up("staff", "alice");
 	ck_assert_ptr_null(vd_session_find(first));
 	ck_assert_ptr_null(vd_session_find(second));
+}
+END_TEST
+
+/* A user does not fill the gateway's places with sessions of his own; the ones he has stay. */
+START_TEST(coexist_has_an_end)
+{
+	uint64_t sessions[8], other;
+
+	for (unsigned i = 0; i < 8; i++)
+		sessions[i] = fx_up("many", "alice");
+	other = authenticated("many", "alice");
+	ck_assert_int_eq(fx_configure(other), 0);
+	fake_drain();
+	ck_assert(fx.failed);
+	ck_assert_str_eq(fx.stage, "admit");
+	ck_assert_ptr_nonnull(strstr(fx.err.text, "alice has 8 sessions already"));
+	vd_session_close(other, "refused", true);
+	fake_drain();
+	for (unsigned i = 0; i < 8; i++)
+		ck_assert_int_eq(vd_session_find(sessions[i])->state, VD_S_UP);
+	fx_up("many", "bob");
+	vd_session_close(sessions[3], "gone", true);
+	fake_drain();
+	fx_up("many", "alice");
 }
 END_TEST
 
@@ -677,6 +701,7 @@ int main(void)
 	tcase_add_test(t, refuse);
 	tcase_add_test(t, refused_earn_no_places);
 	tcase_add_test(t, coexist);
+	tcase_add_test(t, coexist_has_an_end);
 	tcase_add_test(t, logins_race);
 	tcase_add_test(t, limit_and_ids);
 	tcase_add_test(t, session_timeout);

@@ -72,7 +72,7 @@ static bool port_half_open_take(void *self, const struct vd_ip *source, enum vd_
 		vd_count("ike_port.refused.half_open", 1);
 		return false;
 	}
-	if (port->half_open >= port->half_open_busy && *bucket >= port->per_source) {
+	if (port->half_open >= port->half_open_busy && *bucket >= port->per_source + vd_known_places(source)) {
 		vd_count("ike_port.refused.half_open_source", 1);
 		return false;
 	}
@@ -311,7 +311,8 @@ static const struct vd_opt port_schema[] = {
 		"Unfinished first exchanges that are kept at the same time, over all clients; for aggressive mode, where the client's "
 		"address may be forged, there are an eighth as many places apart." },
 	{ "ike_port.half_open_per_source", VD_T_UINT, VD_OPT_LIVE, "50", "1..60000",
-		"Of these for one source address (IPv6: network) while more than a quarter of half_open is used." },
+		"Of these for one source address (IPv6: network) while more than a quarter of half_open is used, besides one for each "
+		"session that was authenticated from there within a day." },
 	{ NULL, 0, 0, NULL, NULL, NULL },
 };
 static const char *const port_provides[] = { "ike.port/1", NULL };
