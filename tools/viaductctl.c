@@ -26,6 +26,7 @@
 #define EXIT_DEGRADED 1
 #define EXIT_NOT_RUNNING 3
 #define COLUMNS_MAX 12
+#define SILENT_S 60 /* longer than any client is silent that answers LCP echoes */
 #define BOLD "\033[1m"
 #define RED "\033[31m"
 #define GREEN "\033[32m"
@@ -85,7 +86,7 @@ static void duration(json_int_t s, char *out, size_t size)
 
 struct column {
 	const char *title, *key; /* "counters/octets_in" goes into an inner object */
-	enum { AS_IS, AS_OCTETS, AS_DURATION, AS_YES, AS_USER } how;
+	enum { AS_IS, AS_OCTETS, AS_DURATION, AS_YES, AS_USER, AS_STATE } how;
 };
 
 static const json_t *at(const json_t *row, const char *key)
@@ -99,19 +100,31 @@ static const json_t *at(const json_t *row, const char *key)
 	return at(json_object_get(row, first), slash + 1);
 }
 
+/* What stands in the same object under another key. */
+static const json_t *beside(const json_t *row, const struct column *c, const char *name)
+{
+	const char *slash = strrchr(c->key, '/');
+	char key[64];
+
+	snprintf(key, sizeof(key), "%.*s%s", (int)(slash ? slash + 1 - c->key : 0), c->key, name);
+	return at(row, key);
+}
+
 static void cell(const json_t *row, const struct column *c, char *out, size_t size)
 {
 	const json_t *v = at(row, c->key);
 
 	/* A name that is only claimed does not look like a proven one. */
 	if (c->how == AS_USER && !json_string_length(v)) {
-		char key[64];
-		const char *slash = strrchr(c->key, '/');
-
-		snprintf(key, sizeof(key), "%.*sclaimed", (int)(slash ? slash + 1 - c->key : 0), c->key);
-		v = at(row, key);
+		v = beside(row, c, "claimed");
 		snprintf(out, size, "%s%s%s", json_string_length(v) ? "(claims: " : "-", json_string_length(v) ? json_string_value(v) : "",
 			json_string_length(v) ? ")" : "");
+		return;
+	}
+	/* Nothing comes any more, not even an answer to an echo: its client has probably gone. */
+	if (c->how == AS_STATE && json_integer_value(beside(row, c, "silent_s")) >= SILENT_S) {
+		snprintf(out, size, "silent ");
+		duration(json_integer_value(beside(row, c, "silent_s")), out + 7, size - 7);
 		return;
 	}
 	if (json_is_integer(v) && c->how == AS_OCTETS)
@@ -215,7 +228,7 @@ static int show_status(const json_t *r)
 
 static int show_sessions(const json_t *r)
 {
-	static const struct column columns[] = { { "ID", "session" }, { "USER", "user", AS_USER }, { "STATE", "state" },
+	static const struct column columns[] = { { "ID", "session" }, { "USER", "user", AS_USER }, { "STATE", "state", AS_STATE },
 		{ "ADDRESS", "address" }, { "FROM", "remote" }, { "CONNECTION", "connection" }, { "UP", "up_s", AS_DURATION },
 		{ "OCTETS IN", "counters/octets_in", AS_OCTETS }, { "OCTETS OUT", "counters/octets_out", AS_OCTETS }, { NULL } };
 
@@ -230,7 +243,7 @@ static int show_chain(const json_t *r)
 	static const struct column columns[] = { { "Peer", "peer/peer" }, { "  from", "peer/remote" }, { "  at", "peer/local" },
 		{ "  identity", "peer/identity" }, { "  IKE", "peer/version" }, { "  suite", "peer/suite" },
 		{ "  profile", "peer/profile" }, { "Channel", "chan/chan" }, { "  for", "chan/upper" }, { "  mtu", "chan/mtu" },
-		{ "Session", "session/session" }, { "  state", "session/state" }, { "  connection", "session/connection" },
+		{ "Session", "session/session" }, { "  state", "session/state", AS_STATE }, { "  connection", "session/connection" },
 		{ "  up", "session/up_s", AS_DURATION }, { "  mtu", "session/mtu" }, { "  client", "session/client" },
 		{ "  in", "session/counters/octets_in", AS_OCTETS }, { "  packets", "session/counters/packets_in" },
 		{ "  out", "session/counters/octets_out", AS_OCTETS }, { "  packets", "session/counters/packets_out" },

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <viaduct/esp.h>
 #include <viaduct/log.h>
 #include <viaduct/loop.h>
 #include <viaduct/plugin.h>
@@ -47,17 +48,25 @@ static json_int_t seconds_since(uint64_t at)
 	return (json_int_t)((vd_now() - at) / 1000);
 }
 
+/* Since the last authenticated packet of this channel came; 0 when nobody knows. */
+static json_int_t silence_s(uint64_t chan)
+{
+	const struct vd_esp_1 *esp = vd_service_find("esp/1", NULL);
+
+	return esp && esp->idle && vd_chan_find(chan) ? (json_int_t)(esp->idle(esp->self, chan) / 1000) : 0;
+}
+
 static json_t *session_json(const struct vd_session *s)
 {
 	const struct vd_peer *peer = vd_peer_find(s->peer);
 
-	return json_pack("{s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:i,s:I,s:I,s:o,s:o,s:{s:I,s:I,s:I,s:I}}",
+	return json_pack("{s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:i,s:I,s:I,s:I,s:o,s:o,s:{s:I,s:I,s:I,s:I}}",
 		"session", id_json('s', s->id), "state", vd_text_json(vd_session_state_name(s->state)), "user",
 		vd_text_json(s->proven ? s->user : ""), "claimed", vd_text_json(s->proven ? "" : s->user),
 		"connection", vd_text_json(s->connection), "address", ip_json(&s->lease4.address),
 		"network", network_json(&s->lease6), "remote", peer ? sa_json(&peer->remote) : json_string(""), "chan", id_json('c', s->chan),
 		"peer", id_json('p', s->peer), "mtu", (int)s->mtu, "age_s", seconds_since(s->created),
-		"up_s", s->up_since ? seconds_since(s->up_since) : (json_int_t)0, "reason", vd_text_json(s->reason), "client", vd_text_json(s->client),
+		"up_s", s->up_since ? seconds_since(s->up_since) : (json_int_t)0, "silent_s", silence_s(s->chan), "reason", vd_text_json(s->reason), "client", vd_text_json(s->client),
 		"counters", "packets_in", (json_int_t)s->counters.packets_in, "octets_in", (json_int_t)s->counters.octets_in,
 		"packets_out", (json_int_t)s->counters.packets_out, "octets_out", (json_int_t)s->counters.octets_out);
 }

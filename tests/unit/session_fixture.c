@@ -240,7 +240,13 @@ static void esp_close(void *self, uint64_t chan, const char *reason)
 		vd_chan_gone(chan, reason);
 }
 
-static const struct vd_esp_1 esp = { .chan_close = esp_close };
+static uint64_t esp_idle(void *self, uint64_t chan)
+{
+	(void)self, (void)chan;
+	return fx.silent_ms;
+}
+
+static const struct vd_esp_1 esp = { .chan_close = esp_close, .idle = esp_idle };
 
 /* ---- events ---- */
 #define ON_EVENT(name) \

@@ -23,6 +23,7 @@ struct fx {
 	unsigned want; /* VD_WANT_*; 0: an IPv4 address */
 	enum fx_manner network;
 	struct vd_wsess_desc desc; /* of the last session_add */
+	uint64_t silent_ms; /* of each channel */
 	uint64_t network_ticket;
 	unsigned n_done, n_closed, more_packets;
 	enum vd_verdict verdict;

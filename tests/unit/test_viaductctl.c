@@ -61,6 +61,31 @@ START_TEST(problems)
 }
 END_TEST
 
+/* A client that has vanished is not shown as if it were there. */
+START_TEST(silent_session)
+{
+	uint64_t s = fx_up("many", "alice");
+	char text[64], id[VD_ID_BUF];
+	json_t *list;
+
+	fx.silent_ms = 59000;
+	ck_assert_int_eq(ctl("session list"), 0);
+	ck_assert_ptr_null(strstr(printed, "silent"));
+	fx.silent_ms = 95000;
+	ck_assert_int_eq(ctl("session list"), 0);
+	ck_assert_msg(strstr(printed, "silent 1m 35s") != NULL, "%s", printed);
+	vd_format(text, sizeof(text), "session show %s", vd_id_format('s', s, id));
+	ck_assert_int_eq(ctl(text), 0);
+	ck_assert_msg(strstr(printed, "silent "), "%s", printed);
+	ck_assert_int_eq(ctl("--json session list"), 0);
+	list = json_loads(printed, 0, NULL);
+	ck_assert_str_eq(json_string_value(json_object_get(json_array_get(list, 0), "state")), "up");
+	ck_assert_int_eq(json_integer_value(json_object_get(json_array_get(list, 0), "silent_s")), 95);
+	json_decref(list);
+	fx.silent_ms = 0;
+}
+END_TEST
+
 /* Whatever a user is called: every row is there, in tables and in JSON, and shows nothing but safe text. */
 START_TEST(steering_the_terminal)
 {
@@ -342,6 +367,7 @@ int main(void)
 	tcase_add_checked_fixture(t, start, stop);
 	tcase_set_timeout(t, 60);
 	tcase_add_test(t, problems);
+	tcase_add_test(t, silent_session);
 	tcase_add_loop_test(t, steering_the_terminal, 0, NASTY_N);
 	tcase_add_test(t, claimed_names);
 	tcase_add_test(t, naming);
