@@ -154,6 +154,7 @@ static struct {
 	void *arg;
 } acks[16];
 static unsigned n_acks;
+static uint32_t next_spi;
 
 static size_t esp_keymat_len(void *self, uint8_t encr, uint16_t key_bits, uint8_t integ)
 {
@@ -183,11 +184,9 @@ static int esp_chan_new(void *self, uint64_t peer, enum vd_esp_mode mode, const 
 
 static int esp_alloc_spi(void *self, uint64_t chan, uint32_t *ret_spi)
 {
-	static uint32_t next = 0x11000001;
-
 	(void)self;
 	(void)chan;
-	*ret_spi = next += 0x100;
+	*ret_spi = next_spi += 0x100;
 	return 0;
 }
 
@@ -211,7 +210,7 @@ static int install(bool in, const struct vd_esp_sa *sa, void (*done)(void *arg),
 		.key_bits = sa->key_bits,
 		.len = vd_secret_len(sa->keymat) };
 	memcpy(out->keymat, vd_secret_data(sa->keymat), out->len);
-	if (!world.hold_acks)
+	if (!world.hold_acks || n_acks == VD_ARRAY_SIZE(acks))
 		return vd_defer(done, arg);
 	acks[n_acks].done = done;
 	acks[n_acks++].arg = arg;
@@ -350,6 +349,7 @@ void world_start(const char *yaml)
 
 	memset(&world, 0, sizeof(world));
 	n_acks = 0;
+	next_spi = 0x11000001; /* each world is the same, whatever was before it */
 	setenv("IKE_TEST_PSK_A", "correct horse battery", 1);
 	setenv("IKE_TEST_PSK_B", "tills and routers", 1);
 	fake_init(7);
