@@ -12,6 +12,7 @@
 #include "core/plugin.h"
 #include "core/reload.h"
 #include "core/session/session.h"
+#include "tests/lib/user.h"
 #include "tests/scenario/gateway.h"
 #include "tests/scenario/steps.h"
 
@@ -374,8 +375,10 @@ int main(void)
 	TCase *t = tcase_create("reload");
 
 	tcase_set_timeout(t, 120);
-	tcase_add_test(t, test_live);
-	tcase_add_test(t, test_bad);
+	if (user_there("reload")) {
+		tcase_add_test(t, test_live);
+		tcase_add_test(t, test_bad);
+	}
 	suite_add_tcase(s, t);
 	SRunner *r = srunner_create(s);
 	srunner_run_all(r, CK_NORMAL);

@@ -19,6 +19,7 @@
 #include "core/loop.h"
 #include "core/reload.h"
 #include "core/report/report.h"
+#include "tests/lib/user.h"
 #include "tests/unit/control_fixture.h"
 
 START_TEST(commands_answer)
@@ -693,7 +694,8 @@ int main(void)
 	tcase_add_test(t, logins_are_tried);
 	tcase_add_test(t, connections_shown);
 	tcase_add_test(t, pools_counted);
-	tcase_add_test(t, reloading);
+	if (user_there("control: reloading"))
+		tcase_add_test(t, reloading);
 	suite_add_tcase(s, t);
 	r = srunner_create(s);
 	srunner_run_all(r, CK_NORMAL);
