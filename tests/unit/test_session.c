@@ -665,6 +665,35 @@ START_TEST(life_in_the_log)
 }
 END_TEST
 
+/* Failures that anybody can provoke do not fill the log, nor keep the lines of users out of it. */
+START_TEST(provoked_lines)
+{
+	uint64_t s;
+
+	ck_assert_int_eq(vd_lifelog_init(), 0);
+	lines[0] = '\0';
+	n_lines = 0;
+	vd_log_sink(on_line, NULL);
+	for (unsigned i = 0; i < 300; i++) {
+		fx.auth = FX_REJECT;
+		s = fx_new("staff");
+		fx_auth(s, "mallory");
+		fake_drain();
+		vd_session_close(s, "authentication failed", true);
+		fake_drain();
+		fake_advance(10);
+	}
+	ck_assert_uint_ge(n_lines, 10);
+	ck_assert_uint_le(n_lines, 33);
+	n_lines = 0;
+	lines[0] = '\0';
+	fx.auth = FX_ACCEPT;
+	fx_up("staff", "alice");
+	ck_assert_ptr_nonnull(strstr(lines, ": up: user alice has 10.8.0.23 on connection staff\n"));
+	vd_log_sink(NULL, NULL);
+}
+END_TEST
+
 START_TEST(wrong_order)
 {
 	uint64_t id = fx_new("staff");
@@ -709,6 +738,7 @@ int main(void)
 	tcase_add_test(t, idle_timeout);
 	tcase_add_test(t, stuck_between_steps);
 	tcase_add_test(t, life_in_the_log);
+	tcase_add_test(t, provoked_lines);
 	tcase_add_test(t, records_for_sinks);
 	tcase_add_test(t, wrong_order);
 	suite_add_tcase(s, t);
