@@ -194,5 +194,16 @@ static void fini(void *self)
 	destroy(s);
 }
 
+static int check(void *self, struct vd_plan *plan, struct vd_error *err)
+{
+	struct log_syslog to = { 0 };
+	struct vd_error why = { 0 };
+
+	(void)self;
+	(void)plan;
+	(void)err;
+	return set_targets(&to, &why) < 0 ? vd_check_error(vd_conf_at(vd_conf_current(), NULL, "log.syslog"), "%s", why.text) : 0;
+}
+
 VD_PLUGIN(log_syslog, .version = "1.0", .license = "MIT", .summary = "records to syslog, here or on a server", .schema = schema,
-	.init = init, .start = start, .fini = fini);
+	.init = init, .start = start, .check = check, .fini = fini);
