@@ -382,7 +382,7 @@ static bool all_gone(void)
 	return vd_session_count() == 0 && vd_peer_count() == 0 && vd_bus_open_requests(0) == 0;
 }
 
-/* Nobody is served any more, and whoever subscribes has heard so, before the first plugin stops: plugin.h. */
+/* All sessions and peers end, and subscribers have the events of that, before the first plugin stops: see plugin.h. */
 static void close_all(void)
 {
 	d.until = vd_now() + GOODBYE_MS;

@@ -26,7 +26,7 @@
 #define EXIT_DEGRADED 1
 #define EXIT_NOT_RUNNING 3
 #define COLUMNS_MAX 12
-#define SILENT_S 60 /* longer than any client is silent that answers LCP echoes */
+#define SILENT_S 60 /* twice the pause between echoes, unless it is configured longer */
 #define BOLD "\033[1m"
 #define RED "\033[31m"
 #define GREEN "\033[32m"
@@ -122,7 +122,7 @@ static void cell(const json_t *row, const struct column *c, char *out, size_t si
 		return;
 	}
 	/* Nothing comes any more, not even an answer to an echo: its client has probably gone. */
-	if (c->how == AS_STATE && json_integer_value(beside(row, c, "silent_s")) >= SILENT_S) {
+	if (c->how == AS_STATE && json_is_string(v) && !strcmp(json_string_value(v), "up") && json_integer_value(beside(row, c, "silent_s")) >= SILENT_S) {
 		snprintf(out, size, "silent ");
 		duration(json_integer_value(beside(row, c, "silent_s")), out + 7, size - 7);
 		return;

@@ -401,11 +401,13 @@ int vd_session_configure(uint64_t session, unsigned want,
 }
 
 /* ---- provider "core" of admit: connections.NAME.second_login ---- */
+/* With coexist: has the user as many sessions as sessions_per_user allows? */
 static bool too_many(const struct vd_session_rec *rec, struct vd_error *err)
 {
 	uint64_t n = 0, most = vd_conf_uint(connection_opt(rec, "sessions_per_user"));
+	struct vd_session_rec *other = NULL;
 
-	for (struct vd_session_rec *other = vd_session_of_user(rec->realm, rec->pub.user, NULL); other; other = vd_session_of_user(rec->realm, rec->pub.user, other))
+	while ((other = vd_session_of_user(rec->realm, rec->pub.user, other)))
 		n += other != rec && other->pub.state < VD_S_CLOSING;
 	if (n < most)
 		return false;
@@ -419,19 +421,15 @@ static void admit_ask(void *arg, const struct vd_ask *ask)
 	const struct vd_admit *request = ask->data;
 	struct vd_session_rec *rec = vd_session_rec(request->session), *other, *next;
 	const char *policy = rec ? vd_conf_str(connection_opt(rec, "second_login")) : NULL;
-	bool refuse = policy && !strcmp(policy, "refuse"), wait = false;
+	bool refuse = policy && !strcmp(policy, "refuse"), coexist = policy && !strcmp(policy, "coexist"), wait = false;
 	struct vd_error full;
 
 	(void)arg;
-	if (rec && vd_session_room(rec, &full) < 0) {
+	if (rec && (vd_session_room(rec, &full) < 0 || (coexist && too_many(rec, &full)))) {
 		vd_reply(ask->ticket, VD_REJECT, NULL, &full);
 		return;
 	}
-	if (rec && policy && !strcmp(policy, "coexist") && too_many(rec, &full)) {
-		vd_reply(ask->ticket, VD_REJECT, NULL, &full);
-		return;
-	}
-	if (!rec || (policy && !strcmp(policy, "coexist"))) {
+	if (!rec || coexist) {
 		bool failed = rec && !rec->claim && vd_session_claim(rec) < 0;
 
 		vd_reply(ask->ticket, failed ? VD_UNAVAILABLE : VD_PASS, NULL, NULL);

@@ -329,11 +329,11 @@ static void on_claim(void *arg, unsigned events)
 
 	(void)arg;
 	(void)events;
-	if (fd >= 0) /* whoever asked knows by now whose it is */
+	if (fd >= 0) /* the other side only looked at our credentials */
 		close(fd);
 }
 
-/* Whose is the name? UINT32_MAX: nobody's who listens there and answers, and a viaductd does. */
+/* The user of the process that listens on this name; UINT32_MAX when none answers, as a viaductd does. */
 static uid_t claim_holder(const struct sockaddr_un *sa, socklen_t len)
 {
 	const struct timeval patience = { .tv_usec = 300000 };
@@ -351,8 +351,8 @@ static uid_t claim_holder(const struct sockaddr_un *sa, socklen_t len)
 }
 
 /* Two daemons in one network namespace: the second must not clean up what the first has set. An abstract name belongs to the
- * namespace, as what is cleaned up does, and goes with the process. Everybody can take it, so that of others than root and our own
- * user says nothing. */
+ * namespace, as what is cleaned up does, and goes with the process. Any local user can bind it, so only a holder that is root or our
+ * own user is believed. Daemons in one namespace must therefore run as the same user. */
 static bool claim_namespace(void)
 {
 	static const char name[] = "\0viaductd-host";

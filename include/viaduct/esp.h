@@ -39,7 +39,7 @@ struct vd_esp_events { /* to whoever negotiated the SAs; through the FIFO */
 	void (*first_in)(void *arg, uint64_t chan, uint32_t spi);
 	/* An authenticated, newest packet came from another address or port. */
 	void (*rebind)(void *arg, uint64_t chan, const struct vd_path *path);
-	/* Packets were sent for some seconds, and none came. Told again every few seconds as long as both go on. May be NULL. */
+	/* For 3 s packets were sent on the channel and no authentic one came. Repeated every 3 s while that goes on. May be NULL. */
 	void (*unanswered)(void *arg, uint64_t chan);
 };
 

@@ -82,6 +82,10 @@ START_TEST(silent_session)
 	ck_assert_str_eq(json_string_value(json_object_get(json_array_get(list, 0), "state")), "up");
 	ck_assert_int_eq(json_integer_value(json_object_get(json_array_get(list, 0), "silent_s")), 95);
 	json_decref(list);
+	/* A session that only begins is not "silent". */
+	fx_new("many");
+	ck_assert_int_eq(ctl("session list"), 0);
+	ck_assert_ptr_nonnull(strstr(printed, " new "));
 	fx.silent_ms = 0;
 }
 END_TEST

@@ -36,8 +36,9 @@ void load_attack_key(struct load_client *c)
 
 void load_attack_due(struct load_client *c)
 {
-	/* SCCRQ: protocol version, framing and bearer capabilities, host name, receive window, assigned tunnel id, which is the last. */
-	static const uint8_t request[] = { 0xc8, 2, 0, 71, 0, 0, 0, 0, 0, 0, 0, 0, 0x80, 8, 0, 0, 0, 0, 0, 1, 0x80, 8, 0, 0, 0, 2, 1, 0, 0x80, 10, 0, 0,
+	/* SCCRQ: message type, protocol version, framing capabilities, host name, receive window, and last the assigned tunnel id. The
+	 * length is filled in. */
+	static const uint8_t request[] = { 0xc8, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x80, 8, 0, 0, 0, 0, 0, 1, 0x80, 8, 0, 0, 0, 2, 1, 0, 0x80, 10, 0, 0,
 		0, 3, 0, 0, 0, 3, 0x80, 13, 0, 0, 0, 7, 'a', 't', 't', 'a', 'c', 'k', 'r', 0x80, 8, 0, 0, 0, 10, 0, 4, 0x80, 8, 0, 0, 0, 9, 0, 0 };
 	static const uint8_t hello[] = { 0xc8, 2, 0, 20, 0, 0, 0, 0, 0, 0, 0, 0, 0x80, 8, 0, 0, 0, 0, 0, 6 };
 	uint8_t out[1200] = { 0 };
