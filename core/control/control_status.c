@@ -10,6 +10,7 @@
 #include "core/plugin.h"
 #include "core/problem.h"
 #include "core/session/session.h"
+#include "core/words.h"
 
 static json_int_t seconds_since(uint64_t at)
 {
@@ -55,6 +56,20 @@ void vd_command_log_areas(struct vd_call *call, json_t *args)
 
 	(void)args;
 	vd_log_areas_each(add_area, list);
+	vd_call_reply(call, list);
+}
+
+static void add_word(void *arg, const struct vd_word *word)
+{
+	json_array_append_new(arg, json_pack("{s:o,s:o,s:o,s:o}", "subject", vd_text_json(word->subject), "kind", vd_text_json(word->kind),
+		"word", vd_text_json(word->word), "doc", vd_text_json(word->doc)));
+}
+
+void vd_command_words(struct vd_call *call, json_t *args)
+{
+	json_t *list = json_array();
+
+	vd_words_each(vd_conf_current(), json_string_value(json_object_get(args, "subject")), add_word, list);
 	vd_call_reply(call, list);
 }
 

@@ -31,6 +31,16 @@ struct vd_file_table {
 	const struct vd_opt *table; /* paths begin at the file's root: "*.password" */
 };
 
+/* A word that values in files may contain and that the schema does not list: the name of an algorithm, of a built-in policy. For the
+ * manual page and `viaductctl`. */
+struct vd_word {
+	const char *subject; /* what is listed together: "crypto" */
+	const char *kind;    /* "policy", "encryption" */
+	const char *word;    /* as files have it; each once of a kind */
+	const char *doc;     /* what it means, or contains: one line */
+};
+typedef void (*vd_word_fn)(void *arg, const struct vd_word *word);
+
 struct vd_plugin {
 	uint32_t magic;
 	uint16_t abi_major, abi_minor;
@@ -75,6 +85,9 @@ struct vd_plugin {
 	int (*check)(void *self, struct vd_plan *plan, struct vd_error *err);
 	const struct vd_log_area *log_areas; /* ends with a NULL name; NULL: records of area .name only. Two plugins may share one */
 	const struct vd_file_table *files; /* ends with a NULL option, may be NULL */
+	/* Calls fn with each word, those of a kind one after the other; conf adds those that it makes, NULL: the built-in ones. The
+	 * plugin may not be running. May be NULL. */
+	void (*words)(const struct vd_conf *conf, vd_word_fn fn, void *arg);
 };
 
 #define VD_PLUGIN(name_, ...)                                                                               \

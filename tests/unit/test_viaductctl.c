@@ -245,6 +245,8 @@ START_TEST(helping)
 	ck_assert_ptr_nonnull(strstr(printed, "there is no topic nosuchtopic"));
 	ck_assert_int_eq(ctl("log areas"), 0);
 	ck_assert_ptr_nonnull(strstr(printed, "timeline"));
+	ck_assert_int_eq(ctl("crypto list"), 0); /* this daemon has no plugin */
+	ck_assert_ptr_nonnull(strstr(printed, "no plugin that was found has such words"));
 }
 END_TEST
 

@@ -8,8 +8,10 @@
 #include <jansson.h>
 
 #include "core/conf/conf.h"
+#include "core/log_area.h"
 #include "core/loop.h"
 #include "core/plugin.h"
+#include "core/words.h"
 
 #define OPTIONS_MAX 1000
 
@@ -251,8 +253,42 @@ static void man_file(void *arg, const char *option)
 	man_options();
 }
 
+static void man_word(const char *word, const char *doc)
+{
+	fputs(".TP\n\\fB", stdout);
+	put_roff(word);
+	fputs("\\fR\n", stdout);
+	put_roff(doc);
+	putchar('\n');
+}
+
+static void man_vocabulary(void *arg, const struct vd_word *word)
+{
+	const char **subject = arg;
+
+	if (strcmp(*subject, word->subject)) {
+		*subject = word->subject;
+		printf(".SS Words of %s:\n", *subject);
+	}
+	fputs(".TP\n\\fB", stdout);
+	put_roff(word->word);
+	fputs("\\fR (", stdout);
+	put_roff(word->kind);
+	fputs(")\n", stdout);
+	put_roff(word->doc);
+	putchar('\n');
+}
+
+static void man_area(void *arg, const struct vd_log_area *area)
+{
+	(void)arg;
+	man_word(area->name, area->doc);
+}
+
 static void man(void)
 {
+	const char *subject = "";
+
 	puts(".\\\" Made from the schemas of the core and the plugins when the tree was built.\n"
 	     ".TH VIADUCT.YAML 5 \"\" \"Viaduct " VD_VERSION "\" \"File formats\"\n.ad l\n.nh\n.SH NAME\nviaduct.yaml \\- configuration of the VPN gateway viaductd\n"
 	     ".SH SYNOPSIS\n.I " VD_SYSCONFDIR "/viaduct.yaml\n.br\n.IR " VD_SYSCONFDIR "/conf.d/ * .yaml\n.SH DESCRIPTION\n"
@@ -268,6 +304,10 @@ static void man(void)
 	man_options();
 	puts(".SH FILES THAT OPTIONS NAME");
 	each_file(man_file, NULL);
+	puts(".SH WORDS THAT VALUES CONTAIN");
+	vd_words_each(NULL, NULL, man_vocabulary, &subject);
+	puts(".SS Areas of the log, for log.areas");
+	vd_log_areas_each(man_area, NULL);
 	puts(".SH SEE ALSO\n.BR viaductctl (8)");
 }
 
@@ -485,6 +525,18 @@ static void sample_file(void *arg, const char *option)
 	}
 }
 
+static void sample_word(void *arg, const struct vd_word *word)
+{
+	(void)arg;
+	printf("## %s: %s %s: %s\n", word->subject, word->kind, word->word, word->doc);
+}
+
+static void sample_area(void *arg, const struct vd_log_area *area)
+{
+	(void)arg;
+	printf("## log.areas: %s: %s\n", area->name, area->doc);
+}
+
 static void sample(void)
 {
 	static char opened[65536];
@@ -517,6 +569,9 @@ static void sample(void)
 		put_key(o->path, last_name(o->path), value);
 	}
 	each_file(sample_file, NULL);
+	puts("##\n## Words that values contain:");
+	vd_words_each(NULL, NULL, sample_word, NULL);
+	vd_log_areas_each(sample_area, NULL);
 }
 
 int main(int argc, char **argv)

@@ -64,6 +64,25 @@ uint8_t ike_hash_integ(uint8_t hash)
 	}
 }
 
+const char *ike_policy_builtin_name(unsigned i)
+{
+	return i < VD_ARRAY_SIZE(builtins) ? builtins[i].name : NULL;
+}
+
+const char *ike_encr_word(unsigned i, bool *ret_aead)
+{
+	if (i >= VD_ARRAY_SIZE(encr_words))
+		return NULL;
+	if (ret_aead != NULL)
+		*ret_aead = encr_words[i].encr == VD_ENCR_AES_GCM_16;
+	return encr_words[i].word;
+}
+
+const char *ike_hash_word(uint8_t hash)
+{
+	return hash < VD_ARRAY_SIZE(hash_words) ? hash_words[hash] : NULL;
+}
+
 static const struct encr_word *suite_encr(const struct ike_suite *suite)
 {
 	for (size_t i = 0; i < VD_ARRAY_SIZE(encr_words); i++)

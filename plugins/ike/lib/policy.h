@@ -4,6 +4,7 @@
 
 #include <viaduct/conf.h>
 #include <viaduct/esp.h>
+#include <viaduct/plugin.h>
 #include <viaduct/topics.h>
 
 #include "isakmp.h"
@@ -66,6 +67,13 @@ char *ike_offers_format(unsigned phase, const struct ike_offers *offers, char *o
 char *ike_suites_format(const struct ike_suite *suites, unsigned n, char *out, size_t size);
 /* Does this encapsulation mode (enum ike_encap) fit a tunnel, or L2TP's transport mode, with or without UDP? */
 bool ike_encap_fits(uint16_t encap, bool tunnel, bool udp);
+/* What the tables have: the names of built-in policies, of encryption (ret_aead may be NULL) and of hashes (enum ike_hash); NULL
+ * behind the last. */
+const char *ike_policy_builtin_name(unsigned i);
+const char *ike_encr_word(unsigned i, bool *ret_aead);
+const char *ike_hash_word(uint8_t hash);
+/* See vd_plugin.words. */
+void ike_policy_words(const struct vd_conf *conf, vd_word_fn fn, void *arg);
 /* Of ESP: the integrity transform of esp/1. */
 uint8_t ike_hash_integ(uint8_t hash);
 

@@ -1,12 +1,33 @@
-/* What viaductctl writes on standard output: see viaductctl_text.h. */
-#include "tools/viaductctl_text.h"
+/* What viaductctl writes on standard output: see text.h. */
+#include "tools/ctl/text.h"
 
+#include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include <viaduct/text.h>
+
+bool text_color;
+
+int fail(int status, const char *fmt, ...)
+{
+	char text[2048], safe[4096];
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(text, sizeof(text), fmt, ap);
+	va_end(ap);
+	vd_text_safe(safe, sizeof(safe), text, strlen(text));
+	fprintf(stderr, "viaductctl: %s\n", safe);
+	return status;
+}
+
+const char *color(const char *code)
+{
+	return text_color ? code : "";
+}
 
 /* The daemon's texts are safe; whatever listens at the socket, no text steers the terminal. */
 void put_clean(const char *text, size_t width)
@@ -75,4 +96,11 @@ size_t columns_of(const char *text)
 		n += strlen(step) == took ? 1 : strlen(step);
 	}
 	return n;
+}
+
+const char *word(const json_t *object, const char *key)
+{
+	const char *s = json_string_value(json_object_get(object, key));
+
+	return s ? s : "";
 }
