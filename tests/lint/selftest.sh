@@ -73,15 +73,25 @@ sample_headers() {
 }
 sample_corelines() {
 	mkdir -p "$2/core/crypto"
-	seq 5990 >"$2/core/a.c" && seq 5990 >"$2/core/crypto/b.c"
+	seq 7000 >"$2/core/a.c" && seq 5990 >"$2/core/crypto/b.c"
 	mkdir -p "$2/core/conf" && seq 4190 >"$2/core/conf/a.c"
 	[ "$1" = clean ] || {
-		seq 20 >"$2/core/c.h"
 		seq 20 >"$2/core/conf/b.c"
 		mkdir "$2/core/more"
 	}
 }
-VIOLATIONS_corelines=3
+VIOLATIONS_corelines=2
+sample_protocols() {
+	put "$2/include/viaduct/esp.h" 'struct vd_esp_1 { int ike; };'
+	put "$2/core/a.c" '/* like spike, espresso and mischap */ int l2tp_one;'
+	put "$2/core/b.c" 'int one;'
+	put "$2/tests/lint/core-words" '1 core/a.c'
+	[ "$1" = clean ] || {
+		put "$2/core/a.c" 'int two; /* fewer than allowed */'
+		put "$2/core/b.c" 'int esp_one, vd_ike, Windows, ppp1;'
+	}
+}
+VIOLATIONS_protocols=2
 sample_filelines() {
 	mkdir -p "$2/plugins/a"
 	if [ "$1" = clean ]; then seq 900; else seq 901; fi >"$2/plugins/a/a.c"
