@@ -30,6 +30,7 @@ static size_t n_areas;
 static void (*sink_fn)(void *arg, enum vd_log_level level, const char *line);
 static void *sink_arg;
 static const char *(*user_fn)(uint64_t session);
+static bool (*watched_fn)(const struct vd_ids *ids);
 static pthread_t control;
 
 void vd_log_set_level(enum vd_log_level level)
@@ -88,7 +89,7 @@ void vd_log_sink(void (*sink)(void *arg, enum vd_log_level level, const char *li
 	sink_arg = arg;
 }
 
-bool vd_log_enabled(enum vd_log_level level, const char *area)
+bool vd_log_enabled(enum vd_log_level level, const char *area, const struct vd_ids *ids)
 {
 	enum vd_log_level limit;
 
@@ -101,7 +102,7 @@ bool vd_log_enabled(enum vd_log_level level, const char *area)
 		}
 	}
 	pthread_rwlock_unlock(&levels_lock);
-	return level <= limit;
+	return level <= limit || (ids && watched_fn && pthread_equal(pthread_self(), control) && watched_fn(ids));
 }
 
 static void to_stderr(enum vd_log_level level, const char *line)
@@ -174,7 +175,7 @@ void vd_log(enum vd_log_level level, const char *area, const struct vd_ids *ids,
 {
 	va_list ap;
 
-	if (!vd_log_enabled(level, area))
+	if (!vd_log_enabled(level, area, ids))
 		return;
 	va_start(ap, fmt);
 	log_v(&(struct about){ .level = level, .area = area, .ids = ids }, fmt, ap);
@@ -203,7 +204,7 @@ void vd_log_limited(struct vd_log_limit *limit, enum vd_log_level level, const c
 {
 	va_list ap;
 
-	if (!vd_log_enabled(level, area) || !limit_pass(limit, level, area))
+	if (!vd_log_enabled(level, area, ids) || !limit_pass(limit, level, area))
 		return;
 	va_start(ap, fmt);
 	log_v(&(struct about){ .level = level, .area = area, .ids = ids }, fmt, ap);
@@ -215,7 +216,7 @@ void vd_log_coded(struct vd_log_limit *limit, enum vd_log_level level, const cha
 {
 	va_list ap;
 
-	if (!vd_log_enabled(level, area) || (limit && !limit_pass(limit, level, area)))
+	if (!vd_log_enabled(level, area, ids) || (limit && !limit_pass(limit, level, area)))
 		return;
 	va_start(ap, fmt);
 	log_v(&(struct about){ .level = level, .area = area, .ids = ids, .code = code, .user = user }, fmt, ap);
@@ -225,6 +226,12 @@ void vd_log_coded(struct vd_log_limit *limit, enum vd_log_level level, const cha
 void vd_log_on_user(const char *(*fn)(uint64_t session))
 {
 	user_fn = fn;
+	control = pthread_self();
+}
+
+void vd_log_on_watched(bool (*fn)(const struct vd_ids *ids))
+{
+	watched_fn = fn;
 	control = pthread_self();
 }
 

@@ -18,6 +18,8 @@ void vd_log_coded(struct vd_log_limit *limit, enum vd_log_level level, const cha
 	const char *code, const char *user, const char *fmt, ...) VD_PRINTF(7, 8);
 /* Who knows the user of a session; called on the control thread only, and may return NULL. The text is copied. */
 void vd_log_on_user(const char *(*fn)(uint64_t session));
+/* Who knows whether all records of this peer are written; called on the control thread only. NULL: nobody. */
+void vd_log_on_watched(bool (*fn)(const struct vd_ids *ids));
 /* Hands a record to all sinks. True when one has taken it instead of standard error. */
 bool vd_log_sinks_take(const struct vd_log_record *record);
 

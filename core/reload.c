@@ -10,6 +10,7 @@
 
 #include "core/connect/connect.h"
 #include "core/log.h"
+#include "core/log_watch.h"
 #include "core/log_area.h"
 #include "core/plugin.h"
 #include "core/session/object.h"
@@ -237,4 +238,5 @@ void vd_reload_log_levels(bool everything)
 		if (vd_log_level_parse(vd_conf_str(node), &level) == 0)
 			vd_log_set_area(vd_conf_name(node), level);
 	}
+	vd_log_watch_conf();
 }

@@ -51,6 +51,8 @@ const struct vd_opt vd_conf_core_schema[] = {
 	{ "log.level", VD_T_WORD, VD_OPT_LIVE, "notice", LEVELS, "How much is logged." },
 	{ "log.areas", VD_T_MAP, 0, NULL, NULL, "Other levels for single areas." },
 	{ "log.areas.*", VD_T_WORD, VD_OPT_LIVE, NULL, LEVELS, "The level of this area; viaductctl log areas shows all." },
+	{ "log.debug_peers", VD_T_PREFIX, VD_OPT_LIST | VD_OPT_LIVE, NULL, NULL,
+		"Addresses of clients and gateways of which everything is logged, whatever the levels say; viaductctl log debug adds some for a while." },
 	{ "control.socket", VD_T_PATH, 0, VD_RUNSTATEDIR "/control.sock", NULL, "Where viaductctl finds the daemon." },
 	{ NULL },
 };

@@ -349,6 +349,7 @@ const struct vd_command vd_commands[] = {
 	{ "datapath", "", "what the data path can on this host, does and drops", datapath },
 	{ "counters", "", "all counters, and why packets were dropped", counters },
 	{ "log.areas", "", "what the log can be about, and how much of it is logged", vd_command_log_areas },
+	{ "log.debug", "peer", "of which peers everything is logged; peer: an address or network more, or off", vd_command_log_debug },
 	{ "words", "subject", "words that values in files may contain and no option lists: of a subject as crypto, or all", vd_command_words },
 	{ "bus.tail", "topics", "a stream of everything on the bus", bus_tail },
 	{ NULL },

@@ -1,4 +1,6 @@
 /* status: how the daemon is, and what somebody has to mend; what its log is about. */
+#include <errno.h>
+#include <string.h>
 #include <unistd.h>
 
 #include <viaduct/loop.h>
@@ -7,6 +9,7 @@
 #include "core/connect/connect.h"
 #include "core/control/control_commands.h"
 #include "core/log_area.h"
+#include "core/log_watch.h"
 #include "core/plugin.h"
 #include "core/problem.h"
 #include "core/session/session.h"
@@ -44,7 +47,7 @@ static void add_area(void *arg, const struct vd_log_area *area)
 {
 	enum vd_log_level level = VD_LOG_ERROR;
 
-	while (level < VD_LOG_DEBUG && vd_log_enabled(level + 1, area->name))
+	while (level < VD_LOG_DEBUG && vd_log_enabled(level + 1, area->name, NULL))
 		level++;
 	json_array_append_new(arg, json_pack("{s:o,s:s,s:o}", "area", vd_text_json(area->name), "level", vd_log_level_name(level),
 		"doc", vd_text_json(area->doc)));
@@ -56,6 +59,34 @@ void vd_command_log_areas(struct vd_call *call, json_t *args)
 
 	(void)args;
 	vd_log_areas_each(add_area, list);
+	vd_call_reply(call, list);
+}
+
+static void add_watched(void *arg, const struct vd_prefix *peers, bool configured)
+{
+	char text[VD_IP_TEXT];
+
+	json_array_append_new(arg, json_pack("{s:o,s:o}", "peer", vd_text_json(vd_prefix_format(peers, text)), "from",
+		vd_text_json(configured ? "configuration" : "command")));
+}
+
+void vd_command_log_debug(struct vd_call *call, json_t *args)
+{
+	const char *peer = json_string_value(json_object_get(args, "peer"));
+	json_t *list;
+	struct vd_prefix prefix;
+
+	if (peer && !strcmp(peer, "off")) {
+		vd_log_unwatch();
+	} else if (peer && !vd_prefix_parse(peer, &prefix)) {
+		vd_call_fail(call, "%s is no address or network; write 192.0.2.7, 192.0.2.0/24, 2001:db8::7, or off", peer);
+		return;
+	} else if (peer && vd_log_watch(&prefix) == -ENOSPC) {
+		vd_call_fail(call, "there are %u already; say off first", VD_LOG_WATCHED_MAX);
+		return;
+	}
+	list = json_array();
+	vd_log_watched_each(add_watched, list);
 	vd_call_reply(call, list);
 }
 

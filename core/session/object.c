@@ -97,7 +97,7 @@ void vd_note(char letter, uint64_t id, const char *fmt, ...)
 	va_start(ap, fmt);
 	vd_timeline_add(t, fmt, ap);
 	va_end(ap);
-	if (t->n && vd_log_enabled(VD_LOG_DEBUG, "timeline"))
+	if (t->n)
 		vd_log(VD_LOG_DEBUG, "timeline", &(struct vd_ids){ letter == 'p' ? id : 0, letter == 'c' ? id : 0, letter == 's' ? id : 0 },
 			"%s", t->v[(t->first + t->n - 1u) % VD_TIMELINE_MAX].text);
 }

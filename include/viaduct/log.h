@@ -12,9 +12,11 @@ extern "C" {
 
 enum vd_log_level { VD_LOG_ERROR, VD_LOG_WARNING, VD_LOG_NOTICE, VD_LOG_INFO, VD_LOG_DEBUG };
 
-/* Ids that every record carries; 0 = not known yet. */
+/* Whom a record is about. Ids are part of it; 0 = not known yet. */
+struct vd_sa;
 struct vd_ids {
 	uint64_t peer, chan, session;
+	const struct vd_sa *remote; /* where it comes from, while there is no peer; valid during the call, may be NULL */
 };
 
 /* What records are about; log.areas of the configuration names them. Those of a plugin stand in its descriptor. */
@@ -25,7 +27,9 @@ struct vd_log_area {
 /* area is one of the core's or of the plugin's list: "ike", "l2tp". ids may be NULL. One line, no newline, no full stop. */
 VD_API void vd_log(enum vd_log_level level, const char *area, const struct vd_ids *ids, const char *fmt, ...)
 	VD_PRINTF(4, 5);
-VD_API bool vd_log_enabled(enum vd_log_level level, const char *area);
+/* Would such a record be written: its level, or one of the peers whose records are all written (log.debug_peers)? ids may be NULL.
+ * For records that cost something to make. */
+VD_API bool vd_log_enabled(enum vd_log_level level, const char *area, const struct vd_ids *ids);
 
 /* For records that network input can provoke: at most burst per interval_ms, then one line that says how many were left
  * out. Zeroed except burst and interval_ms. Control thread. */

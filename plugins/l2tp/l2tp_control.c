@@ -36,8 +36,8 @@ static void transmit(struct l2tp_tunnel *t, struct l2tp_tx *tx)
 	vd_wr_patch_u16(&w, 8, tx->ns);
 	vd_wr_patch_u16(&w, 10, t->nr);
 	t->ack_due = false;
-	if (vd_log_enabled(VD_LOG_DEBUG, "l2tp")) {
-		struct vd_ids ids = l2tp_ids(t->chan, 0);
+	struct vd_ids ids = l2tp_ids(t->chan, 0);
+	if (vd_log_enabled(VD_LOG_DEBUG, "l2tp", &ids)) {
 		struct vd_rd r;
 		vd_rd_init(&r, tx->buf, tx->len);
 		vd_rd_take(&r, L2TP_HEADER + 6);

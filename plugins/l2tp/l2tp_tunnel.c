@@ -603,11 +603,10 @@ void l2tp_input(struct l2tp_chan *chan, const uint8_t *p, size_t len)
 		dropped(chan, rc == -EPROTONOSUPPORT ? "another version" : "malformed");
 		return;
 	}
-	if (vd_log_enabled(VD_LOG_DEBUG, "l2tp")) {
-		struct vd_ids ids = l2tp_ids(chan, 0);
+	struct vd_ids ids = l2tp_ids(chan, 0);
+	if (vd_log_enabled(VD_LOG_DEBUG, "l2tp", &ids))
 		vd_log(VD_LOG_DEBUG, "l2tp", &ids, "received %s, tunnel %u, session %u, Ns %u, Nr %u, %zu octets", l2tp_type_name(m.type),
 			m.h.tunnel, m.h.session, m.h.ns, m.h.nr, d.len);
-	}
 	if (chan->self->stopping && m.type == L2TP_SCCRQ)
 		return;
 	if (m.type == L2TP_SCCRQ && m.h.tunnel == 0) {

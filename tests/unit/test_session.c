@@ -8,6 +8,7 @@
 
 #include "core/session/lifelog.h"
 #include "core/log.h"
+#include "core/log_watch.h"
 #include "core/system/source.h"
 #include "tests/unit/session_fixture.h"
 
@@ -635,6 +636,44 @@ START_TEST(records_for_sinks)
 }
 END_TEST
 
+/* One peer is followed: every record about it is written, also of its session, and before it is a peer; nothing of others. */
+START_TEST(watched_peer)
+{
+	struct vd_sa other = { .ip = vd_ip4(0xcb007106), .port = 500 }, same = { .ip = vd_ip4(0xcb007105), .port = 500 };
+	struct vd_prefix network;
+	uint64_t s = fx_up("staff", "alice");
+
+	ck_assert(vd_prefix_parse("203.0.113.5", &network));
+	vd_log_set_level(VD_LOG_NOTICE);
+	ck_assert_int_eq(vd_log_sink_add(on_record, taken, VD_LOG_INSTEAD), 0);
+	taken[0] = '\0';
+	vd_log(VD_LOG_DEBUG, "ppp", &(struct vd_ids){ .session = s }, "before");
+	ck_assert_int_eq(vd_log_watch(&network), 0);
+	ck_assert_int_eq(vd_log_watch(&network), -EEXIST);
+	ck_assert(!vd_log_enabled(VD_LOG_DEBUG, "ppp", NULL));
+	vd_log(VD_LOG_DEBUG, "ppp", &(struct vd_ids){ .session = s }, "session");
+	vd_log(VD_LOG_DEBUG, "ppp", &(struct vd_ids){ .peer = vd_session_find(s)->peer }, "peer");
+	vd_log(VD_LOG_DEBUG, "ppp", &(struct vd_ids){ .chan = vd_session_find(s)->chan }, "channel");
+	vd_log(VD_LOG_DEBUG, "ike", &(struct vd_ids){ .remote = &same }, "address");
+	vd_log(VD_LOG_DEBUG, "ike", &(struct vd_ids){ .remote = &other }, "another");
+	vd_log(VD_LOG_DEBUG, "ike", NULL, "nobody");
+	vd_note('s', s, "step");
+	vd_log_unwatch();
+	vd_log(VD_LOG_DEBUG, "ppp", &(struct vd_ids){ .session = s }, "after");
+	for (unsigned i = 0; i < 5; i++)
+		ck_assert_msg(strstr(taken, ((const char *[]){ "|session", "|peer", "|channel", "ike|-|||address", "|step" })[i]) != NULL, "%u in %s", i, taken);
+	ck_assert_msg(!strstr(taken, "before") && !strstr(taken, "after") && !strstr(taken, "another") && !strstr(taken, "nobody"), "%s", taken);
+	for (unsigned i = 0; i < VD_LOG_WATCHED_MAX; i++) {
+		network.ip = vd_ip4(0x0a000000 + i);
+		ck_assert_int_eq(vd_log_watch(&network), 0);
+	}
+	network.ip = vd_ip4(0x0b000000);
+	ck_assert_int_eq(vd_log_watch(&network), -ENOSPC);
+	vd_log_unwatch();
+	vd_log_sink_remove(on_record, taken);
+}
+END_TEST
+
 /* At the default level: a session that comes and goes leaves a line for each, a refused login exactly one. */
 static void listen_to_life(void)
 {
@@ -740,6 +779,7 @@ int main(void)
 	tcase_add_test(t, life_in_the_log);
 	tcase_add_test(t, provoked_lines);
 	tcase_add_test(t, records_for_sinks);
+	tcase_add_test(t, watched_peer);
 	tcase_add_test(t, wrong_order);
 	suite_add_tcase(s, t);
 	r = srunner_create(s);

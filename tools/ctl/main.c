@@ -32,13 +32,15 @@ static const struct command {
 	int (*show)(const json_t *result);
 	const char *doc;
 	const char *subject; /* of words */
+	bool optional;       /* its argument */
 } commands[] = {
 	{ "status", NULL, "status", NULL, show_status, "how the daemon is" },
 	{ "session", "list", "session.list", NULL, show_sessions, "all sessions" },
 	{ "session", "show", "session.show", "session", show_chain, "one session, from peer to user: s-42 or a user name" },
 	{ "session", "kill", "session.kill", "session", show_closed, "ends a session, or all of a user" },
 	{ "peer", "list", "peer.list", NULL, show_peers, "all IKE parties" },
-	{ "why", NULL, "why", "about", show_why, "why set-ups of this address or user failed, or all that is remembered" },
+	{ "why", NULL, "why", "about", show_why, "why set-ups of this address or user failed, or all that is remembered",
+		.optional = true },
 	{ "connection", "list", "connection.list", NULL, show_connections, "what the configuration lets in, and what we dial" },
 	{ "connection", "up", "connection.up", "connection", show_dialled, "dials a connection, and says how that went" },
 	{ "connection", "down", "connection.down", "connection", show_dialled, "ends a connection that we dialled" },
@@ -53,6 +55,7 @@ static const struct command {
 	{ "counters", NULL, "counters", NULL, show_counters, "all counters that are not zero" },
 	{ "crypto", "list", "words", NULL, show_words, "what names of algorithms and policies a configuration may have", "crypto" },
 	{ "log", "areas", "log.areas", NULL, show_areas, "what log.areas of the configuration may name, and the level of each" },
+	{ "log", "debug", "log.debug", "peer", show_debug, "logs everything of an address or network, whatever the levels say; off ends that", .optional = true },
 	{ "bus", "tail", "bus.tail", "topics", NULL, "everything that happens, as it happens; topics narrow it" },
 };
 #define N_COMMANDS (sizeof(commands) / sizeof(commands[0]))
@@ -60,7 +63,7 @@ static const struct command {
 static const char *shape_of(const struct command *c)
 {
 	static const char *const shapes[][2] = { { "session", "ID|USER" }, { "plugin", "NAME" }, { "connection", "NAME" },
-		{ "realm", "REALM USER" }, { "file", "FILE.so" }, { "about", "[PEER|USER]" }, { "topics", "[TOPIC...]" } };
+		{ "realm", "REALM USER" }, { "file", "FILE.so" }, { "about", "[PEER|USER]" }, { "peer", "[ADDRESS|off]" }, { "topics", "[TOPIC...]" } };
 
 	for (size_t i = 0; c->arg && i < sizeof(shapes) / sizeof(shapes[0]); i++)
 		if (!strcmp(shapes[i][0], c->arg))
@@ -392,7 +395,7 @@ int main(int argc, char **argv)
 		group_known = true;
 		if (c->verb && (n < 2 || strcmp(c->verb, words[1])))
 			continue;
-		if (c->arg && !any && strcmp(c->arg, "about") && n < used + wants)
+		if (c->arg && !any && !c->optional && n < used + wants)
 			return fail(EXIT_USAGE, "%s %s needs %s; see viaductctl --help", c->group, c->verb, wanted(c->arg));
 		if (!any && n > used + wants)
 			return fail(EXIT_USAGE, "unexpected argument %s; see viaductctl --help", words[used + wants]);

@@ -345,3 +345,11 @@ int show_words(const json_t *r)
 	table(r, columns, "no plugin that was found has such words");
 	return 0;
 }
+
+int show_debug(const json_t *r)
+{
+	static const struct column columns[] = { { "PEER", "peer" }, { "FROM", "from" }, { NULL } };
+
+	table(r, columns, "no peer is logged in full");
+	return 0;
+}

@@ -24,5 +24,6 @@ int show_counters(const json_t *r);
 int show_datapath(const json_t *r);
 int show_areas(const json_t *r);
 int show_words(const json_t *r);
+int show_debug(const json_t *r);
 
 #endif

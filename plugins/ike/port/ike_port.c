@@ -132,9 +132,10 @@ static int port_send(void *self, const struct vd_path *path, const void *p, size
 
 static void drop(struct ike_port *port, const struct vd_path *path, const char *why)
 {
+	const struct vd_ids ids = { .remote = &path->remote };
 	char text[VD_SA_TEXT];
 
-	vd_log_limited(&port->limit, VD_LOG_DEBUG, "ike", NULL, "message from %s dropped: %s",
+	vd_log_limited(&port->limit, VD_LOG_DEBUG, "ike", &ids, "message from %s dropped: %s",
 		vd_sa_format(&path->remote, text), why);
 }
 

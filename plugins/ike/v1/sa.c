@@ -53,14 +53,15 @@ void ike_v1_debug(const char *what, const struct vd_path *path, const uint8_t *p
 		{ IKE_X_TRANSACTION, "mode config" }, { IKE_X_INFORMATIONAL, "informational" }, { IKE_X_QUICK, "quick mode" } };
 	char at[VD_SA_TEXT], cookies[2][2 * IKE_COOKIE_LEN + 1], number[16];
 	const char *name = number;
+	const struct vd_ids ids = { .remote = &path->remote };
 	struct ike_header h;
 
-	if (!vd_log_enabled(VD_LOG_DEBUG, "ike") || ike_header_parse(p, len, &h) < 0)
+	if (!vd_log_enabled(VD_LOG_DEBUG, "ike", &ids) || ike_header_parse(p, len, &h) < 0)
 		return;
 	vd_format(number, sizeof(number), "exchange %u", h.exchange);
 	for (size_t i = 0; i < VD_ARRAY_SIZE(names); i++)
 		name = names[i].exchange == h.exchange ? names[i].name : name;
-	vd_log(VD_LOG_DEBUG, "ike", NULL, "%s %s: %s, message %08x, cookies %s %s%s, %zu octets", what, vd_sa_format(&path->remote, at),
+	vd_log(VD_LOG_DEBUG, "ike", &ids, "%s %s: %s, message %08x, cookies %s %s%s, %zu octets", what, vd_sa_format(&path->remote, at),
 		name, h.mid, vd_hex(cookies[0], sizeof(cookies[0]), h.icookie, IKE_COOKIE_LEN),
 		vd_hex(cookies[1], sizeof(cookies[1]), h.rcookie, IKE_COOKIE_LEN), h.flags & IKE_F_ENCRYPTED ? ", encrypted" : "", len);
 }

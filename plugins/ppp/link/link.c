@@ -46,9 +46,11 @@ void ppp_link_debug(const struct ppp_link *link, const char *what, uint16_t prot
 	size_t n = 0;
 	bool cp = protocol == PPP_LCP || protocol == PPP_IPCP || protocol == PPP_IPV6CP || protocol == PPP_CCP;
 
-	if (protocol == PPP_IP || protocol == PPP_IPV6 || !vd_log_enabled(VD_LOG_DEBUG, "ppp"))
+	if (protocol == PPP_IP || protocol == PPP_IPV6)
 		return;
 	ids = ppp_link_ids(link);
+	if (!vd_log_enabled(VD_LOG_DEBUG, "ppp", &ids))
+		return;
 	for (size_t i = 0; i < VD_ARRAY_SIZE(names); i++)
 		name = names[i].protocol == protocol ? names[i].name : name;
 	if (len < 4) {
