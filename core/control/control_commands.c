@@ -312,7 +312,7 @@ static void datapath_known(void *arg, const struct vd_datapath_info *info)
 			n += info->drops[w][i];
 		add_counter(drops, vd_drop_name(i), n);
 	}
-	vd_call_reply(arg, json_pack("{s:o,s:o,s:o}", "caps", caps, "workers", workers, "drops", drops));
+	vd_call_reply(arg, json_pack("{s:o,s:o,s:o,s:o}", "problems", vd_control_problems(), "caps", caps, "workers", workers, "drops", drops));
 }
 
 static void datapath(struct vd_call *call, json_t *args)

@@ -7,6 +7,8 @@
 void vd_command_status(struct vd_call *call, json_t *args);
 void vd_command_log_areas(struct vd_call *call, json_t *args);
 void vd_command_log_debug(struct vd_call *call, json_t *args);
+/* What is wrong until somebody acts (problem.h): key, text, since_s of each. */
+json_t *vd_control_problems(void);
 void vd_command_words(struct vd_call *call, json_t *args);
 void vd_command_connections(struct vd_call *call, json_t *args);
 void vd_command_connection_up(struct vd_call *call, json_t *args);

@@ -25,6 +25,14 @@ static void add_problem(void *arg, const char *key, const char *text, uint64_t s
 	json_array_append_new(arg, json_pack("{s:o,s:o,s:I}", "key", vd_text_json(key), "text", vd_text_json(text), "since_s", seconds_since(since)));
 }
 
+json_t *vd_control_problems(void)
+{
+	json_t *list = json_array();
+
+	vd_problems_each(add_problem, list);
+	return list;
+}
+
 /* A connection that we dial and that failed: it is tried again, and until then nothing goes through it. */
 static void add_waiting(json_t *problems)
 {
@@ -107,7 +115,7 @@ void vd_command_words(struct vd_call *call, json_t *args)
 void vd_command_status(struct vd_call *call, json_t *args)
 {
 	const struct vd_datapath_1 *dp = vd_service_find("datapath/1", NULL);
-	json_t *problems = json_array();
+	json_t *problems = vd_control_problems();
 	unsigned up = 0, started = 0;
 
 	(void)args;
@@ -115,7 +123,6 @@ void vd_command_status(struct vd_call *call, json_t *args)
 		up += s->state == VD_S_UP;
 	for (struct vd_host *h = vd_plugins_first(); h; h = h->next)
 		started += h->state == VD_HOST_STARTED;
-	vd_problems_each(add_problem, problems);
 	add_waiting(problems);
 	vd_call_reply(call, json_pack("{s:o,s:o,s:I,s:I,s:i,s:I,s:I,s:I,s:i,s:i,s:o,s:b,s:o}", "verdict",
 		vd_text_json(json_array_size(problems) ? "degraded" : "good"), "version", vd_text_json(VD_VERSION), "pid", (json_int_t)getpid(), "uptime_s",

@@ -29,7 +29,15 @@ json_t *vd_control_reports(const char *about)
 	return list;
 }
 
+/* What is wrong on this host now may be the reason why a session that is up carries nothing. */
 void vd_command_why(struct vd_call *call, json_t *args)
 {
-	vd_call_reply(call, vd_control_reports(json_string_value(json_object_get(args, "about"))));
+	json_t *list = vd_control_reports(json_string_value(json_object_get(args, "about"))), *problems = vd_control_problems(), *p;
+	size_t i;
+
+	json_array_foreach(problems, i, p)
+		json_object_set_new(p, "kind", json_string("problem"));
+	json_array_extend(list, problems);
+	json_decref(problems);
+	vd_call_reply(call, list);
 }

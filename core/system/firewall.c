@@ -10,8 +10,10 @@
 #include "core/system/keep.h"
 #include "core/system/priv.h"
 
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #define SETTLE_MS 300u
 #define PAUSE_MS 3000u /* between two looks: a host with many rules changes them often */
@@ -24,7 +26,12 @@ static struct {
 	char tables[CHAINS_MAX][128], chains[CHAINS_MAX][128];
 	unsigned n, at;
 	char found[VD_FIREWALL_TEXT], problem[VD_FIREWALL_TEXT];
+	bool legacy_said[2];
 } f;
+
+/* The tables of iptables-legacy, which nft does not show; opened while that is allowed. */
+static const char *const legacy_names[2] = { "/proc/net/ip_tables_names", "/proc/net/ip6_tables_names" };
+static int legacy_fds[2] = { -1, -1 };
 
 /* ---- reading ---- */
 /* The next line without what is in front of and behind it; NULL: no more. */
@@ -230,12 +237,49 @@ static void on_chains(void *arg, const char *listing, const struct vd_error *err
 	ask();
 }
 
+bool vd_firewall_names_filter(const char *names)
+{
+	for (const char *p = names; *p; p += strcspn(p, "\n"), p += *p == '\n')
+		if (strncmp(p, "filter", 6) == 0 && (p[6] == '\n' || !p[6]))
+			return true;
+	return false;
+}
+
+/* Their rules are not read: said once, with what to do if it is they that drop. */
+static void look_at_legacy(void)
+{
+	char names[1024];
+
+	for (unsigned i = 0; i < 2; i++) {
+		ssize_t n = legacy_fds[i] < 0 || f.legacy_said[i] ? 0 : pread(legacy_fds[i], names, sizeof(names) - 1, 0);
+		const char *program = i ? "ip6tables-legacy" : "iptables-legacy", *dev = vd_keep_dev();
+
+		if (n <= 0)
+			continue;
+		names[n] = '\0';
+		if (!vd_firewall_names_filter(names))
+			continue;
+		f.legacy_said[i] = true;
+		vd_log(VD_LOG_WARNING, "firewall", NULL, "this host has rules of %s, which cannot be read here; if clients have no traffic, see %s -L "
+			"FORWARD, and do: %s -I FORWARD -i %s -j ACCEPT; %s -I FORWARD -o %s -j ACCEPT", program, program, program, dev,
+			program, dev);
+	}
+}
+
 static void look(struct vd_timer *timer)
 {
 	(void)timer;
 	if (!vd_keep_dev()[0]) /* nothing is forwarded yet */
 		return;
+	look_at_legacy();
 	f.busy = vd_priv_nft_list(NULL, "list chains", on_chains, NULL) == 0;
+}
+
+void vd_firewall_init(void)
+{
+	for (unsigned i = 0; i < 2; i++)
+		if (legacy_fds[i] < 0)
+			legacy_fds[i] = open(legacy_names[i], O_RDONLY | O_CLOEXEC);
 }
 
 void vd_firewall_look(void)
@@ -251,15 +295,15 @@ void vd_firewall_look(void)
 		vd_timer_start(&f.timer, wait);
 }
 
-const char *vd_firewall_problem(void)
-{
-	return f.problem[0] ? f.problem : NULL;
-}
-
 void vd_firewall_fini(void)
 {
 	if (f.ready)
 		vd_timer_stop(&f.timer);
 	vd_problem_clear("firewall/forward");
+	for (unsigned i = 0; i < 2; i++) {
+		if (legacy_fds[i] >= 0)
+			close(legacy_fds[i]);
+		legacy_fds[i] = -1;
+	}
 	memset(&f, 0, sizeof(f));
 }

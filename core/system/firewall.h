@@ -7,13 +7,15 @@
 
 #define VD_FIREWALL_TEXT 640
 
+/* Opens what only root may: before privileges are dropped. Without it, rules of iptables-legacy are not noticed. */
+void vd_firewall_init(void);
 /* The rules of the host may have changed, or our device: looks at them in a while, by the work pool. */
 void vd_firewall_look(void);
-/* What is wrong, and the rule to add, in one sentence; NULL when nothing is known to be. Valid until the next callback. */
-const char *vd_firewall_problem(void);
 void vd_firewall_fini(void);
 
-/* ---- for tests: reading what nft shows. Any thread ---- */
+/* ---- for tests: reading what nft and the kernel show. Any thread ---- */
+/* Is there a table filter among these names, one per line? */
+bool vd_firewall_names_filter(const char *names);
 /* The next chain with hook forward in the output of "list chains", from *at on, which is moved; its table as "ip filter".
  * false: no more. */
 bool vd_firewall_next(const char **at, char table[128], char chain[128]);

@@ -383,6 +383,8 @@ int vd_priv_init(const char *statedir)
 	/* Whoever plays a recording has another host, on which nothing of this happens. */
 	if (!vd_record_on() && vd_keep_init() < 0)
 		return -ENOMEM;
+	if (!vd_record_on())
+		vd_firewall_init();
 	return vd_service_provide(NULL, "priv/1", NULL, &table);
 }
 

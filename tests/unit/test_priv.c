@@ -1,6 +1,7 @@
 /* priv/1 on a real kernel, in a network namespace of the test's own, and giving privileges up. Skipped without root. */
 #include <config.h>
 
+#include "core/system/firewall.h"
 #include "core/system/priv.h"
 #include "core/log.h"
 #include "core/system/work.h"
@@ -677,6 +678,53 @@ START_TEST(drop)
 }
 END_TEST
 
+static bool ours(const char *prefix)
+{
+	return strcmp(prefix, "10.8.0.0/24") == 0;
+}
+
+/* Other programs' forward chains, as nft lists them: which of them drop, and whose remedy is told. */
+START_TEST(forward_chains)
+{
+	static const struct { const char *listing, *table, *chain, *remedy; } cases[] = {
+		{ "table ip filter {\n\tchain FORWARD {\n\t\ttype filter hook forward priority filter; policy drop;\n\t}\n}\n", "ip filter", "FORWARD",
+			"nft insert rule ip filter FORWARD iifname \"vd0\" accept" },
+		{ "table ip filter {\n\tchain DOCKER-USER {\n\t\tcounter packets 0 bytes 0 return\n\t}\n\tchain FORWARD {\n"
+		  "\t\ttype filter hook forward priority filter; policy drop;\n\t\tcounter packets 1 bytes 84 jump DOCKER-USER\n\t}\n}\n",
+			"ip filter", "FORWARD", "iptables -I DOCKER-USER -i vd0 -j ACCEPT" },
+		{ "table ip6 filter {\n\tchain ufw-before-forward {\n\t}\n\tchain FORWARD {\n\t\ttype filter hook forward priority filter; policy drop;\n"
+		  "\t}\n}\n", "ip6 filter", "FORWARD", "ufw route allow in on vd0" },
+		{ "table inet firewalld {\n\tchain filter_FORWARD {\n\t\ttype filter hook forward priority filter + 10; policy accept;\n"
+		  "\t\tct state { established, related } accept\n\t\treject with icmpx admin-prohibited\n\t}\n}\n", "inet firewalld", "filter_FORWARD",
+			"firewall-cmd --permanent --zone=trusted --add-interface=vd0" },
+		/* Those that let us through. */
+		{ "table ip filter {\n\tchain FORWARD {\n\t\ttype filter hook forward priority filter; policy accept;\n\t}\n}\n", "ip filter", "FORWARD", NULL },
+		{ "table ip filter {\n\tchain FORWARD {\n\t\ttype filter hook forward priority filter; policy drop;\n"
+		  "\t\tiifname \"vd*\" accept\n\t}\n}\n", "ip filter", "FORWARD", NULL },
+		{ "table ip filter {\n\tchain FORWARD {\n\t\ttype filter hook forward priority filter; policy drop;\n"
+		  "\t\tip saddr 10.8.0.0/24 accept\n\t}\n}\n", "ip filter", "FORWARD", NULL },
+		{ "table ip filter {\n\tchain FORWARD {\n\t\ttype filter hook forward priority filter; policy drop;\n"
+		  "\t\tcounter packets 0 bytes 0 accept\n\t}\n}\n", "ip filter", "FORWARD", NULL },
+	};
+	char text[VD_FIREWALL_TEXT], table[128], chain[128];
+
+	for (size_t i = 0; i < VD_ARRAY_SIZE(cases); i++) {
+		const char *at = cases[i].listing;
+		bool drops = vd_firewall_drops(cases[i].listing, cases[i].table, cases[i].chain, "vd0", ours, text);
+
+		ck_assert_msg(drops == (cases[i].remedy != NULL), "%zu", i);
+		ck_assert_msg(!drops || strstr(text, cases[i].remedy), "%zu: %s", i, text);
+		ck_assert(vd_firewall_next(&at, table, chain));
+		ck_assert_str_eq(table, cases[i].table);
+		ck_assert_str_eq(chain, cases[i].chain);
+	}
+	ck_assert(vd_firewall_names_filter("filter\n"));
+	ck_assert(vd_firewall_names_filter("nat\nfilter"));
+	ck_assert(!vd_firewall_names_filter("nat\nfilters\nmangle\n"));
+	ck_assert(!vd_firewall_names_filter(""));
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("priv");
@@ -703,6 +751,7 @@ int main(void)
 	tcase_add_test(tc, sweep);
 	tcase_add_loop_test(tc, squatter, 0, 2);
 	tcase_add_test(tc, foreign_route);
+	tcase_add_test(tc, forward_chains);
 	if (mounts_possible("priv: drop"))
 		tcase_add_loop_test(tc, drop, 0, 2);
 	suite_add_tcase(suite, tc);

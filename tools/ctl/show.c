@@ -15,17 +15,12 @@ int status_of(const json_t *r)
 	return strcmp(word(r, "verdict"), "good") ? EXIT_DEGRADED : EXIT_SUCCESS;
 }
 
-int show_status(const json_t *r)
+/* What is wrong until somebody acts. */
+static void put_problems(const json_t *problems)
 {
-	static const struct column columns[] = { { "Version", "version" }, { "Process", "pid" },
-		{ "Running for", "uptime_s", AS_DURATION }, { "Configuration", "configuration" }, { "Workers", "workers" },
-		{ "Plugins", "plugins" }, { "Peers", "peers" }, { "Channels", "channels" }, { "Sessions", "sessions" },
-		{ "  of them up", "sessions_up" }, { NULL } };
-	const json_t *problems = json_object_get(r, "problems"), *p;
-	size_t i, n = json_array_size(problems);
+	const json_t *p;
+	size_t i;
 
-	printf("%s%s%s", color(n ? RED : GREEN), n ? "degraded" : "good", color(PLAIN));
-	printf(n == 1 ? ": 1 problem\n" : n ? ": %zu problems\n" : "\n", n);
 	json_array_foreach(problems, i, p) {
 		char since[32];
 
@@ -34,6 +29,20 @@ int show_status(const json_t *r)
 		put_clean(word(p, "text"), 0);
 		printf(" (for %s)\n", since);
 	}
+}
+
+int show_status(const json_t *r)
+{
+	static const struct column columns[] = { { "Version", "version" }, { "Process", "pid" },
+		{ "Running for", "uptime_s", AS_DURATION }, { "Configuration", "configuration" }, { "Workers", "workers" },
+		{ "Plugins", "plugins" }, { "Peers", "peers" }, { "Channels", "channels" }, { "Sessions", "sessions" },
+		{ "  of them up", "sessions_up" }, { NULL } };
+	const json_t *problems = json_object_get(r, "problems");
+	size_t n = json_array_size(problems);
+
+	printf("%s%s%s", color(n ? RED : GREEN), n ? "degraded" : "good", color(PLAIN));
+	printf(n == 1 ? ": 1 problem\n" : n ? ": %zu problems\n" : "\n", n);
+	put_problems(problems);
 	if (json_is_true(json_object_get(r, "problems_more")))
 		puts("  ... and more");
 	putchar('\n');
@@ -145,11 +154,19 @@ static void put_reports(const json_t *reports)
 
 int show_why(const json_t *r)
 {
-	if (!json_array_size(r)) {
+	json_t *reports = json_array(), *problems = json_array(), *one;
+	size_t i;
+
+	json_array_foreach(r, i, one)
+		json_array_append(strcmp(word(one, "kind"), "problem") ? reports : problems, one);
+	if (!json_array_size(reports))
 		puts("no failure of that is remembered");
-		return 0;
-	}
-	put_reports(r);
+	put_reports(reports);
+	if (json_array_size(problems))
+		printf("\n%sWrong on this host now%s\n", color(BOLD), color(PLAIN));
+	put_problems(problems);
+	json_decref(reports);
+	json_decref(problems);
 	return 0;
 }
 
@@ -321,6 +338,9 @@ int show_datapath(const json_t *r)
 		{ "SEGMENTS", "tun_segments" }, { "SENDS", "sends" }, { "SENT", "sent" }, { "BATCHES", "batches" },
 		{ "GSO REFUSED", "gso_refused" }, { NULL } };
 
+	put_problems(json_object_get(r, "problems"));
+	if (json_array_size(json_object_get(r, "problems")))
+		putchar('\n');
 	table(json_object_get(r, "caps"), caps, "nothing is known");
 	putchar('\n');
 	table(json_object_get(r, "workers"), in, "no workers");
