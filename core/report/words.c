@@ -48,7 +48,8 @@
 		"negotiation failed") \
 	K(NO_QUICK_MODE, "no-quick-mode", "quick mode", "phase 1 is up, and the {peer} never began quick mode", \
 		"message 1 of quick mode did not come", \
-		"see the client's log: it may not like the gateway's identity, which is its address", NULL, "error 789 or 792", \
+		"see the client's log: it may not accept the gateway's identity, which is its address unless the connection's id says " \
+		"another", NULL, "error 789 or 792", \
 		"negotiation failed") \
 	K(NO_QUICK_3, "no-quick-3", "quick mode", \
 		"the {peer} never sent message 3 of quick mode: our message 2 or its answer was lost", \
@@ -61,10 +62,10 @@
 		"error 789", "negotiation failed") \
 	\
 	K(NO_IPSEC, "no-ipsec", "l2tp", \
-		"L2TP without IPsec was ignored: the client did not use IPsec, or its policy was lost", "IPsec", \
+		"L2TP without IPsec was ignored: the {peer} did not use IPsec, or its policy was lost", "IPsec", \
 		"on Windows the connection's type must be L2TP/IPsec, the service IKEEXT must run, and the registry must not have " \
 		"ProhibitIpSec=1 under RasMan\\Parameters; on Linux IPsec must be switched on in the connection's IPsec settings", \
-		NULL, "error 809", NULL) \
+		"see its IPsec log; it is dialled anew when it answers no more", "error 809", NULL) \
 	K(L2TP_SILENT, "l2tp-silent", "l2tp", "IPsec is up, and no L2TP came in {count} s", "SCCRQ did not come", \
 		"see whether ESP (IP protocol 50; with NAT, UDP port 4500) reaches the gateway", NULL, "error 809 or 800", \
 		"the server did not respond") \

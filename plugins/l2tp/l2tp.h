@@ -127,6 +127,7 @@ struct l2tp_chan {
 	struct l2tp_dial *dial; /* we dialled: it has our tunnel alone, and takes none; NULL: the peer did */
 };
 
+struct l2tp_guard_1;
 struct l2tp_dial { /* a connection that we dial, from ike.connect/1 to its session */
 	struct l2tp_dial *next;
 	struct l2tp *self;
@@ -161,6 +162,7 @@ struct l2tp { /* also the table of l2tp/1, which has no functions yet */
 	const struct vd_datapath_1 *dp;
 	const struct vd_esp_1 *esp;
 	const struct vd_link_1 *link;
+	const struct l2tp_guard_1 *guard;
 	struct l2tp_chan *chans, **chans_end;
 	struct l2tp_chan *by_id[L2TP_HASH];
 	struct l2tp_call *calls[L2TP_HASH]; /* by session id */
@@ -278,6 +280,8 @@ void l2tp_waits_forget(struct l2tp *self);
 extern const struct vd_session_owner l2tp_owner;
 
 /* ---- l2tp_dial.c ---- */
+/* Do we dial a gateway at this address? arg: struct l2tp. */
+bool l2tp_dial_at(void *arg, const struct vd_ip *ip);
 int l2tp_dial_init(struct l2tp *self);
 void l2tp_dial_stop(struct l2tp *self);
 void l2tp_dial_fini(struct l2tp *self);

@@ -30,6 +30,17 @@ static struct l2tp_dial *dial_of_peer(struct l2tp *self, uint64_t peer)
 	return d;
 }
 
+bool l2tp_dial_at(void *arg, const struct vd_ip *ip)
+{
+	const struct l2tp *self = arg;
+	for (const struct l2tp_dial *d = self->dials; d; d = d->next) {
+		const struct vd_peer *peer = vd_peer_find(d->peer);
+		if (peer && vd_ip_equal(&peer->remote.ip, ip))
+			return true;
+	}
+	return false;
+}
+
 static void dial_free(struct l2tp_dial *d)
 {
 	struct l2tp_dial **at = &d->self->dials;

@@ -29,7 +29,9 @@ struct guard_socket {
 };
 
 struct guard {
-	void *self; /* of the service l2tp_guard/1, which has no functions */
+	struct l2tp_guard_1 service;
+	bool (*dials)(void *arg, const struct vd_ip *ip);
+	void *dials_arg;
 	const struct vd_priv_1 *priv;
 	struct guard_socket sockets[LISTEN_MAX];
 	size_t n;
@@ -65,7 +67,8 @@ static void tell(struct guard *g, const struct vd_sa *source)
 {
 	vd_count("l2tp.unprotected", 1);
 	if (l2tp_guard_tell(&g->sources, &source->ip))
-		vd_report_failure(&(struct vd_report){ .kind = VD_FAIL_NO_IPSEC, .remote = source });
+		vd_report_failure(&(struct vd_report){ .kind = VD_FAIL_NO_IPSEC, .remote = source,
+			.dialled = g->dials && g->dials(g->dials_arg, &source->ip) });
 }
 
 static void on_readable(void *arg, unsigned events)
@@ -118,15 +121,23 @@ static void on_socket(void *arg, int fd, const struct vd_error *err)
 	g->n++;
 }
 
+static void on_dials(void *self, bool (*dials)(void *arg, const struct vd_ip *ip), void *arg)
+{
+	struct guard *g = self;
+
+	g->dials = dials;
+	g->dials_arg = arg;
+}
+
 static int guard_init(struct vd_host *host, void **ret_self, struct vd_error *err)
 {
 	struct guard *g = calloc(1, sizeof(*g));
 	int ret = g ? 0 : -ENOMEM;
 
 	if (g) {
-		g->self = g;
+		g->service = (struct l2tp_guard_1){ g, on_dials };
 		g->priv = vd_service_find("priv/1", NULL);
-		ret = g->priv ? vd_service_provide(host, "l2tp_guard/1", NULL, g) : -ENOENT;
+		ret = g->priv ? vd_service_provide(host, "l2tp_guard/1", NULL, &g->service) : -ENOENT;
 	}
 	if (ret < 0) {
 		free(g);

@@ -1,8 +1,16 @@
-/* l2tp_guard: whom of the sources of unprotected L2TP to speak of. Control thread. */
+/* l2tp_guard: of which sources of unprotected L2TP to speak, and the service that the L2TP plugin uses. Control thread. */
 #ifndef L2TP_GUARD_H
 #define L2TP_GUARD_H
 
 #include <viaduct/addr.h>
+
+/* Service l2tp_guard/1. */
+struct l2tp_guard_1 {
+	void *self;
+	/* From now on dials tells whether we dial a gateway at this address: what is said of it then is meant for us. NULL: nobody
+	 * tells any more. */
+	void (*on_dials)(void *self, bool (*dials)(void *arg, const struct vd_ip *ip), void *arg);
+};
 
 #define GUARD_SOURCES 64
 #define GUARD_TELL_MS 60000u

@@ -1,5 +1,6 @@
 /* L2TP: the plugin, its options, and the channels it is attached to. */
 #include "l2tp.h"
+#include "l2tp_guard.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -261,6 +262,9 @@ static int l2tp_init(struct vd_host *host, void **ret_self, struct vd_error *err
 		vd_error_set(err, rc, "cannot register with the core: %s", strerror(-rc));
 		goto fail;
 	}
+	self->guard = vd_service_find("l2tp_guard/1", NULL);
+	if (self->guard)
+		self->guard->on_dials(self->guard->self, l2tp_dial_at, self);
 	*ret_self = self;
 	return 0;
 fail:
@@ -288,6 +292,8 @@ static void l2tp_fini(void *arg)
 		self->dp->chan_attach(self->dp->self, self->chans->id, NULL, NULL, NULL, NULL);
 		l2tp_chan_free(self->chans, "gateway is shutting down");
 	}
+	if (self->guard)
+		self->guard->on_dials(self->guard->self, NULL, NULL);
 	l2tp_dial_fini(self);
 	l2tp_waits_forget(self);
 	free(self);

@@ -20,6 +20,8 @@
 #include "core/session/session.h"
 #include "core/system/keys.h"
 #include "core/system/work.h"
+#include "plugins/l2tp/l2tp_guard.h"
+#include "plugins/l2tp/l2tp_guard.h"
 #include "plugins/pool/local/pool.h"
 #include "tests/scenario/wire.h"
 
@@ -119,7 +121,11 @@ static int priv_unreachable(void *self, bool add, const struct vd_prefix *dst, v
 static const struct vd_priv_1 priv = { .open_tun = priv_tun, .address = priv_net, .route = priv_net, .sysctl = priv_sysctl,
 	.route_from = priv_route_from, .pin = priv_pin, .unreachable = priv_unreachable };
 
-static const struct { void *self; } guard; /* nobody calls it */
+static void on_dials(void *self, bool (*dials)(void *arg, const struct vd_ip *ip), void *arg)
+{
+	(void)self, (void)dials, (void)arg;
+}
+static const struct l2tp_guard_1 guard = { NULL, on_dials };
 
 /* ---- life ---- */
 static void bring_up(uint64_t seed)

@@ -109,6 +109,25 @@ START_TEST(test_wrong_psk)
 }
 END_TEST
 
+/* Nobody gets in with the key as its operator meant it: the report says what is odd about the file. */
+START_TEST(test_odd_psk)
+{
+	setenv("SCENARIO_PSK_ODD", "\"the key\"", 1);
+	start("gateway: { name: vpn.example.com, listen: [192.0.2.1] }\n"
+		"users: { office: { file: users.yaml } }\n"
+		"realms: { office: { authenticate: [users/office] } }\n"
+		"pools: { office: { range: 10.8.0.10-10.8.0.20, gateway: 10.8.0.1 } }\n"
+		"connections:\n"
+		"  staff: { accept: [l2tp], realm: office, pool: office, l2tp: { psk: !env SCENARIO_PSK_ODD } }\n", "bob", "bob-password");
+	dial("the key", 10000);
+	const struct vd_setup_failed *f = the_report(VD_FAIL_PSK, "phase1");
+	ck_assert_msg(strstr(f->text, "staff (test.yaml:6), whose key is in quotes, which are part of the secret") ||
+		strstr(f->text, "staff (test.yaml:6, whose key is in quotes, which are part of the secret)"), "%s", f->text);
+	ck_assert_ptr_null(strstr(f->text, "\"the key\""));
+	stop();
+}
+END_TEST
+
 START_TEST(test_wrong_password)
 {
 	start(PLAIN, "bob", "guessed");
@@ -401,8 +420,8 @@ static const struct {
 		"gateway reach the client (Windows shows error 809)", VD_FAIL_NO_MESSAGE_3, "phase1" },
 	{ in_mm6, "the client sent message 3, and nothing after our answer; see whether UDP port 500 is open both ways "
 		"between the client and the gateway (Windows shows error 809 or 792)", VD_FAIL_NO_MESSAGE_5, "phase1" },
-	{ ike_up, "phase 1 is up, and the client never began quick mode; see the client's log: it may not like the "
-		"gateway's identity, which is its address (Windows shows error 789 or 792)", VD_FAIL_NO_QUICK_MODE, "quick mode" },
+	{ ike_up, "phase 1 is up, and the client never began quick mode; see the client's log: it may not accept the "
+		"gateway's identity, which is its address unless the connection's id says another (Windows shows error 789 or 792)", VD_FAIL_NO_QUICK_MODE, "quick mode" },
 	{ has_sa, "the client never sent message 3 of quick mode: our message 2 or its answer was lost; see whether UDP of 400 "
 		"octets and more reaches the client unfragmented (Windows shows error 789 or 792)", VD_FAIL_NO_QUICK_3, "quick mode" },
 	{ has_sa, "IPsec is up, and no L2TP came in 30 s; see whether ESP (IP protocol 50; with NAT, UDP port 4500) "
@@ -450,6 +469,7 @@ int main(void)
 	tcase_set_timeout(t, 200);
 	tcase_add_test(t, test_no_proposal);
 	tcase_add_test(t, test_wrong_psk);
+	tcase_add_test(t, test_odd_psk);
 	tcase_add_test(t, test_wrong_password);
 	tcase_add_test(t, test_unknown_user);
 	tcase_add_test(t, test_debug);

@@ -5,6 +5,8 @@
 #include <unistd.h>
 
 #include "core/bus.h"
+#include "core/bus_internal.h"
+#include "core/log.h"
 #include "core/loop.h"
 #include "tests/lib/fake.h"
 
@@ -186,6 +188,32 @@ START_TEST(a_queued_stop_is_seen_at_once)
 }
 END_TEST
 
+static void no_line(void *arg, enum vd_log_level level, const char *line)
+{
+	(void)arg, (void)level, (void)line;
+}
+
+/* A handler that waits, or whose processor others have, holds up nobody by its own fault; one that computes does. */
+START_TEST(slow_is_what_computes)
+{
+	uint64_t began;
+
+	ck_assert_int_eq(vd_loop_ev_init(), 0);
+	vd_log_sink(no_line, NULL);
+	began = vd_bus_clock_us();
+	usleep(30000);
+	vd_bus_name_slow(began, "waits", NULL);
+	ck_assert_uint_eq(vd_counter("bus.slow_handler"), 0);
+	began = vd_bus_clock_us();
+	while (vd_bus_clock_us() - began < 6000)
+		;
+	vd_bus_name_slow(began, "computes", NULL);
+	ck_assert_uint_eq(vd_counter("bus.slow_handler"), 1);
+	vd_log_sink(NULL, NULL);
+	vd_loop_ev_fini();
+}
+END_TEST
+
 int main(void)
 {
 	Suite *s = suite_create("loop");
@@ -198,6 +226,7 @@ int main(void)
 	tcase_add_test(tc, fifo_never_nests);
 	tcase_add_test(tc, the_systems_loop);
 	tcase_add_test(tc, a_queued_stop_is_seen_at_once);
+	tcase_add_test(tc, slow_is_what_computes);
 	suite_add_tcase(s, tc);
 	srunner_run_all(sr, CK_NORMAL);
 	failed = srunner_ntests_failed(sr);

@@ -73,8 +73,8 @@ static const struct {
 		" mode, UDP port 1701) on the client (Windows shows error 789; macOS and iOS show \"negotiation"
 		" failed\")" },
 	[VD_FAIL_NO_QUICK_MODE] = { { 0 },
-		"phase 1 is up, and the client never began quick mode; see the client's log: it may not like the"
-		" gateway's identity, which is its address (Windows shows error 789 or 792; macOS and iOS show"
+		"phase 1 is up, and the client never began quick mode; see the client's log: it may not accept the"
+		" gateway's identity, which is its address unless the connection's id says another (Windows shows error 789 or 792; macOS and iOS show"
 		" \"negotiation failed\")" },
 	[VD_FAIL_NO_QUICK_3] = { { 0 },
 		"the client never sent message 3 of quick mode: our message 2 or its answer was lost; see whether"

@@ -49,11 +49,17 @@ static void reject(struct client *c, enum vd_failure kind, const char *why, cons
 {
 	const struct vd_session *session = vd_session_find(c->session);
 	const struct vd_conf_node *node = session ? vd_conf_at(session->conf, NULL, "connections") : NULL;
-	char at[128] = "";
+	const char *odd;
+	char at[256] = "";
+	size_t n;
 
 	node = node ? vd_conf_child(node, c->connection) : NULL;
+	odd = kind == VD_FAIL_REFUSED ? vd_conf_odd(vd_conf_child(node, "password")) : NULL;
 	if (node)
 		vd_conf_origin(vd_conf_child(node, "user"), at, sizeof(at));
+	n = strlen(at);
+	if (odd)
+		vd_format(at + n, sizeof(at) - n, ", whose password %s", odd);
 	c->state = REJECTED;
 	vd_timer_stop(&c->timer);
 	vd_report_failure(&(struct vd_report){ .kind = kind, .stage = "auth", .session = c->session,
