@@ -195,11 +195,24 @@ const struct vd_topic vd_topic_dialled_routes = { .name = "dialled_routes", .kin
 	.pressure = VD_PRESSURE_KEEP, .size = sizeof(struct vd_dialled_routes), .fields = dialled_routes_fields,
 	.n_fields = VD_ARRAY_SIZE(dialled_routes_fields), .doc = "address and routes of a session that we dialled" };
 
+static const struct vd_field held_way_fields[] = {
+	VD_FIELD(vd_held_way, connection, VD_F_TEXT),
+};
+const struct vd_topic vd_topic_held_way = { .name = "held_way", .kind = VD_REQUEST, .pressure = VD_PRESSURE_KEEP,
+	.size = sizeof(struct vd_held_way), .fields = held_way_fields, .n_fields = VD_ARRAY_SIZE(held_way_fields),
+	.doc = "the way to a gateway around routes that are held" };
+
+static const struct vd_field routes_free_fields[] = {
+	VD_FIELD(vd_routes_free, connection, VD_F_TEXT),
+};
+EVENT(routes_free, routes_free_fields, "routes of a connection are held no longer");
+
 const struct vd_topic *const vd_core_topics[] = {
 	&vd_topic_peer_up, &vd_topic_peer_down, &vd_topic_chan_up, &vd_topic_chan_down, &vd_topic_l2tp_tunnel_up,
 	&vd_topic_session_new, &vd_topic_auth_ok, &vd_topic_auth_failed, &vd_topic_session_up,
 	&vd_topic_session_ipv6, &vd_topic_session_down,
 	&vd_topic_session_gone, &vd_topic_lease_returned, &vd_topic_setup_failed, &vd_topic_pool_up, &vd_topic_pool_down,
 	&vd_topic_address_reserved, &vd_topic_address_released, &vd_topic_authenticate, &vd_topic_admit,
-	&vd_topic_lease_address, &vd_topic_route_add, &vd_topic_dialled_routes, NULL,
+	&vd_topic_lease_address, &vd_topic_route_add, &vd_topic_dialled_routes,
+	&vd_topic_held_way, &vd_topic_routes_free, NULL,
 };

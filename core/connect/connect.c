@@ -37,6 +37,10 @@ struct dial {
 	bool keep;     /* another attempt follows a failure: it has been up, or is one of the boot */
 	bool gone;     /* from the configuration */
 	bool reported; /* this attempt: setup_failed has said why */
+	bool held;     /* it has been up, and its routes lead nowhere else until it is down */
+	uint64_t way;  /* the request held_way that is waited for; 0: none */
+	struct vd_ip ips[VD_LOOKUP_MAX]; /* of its name, as found last */
+	size_t n_ips;
 	const struct vd_connect_1 *by;
 	uint64_t id;   /* of by; 0: nothing is open there */
 	uint64_t session;
@@ -108,6 +112,10 @@ static void fill(const struct dial *d, struct vd_dial_status *s)
 
 static void enter(struct dial *d, enum vd_dial_state state)
 {
+	if (state == VD_DIAL_DOWN && d->held) {
+		vd_hold_free(d->name);
+		d->held = false;
+	}
 	d->state = state;
 	d->since = vd_now();
 }
@@ -135,13 +143,22 @@ static void tell(struct dial *d, const struct vd_error *err)
 	}
 }
 
+/* What is under way before anything was sent. */
+static void stop_attempt(struct dial *d)
+{
+	vd_timer_stop(&d->timer);
+	vd_lookup_cancel(d->lookup);
+	vd_request_cancel(d->way);
+	d->lookup = NULL;
+	d->way = 0;
+}
+
 static void dial_free(struct dial *d)
 {
 	struct vd_error err;
 
 	vd_link_del(&d->all);
-	vd_timer_stop(&d->timer);
-	vd_lookup_cancel(d->lookup);
+	stop_attempt(d);
 	vd_error_set(&err, -ECANCELED, "the gateway stops");
 	tell(d, &err); /* whoever still waits: his request is to be freed */
 	free(d);
@@ -194,8 +211,9 @@ static void ended(struct dial *d, const char *reason)
 
 		enter(d, VD_DIAL_WAITING);
 		vd_timer_start(&d->timer, ms);
-		vd_log(VD_LOG_NOTICE, "connect", NULL, "connection %s: %s; the next attempt is in %llu.%llu s", d->name,
-			d->reason, (unsigned long long)(ms / 1000), (unsigned long long)(ms % 1000 / 100));
+		vd_log(VD_LOG_NOTICE, "connect", NULL, "connection %s: %s; the next attempt is in %llu.%llu s%s", d->name,
+			d->reason, (unsigned long long)(ms / 1000), (unsigned long long)(ms % 1000 / 100),
+			d->held ? "; until it is up, its routes are unreachable" : "");
 	} else {
 		enter(d, VD_DIAL_DOWN);
 		vd_log(VD_LOG_NOTICE, "connect", NULL, "connection %s is down: %s", d->name, d->reason);
@@ -227,6 +245,7 @@ static void on_up(void *arg, uint64_t id, uint64_t session)
 	d->session = session;
 	d->turn = 0; /* of the next attempt */
 	d->keep = true;
+	d->held = vd_connect_holds(vd_conf_current(), conf_of(d));
 	d->reason[0] = '\0';
 	tell(d, NULL);
 }
@@ -274,9 +293,8 @@ static int choose(struct dial *d, const char *local, const struct vd_ip *ips, si
 	return 0;
 }
 
-static void found(void *arg, const struct vd_ip *ips, size_t n, const struct vd_error *failed)
+static void call(struct dial *d)
 {
-	struct dial *d = arg;
 	const struct vd_conf_node *node = conf_of(d);
 	const struct vd_conf_node *words = node ? vd_conf_at(vd_conf_current(), node, "connect") : NULL;
 	const char *word = vd_conf_str(vd_conf_nth(words, 0)), *local = option(d, "local");
@@ -286,17 +304,11 @@ static void found(void *arg, const struct vd_ip *ips, size_t n, const struct vd_
 	char text[VD_SA_TEXT], which[32] = "";
 	int res;
 
-	d->lookup = NULL;
-	if (failed) {
-		d->turns = 0;
-		ended(d, failed->text);
-		return;
-	}
 	d->by = word ? vd_service_find("connect/1", word) : NULL;
 	if (!d->by)
 		res = vd_error_set(&err, -ENOTSUP, "no plugin dials %s", word ? word : "this");
 	else
-		res = choose(d, local, ips, n, &path, &err);
+		res = choose(d, local, d->ips, d->n_ips, &path, &err);
 	if (res == 0 && (other = in_the_way(d, &path)))
 		res = vd_error_set(&err, -EADDRINUSE, "connection %s has this gateway from this address already: "
 			"give one of both another `local`", other->name);
@@ -311,6 +323,37 @@ static void found(void *arg, const struct vd_ip *ips, size_t n, const struct vd_
 	if (d->turns > 1)
 		vd_format(which, sizeof(which), ", address %u of %u", d->turn + 1, d->turns);
 	vd_log(VD_LOG_INFO, "connect", NULL, "connection %s: dialling %s%s", d->name, vd_sa_format(&d->gateway, text), which);
+}
+
+static void on_way(void *arg, const struct vd_answer *answer)
+{
+	struct dial *d = arg;
+
+	(void)answer;
+	d->way = 0;
+	call(d);
+}
+
+static void found(void *arg, const struct vd_ip *ips, size_t n, const struct vd_error *failed)
+{
+	struct dial *d = arg;
+
+	d->lookup = NULL;
+	/* The name server may be among what is held: then its last answer has to do. */
+	if (failed && !(d->held && d->n_ips)) {
+		d->turns = 0;
+		ended(d, failed->text);
+		return;
+	}
+	if (failed) {
+		vd_log(VD_LOG_NOTICE, "connect", NULL, "connection %s: %s; the last addresses of that name are dialled", d->name, failed->text);
+	} else {
+		d->n_ips = n;
+		memcpy(d->ips, ips, n * sizeof(*ips));
+	}
+	d->way = d->held ? vd_hold_ask(d->name, d->ips, d->n_ips, on_way, d) : 0;
+	if (!d->way)
+		call(d);
 }
 
 static void dial_now(struct dial *d)
@@ -347,14 +390,12 @@ static void on_setup_failed(void *arg, const void *event)
 
 static void take_down(struct dial *d, const char *reason)
 {
-	vd_timer_stop(&d->timer);
+	stop_attempt(d);
 	if (d->id) {
 		enter(d, VD_DIAL_ENDING);
 		d->by->down(d->by->self, d->id, reason);
 		return;
 	}
-	vd_lookup_cancel(d->lookup);
-	d->lookup = NULL;
 	enter(d, VD_DIAL_ENDING);
 	ended(d, reason);
 }
@@ -451,9 +492,7 @@ int vd_connect_down(const char *name, const char *reason, done_fn *done, void *a
 		take_down(d, reason);
 		return 0;
 	}
-	vd_timer_stop(&d->timer);
-	vd_lookup_cancel(d->lookup);
-	d->lookup = NULL;
+	stop_attempt(d);
 	vd_strcpy(d->reason, sizeof(d->reason), reason);
 	d->failures = 0;
 	enter(d, VD_DIAL_DOWN);

@@ -13,6 +13,8 @@
 #define CORE_CONNECT_H
 
 #include <viaduct/addr.h>
+#include <viaduct/bus.h>
+#include <viaduct/conf.h>
 #include <viaduct/topics.h>
 
 enum vd_dial_state { VD_DIAL_DOWN, VD_DIAL_DIALLING, VD_DIAL_UP, VD_DIAL_WAITING, VD_DIAL_ENDING };
@@ -51,6 +53,15 @@ int vd_connect_down(const char *name, const char *reason,
 	struct vd_error *err);
 /* False for a name that is none. */
 bool vd_connect_status(const char *name, struct vd_dial_status *ret_status);
+
+/* ---- hold.c: routes that stay unreachable while a connection is dialled again ---- */
+/* As hold_routes says, else where `all` is among its routes. connection: its node; NULL: false. */
+bool vd_connect_holds(const struct vd_conf *conf, const struct vd_conf_node *connection);
+/* Request held_way; 0 when out of memory. */
+uint64_t vd_hold_ask(const char *name, const struct vd_ip *gateways, size_t n,
+	void (*done)(void *arg, const struct vd_answer *answer), void *arg);
+/* Event routes_free. */
+void vd_hold_free(const char *name);
 
 /* ---- lookup.c: where to dial to, and from where ---- */
 struct vd_lookup;

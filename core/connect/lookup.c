@@ -140,6 +140,14 @@ static bool address_of(const char *dev, uint16_t family, struct vd_ip *ret_ip)
 	return found;
 }
 
+static bool written(const struct vd_conf_node *list, const struct vd_ip *ip)
+{
+	for (size_t i = 0; i < vd_conf_count(list); i++)
+		if (vd_ip_equal(vd_conf_ip(vd_conf_nth(list, i)), ip))
+			return true;
+	return false;
+}
+
 int vd_dial_path(const char *local, const struct vd_ip *remote, struct vd_path *ret_path, struct vd_error *err)
 {
 	const struct vd_conf_node *list = vd_conf_at(vd_conf_current(), NULL, "gateway.listen");
@@ -150,6 +158,9 @@ int vd_dial_path(const char *local, const struct vd_ip *remote, struct vd_path *
 	if (local && !vd_ip_parse(local, &want) && !address_of(local, remote->family, &want))
 		return vd_error_set(err, -EADDRNOTAVAIL, "local: %s is neither an address nor an interface that has one",
 			local);
+	/* Of several that are written, the one that the host would use: it may have moved from one network to another. */
+	if (!local && vd_conf_count(list) > 1 && (!source_for(remote, &want) || !written(list, &want)))
+		want = (struct vd_ip){ 0 };
 	/* The order is that of the data path's endpoints. One that is written wins over a wildcard. */
 	for (size_t i = 0; i < vd_conf_count(list); i++) {
 		const struct vd_ip *ip = vd_conf_ip(vd_conf_nth(list, i));

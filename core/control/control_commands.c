@@ -56,14 +56,23 @@ static json_int_t silence_s(uint64_t chan)
 	return esp && esp->idle && vd_chan_find(chan) ? (json_int_t)(esp->idle(esp->self, chan) / 1000) : 0;
 }
 
+/* It is kept for the session, and its client uses IPv6 alone. */
+static bool lease4_unused(const struct vd_session *s)
+{
+	const struct vd_session_rec *rec = vd_session_rec(s->id);
+
+	return rec && s->state == VD_S_UP && !rec->link.v4.len && !rec->link.v4.bare;
+}
+
 static json_t *session_json(const struct vd_session *s)
 {
 	const struct vd_peer *peer = vd_peer_find(s->peer);
+	const struct vd_ip none = { 0 };
 
 	return json_pack("{s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:i,s:I,s:I,s:I,s:o,s:o,s:{s:I,s:I,s:I,s:I}}",
 		"session", id_json('s', s->id), "state", vd_text_json(vd_session_state_name(s->state)), "user",
 		vd_text_json(s->proven ? s->user : ""), "claimed", vd_text_json(s->proven ? "" : s->user),
-		"connection", vd_text_json(s->connection), "address", ip_json(&s->lease4.address),
+		"connection", vd_text_json(s->connection), "address", ip_json(lease4_unused(s) ? &none : &s->lease4.address),
 		"network", network_json(&s->lease6), "remote", peer ? sa_json(&peer->remote) : json_string(""), "chan", id_json('c', s->chan),
 		"peer", id_json('p', s->peer), "mtu", (int)s->mtu, "age_s", seconds_since(s->created),
 		"up_s", s->up_since ? seconds_since(s->up_since) : (json_int_t)0, "silent_s", silence_s(s->chan), "reason", vd_text_json(s->reason), "client", vd_text_json(s->client),
@@ -111,10 +120,10 @@ static json_t *chain_json(const struct vd_session *s)
 		vd_ip_format(&peer->remote.ip, about);
 	else
 		vd_strcpy(about + 5, sizeof(about) - 5, s->user);
-	return json_pack("{s:o,s:o,s:o,s:{s:o,s:o,s:o,s:o,s:o},s:o,s:o}", "peer", peer ? peer_json(peer) : json_null(), "chan",
+	return json_pack("{s:o,s:o,s:o,s:{s:o,s:b,s:o,s:o,s:o,s:o},s:o,s:o}", "peer", peer ? peer_json(peer) : json_null(), "chan",
 		chan ? json_pack("{s:o,s:o,s:i,s:b,s:b}", "chan", id_json('c', chan->id), "upper", vd_text_json(chan->upper), "mtu",
 			       (int)chan->mtu, "up", (int)chan->up, "protected", (int)chan->protected_) : json_null(),
-		"session", session_json(s), "lease", "address", ip_json(&s->lease4.address), "gateway",
+		"session", session_json(s), "lease", "address", ip_json(&s->lease4.address), "used", s->lease4.address.family && !lease4_unused(s), "gateway",
 		ip_json(&s->lease4.gateway), "dns", dns, "network", network_json(&s->lease6), "gateway6",
 		ip_json(&s->lease6.gateway), "timeline", timeline, "failures",
 		vd_control_reports(about));

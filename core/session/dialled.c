@@ -7,6 +7,7 @@
 
 #include <viaduct/plugin.h>
 
+#include "core/connect/connect.h"
 #include "core/session/session.h"
 
 static const struct vd_conf_node *connection(const struct vd_session_rec *rec)
@@ -76,6 +77,8 @@ bool vd_dialled_ask(struct vd_session_rec *rec, const struct vd_request_opts *op
 	if (peer)
 		request.gateway = peer->remote.ip;
 	memcpy(request.routes, rec->pub.granted.routes_behind, sizeof(request.routes));
+	vd_strcpy(request.connection, sizeof(request.connection), rec->pub.connection);
+	request.hold = vd_connect_holds(rec->pub.conf, connection(rec));
 	return vd_request(&vd_topic_dialled_routes, &request, opts, done, rec);
 }
 

@@ -37,7 +37,6 @@ struct item {
 	struct vd_prefix prefix;
 	union {
 		struct vd_ip source;
-		struct vd_way way;
 		struct {
 			unsigned mtu, txqueuelen;
 		};
@@ -218,13 +217,11 @@ void vd_keep_unreachable(bool add, const struct vd_prefix *dst)
 	declare(add, UNREACHABLE, dst);
 }
 
-void vd_keep_pin(bool add, const struct vd_ip *host, const struct vd_way *way)
+void vd_keep_pin(bool add, const struct vd_ip *host)
 {
 	struct vd_prefix prefix = { *host, host->family == AF_INET ? 32 : 128 };
-	struct item *it = declare(add, PIN, &prefix);
 
-	if (it)
-		it->way = *way;
+	declare(add, PIN, &prefix);
 }
 
 static void declare_name(enum kind kind, const char *name, const char *value)
@@ -570,7 +567,7 @@ static void put_back(struct item *it, struct vd_error *err)
 	case ADDRESS: vd_netlink_address(true, it->dev, &it->prefix, err); break;
 	case UNREACHABLE: vd_netlink_unreachable(true, &it->prefix, err); break;
 	case ROUTE: vd_netlink_route(true, it->dev, &it->prefix, it->source.family ? &it->source : NULL, err); break;
-	case PIN: vd_netlink_pin_way(&it->prefix.ip, &it->way, err); break;
+	case PIN: vd_netlink_pin(true, &it->prefix.ip, err); break; /* on the way that there is now */
 	case SYSCTL: vd_sysctl_set(it->name, it->value, err); break;
 	default: break;
 	}

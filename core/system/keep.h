@@ -10,11 +10,6 @@
 
 #define VD_KEEP_SETTLE_MS 100u /* from the kernel's word to the comparison: a change from outside comes in several words */
 
-struct vd_way { /* how a host is reached */
-	uint32_t dev;
-	struct vd_ip via; /* family 0: on the link */
-};
-
 /* Begins with nothing. Without it, and after vd_keep_fini, all that follows has no effect. */
 int vd_keep_init(void);
 /* Forgets everything, and takes nothing off the host. */
@@ -28,7 +23,7 @@ void vd_keep_device(const char *dev, unsigned mtu, unsigned txqueuelen);
 void vd_keep_address(bool add, const char *dev, const struct vd_prefix *address);
 void vd_keep_route(bool add, const char *dev, const struct vd_prefix *dst, const struct vd_ip *source); /* source: NULL, or ours */
 void vd_keep_unreachable(bool add, const struct vd_prefix *dst);
-void vd_keep_pin(bool add, const struct vd_ip *host, const struct vd_way *way); /* way: not looked at when it goes */
+void vd_keep_pin(bool add, const struct vd_ip *host);
 void vd_keep_sysctl(const char *name, const char *value);
 /* name: "inet viaduct". commands: what makes it anew as a whole; NULL: it is not wanted. It is compared from the moment on
  * when those same commands were carried out, and this is how nft shows it since (vd_priv_nft_list). */

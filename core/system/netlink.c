@@ -143,10 +143,15 @@ int vd_netlink_route(bool add, const char *dev, const struct vd_prefix *dst, con
 }
 
 /* ---- host routes to gateways ---- */
+struct way { /* how a host is reached */
+	uint32_t dev;
+	struct vd_ip via; /* family 0: on the link */
+};
+
 static int read_way(const struct nlmsghdr *nlh, void *arg)
 {
 	const struct rtmsg *rtm = mnl_nlmsg_get_payload(nlh);
-	struct vd_way *way = arg;
+	struct way *way = arg;
 	const struct nlattr *attr;
 
 	if (nlh->nlmsg_type != RTM_NEWROUTE || rtm->rtm_type != RTN_UNICAST)
@@ -162,7 +167,60 @@ static int read_way(const struct nlmsghdr *nlh, void *arg)
 	return MNL_CB_OK;
 }
 
-static int find_way(const struct vd_ip *host, struct vd_way *ret_way)
+/* Of several routes. */
+struct best_way {
+	const struct vd_ip *host;
+	uint32_t without; /* a device */
+	struct way way;
+	int len;          /* of its network, -1: none yet */
+	uint32_t metric;
+};
+
+static int read_best_way(const struct nlmsghdr *nlh, void *arg)
+{
+	const struct rtmsg *rtm = mnl_nlmsg_get_payload(nlh);
+	struct best_way *b = arg;
+	struct vd_prefix dst = { .ip.family = rtm->rtm_family, .len = rtm->rtm_dst_len };
+	struct way way = { 0 };
+	const struct nlattr *attr;
+	uint32_t metric = 0;
+
+	if (nlh->nlmsg_type != RTM_NEWROUTE || rtm->rtm_type != RTN_UNICAST || rtm->rtm_table != RT_TABLE_MAIN ||
+		rtm->rtm_protocol == VD_NETLINK_OURS || rtm->rtm_flags & (RTNH_F_DEAD | RTNH_F_LINKDOWN))
+		return MNL_CB_OK;
+	read_way(nlh, &way);
+	mnl_attr_for_each(attr, nlh, sizeof(*rtm)) {
+		if (mnl_attr_get_type(attr) == RTA_DST && mnl_attr_get_payload_len(attr) <= sizeof(dst.ip.a))
+			memcpy(dst.ip.a, mnl_attr_get_payload(attr), mnl_attr_get_payload_len(attr));
+		if (mnl_attr_get_type(attr) == RTA_PRIORITY && mnl_attr_get_payload_len(attr) == sizeof(metric))
+			metric = mnl_attr_get_u32(attr);
+	}
+	if (!way.dev || way.dev == b->without || !vd_prefix_has(&dst, b->host) || dst.len < b->len ||
+		(dst.len == b->len && metric >= b->metric))
+		return MNL_CB_OK;
+	b->way = way;
+	b->len = dst.len;
+	b->metric = metric;
+	return MNL_CB_OK;
+}
+
+/* The way that the host would take without our device and without unreachable routes of ours. */
+static int find_way_around(const struct vd_ip *host, struct way *ret_way)
+{
+	struct best_way best = { .host = host, .without = vd_keep_dev()[0] ? if_nametoindex(vd_keep_dev()) : 0, .len = -1 };
+	char room[ROOM];
+	struct nlmsghdr *nlh = vd_netlink_message(room, RTM_GETROUTE, NLM_F_DUMP);
+	struct rtmsg *rtm = mnl_nlmsg_put_extra_header(nlh, sizeof(*rtm));
+	int ret;
+
+	rtm->rtm_family = (uint8_t)host->family;
+	rtm->rtm_table = RT_TABLE_MAIN;
+	ret = vd_netlink_ask(nlh, read_best_way, &best);
+	*ret_way = best.way;
+	return ret < 0 ? ret : best.len >= 0 ? 0 : -ENETUNREACH;
+}
+
+static int find_way(const struct vd_ip *host, struct way *ret_way)
 {
 	char room[ROOM];
 	struct nlmsghdr *nlh = vd_netlink_message(room, RTM_GETROUTE, 0);
@@ -172,12 +230,15 @@ static int find_way(const struct vd_ip *host, struct vd_way *ret_way)
 	rtm->rtm_family = (uint8_t)host->family;
 	rtm->rtm_dst_len = (uint8_t)(8 * ip_len(host));
 	mnl_attr_put(nlh, RTA_DST, ip_len(host), host->a);
-	*ret_way = (struct vd_way){ 0 };
+	*ret_way = (struct way){ 0 };
 	ret = vd_netlink_ask(nlh, read_way, ret_way);
-	return ret < 0 ? ret : ret_way->dev ? 0 : -ENETUNREACH;
+	/* Nowhere, or into the tunnel: what is asked for is the way without both. */
+	if (ret < 0 || !ret_way->dev || (vd_keep_dev()[0] && ret_way->dev == if_nametoindex(vd_keep_dev())))
+		return find_way_around(host, ret_way);
+	return 0;
 }
 
-static int pin(uint16_t type, uint16_t flags, const struct vd_ip *host, const struct vd_way *way)
+static int pin(uint16_t type, uint16_t flags, const struct vd_ip *host, const struct way *way)
 {
 	char room[ROOM];
 	struct nlmsghdr *nlh = vd_netlink_message(room, type, flags);
@@ -208,20 +269,16 @@ static int pin_done(int ret, bool add, const struct vd_ip *host, struct vd_error
 		vd_ip_format(host, text), strerror(-ret)) : 0;
 }
 
-int vd_netlink_pin(bool add, const struct vd_ip *host, struct vd_way *ret_way, struct vd_error *err)
+int vd_netlink_pin(bool add, const struct vd_ip *host, struct vd_error *err)
 {
+	struct way way;
 	int ret = pin(RTM_DELROUTE, 0, host, NULL); /* before the way is looked for: it may have changed since */
 
 	if (add)
-		ret = find_way(host, ret_way);
+		ret = find_way(host, &way);
 	if (add && ret == 0)
-		ret = pin(RTM_NEWROUTE, NLM_F_CREATE | NLM_F_EXCL, host, ret_way);
+		ret = pin(RTM_NEWROUTE, NLM_F_CREATE | NLM_F_EXCL, host, &way);
 	return pin_done(ret, add, host, err);
-}
-
-int vd_netlink_pin_way(const struct vd_ip *host, const struct vd_way *way, struct vd_error *err)
-{
-	return pin_done(pin(RTM_NEWROUTE, NLM_F_CREATE | NLM_F_EXCL, host, way), true, host, err);
 }
 
 static int read_match(const struct nlmsghdr *nlh, void *arg)

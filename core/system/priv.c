@@ -259,15 +259,14 @@ static int pin(void *self, bool add, const struct vd_ip *host, void (*done)(void
 	void *arg)
 {
 	struct vd_error *err = answer_plain(done, arg);
-	struct vd_way way = { 0 };
 
 	(void)self;
 	if (!err)
 		return -ENOMEM;
 	if (!add)
-		vd_keep_pin(false, host, NULL);
-	if (vd_netlink_pin(add, host, &way, err) == 0 && add)
-		vd_keep_pin(true, host, &way);
+		vd_keep_pin(false, host);
+	if (vd_netlink_pin(add, host, err) == 0 && add)
+		vd_keep_pin(true, host);
 	return 0;
 }
 

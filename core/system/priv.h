@@ -48,11 +48,9 @@ int vd_netlink_up(const char *dev, unsigned mtu, unsigned txqueuelen, struct vd_
 int vd_netlink_address(bool add, const char *dev, const struct vd_prefix *address, struct vd_error *err);
 int vd_netlink_route(bool add, const char *dev, const struct vd_prefix *dst, const struct vd_ip *source,
 	struct vd_error *err); /* source: NULL, or what packets without one get */
-/* A host route along the way that the kernel takes to this address now (add: in ret_way); marked as ours by its protocol
- * number. And the same along a way that is known. */
-struct vd_way;
-int vd_netlink_pin(bool add, const struct vd_ip *host, struct vd_way *ret_way, struct vd_error *err);
-int vd_netlink_pin_way(const struct vd_ip *host, const struct vd_way *way, struct vd_error *err);
+/* A host route along the way that the kernel would take to this address now without our device and without unreachable routes of
+ * ours; marked as ours by its protocol number. One that is there already is made anew. */
+int vd_netlink_pin(bool add, const struct vd_ip *host, struct vd_error *err);
 /* A route to nowhere that any other route to the same network is better than; marked likewise. */
 int vd_netlink_unreachable(bool add, const struct vd_prefix *dst, struct vd_error *err);
 #define VD_NETLINK_OURS 118 /* rtm_protocol of those two: only those are ever removed without being known */

@@ -221,8 +221,24 @@ struct vd_dialled_routes {
 	struct vd_ip address;       /* ours, inside */
 	struct vd_ip gateway;       /* the peer's, outside */
 	struct vd_prefix routes[8]; /* family 0 ends the list */
+	char connection[VD_NAME_MAX];
+	bool hold;                  /* they stay unreachable by another way until it is back, or routes_free comes */
 };
 extern VD_API const struct vd_topic vd_topic_dialled_routes;
+
+/* A connection whose routes may be held is dialled (again): these gateways are kept outside of them, on the way that the host has now.
+ * The answer has no data, and comes when that is done as far as it can be; UNAVAILABLE where nobody holds routes. */
+struct vd_held_way {
+	char connection[VD_NAME_MAX];
+	struct vd_ip gateways[8]; /* family 0 ends the list */
+};
+extern VD_API const struct vd_topic vd_topic_held_way;
+
+/* Nobody wants this connection any more: its routes are held no longer. */
+struct vd_routes_free {
+	char connection[VD_NAME_MAX];
+};
+extern VD_API const struct vd_topic vd_topic_routes_free;
 
 #ifdef __cplusplus
 }

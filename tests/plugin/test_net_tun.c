@@ -544,6 +544,84 @@ START_TEST(dialled_all)
 }
 END_TEST
 
+static uint64_t dialled_held_by(uint64_t session, const char *connection, uint32_t gateway, const char *one, const char *two)
+{
+	const struct vd_request_opts opts = { .mode = VD_FIRST, .session = session };
+	struct vd_dialled_routes want = { .session = session, .address = vd_ip4(0x0a080017), .gateway = vd_ip4(gateway), .hold = true };
+
+	vd_strcpy(want.connection, sizeof(want.connection), connection);
+	ck_assert(vd_prefix_parse(one, &want.routes[0]));
+	if (two)
+		ck_assert(vd_prefix_parse(two, &want.routes[1]));
+	return vd_request(&vd_topic_dialled_routes, &want, &opts, on_answer, NULL);
+}
+
+static void dials(const char *connection, uint32_t one, uint32_t two)
+{
+	const struct vd_request_opts opts = { .mode = VD_FIRST };
+	struct vd_held_way want = { .gateways = { vd_ip4(one) } };
+
+	if (two)
+		want.gateways[1] = vd_ip4(two);
+	vd_strcpy(want.connection, sizeof(want.connection), connection);
+	verdict = VD_PENDING;
+	vd_request(&vd_topic_held_way, &want, &opts, on_answer, NULL);
+}
+
+static void wanted_no_more(const char *connection)
+{
+	struct vd_routes_free event = { { 0 } };
+
+	vd_strcpy(event.connection, sizeof(event.connection), connection);
+	vd_event_post(&vd_topic_routes_free, &event);
+}
+
+/* While it is dialled again its routes lead nowhere, and the gateway stays reachable, also where its name has another address. */
+START_TEST(dialled_held)
+{
+	tun_opens();
+	said[0] = guarded[0] = '\0';
+	dialled_held_by(7, "office", 0xcb007109, "0.0.0.0/1", "128.0.0.0/1");
+	said_is("+addr viaduct0 10.8.0.23/32;+pin 203.0.113.9;+route viaduct0 0.0.0.0/1 from 10.8.0.23;"
+		"+route viaduct0 128.0.0.0/1 from 10.8.0.23;");
+	guarded_is("+0.0.0.0/1;+128.0.0.0/1;");
+	gone(7);
+	said_is("-route viaduct0 0.0.0.0/1;-route viaduct0 128.0.0.0/1;-addr viaduct0 10.8.0.23/32;");
+	guarded_is("");
+	dials("office", 0xcb007109, 0xcb00710a);
+	said_is("+pin 203.0.113.9;+pin 203.0.113.10;");
+	ck_assert_int_eq(verdict, VD_ACCEPT);
+	dialled_held_by(8, "office", 0xcb00710a, "0.0.0.0/1", "128.0.0.0/1"); /* pinned already; the other one is not needed */
+	said_is("+addr viaduct0 10.8.0.23/32;-pin 203.0.113.9;+route viaduct0 0.0.0.0/1 from 10.8.0.23;"
+		"+route viaduct0 128.0.0.0/1 from 10.8.0.23;");
+	guarded_is("");
+	/* Another connection, with one route of the same and one more. */
+	dialled_held_by(9, "branch", 0xcb00710b, "0.0.0.0/1", "10.0.0.0/8");
+	guarded_is("+10.0.0.0/8;");
+	gone(8);
+	wanted_no_more("nobody");
+	wanted_no_more("office");
+	fake_drain();
+	guarded_is("-128.0.0.0/1;"); /* the other one holds the first half */
+	gone(9);
+	wanted_no_more("branch");
+	fake_drain();
+	guarded_is("-0.0.0.0/1;-10.0.0.0/8;");
+	said[0] = '\0';
+	dials("branch", 0xcb00710b, 0); /* nothing is held: at once, and nothing is asked for */
+	said_is("");
+	ck_assert_int_eq(verdict, VD_ACCEPT);
+	/* Some networks, which the gateway is not in; what is held at the end goes with the plugin. */
+	dialled_held_by(10, "office", 0xcb007109, "10.40.0.0/16", NULL);
+	said_is("+addr viaduct0 10.8.0.23/32;+route viaduct0 10.40.0.0/16 from 10.8.0.23;"); /* the gateway is not in it */
+	guarded_is("+10.40.0.0/16;");
+	gone(10);
+	said_is("-route viaduct0 10.40.0.0/16;-addr viaduct0 10.8.0.23/32;");
+	dials("office", 0xcb007109, 0);
+	said_is("");
+}
+END_TEST
+
 /* Several gateways with one network behind them. */
 START_TEST(dialled_share)
 {
@@ -663,6 +741,7 @@ int main(void)
 	tcase_add_test(tc, import_hostile);
 	tcase_add_test(tc, dialled_one);
 	tcase_add_test(tc, dialled_all);
+	tcase_add_test(tc, dialled_held);
 	tcase_add_test(tc, dialled_share);
 	tcase_add_test(tc, dialled_fails);
 	suite_add_tcase(suite, tc);

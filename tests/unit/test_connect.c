@@ -15,6 +15,8 @@
 #include "core/session/session.h"
 #include "tests/lib/fake.h"
 
+static bool unknown; /* the resolver knows no name */
+
 /* The resolver, for one name that has several addresses, the first of which no socket of ours reaches. */
 int getaddrinfo(const char *name, const char *service, const struct addrinfo *hints, struct addrinfo **ret)
 {
@@ -23,6 +25,8 @@ int getaddrinfo(const char *name, const char *service, const struct addrinfo *hi
 	static struct addrinfo list[3];
 	int (*real)(const char *, const char *, const struct addrinfo *, struct addrinfo **);
 
+	if (unknown)
+		return EAI_AGAIN;
 	if (strcmp(name, "many.example")) {
 		real = (int (*)(const char *, const char *, const struct addrinfo *, struct addrinfo **))dlsym(RTLD_NEXT, "getaddrinfo");
 		return real(name, service, hints, ret);
@@ -335,6 +339,106 @@ START_TEST(it_breaks)
 }
 END_TEST
 
+static unsigned ways;
+static struct vd_held_way way;
+static uint64_t way_ticket;
+
+static void on_held_way(void *arg, const struct vd_ask *ask)
+{
+	(void)arg;
+	ways++;
+	way = *(const struct vd_held_way *)ask->data;
+	way_ticket = ask->ticket;
+}
+
+static void on_way_cancelled(void *arg, uint64_t ticket)
+{
+	(void)arg;
+	ck_assert_uint_eq(ticket, way_ticket);
+	way_ticket = 0;
+}
+
+/* A connection for everything: from its first session on no attempt begins before its gateway has a way around what is held, and its
+ * routes are free when nobody wants it any more. */
+START_TEST(routes_are_held)
+{
+	struct vd_error err = { 0 };
+
+	begin(LISTEN "connections: { office: { connect: [l2tp], peer: 203.0.113.9, routes: all } }\n");
+	fake_watch(&vd_topic_routes_free);
+	ways = 0;
+	ck_assert_int_eq(vd_provide(NULL, "held_way", "tun", on_held_way, on_way_cancelled, NULL), 0);
+	ask_up();
+	ck_assert_uint_eq(ways, 0); /* nothing is held yet */
+	comes_up();
+	t.events.ended(NULL, t.id, "the peer is dead");
+	fake_drain();
+	ck_assert_uint_eq(fake_events(&vd_topic_routes_free), 0);
+	fake_advance(2000);
+	ck_assert_uint_eq(ways, 1);
+	ck_assert_uint_eq(t.ups, 1); /* waits */
+	ck_assert_uint_eq(vd_ip_u32(&way.gateways[0]), 0xcb007109);
+	ck_assert_uint_eq(way.gateways[1].family, 0);
+	ck_assert_str_eq(way.connection, "office");
+	vd_reply(way_ticket, VD_ACCEPT, NULL, NULL);
+	fake_advance(0);
+	ck_assert_uint_eq(t.ups, 2);
+	t.events.ended(NULL, t.id, "no answer");
+	fake_drain();
+	fake_advance(4000);
+	ck_assert_uint_eq(ways, 2);
+	/* Taken down while it waits for the way. */
+	ck_assert_int_eq(vd_connect_down("office", "enough", done, NULL, &err), 0);
+	fake_advance(20000);
+	ck_assert_uint_eq(way_ticket, 0);
+	ck_assert_uint_eq(t.ups, 2);
+	ck_assert_uint_eq(fake_events(&vd_topic_routes_free), 1);
+	ck_assert_str_eq(((const struct vd_routes_free *)fake_last(&vd_topic_routes_free))->connection, "office");
+	/* Up again and down in order: held in between. */
+	t.answers = 0;
+	ask_up();
+	comes_up();
+	ck_assert_int_eq(vd_connect_down("office", "enough", done, NULL, &err), 0);
+	fake_advance(0);
+	ck_assert_uint_eq(fake_events(&vd_topic_routes_free), 2);
+	end();
+	/* One with some networks holds nothing, unless that is said. */
+	begin(LISTEN "connections: { office: { connect: [l2tp], peer: 203.0.113.9, routes: [10.0.0.0/8] } }\n");
+	fake_watch(&vd_topic_routes_free);
+	ask_up();
+	comes_up();
+	ck_assert_int_eq(vd_connect_down("office", "enough", done, NULL, &err), 0);
+	fake_advance(0);
+	ck_assert_uint_eq(fake_events(&vd_topic_routes_free), 0);
+	end();
+	begin(LISTEN "connections: { office: { connect: [l2tp], peer: 203.0.113.9, routes: [10.0.0.0/8], hold_routes: true } }\n");
+	fake_watch(&vd_topic_routes_free);
+	ask_up();
+	comes_up();
+	ck_assert_int_eq(vd_connect_down("office", "enough", done, NULL, &err), 0);
+	fake_advance(0);
+	ck_assert_uint_eq(fake_events(&vd_topic_routes_free), 1);
+	end();
+}
+END_TEST
+
+/* The name server may be behind what is held: the last addresses of the name have to do. */
+START_TEST(name_lost_while_held)
+{
+	begin(LISTEN "connections: { office: { connect: [l2tp], peer: many.example, routes: all } }\n");
+	ask_up();
+	ck_assert_uint_eq(t.ups, 1);
+	comes_up();
+	unknown = true;
+	t.events.ended(NULL, t.id, "the peer is dead");
+	fake_drain();
+	fake_advance(2000);
+	unknown = false;
+	ck_assert_uint_eq(t.ups, 2);
+	end();
+}
+END_TEST
+
 /* Between the end of its session and that of all below it. */
 START_TEST(says_goodbye)
 {
@@ -551,6 +655,12 @@ START_TEST(where_from)
 	ck_assert_int_eq(vd_dial_path(NULL, &to, &path, &err), 0);
 	ck_assert_uint_eq(vd_ip_u32(&path.local.ip), 0x7f000001); /* what the host would take */
 	end();
+	begin("gateway: { listen: [192.0.2.7, 127.0.0.1] }\nconnections: {}\n");
+	ck_assert_int_eq(vd_dial_path(NULL, &to, &path, &err), 0);
+	ck_assert_uint_eq(path.endpoint, 2); /* likewise, and it is written */
+	ck_assert_int_eq(vd_dial_path("192.0.2.7", &to, &path, &err), 0);
+	ck_assert_uint_eq(path.endpoint, 1);
+	end();
 }
 END_TEST
 
@@ -588,6 +698,8 @@ int main(void)
 	tcase_add_test(c, one_report_per_failure);
 	tcase_add_test(c, again_and_again);
 	tcase_add_test(c, it_breaks);
+	tcase_add_test(c, routes_are_held);
+	tcase_add_test(c, name_lost_while_held);
 	tcase_add_test(c, says_goodbye);
 	tcase_add_test(c, impatience);
 	tcase_add_test(c, taken_down_while_it_dials);

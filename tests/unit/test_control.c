@@ -404,6 +404,13 @@ START_TEST(tables)
 	ck_assert_ptr_nonnull(strstr(printed, "Timeline"));
 	ck_assert_ptr_nonnull(strstr(printed, "User          alice"));
 	ck_assert_int_eq(ctl("session show alice"), 0);
+	ck_assert_ptr_nonnull(strstr(printed, "Lease         10.8.0.23\n  in use      yes\n"));
+	/* A client that ends IPv4 keeps the lease, and does not use it. */
+	ck_assert_int_eq(vd_session_carry(id, &(struct vd_wsess_desc){ .mtu = 1280 }), 0);
+	ck_assert_int_eq(ctl("session show alice"), 0);
+	ck_assert_ptr_nonnull(strstr(printed, "Lease         10.8.0.23\n  in use      no\n"));
+	ck_assert_int_eq(ctl("session list"), 0);
+	ck_assert_ptr_nonnull(strstr(printed, "alice  up     -        203.0.113.5:4500  staff"));
 	ck_assert_int_eq(ctl("peer list"), 0);
 	ck_assert_ptr_nonnull(strstr(printed, "203.0.113.5:4500"));
 	ck_assert_int_eq(ctl("connection list"), 0);

@@ -71,7 +71,7 @@ int show_chain(const json_t *r)
 		{ "  up", "session/up_s", AS_DURATION }, { "  mtu", "session/mtu" }, { "  client", "session/client" },
 		{ "  in", "session/counters/octets_in", AS_OCTETS }, { "  packets", "session/counters/packets_in" },
 		{ "  out", "session/counters/octets_out", AS_OCTETS }, { "  packets", "session/counters/packets_out" },
-		{ "User", "session/user", AS_USER }, { "Lease", "lease/address" }, { "  gateway", "lease/gateway" },
+		{ "User", "session/user", AS_USER }, { "Lease", "lease/address" }, { "  in use", "lease/used" }, { "  gateway", "lease/gateway" },
 		{ "Network", "lease/network" }, { NULL } };
 	size_t i, k;
 	json_t *chain, *moment;

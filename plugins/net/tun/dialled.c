@@ -41,6 +41,14 @@ static struct tun_dialled *other_with(const struct tun *t, const struct tun_dial
 	return NULL;
 }
 
+bool tun_dialled_pins(const struct tun *t, const struct vd_ip *gateway)
+{
+	for (const struct tun_dialled *d = t->dialled; d; d = d->next)
+		if (d->pinned && vd_ip_equal(&d->want.gateway, gateway))
+			return true;
+	return false;
+}
+
 static bool other_pins(const struct tun *t, const struct tun_dialled *not)
 {
 	for (const struct tun_dialled *d = t->dialled; d; d = d->next)
@@ -81,7 +89,7 @@ static void undo(struct tun_dialled *d)
 				NULL),
 				"set a route");
 	}
-	if (d->pinned && !other_pins(t, d)) /* it lies on another device, which stays */
+	if (d->pinned && !other_pins(t, d) && !tun_hold_pins(t, &d->want.gateway)) /* it lies on another device, which stays */
 		tun_ask(priv->pin(priv->self, false, &d->want.gateway, tun_done, NULL), "remove the route to a gateway");
 	if (works)
 		tun_ask(priv->address(priv->self, false, t->dev, &host, tun_done, NULL), "remove an address");
@@ -136,8 +144,9 @@ static void on_dialled(void *arg, const struct vd_ask *ask)
 	/* The gateway first: once a route covers it there is no other way to be found. */
 	for (size_t i = 0; i < ROUTES && d->want.routes[i].ip.family; i++)
 		d->pinned |= d->want.gateway.family && vd_prefix_has(&d->want.routes[i], &d->want.gateway);
-	if (d->pinned && !other_pins(t, d))
+	if (d->pinned && !other_pins(t, d) && !tun_hold_pins(t, &d->want.gateway))
 		asked(d, priv->pin(priv->self, true, &d->want.gateway, set, d));
+	tun_hold(t, &d->want);
 	for (size_t i = 0; i < ROUTES && d->want.routes[i].ip.family; i++)
 		if (!other_with(t, d, &d->want.routes[i]))
 			asked(d, priv->route_from(priv->self, t->dev, &d->want.routes[i], &d->want.address, set, d));
@@ -201,7 +210,7 @@ void tun_dialled_again(struct tun *t)
 void tun_dialled_fini(struct tun *t)
 {
 	while (t->dialled) {
-		if (t->dialled->pinned && !other_pins(t, t->dialled))
+		if (t->dialled->pinned && !other_pins(t, t->dialled) && !tun_hold_pins(t, &t->dialled->want.gateway))
 			tun_ask(t->priv->pin(t->priv->self, false, &t->dialled->want.gateway, tun_done, NULL),
 				"remove the route to a gateway");
 		forget(t->dialled);

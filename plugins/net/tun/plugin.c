@@ -429,6 +429,8 @@ static int tun_init(struct vd_host *host, void **ret_self, struct vd_error *err)
 	if (ret == 0)
 		ret = tun_dialled_init(t);
 	if (ret == 0)
+		ret = tun_hold_init(t);
+	if (ret == 0)
 		ret = vd_layer_register(host, &layer, t);
 	if (ret < 0) {
 		free(t);
@@ -471,6 +473,7 @@ static void tun_fini(void *self)
 		route_forget(t->routes);
 	tun_leases_fini(t);
 	tun_dialled_fini(t);
+	tun_hold_fini(t);
 	free(t);
 }
 

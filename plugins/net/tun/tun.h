@@ -24,6 +24,8 @@ struct tun {
 	struct tun_pool *pools;
 	struct tun_route *routes;
 	struct tun_dialled *dialled;
+	struct tun_hold *holds;
+	struct tun_held_ask *held_asks;
 	struct tun_lease *leases[TUN_BUCKETS]; /* by session */
 	struct tun_guard *guards[TUN_BUCKETS]; /* by address */
 	unsigned n_guards;
@@ -59,6 +61,18 @@ void tun_dialled_gone(struct tun *t, uint64_t session);
 /* The device is a new one: sets what those that are there had on the old one. */
 void tun_dialled_again(struct tun *t);
 void tun_dialled_fini(struct tun *t);
+
+/* Does a session keep this gateway outside of its routes? */
+bool tun_dialled_pins(const struct tun *t, const struct vd_ip *gateway);
+
+/* ---- hold.c: their routes while they are dialled again ---- */
+int tun_hold_init(struct tun *t);
+/* From now on, as the session's connection wants it: its routes are unreachable wherever they do not lead into the tunnel; or no
+ * longer. */
+void tun_hold(struct tun *t, const struct vd_dialled_routes *want);
+/* Does a held connection keep this gateway outside of its routes? */
+bool tun_hold_pins(const struct tun *t, const struct vd_ip *gateway);
+void tun_hold_fini(struct tun *t);
 
 /* ---- check.c: see check of struct vd_plugin ---- */
 int tun_check(void *self, struct vd_plan *plan, struct vd_error *err);
