@@ -9,6 +9,7 @@
 
 #include "core/conf/conf.h"
 #include "core/plugin.h"
+#include "core/report/report.h"
 
 #define MAX_PLUGINS 128
 
@@ -79,6 +80,8 @@ struct vd_host *vd_plugin_preload(const struct vd_plugin *plugin, struct vd_erro
 		return NULL;
 	if ((h = vd_plugin_find(plugin->name)))
 		return h;
+	if (vd_failures_check(plugin, err) < 0)
+		return NULL;
 	h = add(plugin, "");
 	if (!h)
 		vd_error_set(err, -ENOMEM, "out of memory");

@@ -9,6 +9,7 @@
 #include <ltdl.h>
 
 #include "core/plugin.h"
+#include "core/report/report.h"
 
 static lt_dladvise advice;
 static bool ltdl_ready;
@@ -112,6 +113,8 @@ int vd_plugin_file_open(const char *path, const char *name, const struct vd_plug
 	r = vd_plugin_check(p, name, p->magic == VD_PLUGIN_MAGIC && p->build_id && p->build_id[0], err);
 	if (r == 0)
 		r = vd_plugin_schema_check(p->schema, name, err);
+	if (r == 0)
+		r = vd_failures_check(p, err);
 	if (r == 0)
 		*ret = p;
 	return r;

@@ -6,7 +6,7 @@
 #include "core/conf/conf.h"
 
 /* The old configuration lives at least so long after it was replaced, whoever still holds numbers of its keys. It is
- * longer than an IKE exchange may take. */
+ * longer than an exchange may take. */
 #define VD_RELOAD_GRACE_MS 150000
 
 struct vd_reloaded {

@@ -16,7 +16,7 @@ static const struct vd_field peer_up_fields[] = {
 	VD_FIELD(vd_peer_up, suite, VD_F_TEXT), VD_FIELD(vd_peer_up, profile, VD_F_TEXT),
 	VD_FIELD(vd_peer_up, version, VD_F_TEXT), VD_FIELD(vd_peer_up, home, VD_F_U8),
 };
-EVENT(peer_up, peer_up_fields, "an IKE party authenticated");
+EVENT(peer_up, peer_up_fields, "a peer authenticated");
 
 static const struct vd_field peer_down_fields[] = {
 	ID(vd_peer_down, peer, "p"), VD_FIELD(vd_peer_down, reason, VD_F_TEXT),
@@ -96,7 +96,7 @@ EVENT(lease_returned, lease_returned_fields, "a session gives back what it lease
 static const char *const trusts[] = { "none", "address", "key", "user", NULL };
 static const struct vd_field setup_failed_fields[] = {
 	ID(vd_setup_failed, peer, "p"), ID(vd_setup_failed, chan, "c"), ID(vd_setup_failed, session, "s"),
-	VD_FIELD_X(vd_setup_failed, kind, VD_F_ENUM, 0, vd_failure_words),
+	VD_FIELD(vd_setup_failed, kind, VD_F_TEXT),
 	VD_FIELD_X(vd_setup_failed, trust, VD_F_ENUM, 0, trusts), VD_FIELD(vd_setup_failed, dialled, VD_F_BOOL),
 	VD_FIELD(vd_setup_failed, stage, VD_F_TEXT), VD_FIELD(vd_setup_failed, remote, VD_F_SA),
 	VD_FIELD(vd_setup_failed, user, VD_F_TEXT), VD_FIELD(vd_setup_failed, connection, VD_F_TEXT),

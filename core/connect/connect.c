@@ -170,7 +170,7 @@ static void report(const struct dial *d)
 	struct vd_sa gateway = d->gateway;
 	char at[128];
 
-	vd_report_failure(&(struct vd_report){ .kind = VD_FAIL_OTHER, .stage = "dial", .connection = d->name,
+	vd_report_failure(&(struct vd_report){ .kind = &vd_fail_other, .stage = "dial", .connection = d->name,
 		.dialled = true, .remote = gateway.ip.family ? &gateway : NULL, .difference = d->reason,
 		.origin = vd_conf_origin(conf_of(d), at, sizeof(at)) });
 }

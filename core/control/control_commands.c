@@ -102,7 +102,7 @@ static void add_timeline(json_t *out, char letter, uint64_t id)
 	}
 }
 
-/* The chain from the IKE party to the user. */
+/* The chain from the peer to the user. */
 static json_t *chain_json(const struct vd_session *s)
 {
 	const struct vd_peer *peer = vd_peer_find(s->peer);
@@ -343,7 +343,7 @@ const struct vd_command vd_commands[] = {
 	{ "session.list", "", "all sessions", session_list },
 	{ "session.show", "session", "the chain from peer to user, counters and timeline", session_show },
 	{ "session.kill", "session, reason", "ends a session", session_kill },
-	{ "peer.list", "", "all IKE parties", peer_list },
+	{ "peer.list", "", "all peers", peer_list },
 	{ "why", "about", "why set-ups failed: of an address, a user, p-7, s-42, a connection that is dialled; or all", vd_command_why },
 	{ "connection.list", "", "what the configuration lets in, and what we dial", vd_command_connections },
 	{ "connection.up", "connection", "dials a connection; the reply comes when it is up, or not", vd_command_connection_up },

@@ -1,4 +1,4 @@
-/* CBC without padding, as IKE messages use it. What was fetched is kept, as in digest.c. */
+/* CBC without padding, as messages of control protocols use it. What was fetched is kept, as in digest.c. */
 #include <viaduct/crypto.h>
 
 #include <errno.h>

@@ -1,4 +1,4 @@
-/* The MODP groups of IKE as constants. Any thread. */
+/* The MODP groups (RFC 2409, RFC 3526) as constants. Any thread. */
 #ifndef CORE_CRYPTO_DH_MODP_H
 #define CORE_CRYPTO_DH_MODP_H
 

@@ -9,17 +9,17 @@
 
 /* The columns are explained in quirk.h. Phones sleep: their radio goes off, with all that is open, and comes back. */
 static const struct vd_quirks table[] = {
-	{ "generic", 0, NULL, NULL, NULL, VD_SHOWS_ANY, false, 0, false, NULL },
-	{ "racoon", 1, NULL, NULL, NULL, VD_SHOWS_ANY, true, 0, false, NULL },
-	{ "strongswan", 1, NULL, NULL, NULL, VD_SHOWS_LOG, false, 0, false, NULL },
-	{ "windows", 2, "Microsoft", NULL, "MSRAS", VD_SHOWS_WINDOWS, false, 0, true,
+	{ "generic", 0, NULL, NULL, NULL, NULL, false, 0, false, NULL },
+	{ "racoon", 1, NULL, NULL, NULL, NULL, true, 0, false, NULL },
+	{ "strongswan", 1, NULL, NULL, NULL, "", false, 0, false, NULL },
+	{ "windows", 2, "Microsoft", NULL, "MSRAS", "windows", false, 0, true,
 		"Windows sees that the gateway is behind NAT, and does not connect to one until the DWORD "
 		"AssumeUDPEncapsulationContextOnSendRule in HKLM\\SYSTEM\\CurrentControlSet\\Services\\PolicyAgent is 2 and it "
 		"was started anew" },
-	{ "apple", 2, NULL, NULL, NULL, VD_SHOWS_APPLE, false, 30 * MINUTES, false, NULL },
-	{ "android", 2, NULL, "anonymous", NULL, VD_SHOWS_ANY, true, 30 * MINUTES, false, NULL },
-	{ "routeros", 2, "MikroTik", NULL, NULL, VD_SHOWS_LOG, false, 0, false, NULL },
-	{ "xl2tpd", 2, "xelerance.com", NULL, NULL, VD_SHOWS_LOG, false, 0, false, NULL },
+	{ "apple", 2, NULL, NULL, NULL, "apple", false, 30 * MINUTES, false, NULL },
+	{ "android", 2, NULL, "anonymous", NULL, NULL, true, 30 * MINUTES, false, NULL },
+	{ "routeros", 2, "MikroTik", NULL, NULL, "", false, 0, false, NULL },
+	{ "xl2tpd", 2, "xelerance.com", NULL, NULL, "", false, 0, false, NULL },
 };
 
 const struct vd_quirks *vd_quirks_named(const char *name)

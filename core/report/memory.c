@@ -43,7 +43,7 @@ static struct vd_remembered *place(const struct vd_setup_failed *what)
 
 		if (r->what.trust != what->trust)
 			continue;
-		if (r->what.kind == what->kind && !strcmp(r->what.user, what->user) &&
+		if (!strcmp(r->what.kind, what->kind) && !strcmp(r->what.user, what->user) &&
 			vd_ip_equal(&r->what.remote.ip, &what->remote.ip) && !strcmp(r->what.connection, what->connection))
 			return r;
 		n++;

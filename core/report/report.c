@@ -25,7 +25,13 @@
 struct window {
 	uint64_t since, count;
 };
-static struct window events[VD_FAILURES], keyed[VD_FAILURES], remembered;
+/* By kind. Copies of one failure in several plugins are one kind; where there are more kinds than room, the last place is of all. */
+#define KINDS_MAX 192
+static struct kind_limits {
+	char word[VD_FAILURE_WORD];
+	struct window events, keyed;
+} kinds[KINDS_MAX];
+static struct window remembered;
 
 static bool allowed(struct window *w, unsigned burst, uint64_t ms)
 {
@@ -38,14 +44,19 @@ static bool allowed(struct window *w, unsigned burst, uint64_t ms)
 
 void vd_report_limits_reset(void)
 {
-	memset(events, 0, sizeof(events));
-	memset(keyed, 0, sizeof(keyed));
+	memset(kinds, 0, sizeof(kinds));
 	memset(&remembered, 0, sizeof(remembered));
 }
 
-const char *vd_failure_word(enum vd_failure kind)
+static struct kind_limits *limits_of(const char *word)
 {
-	return (size_t)kind < VD_FAILURES ? vd_failure_words[kind] : "unknown";
+	size_t i = 0;
+
+	while (i + 1 < KINDS_MAX && kinds[i].word[0] && strcmp(kinds[i].word, word))
+		i++;
+	if (!kinds[i].word[0])
+		vd_strcpy(kinds[i].word, sizeof(kinds[i].word), word);
+	return &kinds[i];
 }
 
 /* ---- words ---- */
@@ -115,20 +126,44 @@ static void expand(const struct words *w, const char *pattern, char *out, size_t
 	out[len < size ? len : size - 1] = '\0';
 }
 
-static void client_sees(const struct vd_failure_words *t, const char *profile, char *out, size_t size)
-{
-	uint8_t shows = vd_quirks_named(profile)->shows;
-	bool windows = t->windows && shows != VD_SHOWS_APPLE, apple = t->apple && shows != VD_SHOWS_WINDOWS;
+#define SHOWN_TEXTS 4
 
-	if (shows == VD_SHOWS_LOG)
+struct texts {
+	const char *v[SHOWN_TEXTS];
+	unsigned n;
+};
+
+/* In order, each once: several plugins may say the same. */
+static void add_text(void *arg, const struct vd_shown *shown)
+{
+	struct texts *t = arg;
+	unsigned at = 0;
+
+	while (at < t->n && strcmp(t->v[at], shown->text) < 0)
+		at++;
+	if (t->n == SHOWN_TEXTS || (at < t->n && !strcmp(t->v[at], shown->text)))
 		return;
-	vd_format(out, size, "%s%s%s%s%s%s", windows ? "Windows shows " : "", windows ? t->windows : "",
-		windows && apple ? "; " : "", apple ? "macOS and iOS show \"" : "", apple ? t->apple : "", apple ? "\"" : "");
+	memmove(t->v + at + 1, t->v + at, (t->n - at) * sizeof(t->v[0]));
+	t->v[at] = shown->text;
+	t->n++;
+}
+
+static void client_sees(const struct vd_failure *kind, const char *profile, char *out, size_t size)
+{
+	const char *family = vd_quirks_named(profile)->shows;
+	struct texts texts = { .n = 0 };
+	size_t len = 0;
+
+	if (family && !*family)
+		return; /* its user reads a log */
+	vd_failure_shown(kind->word, family, add_text, &texts);
+	for (unsigned i = 0; i < texts.n; i++)
+		len += vd_format(out + len, size - len, "%s%s", i ? "; " : "", texts.v[i]);
 }
 
 static void compose(const struct vd_report *r, struct vd_setup_failed *e, const char *profile)
 {
-	const struct vd_failure_words *t = &vd_failure_table[e->kind];
+	const struct vd_failure *t = r->kind ? r->kind : &vd_fail_other;
 	const char *remedy = e->dialled && t->dial ? t->dial : t->remedy;
 	struct words w = { .e = e, .count = r->count };
 	size_t len;
@@ -165,7 +200,7 @@ static const char *look_up(const struct vd_report *r, struct vd_setup_failed *e)
 
 	*e = (struct vd_setup_failed){ .peer = r->peer, .chan = r->chan, .session = r->session, .dialled = r->dialled,
 		.trust = r->answered ? VD_TRUST_ADDRESS : VD_TRUST_NONE };
-	e->kind = (size_t)r->kind < VD_FAILURES ? (uint8_t)r->kind : VD_FAIL_OTHER;
+	vd_strcpy(e->kind, sizeof(e->kind), r->kind ? r->kind->word : vd_fail_other.word);
 	if (!e->chan && rec)
 		e->chan = rec->pub.chan;
 	chan = e->chan ? vd_chan_find(e->chan) : NULL;
@@ -173,7 +208,7 @@ static const char *look_up(const struct vd_report *r, struct vd_setup_failed *e)
 		e->peer = rec ? rec->pub.peer : chan ? chan->peer : 0;
 	peer = e->peer ? vd_peer_find(e->peer) : NULL;
 	if (peer || r->dialled)
-		e->trust = VD_TRUST_KEY; /* the IKE plugin makes no peer before phase 1 is done */
+		e->trust = VD_TRUST_KEY; /* there is no peer before it has shown its key */
 	if (rec && rec->pub.proven)
 		e->trust = VD_TRUST_USER;
 	if (r->remote)
@@ -184,7 +219,7 @@ static const char *look_up(const struct vd_report *r, struct vd_setup_failed *e)
 	if (!connection)
 		connection = rec ? rec->pub.connection : peer ? peer->connection : "";
 	vd_strcpy(e->connection, sizeof(e->connection), connection);
-	vd_strcpy(e->stage, sizeof(e->stage), r->stage ? r->stage : vd_failure_table[e->kind].stage);
+	vd_strcpy(e->stage, sizeof(e->stage), r->stage ? r->stage : r->kind ? r->kind->stage : vd_fail_other.stage);
 	return r->profile ? r->profile : peer ? peer->profile : "";
 }
 
@@ -200,8 +235,8 @@ void vd_report_failure(const struct vd_report *r)
 	compose(r, &e, profile);
 	vd_report_remember(&e);
 	vd_note(e.session ? 's' : 'p', e.session ? e.session : e.peer, "%s failed: %s", e.stage, e.text);
-	if ((e.trust == VD_TRUST_NONE && !allowed(&events[e.kind], FORGED_EVENTS, FORGED_EVENTS_MS)) ||
-		(e.trust == VD_TRUST_KEY && !e.dialled && !allowed(&keyed[e.kind], KEY_EVENTS, KEY_EVENTS_MS))) {
+	if ((e.trust == VD_TRUST_NONE && !allowed(&limits_of(e.kind)->events, FORGED_EVENTS, FORGED_EVENTS_MS)) ||
+		(e.trust == VD_TRUST_KEY && !e.dialled && !allowed(&limits_of(e.kind)->keyed, KEY_EVENTS, KEY_EVENTS_MS))) {
 		vd_count("core.report.unreported", 1);
 		return;
 	}

@@ -2,23 +2,16 @@
 #ifndef CORE_REPORT_H
 #define CORE_REPORT_H
 
+#include <viaduct/plugin.h>
 #include <viaduct/report.h>
 
 #include "core/table.h"
 
-/* ---- words.c ---- */
-/* Braces are replaced: {offered}, {configured}, {difference}, {connection}, {user}, {count} by these fields, {peer} by "client"
- * or "gateway", {at} by " (ORIGIN)" or nothing, {none} by "none of the COUNT" or "not the one". */
-struct vd_failure_words {
-	const char *word, *stage;
-	const char *say;               /* what happened */
-	const char *difference;        /* NULL: the reporter's */
-	const char *remedy, *dial;     /* NULL: the reporter's; dial: when we called, NULL: as remedy */
-	const char *windows, *apple;   /* what the built-in clients show; NULL: not known */
-};
-extern const struct vd_failure_words vd_failure_table[VD_FAILURES];
-/* The words alone, NULL-terminated, for the field table of setup_failed. */
-extern const char *const vd_failure_words[VD_FAILURES + 1];
+/* ---- failures.c ---- */
+/* What clients show when this happens, as plugins say: fn with those of a family, or of all (NULL). */
+void vd_failure_shown(const char *word, const char *family, void (*fn)(void *arg, const struct vd_shown *shown), void *arg);
+/* A plugin's table: -EINVAL with the reason when a word is none, or another plugin or the core has it. */
+int vd_failures_check(const struct vd_plugin *plugin, struct vd_error *err);
 
 /* ---- memory.c: what `viaductctl why` knows. Of fixed size; each level of trust has its own part, in which the report that
  * is oldest goes, so nobody can push out reports of those who proved more than he did ---- */

@@ -1,6 +1,6 @@
 /* Sessions that carry nothing for as long as their idle_timeout says end. Workers count packets and tell nobody of each,
  * so the counters are looked at several times in that period: a session ends at the earliest after idle_timeout, at the
- * latest an eighth (or a second) later. LCP echoes are no traffic: they are not counted. */
+ * latest an eighth (or a second) later. echoes of control protocols are no traffic: they are not counted. */
 #include <config.h>
 
 #include <viaduct/plugin.h>

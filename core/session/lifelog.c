@@ -56,7 +56,7 @@ static void on_setup_failed(void *arg, const void *event)
 	bool where = e->remote.ip.family, claimed = e->user[0] && e->trust < VD_TRUST_USER && !e->dialled;
 
 	(void)arg;
-	vd_log_coded(&limit, VD_LOG_NOTICE, "life", &(struct vd_ids){ e->peer, e->chan, e->session }, e->kind < VD_FAILURES ? vd_failure_words[e->kind] : "",
+	vd_log_coded(&limit, VD_LOG_NOTICE, "life", &(struct vd_ids){ e->peer, e->chan, e->session }, e->kind,
 		claimed ? "" : e->user,
 		"%s failed%s%s%s%s%s: %s",
 		e->stage, e->user[0] || where ? ", " : "", claimed ? "claimed user " : "", e->user, e->user[0] && where ? " at " : "",

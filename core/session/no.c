@@ -48,7 +48,7 @@ void vd_session_no_write(struct vd_wr *w, const struct vd_session_rec *rec)
 	vd_wr_u8(w, no != NULL);
 	if (!no)
 		return;
-	vd_wr_u32(w, (uint32_t)no->kind);
+	vd_text_write(w, no->kind->word);
 	vd_wr_u32(w, (uint32_t)-no->why.code);
 	vd_text_write(w, no->why.text);
 	vd_text_write(w, no->why.origin);
@@ -58,18 +58,18 @@ void vd_session_no_write(struct vd_wr *w, const struct vd_session_rec *rec)
 void vd_session_no_read(struct vd_rd *r, struct vd_session_rec *rec)
 {
 	struct vd_no no = { 0 };
-	uint32_t kind;
+	char kind[VD_FAILURE_WORD];
 
 	if (!vd_rd_u8(r))
 		return;
-	kind = vd_rd_u32(r);
+	vd_text_read(r, kind, sizeof(kind));
 	no.why.code = -(int)(vd_rd_u32(r) & INT32_MAX);
 	vd_text_read(r, no.why.text, sizeof(no.why.text));
 	vd_text_read(r, no.why.origin, sizeof(no.why.origin));
 	vd_text_read(r, no.who, sizeof(no.who));
-	if (!kind || kind >= VD_FAILURES)
-		vd_rd_fail(r);
-	no.kind = (enum vd_failure)kind;
+	no.kind = vd_failure_named(kind);
+	if (!no.kind) /* of a plugin that is no longer there */
+		no.kind = &vd_fail_refused;
 	if (vd_rd_ok(r)) {
 		vd_session_no(rec, &no);
 		rec->pub.refused = true;

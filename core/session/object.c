@@ -223,7 +223,7 @@ static bool room_of(struct vd_source *s, void *arg)
 		if (p->pub.id == room->except || (room->with_session && !has_session(p)))
 			continue;
 		vd_count("core.peer.made_room", 1);
-		vd_report_failure(&(struct vd_report){ .kind = VD_FAIL_CROWDED_OUT, .peer = p->pub.id, .count = room->max,
+		vd_report_failure(&(struct vd_report){ .kind = &vd_fail_crowded_out, .peer = p->pub.id, .count = room->max,
 			.offered = room->with_session ? "sessions" : "peers",
 			.configured = room->with_session ? "gateway.max_sessions" : "gateway.max_peers" });
 		vd_peer_close(p->pub.id, "others needed its place before a user of it was authenticated");

@@ -230,7 +230,7 @@ static bool place_for(uint64_t peer, struct vd_error *err)
 	if (vd_peer_is_unproven(peer) && vd_peer_sessions(peer) >= UNPROVEN_SESSIONS) {
 		vd_count("core.session.limit_unproven", 1);
 		vd_error_set(err, -EMFILE, "%u sessions of this peer wait already for a user to be authenticated", UNPROVEN_SESSIONS);
-		vd_report_failure(&(struct vd_report){ .kind = VD_FAIL_OTHER, .stage = "auth", .peer = peer, .difference = err->text });
+		vd_report_failure(&(struct vd_report){ .kind = &vd_fail_other, .stage = "auth", .peer = peer, .difference = err->text });
 		return false;
 	}
 	if (reg.sessions.n - reg.n_closing < max || vd_peer_is_beside(peer) ||

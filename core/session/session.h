@@ -20,7 +20,7 @@ enum vd_session_step {
 
 /* An answer to "who is it" that was no yes, not reported yet. */
 struct vd_no {
-	enum vd_failure kind;
+	const struct vd_failure *kind;
 	struct vd_error why;
 	char who[VD_NAME_MAX + 16]; /* who said so */
 };
@@ -63,7 +63,7 @@ struct vd_session_rec {
 	uint8_t want;              /* VD_WANT_* */
 	uint8_t asking;            /* of these, what is being asked for */
 	bool only6;                /* the pool has no IPv4 addresses */
-	enum vd_failure no_address; /* why there is none, and who said so, until all answers are there */
+	const struct vd_failure *no_address; /* why there is none, and who said so, until all answers are there */
 	struct vd_error why;
 	char who[VD_NAME_MAX];
 	void (*leased6)(void *arg, uint64_t session, const struct vd_error *err); /* waits for a network; NULL: nobody does */

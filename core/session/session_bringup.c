@@ -26,32 +26,32 @@ static const struct vd_conf_node *connection_opt(const struct vd_session_rec *re
 	return one ? vd_conf_at(rec->pub.conf, one, option) : NULL;
 }
 
-static void report(const struct vd_session_rec *rec, enum vd_failure kind, const struct vd_error *why, const char *who)
+static void report(const struct vd_session_rec *rec, const struct vd_failure *kind, const struct vd_error *why, const char *who)
 {
 	vd_report_failure(&(struct vd_report){ .kind = kind, .session = rec->pub.id, .configured = who,
 		.difference = why->text, .origin = why->origin, .dialled = rec->pub.dialled });
 }
 
 /* What the codes of answers mean stands with each request in topics.h. */
-static enum vd_failure auth_failure(const struct vd_answer *answer)
+static const struct vd_failure *auth_failure(const struct vd_answer *answer)
 {
 	if (answer->verdict == VD_PASS)
-		return VD_FAIL_NO_PROVIDER;
+		return &vd_fail_no_provider;
 	if (answer->verdict != VD_REJECT)
-		return VD_FAIL_UNAVAILABLE;
+		return &vd_fail_unavailable;
 	switch (answer->why.code) {
-	case -ENOENT: return VD_FAIL_UNKNOWN_USER;
-	case -EKEYREJECTED: return VD_FAIL_PASSWORD;
-	case -EPERM: return VD_FAIL_DISABLED;
-	default: return VD_FAIL_REFUSED;
+	case -ENOENT: return &vd_fail_unknown_user;
+	case -EKEYREJECTED: return &vd_fail_password;
+	case -EPERM: return &vd_fail_disabled;
+	default: return &vd_fail_refused;
 	}
 }
 
-static enum vd_failure address_failure(const struct vd_answer *answer)
+static const struct vd_failure *address_failure(const struct vd_answer *answer)
 {
 	int code = answer && answer->verdict == VD_REJECT ? answer->why.code : 0;
 
-	return code == -ENOSPC ? VD_FAIL_POOL_FULL : code == -EADDRINUSE ? VD_FAIL_ADDRESS_HELD : VD_FAIL_NO_ADDRESS;
+	return code == -ENOSPC ? &vd_fail_pool_full : code == -EADDRINUSE ? &vd_fail_address_held : &vd_fail_no_address;
 }
 
 /* The reason of an answer that is not ACCEPT, in words. */
@@ -129,7 +129,7 @@ static bool too_many_guesses(struct vd_session_rec *rec)
 		return false;
 	vd_count("core.auth.guessing", 1);
 	if (vd_guess_tell(source))
-		vd_report_failure(&(struct vd_report){ .kind = VD_FAIL_GUESSING, .session = rec->pub.id, .count = (wait + 999) / 1000 });
+		vd_report_failure(&(struct vd_report){ .kind = &vd_fail_guessing, .session = rec->pub.id, .count = (wait + 999) / 1000 });
 	vd_error_set(&answer.why, -EKEYREJECTED, "too many wrong passwords from this address");
 	rec->pub.state = VD_S_AUTHENTICATING;
 	auth_hold(rec, &answer, GUESS_REFUSED_MS);
@@ -210,7 +210,7 @@ int vd_session_authenticate(uint64_t session, struct vd_authenticate *request, u
 	if (!providers[0]) {
 		vd_error_set(&err, -ENOKEY, "connection %s has no realm with an authenticate list; give it one",
 			rec->pub.connection);
-		report(rec, VD_FAIL_NO_PROVIDER, &err, NULL);
+		report(rec, &vd_fail_no_provider, &err, NULL);
 		return -ENOKEY;
 	}
 	request->session = session;
@@ -240,7 +240,7 @@ static void configured(struct vd_session_rec *rec, const char *stage, const stru
 	rec->done.configured(rec->done_arg, rec->pub.id, stage, err);
 }
 
-static void configure_failed(struct vd_session_rec *rec, enum vd_failure kind, const struct vd_answer *answer,
+static void configure_failed(struct vd_session_rec *rec, const struct vd_failure *kind, const struct vd_answer *answer,
 	const char *nobody)
 {
 	struct vd_error err;
@@ -362,8 +362,8 @@ static void admit_done(void *arg, const struct vd_answer *answer)
 	struct vd_session_rec *rec = arg;
 
 	if (answer->verdict != VD_ACCEPT) {
-		configure_failed(rec, answer->verdict == VD_REJECT && answer->why.code == -EEXIST ? VD_FAIL_SECOND_LOGIN :
-			VD_FAIL_NOT_ADMITTED, answer, "nobody admits this user");
+		configure_failed(rec, answer->verdict == VD_REJECT && answer->why.code == -EEXIST ? &vd_fail_second_login :
+			&vd_fail_not_admitted, answer, "nobody admits this user");
 		return;
 	}
 	vd_session_joined(rec); /* not before: one user who is refused any number of times has earned no places */
@@ -505,7 +505,7 @@ static void established(struct vd_session_rec *rec, const struct vd_error *err)
 {
 	rec->step = VD_STEP_IDLE;
 	if (err)
-		report(rec, VD_FAIL_ESTABLISH, err, NULL);
+		report(rec, &vd_fail_establish, err, NULL);
 	if (err)
 		vd_session_patience(rec);
 	rec->done.established(rec->done_arg, rec->pub.id, err);

@@ -15,7 +15,7 @@ extern "C" {
 #endif
 
 enum vd_opt_type {
-	VD_T_MAP,      /* declares a container that may be empty: "radius", "pools.*" */
+	VD_T_MAP,      /* declares a container that may be empty: "users", "pools.*" */
 	VD_T_BOOL,     /* true, false */
 	VD_T_UINT,     /* arg "1..65535" */
 	VD_T_DURATION, /* 30s 8h 1d 500ms; value in ms; arg "1s..1d" */

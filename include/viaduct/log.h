@@ -24,7 +24,7 @@ struct vd_log_area {
 	const char *name, *doc; /* doc: one sentence without a full stop */
 };
 
-/* area is one of the core's or of the plugin's list: "ike", "l2tp". ids may be NULL. One line, no newline, no full stop. */
+/* area is one of the core's or of the plugin's list: as its descriptor has it. ids may be NULL. One line, no newline, no full stop. */
 VD_API void vd_log(enum vd_log_level level, const char *area, const struct vd_ids *ids, const char *fmt, ...)
 	VD_PRINTF(4, 5);
 /* Would such a record be written: its level, or one of the peers whose records are all written (log.debug_peers)? ids may be NULL.
@@ -62,7 +62,7 @@ VD_API int vd_log_sink_add(bool (*fn)(void *arg, const struct vd_log_record *rec
 /* When it returns, fn is not being called and will not be. Harmless when it is not there. */
 VD_API void vd_log_sink_remove(bool (*fn)(void *arg, const struct vd_log_record *record), void *arg);
 
-/* A named counter of one plugin or module ("ike_v1.drop.bad_cookie"), shown by the control socket and metrics.
+/* A named counter of one plugin or module ("net_tun.lost"), shown by the control socket and metrics.
  * Registered on first use and kept for the life of the process; name must be a literal. Control thread. */
 VD_API void vd_count(const char *name, uint64_t add);
 VD_API uint64_t vd_counter(const char *name);

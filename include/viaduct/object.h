@@ -17,7 +17,7 @@ VD_API uint64_t vd_id_new(void);
 /* "s-42"; "-" for id 0. */
 VD_API char *vd_id_format(char letter, uint64_t id, char out[VD_ID_BUF]);
 
-/* One remote IKE party; outlives rekeys of its IKE SA. Owned by the core, written through the functions below. */
+/* One remote party; outlives rekeys of its SA. Owned by the core, written through the functions below. */
 struct vd_peer {
 	uint64_t id;
 	struct vd_sa local, remote;
@@ -44,7 +44,7 @@ VD_API struct vd_peer *vd_peer_find(uint64_t id);
 /* Fills in what is known now (fields of struct vd_peer_up), marks it up, posts peer_up. */
 VD_API void vd_peer_set_up(uint64_t id, const struct vd_peer_up *facts);
 VD_API void vd_peer_endpoint(uint64_t id, const struct vd_sa *remote, bool natt);
-/* The IKE plugin is done with it: sessions on its channels are closed, channels removed, then peer_down. The first
+/* Its maker is done with it: sessions on its channels are closed, channels removed, then peer_down. The first
  * reason wins. Harmless twice. */
 VD_API void vd_peer_close(uint64_t id, const char *reason);
 

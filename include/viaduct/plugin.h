@@ -19,7 +19,7 @@ extern "C" {
 #endif
 
 #define VD_PLUGIN_MAGIC 0x56444354u /* "VDCT" */
-#define VD_ABI_MAJOR 1
+#define VD_ABI_MAJOR 2 /* provisional: see ABI in HACKING.md */
 #define VD_ABI_MINOR 0
 #ifndef VD_BUILD_ID
 #define VD_BUILD_ID "" /* third party: no build id is compared */
@@ -40,6 +40,9 @@ struct vd_word {
 	const char *doc;     /* what it means, or contains: one line */
 };
 typedef void (*vd_word_fn)(void *arg, const struct vd_word *word);
+
+struct vd_failure; /* report.h */
+struct vd_shown;
 
 struct vd_plugin {
 	uint32_t magic;
@@ -88,6 +91,8 @@ struct vd_plugin {
 	/* Calls fn with each word, those of a kind one after the other; conf adds those that it makes, NULL: the built-in ones. The
 	 * plugin may not be running. May be NULL. */
 	void (*words)(const struct vd_conf *conf, vd_word_fn fn, void *arg);
+	const struct vd_failure *const *failures; /* what can go wrong with set-ups (report.h); NULL-terminated, may be NULL */
+	const struct vd_shown *shown; /* what clients show then; ends with a NULL failure, may be NULL */
 };
 
 #define VD_PLUGIN(name_, ...)                                                                               \

@@ -11,14 +11,6 @@
 extern "C" {
 #endif
 
-/* Whose words its user gets to see when it does not connect; reports quote them. */
-enum vd_shows {
-	VD_SHOWS_ANY,     /* nobody knows: Windows' and Apple's are quoted */
-	VD_SHOWS_WINDOWS,
-	VD_SHOWS_APPLE,
-	VD_SHOWS_LOG,     /* its user reads a log */
-};
-
 struct vd_quirks {
 	const char *name;
 	/* A row replaces one of lower rank: a family of programs (1) nobody knew, a product (2) its family. */
@@ -28,7 +20,9 @@ struct vd_quirks {
 	const char *l2tp_host;   /* its Host Name is this */
 	const char *lcp;         /* an Identification of LCP begins like this */
 	/* ---- what is odd ---- */
-	uint8_t shows;           /* enum vd_shows */
+	/* The family whose words its user gets to see when it does not connect (struct vd_shown); "": its user reads a log; NULL: nobody
+	 * knows, all that is known is quoted. */
+	const char *shows;
 	/* Some of them cut the HMAC-SHA2-256 of their ESP to 96 bits without saying so: SHA-1 is preferred to it. */
 	bool cuts_sha256;
 	/* Milliseconds for which it may sleep: LCP echoes and L2TP Hellos that are not answered end nothing before. 0: as

@@ -1,4 +1,4 @@
-/* Viaduct: sessions and the one state machine that brings them up, shared by PPP, IKEv2 and XAuth:
+/* Viaduct: sessions and the one state machine that brings them up, shared by all protocols that carry them:
  *   new -> authenticating -> configuring (admitted, leased) -> up -> closing -> down -> gone
  * Control thread.
  */
@@ -32,12 +32,12 @@ struct vd_session {
 	uint64_t created, up_since;
 	struct vd_session_counters counters; /* last known; final in CLOSING and later */
 	char reason[VD_ID_TEXT];
-	char client[VD_ID_TEXT]; /* what it calls itself, safe (text.h): LCP Identifications, separated by commas */
+	char client[VD_ID_TEXT]; /* what it calls itself, safe (text.h): separated by commas */
 };
 
-/* How the protocol that carries the session (PPP, IKEv2) hears of decisions. All through the FIFO, never re-entrant. */
+/* How the protocol that carries the session hears of decisions. All through the FIFO, never re-entrant. */
 struct vd_session_owner {
-	/* The session must end on the wire (LCP Terminate-Request, Delete): say goodbye now, do not wait. Called once when
+	/* The session must end on the wire (a Terminate-Request, a Delete): say goodbye now, do not wait. Called once when
 	 * somebody else called vd_session_close. The session's id is dead for new requests. */
 	void (*closed)(void *arg, uint64_t session, const char *reason);
 };

@@ -21,7 +21,7 @@ enum vd_import_mode {
 };
 
 struct vd_layer {
-	const char *name; /* "ike_v1" */
+	const char *name; /* of the plugin */
 	uint16_t version; /* of its records; import gets the exporter's and refuses what it cannot read */
 	/* Appends all objects. -EAGAIN when something is in a state that cannot be exported now (it says so in err). */
 	int (*export_)(void *self, struct vd_wr *w, struct vd_error *err);

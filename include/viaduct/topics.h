@@ -11,10 +11,10 @@ extern "C" {
 
 #define VD_NAME_MAX 64  /* configuration names, with the terminator */
 #define VD_USER_MAX 256 /* user names as on the wire */
-#define VD_ID_TEXT 128  /* IKE identities printed */
+#define VD_ID_TEXT 128  /* identities printed */
 
 /* ---- events ---- */
-/* An IKE party authenticated (phase 1 done; EAP may still follow). Posted by the IKE plugin. */
+/* A peer authenticated (its phase 1 is done; its user may still follow). Posted by its maker. */
 struct vd_peer_up {
 	uint64_t peer;
 	char connection[VD_NAME_MAX]; /* "" while several are possible */
@@ -104,16 +104,15 @@ extern VD_API const struct vd_topic vd_topic_lease_returned;
 enum vd_trust {
 	VD_TRUST_NONE,    /* one datagram: its source may be forged */
 	VD_TRUST_ADDRESS, /* the source answered us */
-	VD_TRUST_KEY,     /* phase 1 of IKE is done; or a connection that we dial */
+	VD_TRUST_KEY,     /* phase 1 is done; or a connection that we dial */
 	VD_TRUST_USER,    /* the user is authenticated */
 };
 struct vd_setup_failed {
 	uint64_t peer, chan, session;
-	uint8_t kind;           /* enum vd_failure */
+	char kind[32];          /* word of a struct vd_failure (report.h), "wrong-psk" */
 	uint8_t trust;          /* enum vd_trust: how far the source had proved itself */
 	bool dialled;           /* we called */
-	char stage[32];         /* "phase1", "quick mode", "l2tp", "lcp", "auth", "admit", "address", "ipcp", "establish",
-	                           "dial" */
+	char stage[32];         /* "phase1", "auth", "admit", "address", "establish", "dial", or a word of a protocol */
 	struct vd_sa remote;    /* family 0: not known */
 	char user[VD_USER_MAX], connection[VD_NAME_MAX]; /* texts are safe (text.h), the user's name too: claimed below VD_TRUST_USER */
 	char offered[384];      /* by the peer */

@@ -21,6 +21,7 @@
 #include <viaduct/report.h>
 #include <viaduct/session.h>
 
+#include "failures.h"
 #include "l2tp_codec.h"
 #include "l2tp_stage.h"
 
@@ -123,7 +124,10 @@ struct l2tp_chan {
 	struct l2tp_tunnel *tunnels;
 	struct vd_timer silence; /* until the first datagram of the client */
 	uint64_t stray_answered, stray_told; /* vd_now() of the last; 0: never */
-	uint64_t refused_told[VD_FAILURES];  /* ... report of a refusal of that kind */
+	struct {
+		const struct vd_failure *kind;
+		uint64_t at;
+	} refused_told[8]; /* reports of refusals, by kind: vd_now() of the last */
 	struct l2tp_dial *dial; /* we dialled: it has our tunnel alone, and takes none; NULL: the peer did */
 };
 
@@ -195,7 +199,7 @@ struct l2tp_why {
 	char at[128];         /* report.origin */
 };
 /* When nothing more is known than what the peer hears. */
-#define L2TP_ODD ((struct vd_report){ .kind = VD_FAIL_L2TP_REFUSED })
+#define L2TP_ODD ((struct vd_report){ .kind = &l2tp_fail_refused })
 /* The report of a refusal; why: as the peer hears it. One of a kind in 10 s for each channel. For who sends it. */
 void l2tp_refused(struct l2tp_chan *chan, uint64_t session, struct vd_report report, const char *why);
 /* The client asked for more than this option allows, which is one of l2tp; what: of what, in the plural. */

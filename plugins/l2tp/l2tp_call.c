@@ -166,7 +166,7 @@ static void on_timer(struct vd_timer *timer)
 	switch (c->state) {
 	case L2TP_CALL_LINK: case L2TP_CALL_REPLY:
 		vd_count("l2tp.setup_timeout", 1);
-		l2tp_call_refuse(c, (struct vd_report){ .kind = VD_FAIL_NO_ICCN, .count = L2TP_SETUP_MS / 1000 }, L2TP_CDN_ERROR,
+		l2tp_call_refuse(c, (struct vd_report){ .kind = &l2tp_fail_no_iccn, .count = L2TP_SETUP_MS / 1000 }, L2TP_CDN_ERROR,
 			L2TP_E_VENDOR, "no ICCN came");
 		break;
 	case L2TP_CALL_ASK:
@@ -421,7 +421,7 @@ static void on_icrq(struct l2tp_tunnel *t, const struct l2tp_msg *m)
 	if (!session) {
 		if (c)
 			l2tp_call_free(c);
-		deny(t, m->session_id, (struct vd_report){ .kind = VD_FAIL_RESOURCES, .stage = "l2tp",
+		deny(t, m->session_id, (struct vd_report){ .kind = &vd_fail_resources, .stage = "l2tp",
 			.difference = err.text[0] ? err.text : "no memory for the client's call", .origin = err.origin },
 			L2TP_CDN_BUSY, L2TP_E_RESOURCES, "no resources");
 		return;
@@ -435,7 +435,7 @@ static void on_icrq(struct l2tp_tunnel *t, const struct l2tp_msg *m)
 	vd_note('s', session, "L2TP call %u in tunnel %u, peer's %u", c->local, t->local, c->remote);
 	/* The key first: the client's LCP may come before its ICCN, and right behind our ICRP. */
 	if (l2tp_call_link(c) < 0)
-		l2tp_call_refuse(c, (struct vd_report){ .kind = VD_FAIL_RESOURCES, .stage = "l2tp",
+		l2tp_call_refuse(c, (struct vd_report){ .kind = &vd_fail_resources, .stage = "l2tp",
 			.difference = "the workers cannot take the client's call" }, L2TP_CDN_BUSY, L2TP_E_RESOURCES, "no resources");
 }
 
@@ -449,7 +449,7 @@ void l2tp_call_begin(struct l2tp_call *c)
 		char text[64];
 		vd_format(text, sizeof(text), "PPP cannot start: %s", strerror(-rc));
 		c->state = L2TP_CALL_REPLY; /* the link does not have it */
-		l2tp_call_refuse(c, (struct vd_report){ .kind = VD_FAIL_RESOURCES, .stage = "l2tp", .difference = text },
+		l2tp_call_refuse(c, (struct vd_report){ .kind = &vd_fail_resources, .stage = "l2tp", .difference = text },
 			L2TP_CDN_BUSY, L2TP_E_RESOURCES, "no resources");
 	}
 }
@@ -479,7 +479,7 @@ static void on_cdn(struct l2tp_call *c, const struct l2tp_msg *m)
 	if (c->state == L2TP_CALL_UP || c->state == L2TP_CALL_STOP)
 		l2tp_call_end(c, false, why);
 	else /* as for a StopCCN */
-		l2tp_call_refuse(c, (struct vd_report){ .kind = VD_FAIL_GAVE_UP, .stage = "l2tp", .difference = why }, 0, 0, why);
+		l2tp_call_refuse(c, (struct vd_report){ .kind = &vd_fail_gave_up, .stage = "l2tp", .difference = why }, 0, 0, why);
 }
 
 static struct l2tp_call *find_call(struct l2tp_tunnel *t, const struct l2tp_msg *m)

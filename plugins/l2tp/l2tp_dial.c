@@ -194,7 +194,7 @@ static void begin_call(struct l2tp_tunnel *t)
 	vd_note('s', c->session, "L2TP call %u in tunnel %u, which we dialled", c->local, t->local);
 	/* The key first, as for calls that come in: the gateway's LCP may be right behind its ICRP. */
 	if (l2tp_call_link(c) < 0)
-		l2tp_call_refuse(c, (struct vd_report){ .kind = VD_FAIL_RESOURCES, .stage = "l2tp", .difference = "no memory for our call" },
+		l2tp_call_refuse(c, (struct vd_report){ .kind = &vd_fail_resources, .stage = "l2tp", .difference = "no memory for our call" },
 			L2TP_CDN_BUSY, L2TP_E_RESOURCES, "no resources");
 }
 
@@ -216,7 +216,7 @@ void l2tp_dial_sccrp(struct l2tp_tunnel *t, const struct l2tp_msg *m)
 		return;
 	}
 	if (asked && (!secret || l2tp_response(L2TP_SCCCN, secret, m->challenge, m->challenge_len, md) < 0)) {
-		l2tp_tunnel_refuse(t, (struct vd_report){ .kind = VD_FAIL_TUNNEL_SECRET_NONE,
+		l2tp_tunnel_refuse(t, (struct vd_report){ .kind = &l2tp_fail_tunnel_secret_none,
 			.remedy = "set l2tp.secret of the connection to the gateway's" }, L2TP_STOP_AUTH, 0,
 			"the gateway demands tunnel authentication, and l2tp.secret is not set");
 		return;
@@ -337,7 +337,7 @@ static void on_probe(struct vd_timer *timer)
 		return;
 	}
 	vd_count("l2tp.forgotten", 1);
-	l2tp_tunnel_refuse(t, (struct vd_report){ .kind = VD_FAIL_L2TP_FORGOTTEN, .count = PROBES * PROBE_MS / 1000 }, 0, 0,
+	l2tp_tunnel_refuse(t, (struct vd_report){ .kind = &l2tp_fail_forgotten, .count = PROBES * PROBE_MS / 1000 }, 0, 0,
 		"the gateway has new IPsec and does not know our tunnel: it was started anew");
 }
 

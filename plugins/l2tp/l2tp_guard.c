@@ -20,6 +20,15 @@
 #define REST_MS 200  /* then nobody looks for so long, and the kernel drops what its small buffer does not hold */
 #define BUFFER 16384
 
+const struct vd_failure l2tp_guard_fail_no_ipsec = { .word = "no-ipsec", .stage = "l2tp",
+	.say = "L2TP without IPsec was ignored: the {peer} did not use IPsec, or its policy was lost",
+	.difference = "IPsec",
+	.remedy = "on Windows the connection's type must be L2TP/IPsec, the service IKEEXT must run, and the registry must not have ProhibitIpSec=1 "
+		"under RasMan\\Parameters; on Linux IPsec must be switched on in the connection's IPsec settings",
+	.dial = "see its IPsec log; it is dialled anew when it answers no more" };
+static const struct vd_failure *const failures[] = { &l2tp_guard_fail_no_ipsec, NULL };
+static const struct vd_shown shown[] = { { "no-ipsec", "windows", "Windows shows error 809" }, { NULL, NULL, NULL } };
+
 struct guard;
 struct guard_socket {
 	struct guard *guard;
@@ -67,7 +76,7 @@ static void tell(struct guard *g, const struct vd_sa *source)
 {
 	vd_count("l2tp.unprotected", 1);
 	if (l2tp_guard_tell(&g->sources, &source->ip))
-		vd_report_failure(&(struct vd_report){ .kind = VD_FAIL_NO_IPSEC, .remote = source,
+		vd_report_failure(&(struct vd_report){ .kind = &l2tp_guard_fail_no_ipsec, .remote = source,
 			.dialled = g->dials && g->dials(g->dials_arg, &source->ip) });
 }
 
@@ -193,4 +202,4 @@ static const struct vd_log_area log_areas[] = {
 };
 
 VD_PLUGIN(l2tp_guard, .version = "1.0", .license = "MIT", .log_areas = log_areas, .summary = "silence for L2TP without IPsec", .provides = provides,
-	.needs = needs, .init = guard_init, .start = guard_start, .stop = guard_stop, .fini = guard_fini);
+	.needs = needs, .failures = failures, .shown = shown, .init = guard_init, .start = guard_start, .stop = guard_stop, .fini = guard_fini);

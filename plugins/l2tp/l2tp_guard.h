@@ -3,6 +3,9 @@
 #define L2TP_GUARD_H
 
 #include <viaduct/addr.h>
+#include <viaduct/report.h>
+
+extern const struct vd_failure l2tp_guard_fail_no_ipsec;
 
 /* Service l2tp_guard/1. */
 struct l2tp_guard_1 {

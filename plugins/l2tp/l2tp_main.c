@@ -68,13 +68,17 @@ void l2tp_setup_failed(const struct l2tp_chan *chan, uint64_t session, struct vd
 
 void l2tp_refused(struct l2tp_chan *chan, uint64_t session, struct vd_report report, const char *why)
 {
-	uint64_t now = vd_now(), *told = &chan->refused_told[report.kind];
+	uint64_t now = vd_now();
+	size_t i = 0;
 
 	vd_count("l2tp.refused", 1);
-	if (*told && now - *told < REFUSED_TELL_MS)
+	while (i + 1 < VD_ARRAY_SIZE(chan->refused_told) && chan->refused_told[i].kind && chan->refused_told[i].kind != report.kind)
+		i++;
+	if (chan->refused_told[i].kind == report.kind && now - chan->refused_told[i].at < REFUSED_TELL_MS)
 		return;
-	*told = now ? now : 1;
-	if (report.kind == VD_FAIL_L2TP_REFUSED && !report.difference)
+	chan->refused_told[i].kind = report.kind;
+	chan->refused_told[i].at = now;
+	if (report.kind == &l2tp_fail_refused && !report.difference)
 		report.difference = why;
 	l2tp_setup_failed(chan, session, report);
 }
@@ -83,7 +87,7 @@ void l2tp_limit_reached(const struct l2tp_chan *chan, const char *option, const 
 {
 	const struct vd_conf_node *node = vd_conf_knob(vd_conf_current(), chan->connection, "l2tp", strchr(option, '.') + 1);
 
-	ret_why->report = (struct vd_report){ .kind = VD_FAIL_LIMIT, .count = vd_conf_uint(node), .offered = what,
+	ret_why->report = (struct vd_report){ .kind = &l2tp_fail_limit, .count = vd_conf_uint(node), .offered = what,
 		.configured = option, .origin = vd_conf_origin(node, ret_why->at, sizeof(ret_why->at)) };
 	vd_format(ret_why->text, sizeof(ret_why->text), "too many %s", what);
 }
@@ -149,7 +153,7 @@ static void on_silence(struct vd_timer *t)
 {
 	vd_count("l2tp.silent", 1);
 	l2tp_setup_failed(VD_CONTAINER_OF(t, struct l2tp_chan, silence), 0,
-		(struct vd_report){ .kind = VD_FAIL_L2TP_SILENT, .count = L2TP_SETUP_MS / 1000 });
+		(struct vd_report){ .kind = &l2tp_fail_silent, .count = L2TP_SETUP_MS / 1000 });
 }
 
 struct l2tp_chan *l2tp_chan_open(struct l2tp *self, uint64_t id, const char *connection)
@@ -308,4 +312,4 @@ static const struct vd_log_area log_areas[] = {
 };
 
 VD_PLUGIN(l2tp, .version = "1.0", .license = "MIT", .log_areas = log_areas, .summary = "L2TP inside IPsec: server (LNS), and the side that dials", .provides = provides,
-	.needs = needs, .schema = schema, .init = l2tp_init, .check = l2tp_check, .close = l2tp_close, .fini = l2tp_fini);
+	.needs = needs, .schema = schema, .failures = l2tp_failures, .shown = l2tp_shown, .init = l2tp_init, .check = l2tp_check, .close = l2tp_close, .fini = l2tp_fini);

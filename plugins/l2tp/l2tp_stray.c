@@ -28,7 +28,7 @@ static void report(struct l2tp_chan *chan, const char *what, const char *where)
 	if (chan->stray_told && now - chan->stray_told < L2TP_STRAY_TELL_MS)
 		return;
 	chan->stray_told = now ? now : 1;
-	l2tp_setup_failed(chan, 0, (struct vd_report){ .kind = VD_FAIL_L2TP_STRAY, .offered = what, .difference = where });
+	l2tp_setup_failed(chan, 0, (struct vd_report){ .kind = &l2tp_fail_stray, .offered = what, .difference = where });
 }
 
 /* A closed tunnel in the place of the one that the peer means. Ns and Nr: as it expects them, so far as that is known. */

@@ -177,7 +177,7 @@ static void on_life(struct vd_timer *timer)
 	case L2TP_TUNNEL_REPLY:
 		vd_count("l2tp.setup_timeout", 1);
 		l2tp_tunnel_refuse(t, (struct vd_report){ .count = L2TP_SETUP_MS / 1000,
-			.kind = t->tx ? VD_FAIL_SCCRP_LOST : VD_FAIL_NO_SCCCN }, 0, 0, "no SCCCN came");
+			.kind = t->tx ? &l2tp_fail_sccrp_lost : &l2tp_fail_no_scccn }, 0, 0, "no SCCCN came");
 		break;
 	case L2TP_TUNNEL_UP:
 		for (const struct l2tp_call *c = t->calls; c; c = c->next)
@@ -237,7 +237,7 @@ bool l2tp_authentic(struct l2tp_tunnel *t, const struct l2tp_msg *m)
 	if (ok)
 		return true;
 	vd_count("l2tp.auth_failed", 1);
-	l2tp_tunnel_refuse(t, (struct vd_report){ .kind = VD_FAIL_TUNNEL_SECRET_WRONG,
+	l2tp_tunnel_refuse(t, (struct vd_report){ .kind = &l2tp_fail_tunnel_secret_wrong,
 		.origin = vd_conf_origin(node, at, sizeof(at)) }, L2TP_STOP_AUTH, 0, answered ? "tunnel authentication failed: the secrets differ" :
 		"tunnel authentication failed: our challenge was not answered");
 	return false;
@@ -292,12 +292,12 @@ void l2tp_bad_avp(const struct l2tp_chan *chan, const struct l2tp_msg *m, struct
 	case L2TP_HIDDEN_NONE: break;
 	case L2TP_HIDDEN_SECRET:
 		vd_count("l2tp.hidden_no_secret", 1);
-		ret_why->report.kind = VD_FAIL_TUNNEL_SECRET_NONE;
+		ret_why->report.kind = &l2tp_fail_tunnel_secret_none;
 		break;
 	case L2TP_HIDDEN_RULE: vd_count("l2tp.hidden_no_vector", 1); break;
 	case L2TP_HIDDEN_NOISE:
 		vd_count("l2tp.hidden_wrong_secret", 1);
-		ret_why->report = (struct vd_report){ .kind = VD_FAIL_TUNNEL_SECRET_WRONG,
+		ret_why->report = (struct vd_report){ .kind = &l2tp_fail_tunnel_secret_wrong,
 			.origin = vd_conf_origin(node, ret_why->at, sizeof(ret_why->at)) };
 		break;
 	}
@@ -357,7 +357,7 @@ static void on_sccrq(struct l2tp_chan *chan, const struct datagram *d, const str
 		return;
 	}
 	if (L2TP_SEEN(m, L2TP_A_CHALLENGE) && !secret) {
-		refuse(chan, d, m, (struct vd_report){ .kind = VD_FAIL_TUNNEL_SECRET_NONE }, L2TP_STOP_AUTH, 0,
+		refuse(chan, d, m, (struct vd_report){ .kind = &l2tp_fail_tunnel_secret_none }, L2TP_STOP_AUTH, 0,
 			"no tunnel secret is configured here");
 		return;
 	}
@@ -370,7 +370,7 @@ static void on_sccrq(struct l2tp_chan *chan, const struct datagram *d, const str
 	struct l2tp_tunnel *t = l2tp_tunnel_new(chan, m->tunnel_id);
 	if (!t) {
 		vd_count("l2tp.drop.no_memory", 1);
-		refuse(chan, d, m, (struct vd_report){ .kind = VD_FAIL_RESOURCES, .stage = "l2tp",
+		refuse(chan, d, m, (struct vd_report){ .kind = &vd_fail_resources, .stage = "l2tp",
 			.difference = "no memory for the client's tunnel" }, L2TP_STOP_ERROR, L2TP_E_RESOURCES, "no resources");
 		return;
 	}
@@ -429,7 +429,7 @@ static void on_stopccn(struct l2tp_tunnel *t, const struct l2tp_msg *m)
 	if (t->state == L2TP_TUNNEL_UP)
 		l2tp_tunnel_close(t, L2TP_BYE_NOTHING, why);
 	else /* it did not come up, and this is the peer's word on why */
-		l2tp_tunnel_refuse(t, (struct vd_report){ .kind = VD_FAIL_GAVE_UP, .stage = "l2tp", .difference = why }, 0, 0, why);
+		l2tp_tunnel_refuse(t, (struct vd_report){ .kind = &vd_fail_gave_up, .stage = "l2tp", .difference = why }, 0, 0, why);
 }
 
 /* A message in its turn. */

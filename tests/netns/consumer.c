@@ -8,6 +8,7 @@
 #include <unistd.h>
 #include <viaduct/bus.h>
 #include <viaduct/plugin.h>
+#include <viaduct/report.h>
 #include <viaduct/topics.h>
 
 #define ROOM 512
@@ -64,9 +65,18 @@ static void heard(struct consumer *c, const char *what, uint64_t session)
 	pthread_mutex_unlock(&c->lock);
 }
 
+/* What goes wrong in a plugin of its own, and what clients show then. */
+static const struct vd_failure hungry = { .word = "consumer-hungry", .stage = "counting",
+	.say = "the consumer wants more than {count} sessions of {peer}s like {user}", .remedy = "feed it{at}" };
+static const struct vd_failure *const failures[] = { &hungry, NULL };
+static const struct vd_shown shown[] = { { "consumer-hungry", "windows", "Windows shows error 4711" }, { NULL, NULL, NULL } };
+
 static void on_up(void *arg, const void *event)
 {
-	heard(arg, "up", ((const struct vd_session_up *)event)->session);
+	uint64_t session = ((const struct vd_session_up *)event)->session;
+
+	vd_report_failure(&(struct vd_report){ .kind = &hungry, .session = session, .count = 1, .origin = "50-consumer.yaml:1" });
+	heard(arg, "up", session);
 }
 
 static void on_down(void *arg, const void *event)
@@ -156,4 +166,4 @@ static const struct vd_opt schema[] = {
 };
 
 VD_PLUGIN(consumer, .version = "1.0", .license = "MIT", .summary = "writes sessions down", .schema = schema, .topics = topics,
-	.init = consumer_init, .start = consumer_start, .stop = consumer_stop, .fini = consumer_fini);
+	.failures = failures, .shown = shown, .init = consumer_init, .start = consumer_start, .stop = consumer_stop, .fini = consumer_fini);

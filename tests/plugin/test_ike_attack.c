@@ -1,5 +1,6 @@
 /* Plugin ike_v1 under hostile, broken and vanished peers, and ends at any moment. */
 #include "ike_steps.h"
+#include "tests/lib/failures.h"
 
 #include <viaduct/crypto.h>
 #include <viaduct/report.h>
@@ -404,12 +405,12 @@ START_TEST(test_pfs_group)
 	if (groups[_i].allowed) { /* refused for its value, if at all */
 		const struct vd_setup_failed *f = fake_last(&vd_topic_setup_failed);
 
-		ck_assert(groups[_i].group == 14 ? f == NULL : f->kind != VD_FAIL_NO_ESP_PROPOSAL);
+		ck_assert(groups[_i].group == 14 ? f == NULL : strcmp(f->kind, ike_fail_no_esp_proposal.word));
 	} else {
 		const struct vd_setup_failed *f = fake_last(&vd_topic_setup_failed);
 
 		ck_assert_uint_eq(vd_counter("ike_v1.failed.quick"), work + 1);
-		ck_assert_int_eq(f->kind, VD_FAIL_NO_ESP_PROPOSAL);
+		ck_assert_str_eq(f->kind, ike_fail_no_esp_proposal.word);
 	}
 	client_free(&c);
 }
@@ -570,7 +571,7 @@ START_TEST(test_aggressive_amplify)
 	fake_advance(40000);
 	ck_assert_uint_eq(fake_events(&vd_topic_setup_failed), 1);
 	const struct vd_setup_failed *f = fake_last(&vd_topic_setup_failed);
-	ck_assert_uint_eq(f->kind, VD_FAIL_NO_AGGRESSIVE_3);
+	ck_assert_str_eq(f->kind, ike_fail_no_aggressive_3.word);
 	ck_assert_uint_eq(f->trust, VD_TRUST_NONE);
 	client_free(&c);
 }
@@ -579,7 +580,7 @@ END_TEST
 /* Another group, another key, a suite that is not allowed. */
 START_TEST(test_aggressive_refused)
 {
-	static const enum vd_failure kinds[] = { VD_FAIL_GROUP, VD_FAIL_PSK, VD_FAIL_NO_PROPOSAL };
+	static const struct vd_failure *const kinds[] = { &ike_fail_group, &ike_fail_psk, &ike_fail_no_proposal };
 	struct client c;
 	struct msg m;
 
@@ -606,7 +607,7 @@ START_TEST(test_aggressive_refused)
 	}
 	ck_assert_uint_eq(fake_events(&vd_topic_setup_failed), 1);
 	const struct vd_setup_failed *f = fake_last(&vd_topic_setup_failed);
-	ck_assert_uint_eq(f->kind, kinds[_i]);
+	ck_assert_str_eq(f->kind, (kinds[_i])->word);
 	ck_assert_uint_eq(fake_events(&vd_topic_peer_up), 0);
 	client_free(&c);
 }

@@ -1,5 +1,6 @@
 /* Plugin ike_port: what it answers itself, which is a first message of an IKE version that is not served. */
 #include "ike_steps.h"
+#include "tests/lib/failures.h"
 
 #define SA_INIT 34
 
@@ -57,7 +58,7 @@ START_TEST(test_version)
 	ck_assert(vd_sa_equal(&world.sent_path[0].remote, &path.remote));
 	ck_assert_uint_eq(fake_events(&vd_topic_setup_failed), 1);
 	const struct vd_setup_failed *f = fake_last(&vd_topic_setup_failed);
-	ck_assert_int_eq(f->kind, VD_FAIL_VERSION);
+	ck_assert_str_eq(f->kind, ike_port_fail_version.word);
 	ck_assert_ptr_nonnull(strstr(f->text, versions[_i] >> 4 == 2 ? "speaks IKEv2" : "speaks IKEv"));
 	ck_assert_ptr_nonnull(strstr(f->text, "L2TP/IPsec"));
 	ck_assert(vd_ip_equal(&f->remote.ip, &path.remote.ip));

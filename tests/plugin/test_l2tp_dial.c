@@ -10,6 +10,7 @@
 #include "core/session/object.h"
 #include "core/state.h"
 #include "tests/plugin/test_l2tp_dial_world.h"
+#include "tests/lib/failures.h"
 
 START_TEST(up)
 {
@@ -654,7 +655,7 @@ START_TEST(gateway_forgot)
 	ck_assert_str_eq(d_.reason, "the gateway has new IPsec and does not know our tunnel: it was started anew");
 	const struct vd_setup_failed *f = fake_last(&vd_topic_setup_failed);
 	ck_assert_ptr_nonnull(f);
-	ck_assert_int_eq(f->kind, VD_FAIL_L2TP_FORGOTTEN);
+	ck_assert_str_eq(f->kind, l2tp_fail_forgotten.word);
 	ck_assert_uint_eq(d_.ike_downs, 1);
 	d_.ike.anew(d_.ike_arg, d_.peer[DIAL]); /* too late */
 	d_end();

@@ -5,6 +5,7 @@
 #include <viaduct/report.h>
 
 #include "tests/plugin/test_l2tp_world.h"
+#include "tests/lib/failures.h"
 
 static void say_data(uint64_t chan, uint16_t tunnel, uint16_t session)
 {
@@ -42,7 +43,7 @@ START_TEST(stray_data)
 	ck_assert_mem_eq(w_.p[0], "\x06\xa5\x06\xa5", 4);
 	const struct vd_setup_failed *f = fake_last(&vd_topic_setup_failed);
 	ck_assert_ptr_nonnull(f);
-	ck_assert_int_eq(f->kind, VD_FAIL_L2TP_STRAY);
+	ck_assert_str_eq(f->kind, l2tp_fail_stray.word);
 	ck_assert_msg(strstr(f->text, "data came for session 9 of tunnel 1") != NULL, "%s", f->text);
 	for (unsigned i = 0; i < 5; i++) /* what follows at once has its answer */
 		say_data(c_.chan, tid, sid);
@@ -102,7 +103,7 @@ START_TEST(stray_control)
 		ck_assert_uint_eq(m.tunnel_id, 500);
 		ck_assert_uint_eq(m.h.ns, 34);
 		ck_assert_uint_eq(m.h.nr, 13);
-		ck_assert_int_eq(((const struct vd_setup_failed *)fake_last(&vd_topic_setup_failed))->kind, VD_FAIL_L2TP_STRAY);
+		ck_assert_str_eq(((const struct vd_setup_failed *)fake_last(&vd_topic_setup_failed))->kind, l2tp_fail_stray.word);
 		c_.nr = 35;
 		c_say(L2TP_ZLB, 0, 0);
 		w_advance(10000);

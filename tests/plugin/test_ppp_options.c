@@ -1,5 +1,6 @@
 /* Tables: every option of LCP and IPCP that clients send, and what it is answered; every way in which they say goodbye. */
 #include "test_ppp_client.h"
+#include "tests/lib/failures.h"
 
 enum { ACK = 2, NAK = 3, REJ = 4 };
 
@@ -128,7 +129,7 @@ START_TEST(test_naks_end)
 	ck_assert_uint_eq(count(0xc021, REJ), PPP_MAX_REFUSALS - PPP_MAX_FAILURE);
 	ck_assert_uint_eq(fake_events(&vd_topic_setup_failed), 1);
 	const struct vd_setup_failed *f = fake_last(&vd_topic_setup_failed);
-	ck_assert_uint_eq(f->kind, VD_FAIL_PPP_DIVERGES);
+	ck_assert_str_eq(f->kind, ppp_fail_diverges.word);
 	teardown();
 }
 END_TEST

@@ -110,7 +110,7 @@ START_TEST(test_bounded)
 	ended("authentication failed");
 	const struct vd_setup_failed *f = fake_last(&vd_topic_setup_failed);
 	ck_assert_uint_eq(fake_events(&vd_topic_setup_failed), 1);
-	ck_assert_uint_eq(f->kind, VD_FAIL_PASSWORD);
+	ck_assert_str_eq(f->kind, vd_fail_password.word);
 	ck_assert_str_eq(f->stage, "auth");
 	respond(id, NT);
 	ck_assert_uint_eq(d.asked, 3);
@@ -145,7 +145,7 @@ START_TEST(test_leaves)
 	fake_advance(20000);
 	ck_assert_uint_eq(double_closed(), 1);
 	ck_assert_uint_eq(fake_events(&vd_topic_setup_failed), 1);
-	ck_assert_uint_eq(((const struct vd_setup_failed *)fake_last(&vd_topic_setup_failed))->kind, VD_FAIL_PASSWORD);
+	ck_assert_str_eq(((const struct vd_setup_failed *)fake_last(&vd_topic_setup_failed))->kind, vd_fail_password.word);
 	teardown();
 }
 END_TEST

@@ -8,6 +8,7 @@
 #include "core/session/session.h"
 #include "tests/lib/fake.h"
 #include "tests/scenario/gateway.h"
+#include "tests/lib/failures.h"
 
 #define PATIENCE_MS 60000
 #define QUIET_MS 200000 /* some LCP echoes and L2TP Hellos */
@@ -227,10 +228,10 @@ const struct talk talks[] = {
 	{ "StopCCN, Deletes", true, stopccn, .minutes = 12 },
 	{ "Deletes", true, delete_all, .minutes = 12 },
 	{ "session kill", true, killed, .minutes = 12 },
-	{ "wrong password", false, refused, .password = "guessed", .why = VD_FAIL_PASSWORD, .minutes = 12 },
-	{ "wrong password behind NAT", false, refused, .password = "guessed", .why = VD_FAIL_PASSWORD, .nat = true,
+	{ "wrong password", false, refused, .password = "guessed", .why = &vd_fail_password, .minutes = 12 },
+	{ "wrong password behind NAT", false, refused, .password = "guessed", .why = &vd_fail_password, .nat = true,
 		.minutes = 12 },
-	{ "wrong PSK", false, wrong_psk, .psk = "not the key", .why = VD_FAIL_PSK },
+	{ "wrong PSK", false, wrong_psk, .psk = "not the key", .why = &ike_fail_psk },
 	{ "XAuth as macOS", false, login, .xauth = ROBOT_APPLE, .nat = true },
 	{ "XAuth as macOS, protocol 50", false, login, .xauth = ROBOT_APPLE },
 	{ "XAuth as Android", false, login, .xauth = ROBOT_ANDROID, .nat = true, .old = true, .psk = GATEWAY_PSK_DEVICES },
@@ -246,7 +247,7 @@ const struct talk talks[] = {
 	{ "XAuth, Deletes", true, delete_all, .xauth = ROBOT_APPLE, .minutes = 12 },
 	{ "XAuth, session kill", true, killed_tunnel, .xauth = ROBOT_APPLE },
 	{ "XAuth, wrong password", false, refused_by_xauth, .xauth = ROBOT_APPLE, .password = "guessed",
-		.why = VD_FAIL_PASSWORD },
-	{ "XAuth, wrong PSK", false, wrong_psk, .xauth = ROBOT_APPLE, .psk = "not the key", .why = VD_FAIL_PSK },
+		.why = &vd_fail_password },
+	{ "XAuth, wrong PSK", false, wrong_psk, .xauth = ROBOT_APPLE, .psk = "not the key", .why = &ike_fail_psk },
 };
 const unsigned n_talks = VD_ARRAY_SIZE(talks);

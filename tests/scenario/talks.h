@@ -17,7 +17,7 @@ struct talk {
 	bool push;             /* with mode config pushed */
 	bool aggressive;
 	const char *password, *psk; /* NULL: the right one */
-	enum vd_failure why;   /* what is reported, once; 0: nothing */
+	const struct vd_failure *why;   /* what is reported, once; 0: nothing */
 	bool replaced;         /* the session is one of a second login */
 	unsigned minutes;      /* when everything is gone at the latest, after the client's last word; 0: 2 */
 };

@@ -8,6 +8,7 @@
 #include "core/session/session.h"
 #include "tests/scenario/gateway.h"
 #include "tests/scenario/steps.h"
+#include "tests/lib/failures.h"
 
 static struct robot a, b;
 
@@ -214,7 +215,7 @@ START_TEST(test_below_living)
 	ck_assert_uint_eq(wire.n_tun, n);
 	ck_assert_uint_eq(fake_events(&vd_topic_setup_failed), 1);
 	const struct vd_setup_failed *failed = fake_last(&vd_topic_setup_failed);
-	ck_assert_int_eq(failed->kind, VD_FAIL_L2TP_STRAY);
+	ck_assert_str_eq(failed->kind, l2tp_fail_stray.word);
 	ck_assert_ptr_nonnull(strstr(failed->text, "data came for session "));
 	wire_wait(40000); /* acknowledged: no repetition, and nobody is said to be silent */
 	ck_assert_uint_eq(fake_events(&vd_topic_setup_failed), 1);

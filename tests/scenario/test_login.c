@@ -9,6 +9,7 @@
 #include "core/session/session.h"
 #include "tests/scenario/gateway.h"
 #include "tests/scenario/steps.h"
+#include "tests/lib/failures.h"
 
 /* RFC 2759 section 9.2: the robot itself is right. */
 START_TEST(test_robot)
@@ -125,7 +126,7 @@ START_TEST(test_methods)
 	wire_wait(60000);
 	ck_assert_uint_eq(fake_events(&vd_topic_setup_failed), 1);
 	const struct vd_setup_failed *f = fake_last(&vd_topic_setup_failed);
-	ck_assert_uint_eq(f->kind, VD_FAIL_PASSWORD);
+	ck_assert_str_eq(f->kind, vd_fail_password.word);
 	ck_assert_uint_eq(fake_events(&vd_topic_auth_ok), 1);
 	robot_free(&r);
 	gateway_stop();
@@ -147,7 +148,7 @@ START_TEST(test_method_not_named)
 	ck_assert_uint_eq(fake_events(&vd_topic_auth_ok) + fake_events(&vd_topic_auth_failed), 0);
 	ck_assert_uint_eq(fake_events(&vd_topic_setup_failed), 1);
 	const struct vd_setup_failed *f = fake_last(&vd_topic_setup_failed);
-	ck_assert_uint_eq(f->kind, VD_FAIL_AUTH_METHOD);
+	ck_assert_str_eq(f->kind, ppp_fail_auth_method.word);
 	ck_assert_str_eq(f->offered, wants[_i]);
 	ck_assert_ptr_nonnull(strstr(f->remedy, _i == ROBOT_PAP ? "or write 'auth: [mschapv2, pap]' in connections.staff.ppp" :
 		"or write 'auth: [mschapv2, chap]' in connections.staff.ppp"));

@@ -12,6 +12,7 @@
 #include "tests/scenario/gateway.h"
 #include "tests/scenario/robot.h"
 #include "tests/scenario/table.h"
+#include "tests/lib/failures.h"
 
 #define MIN_VARIANTS 300
 
@@ -126,7 +127,7 @@ static const struct {
 	const char *name, *yaml;
 	enum part part;
 	bool nat;
-	enum vd_failure why; /* what the gateway reports, once; 0: nothing */
+	const struct vd_failure *why; /* what the gateway reports, once; 0: nothing */
 } talks[] = {
 	{ "dial", FAR_YAML(GOOD), SETUP, false, 0 },
 	{ "dial from behind NAT", FAR_YAML(GOOD), SETUP, true, 0 },
@@ -135,8 +136,8 @@ static const struct {
 	{ "hang up", FAR_YAML(GOOD), END, false, 0 },
 	{ "hang up from behind NAT", FAR_YAML(GOOD), END, true, 0 },
 	{ "session kill", FAR_YAML(GOOD), KILLED, false, 0 },
-	{ "dial with a wrong password", FAR_YAML(BAD_PASSWORD), PASSWORD, false, VD_FAIL_PASSWORD },
-	{ "dial with a wrong PSK", FAR_YAML(BAD_PSK), PSK, false, VD_FAIL_PSK },
+	{ "dial with a wrong password", FAR_YAML(BAD_PASSWORD), PASSWORD, false, &vd_fail_password },
+	{ "dial with a wrong PSK", FAR_YAML(BAD_PSK), PSK, false, &ike_fail_psk },
 };
 static struct row *rows;
 
@@ -230,7 +231,7 @@ static void conversation(unsigned n, enum wire_way way, unsigned victim, enum wi
 
 		ck_assert_msg(told == (talks[n].why != 0), "%s: %u failures reported", what, told);
 		if (talks[n].why)
-			ck_assert_int_eq(((const struct vd_setup_failed *)fake_last(&vd_topic_setup_failed))->kind, talks[n].why);
+			ck_assert_str_eq(((const struct vd_setup_failed *)fake_last(&vd_topic_setup_failed))->kind, (talks[n].why)->word);
 		ck_assert_uint_eq(fake_events(&vd_topic_session_up), talks[n].why ? 0 : 1);
 	}
 	end();

@@ -11,6 +11,7 @@
 #include "tests/lib/nasty.h"
 #include "tests/scenario/gateway.h"
 #include "tests/scenario/steps.h"
+#include "tests/lib/failures.h"
 
 #define ONE(range, staff) \
 	"gateway: { name: vpn.example.com, listen: [192.0.2.1] }\n" \
@@ -46,12 +47,12 @@ static void stop(void)
 }
 
 /* What was reported, which must be one thing only. */
-static const struct vd_setup_failed *the_report(enum vd_failure kind, const char *stage)
+static const struct vd_setup_failed *the_report(const struct vd_failure *kind, const char *stage)
 {
 	const struct vd_setup_failed *f = fake_last(&vd_topic_setup_failed);
 
 	ck_assert_uint_eq(fake_events(&vd_topic_setup_failed), 1);
-	ck_assert_msg(f->kind == kind, "%s: %s", vd_failure_word(f->kind), f->text);
+	ck_assert_msg(!strcmp(f->kind, kind->word), "%s: %s", f->kind, f->text);
 	ck_assert_str_eq(f->stage, stage);
 	/* It is remembered, and so is the very same. */
 	const struct vd_remembered *r = vd_report_after(NULL);
@@ -80,7 +81,7 @@ START_TEST(test_no_proposal)
 	start(PLAIN, "bob", "bob-password");
 	b.old = true;
 	dial(GATEWAY_PSK_STAFF, 500);
-	const struct vd_setup_failed *f = the_report(VD_FAIL_NO_PROPOSAL, "phase1");
+	const struct vd_setup_failed *f = the_report(&ike_fail_no_proposal, "phase1");
 	ck_assert_str_eq(f->text, "no common proposal: client offered 3des-sha1-modp1024; connection staff allows "
 		"aes256-sha384-ecp384, aes256-sha384-x25519, aes256-sha256-x25519, ...; add 'crypto: legacy' to staff "
 		"(test.yaml:6) or update the client (Windows shows error 789)");
@@ -99,7 +100,7 @@ START_TEST(test_wrong_psk)
 {
 	start(GATEWAY_DEFAULT, "bob", "bob-password");
 	dial("not the key", 10000);
-	const struct vd_setup_failed *f = the_report(VD_FAIL_PSK, "phase1");
+	const struct vd_setup_failed *f = the_report(&ike_fail_psk, "phase1");
 	ck_assert_str_eq(f->text, "wrong PSK: the client's pre-shared key is none of the 2 tried; compare it with l2tp.psk of "
 		"staff (test.yaml:6) and of devices (test.yaml:7), or type it anew on the client (Windows shows error 789 or "
 		"787)");
@@ -120,7 +121,7 @@ START_TEST(test_odd_psk)
 		"connections:\n"
 		"  staff: { accept: [l2tp], realm: office, pool: office, l2tp: { psk: !env SCENARIO_PSK_ODD } }\n", "bob", "bob-password");
 	dial("the key", 10000);
-	const struct vd_setup_failed *f = the_report(VD_FAIL_PSK, "phase1");
+	const struct vd_setup_failed *f = the_report(&ike_fail_psk, "phase1");
 	ck_assert_msg(strstr(f->text, "staff (test.yaml:6), whose key is in quotes, which are part of the secret") ||
 		strstr(f->text, "staff (test.yaml:6, whose key is in quotes, which are part of the secret)"), "%s", f->text);
 	ck_assert_ptr_null(strstr(f->text, "\"the key\""));
@@ -132,7 +133,7 @@ START_TEST(test_wrong_password)
 {
 	start(PLAIN, "bob", "guessed");
 	dial(GATEWAY_PSK_STAFF, 5000);
-	const struct vd_setup_failed *f = the_report(VD_FAIL_PASSWORD, "auth");
+	const struct vd_setup_failed *f = the_report(&vd_fail_password, "auth");
 	ck_assert_str_eq(f->text, "wrong password: users/office knows user bob (users.yaml:2) with another password; type it anew "
 		"on the client, or change it there (Windows shows error 691)");
 	ck_assert_str_eq(f->user, "bob");
@@ -192,7 +193,7 @@ START_TEST(test_nasty_names)
 			check_timeline(vd_timeline_find('p', p->id));
 	}
 	ck_assert(!robot_up(&b));
-	const struct vd_setup_failed *f = the_report(VD_FAIL_UNKNOWN_USER, "auth");
+	const struct vd_setup_failed *f = the_report(&vd_fail_unknown_user, "auth");
 	const char *const texts[] = { f->user, f->offered, f->configured, f->difference, f->remedy, f->client, f->text };
 	for (size_t i = 0; i < VD_ARRAY_SIZE(texts); i++)
 		nasty_check(texts[i], false);
@@ -208,7 +209,7 @@ START_TEST(test_unknown_user)
 {
 	start(PLAIN, "mallory", "guessed");
 	dial(GATEWAY_PSK_STAFF, 5000);
-	ck_assert_str_eq(the_report(VD_FAIL_UNKNOWN_USER, "auth")->text, "unknown user: users/office (users.yaml) has no user "
+	ck_assert_str_eq(the_report(&vd_fail_unknown_user, "auth")->text, "unknown user: users/office (users.yaml) has no user "
 		"mallory; add the user there, or correct the name on the client (Windows shows error 691)");
 	ck_assert_ptr_nonnull(strstr(b.message, " V=3 M=Authentication failed"));
 	stop();
@@ -251,7 +252,7 @@ START_TEST(test_debug)
 END_TEST
 
 /* alice is in; b is another one, or she again. */
-static const struct vd_setup_failed *second(const char *yaml, const char *user, const char *password, enum vd_failure kind,
+static const struct vd_setup_failed *second(const char *yaml, const char *user, const char *password, const struct vd_failure *kind,
 	const char *stage)
 {
 	start(yaml, user, password);
@@ -262,7 +263,7 @@ static const struct vd_setup_failed *second(const char *yaml, const char *user, 
 
 START_TEST(test_pool_full)
 {
-	const struct vd_setup_failed *f = second(ONE("10.8.0.11-10.8.0.11", ""), "carol", "carol-password", VD_FAIL_POOL_FULL,
+	const struct vd_setup_failed *f = second(ONE("10.8.0.11-10.8.0.11", ""), "carol", "carol-password", &vd_fail_pool_full,
 		"address");
 
 	ck_assert_str_eq(f->text, "pool office is exhausted: 1 of its 1 addresses are in use; enlarge its range (test.yaml:4) "
@@ -275,7 +276,7 @@ END_TEST
 START_TEST(test_second_login)
 {
 	const struct vd_setup_failed *f = second(ONE("10.8.0.10-10.8.0.20", "second_login: refuse, "), "alice", "alice-password",
-		VD_FAIL_SECOND_LOGIN, "admit");
+		&vd_fail_second_login, "admit");
 
 	ck_assert_msg(!strncmp(f->text, "a second login is refused: alice is logged in as s-", 51), "%s", f->text);
 	ck_assert_ptr_nonnull(strstr(f->text, "; end that session (viaductctl session kill), or write 'second_login: replace' in "
@@ -287,7 +288,7 @@ END_TEST
 START_TEST(test_address_held)
 {
 	const struct vd_setup_failed *f = second(ONE("10.8.0.10-10.8.0.20", "second_login: coexist, "), "alice", "alice-password",
-		VD_FAIL_ADDRESS_HELD, "address");
+		&vd_fail_address_held, "address");
 
 	ck_assert_msg(!strncmp(f->text, "the address of user alice is taken: 10.8.0.11 is held by s-", 59), "%s", f->text);
 	ck_assert_ptr_nonnull(strstr(f->text, " (alice); end the session that has it, or give one of both users another address "
@@ -302,7 +303,7 @@ START_TEST(test_suite)
 	start(GATEWAY_DEFAULT, "bob", "bob-password");
 	b.old = true;
 	dial(GATEWAY_PSK_STAFF, 5000);
-	ck_assert_str_eq(the_report(VD_FAIL_SUITE, "phase1")->text, "no common proposal: 3des-sha1-modp1024 was chosen, and the "
+	ck_assert_str_eq(the_report(&ike_fail_suite, "phase1")->text, "no common proposal: 3des-sha1-modp1024 was chosen, and the "
 		"client's pre-shared key is that of staff; connection staff allows aes256-sha384-ecp384, "
 		"aes256-sha384-x25519, aes256-sha256-x25519, ...; add 'crypto: legacy' to staff (test.yaml:6) or update the "
 		"client (Windows shows error 789)");
@@ -318,7 +319,7 @@ START_TEST(test_identity)
 	robot_dial(&b, GATEWAY_PSK_STAFF);
 	b.ike[0].c.id_len = 5; /* an IPv4 address of one octet */
 	wire_wait(5000);
-	ck_assert_str_eq(the_report(VD_FAIL_MALFORMED, "phase1")->text, "the identity of the client is malformed; try again; if "
+	ck_assert_str_eq(the_report(&ike_fail_malformed, "phase1")->text, "the identity of the client is malformed; try again; if "
 		"it stays so, the client's software or something on the way is broken (Windows shows error 789)");
 	stop();
 }
@@ -343,7 +344,7 @@ START_TEST(test_selectors)
 	robot_dial(&b, GATEWAY_PSK_STAFF);
 	b.ike[0].c.port_r = 1702;
 	wire_pump();
-	const struct vd_setup_failed *f = the_report(VD_FAIL_SELECTORS, "quick mode");
+	const struct vd_setup_failed *f = the_report(&ike_fail_selectors, "quick mode");
 	ck_assert_str_eq(f->text, "selectors refused: client asked for 192.168.0.5 udp/1701 to 192.0.2.1 udp/1702; only UDP with "
 		"port 1701 on the gateway's side is served; make it an L2TP/IPsec connection (transport mode, UDP port 1701) on "
 		"the client (Windows shows error 789)");
@@ -360,7 +361,7 @@ START_TEST(test_no_esp_proposal)
 	b.tunnel = true;
 	robot_dial(&b, GATEWAY_PSK_STAFF);
 	wire_pump();
-	const struct vd_setup_failed *f = the_report(VD_FAIL_NO_ESP_PROPOSAL, "quick mode");
+	const struct vd_setup_failed *f = the_report(&ike_fail_no_esp_proposal, "quick mode");
 	ck_assert_str_eq(f->text, "no common proposal: client offered aes256-sha256 for ESP; connection staff allows aes256gcm16, "
 		"aes128gcm16, aes256-sha256, ...; make it an L2TP/IPsec connection on the client: L2TP is carried in transport mode "
 		"(Windows shows error 789)");
@@ -412,33 +413,33 @@ static bool authenticated(const struct robot *r)
 static const struct {
 	bool (*until)(const struct robot *r);
 	const char *text;
-	enum vd_failure kind;
+	const struct vd_failure *kind;
 	const char *stage;
 	unsigned arrive; /* so many of the datagrams on the wire then */
 } silences[] = {
 	{ in_mm4, "the client sent message 1, and nothing after our answer; see whether packets from UDP port 500 of the "
-		"gateway reach the client (Windows shows error 809)", VD_FAIL_NO_MESSAGE_3, "phase1" },
+		"gateway reach the client (Windows shows error 809)", &ike_fail_no_message_3, "phase1" },
 	{ in_mm6, "the client sent message 3, and nothing after our answer; see whether UDP port 500 is open both ways "
-		"between the client and the gateway (Windows shows error 809 or 792)", VD_FAIL_NO_MESSAGE_5, "phase1" },
+		"between the client and the gateway (Windows shows error 809 or 792)", &ike_fail_no_message_5, "phase1" },
 	{ ike_up, "phase 1 is up, and the client never began quick mode; see the client's log: it may not accept the "
-		"gateway's identity, which is its address unless the connection's id says another (Windows shows error 789 or 792)", VD_FAIL_NO_QUICK_MODE, "quick mode" },
+		"gateway's identity, which is its address unless the connection's id says another (Windows shows error 789 or 792)", &ike_fail_no_quick_mode, "quick mode" },
 	{ has_sa, "the client never sent message 3 of quick mode: our message 2 or its answer was lost; see whether UDP of 400 "
-		"octets and more reaches the client unfragmented (Windows shows error 789 or 792)", VD_FAIL_NO_QUICK_3, "quick mode" },
+		"octets and more reaches the client unfragmented (Windows shows error 789 or 792)", &ike_fail_no_quick_3, "quick mode" },
 	{ has_sa, "IPsec is up, and no L2TP came in 30 s; see whether ESP (IP protocol 50; with NAT, UDP port 4500) "
-		"reaches the gateway (Windows shows error 809 or 800)", VD_FAIL_L2TP_SILENT, "l2tp", 1 },
+		"reaches the gateway (Windows shows error 809 or 800)", &l2tp_fail_silent, "l2tp", 1 },
 	{ has_tunnel, "the client asked for an L2TP tunnel, and never acknowledged our answer (SCCRP) in 30 s; packets to the "
 		"client are lost on the way, or its own SA is gone: see whether ESP reaches it (Windows shows error 809 or 800)",
-		VD_FAIL_SCCRP_LOST, "l2tp" },
+		&l2tp_fail_sccrp_lost, "l2tp" },
 	{ has_call, "the client's L2TP call did not come up in 30 s; see the client's L2TP log (Windows shows error 809 or 800)",
-		VD_FAIL_NO_ICCN, "l2tp" },
+		&l2tp_fail_no_iccn, "l2tp" },
 	{ has_call, "the client never sent a PPP frame: its data messages do not reach us, or its PPP did not start; see the "
-		"client's PPP log (Windows shows error 718 or 721)", VD_FAIL_LCP_SILENT, "lcp", 1 },
+		"client's PPP log (Windows shows error 718 or 721)", &ppp_fail_lcp_silent, "lcp", 1 },
 	{ has_call, "LCP did not complete: the client did not acknowledge our Configure-Requests; see whether packets to the "
-		"client arrive, and the client's PPP log (Windows shows error 718 or 721)", VD_FAIL_LCP_UNACKED, "lcp", 2 },
+		"client arrive, and the client's PPP log (Windows shows error 718 or 721)", &ppp_fail_lcp_unacked, "lcp", 2 },
 	{ challenged, "the client never answered our mschapv2 challenge; the user may not have typed a password in time; else see "
-		"whether packets to the client arrive (Windows shows error 718)", VD_FAIL_AUTH_SILENT, "auth" },
+		"whether packets to the client arrive (Windows shows error 718)", &ppp_fail_auth_silent, "auth" },
 	{ authenticated, "the client did not complete IPCP; IPv4 may be switched off in its connection: switch it on there "
-		"(Windows shows error 720)", VD_FAIL_IPCP_UNACKED, "ipcp" },
+		"(Windows shows error 720)", &ppp_fail_ipcp_unacked, "ipcp" },
 };
 
 START_TEST(test_silence)

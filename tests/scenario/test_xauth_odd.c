@@ -7,6 +7,7 @@
 
 #include "core/plugin.h"
 #include "tests/scenario/xauth.h"
+#include "tests/lib/failures.h"
 
 enum { TYPE = 16520, USER, PASSWORD, PASSCODE, MESSAGE, CHALLENGE, DOMAIN, STATUS, NEXT_PIN, ANSWER };
 
@@ -129,7 +130,7 @@ START_TEST(test_useless)
 	ck_assert_uint_eq(r.xauth.asked, 1);
 	ck_assert_ptr_nonnull(strstr(r.xauth.message, useless[_i].why));
 	ck_assert_uint_eq(r.deletes_ike, 1);
-	the_report(VD_FAIL_XAUTH_ANSWER, useless[_i].why);
+	the_report(&ike_fail_xauth_answer, useless[_i].why);
 	stop();
 }
 END_TEST
@@ -154,7 +155,7 @@ START_TEST(test_wrong_first)
 	dial();
 	ck_assert_uint_eq(r.xauth.asked, 2);
 	ck_assert_uint_eq(fake_events(&vd_topic_auth_failed), 1);
-	the_report(VD_FAIL_PASSWORD, "wrong password");
+	the_report(&vd_fail_password, "wrong password");
 	ck_assert_uint_eq(r.deletes_ike, 1);
 	ck_assert_uint_eq(vd_session_count(), 0);
 	stop();
@@ -185,7 +186,7 @@ START_TEST(test_gives_up)
 	ck_assert(!r.xauth.refused && !r.xauth.passed); /* it knows: not told, but gone */
 	ck_assert_uint_eq(r.deletes_ike, 1);
 	ck_assert_uint_eq(vd_peer_count(), 0);
-	the_report(VD_FAIL_XAUTH_ANSWER, "the user gave up");
+	the_report(&ike_fail_xauth_answer, "the user gave up");
 	stop();
 }
 END_TEST
@@ -207,7 +208,7 @@ START_TEST(test_says_ok)
 	dial();
 	ck_assert(r.xauth.refused);
 	ck_assert_uint_eq(fake_events(&vd_topic_session_up), 0);
-	the_report(VD_FAIL_PASSWORD, "wrong password");
+	the_report(&vd_fail_password, "wrong password");
 	stop();
 }
 END_TEST
@@ -284,7 +285,7 @@ START_TEST(test_too_many)
 	ck_assert_uint_gt(vd_counter("ike_v1.drop.transaction"), 0);
 	wire_wait(2000);
 	nobody_asked();
-	the_report(VD_FAIL_XAUTH_SILENT, "did not answer in 120 s");
+	the_report(&ike_fail_xauth_silent, "did not answer in 120 s");
 	stop();
 }
 END_TEST
@@ -343,7 +344,7 @@ START_TEST(test_longest)
 	dial();
 	ck_assert_uint_eq(fake_events(&vd_topic_auth_failed), 1);
 	const struct vd_setup_failed *f = fake_last(&vd_topic_setup_failed);
-	ck_assert(f == NULL || f->kind != VD_FAIL_XAUTH_ANSWER);
+	ck_assert(f == NULL || strcmp(f->kind, ike_fail_xauth_answer.word));
 	stop();
 }
 END_TEST
@@ -564,7 +565,7 @@ START_TEST(test_no_code)
 	dial();
 	ck_assert_uint_eq(r.xauth.asked, 2);
 	ck_assert_uint_eq(otp.asked, 1);
-	the_report(VD_FAIL_XAUTH_ANSWER, "the user gave up");
+	the_report(&ike_fail_xauth_answer, "the user gave up");
 	ck_assert_uint_eq(vd_session_count(), 0);
 	stop();
 }

@@ -234,7 +234,7 @@ START_TEST(test_full)
 	logged_in();
 	again_as("bob", "bob-password");
 	ck_assert(r.xauth.refused && !r.xauth.passed);
-	the_report(VD_FAIL_NOT_ADMITTED, _i ? "all 1 sessions are taken; raise gateway.max_sessions" : "raise gateway.max_peers");
+	the_report(&vd_fail_not_admitted, _i ? "all 1 sessions are taken; raise gateway.max_sessions" : "raise gateway.max_peers");
 	ck_assert_uint_eq(vd_session_count(), 1);
 	ck_assert_uint_eq(vd_peer_count(), 1);
 	ck_assert_uint_eq(gateway_leases(), 1);
@@ -272,7 +272,7 @@ START_TEST(test_wrong_again)
 	logged_in();
 	again_as("alice", "guessed");
 	ck_assert(r.xauth.refused);
-	the_report(VD_FAIL_PASSWORD, "wrong password");
+	the_report(&vd_fail_password, "wrong password");
 	ck_assert_uint_eq(vd_session_count(), 1);
 	steps_ping(&r);
 	stop();

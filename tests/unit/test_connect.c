@@ -266,7 +266,7 @@ START_TEST(one_report_per_failure)
 {
 	begin(OFFICE);
 	ask_up();
-	vd_report_failure(&(struct vd_report){ .kind = VD_FAIL_OTHER, .connection = "office", .dialled = true,
+	vd_report_failure(&(struct vd_report){ .kind = &vd_fail_other, .connection = "office", .dialled = true,
 		.difference = "wrong password" });
 	fake_drain();
 	t.events.ended(NULL, t.id, "wrong password (691)");

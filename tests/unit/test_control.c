@@ -17,8 +17,10 @@
 #include "core/conf/conf.h"
 #include "core/log.h"
 #include "core/loop.h"
+#include "core/plugin.h"
 #include "core/reload.h"
 #include "core/report/report.h"
+#include "plugins/l2tp/l2tp_guard.h"
 #include "tests/lib/user.h"
 #include "tests/unit/control_fixture.h"
 
@@ -262,16 +264,26 @@ START_TEST(tail_streams_and_drops)
 }
 END_TEST
 
+extern const struct vd_plugin ppp_link_LTX_vd_plugin; /* knows what clients show */
+
+static void knows_clients(void)
+{
+	struct vd_error err;
+
+	ck_assert_msg(vd_plugin_preload(&ppp_link_LTX_vd_plugin, &err) != NULL, "%s", err.text);
+}
+
 /* Failures by address, user and session; the newest first, the same ones counted. */
 START_TEST(why)
 {
-	struct vd_report password = { .kind = VD_FAIL_PASSWORD, .configured = "users/staff", .origin = "users.yaml:3" };
+	struct vd_report password = { .kind = &vd_fail_password, .configured = "users/staff", .origin = "users.yaml:3" };
 	struct vd_sa at = { .ip = vd_ip4(0xc0000263), .port = 500 };
-	struct vd_report guard = { .kind = VD_FAIL_NO_IPSEC, .remote = &at };
+	struct vd_report guard = { .kind = &l2tp_guard_fail_no_ipsec, .remote = &at };
 	char args[64], id[VD_ID_BUF];
 	int fd = dial();
 	json_t *r, *one;
 
+	knows_clients();
 	r = asked(fd, "why", "{}");
 	ck_assert_uint_eq(json_array_size(json_object_get(r, "result")), 0);
 	json_decref(r);
@@ -321,13 +333,19 @@ END_TEST
 START_TEST(why_is_bounded)
 {
 	struct vd_sa at = { .ip = vd_ip4(0xc6120000), .port = 500 };
-	struct vd_report forged = { .kind = VD_FAIL_NO_PROPOSAL, .remote = &at };
+	struct vd_failure many[12];
+	static char names[12][8];
+	struct vd_report forged = { .kind = &many[0], .remote = &at };
 	uint64_t s = fx_new("staff");
 	unsigned n = 0, users = 0, neighbours = 0;
 
+	for (size_t i = 0; i < VD_ARRAY_SIZE(many); i++) {
+		vd_format(names[i], sizeof(names[i]), "f%zu", i);
+		many[i] = (struct vd_failure){ .word = names[i], .stage = "phase1", .say = "it fails" };
+	}
 	ck_assert_int_eq(fx_auth(s, "alice"), 0);
 	turn();
-	vd_report_failure(&(struct vd_report){ .kind = VD_FAIL_POOL_FULL, .session = s, .difference = "full" });
+	vd_report_failure(&(struct vd_report){ .kind = &vd_fail_pool_full, .session = s, .difference = "full" });
 	for (unsigned i = 0; i < 5000; i++) {
 		at.ip = vd_ip4(0xc6120000 + i);
 		forged.answered = i & 1;
@@ -339,7 +357,7 @@ START_TEST(why_is_bounded)
 	at.ip = vd_ip4(0xc6130002);
 	for (unsigned i = 0; i < 40; i++) {
 		forged.user = i & 1 ? "x" : "y";
-		forged.kind = i % VD_FAIL_NO_ESP_PROPOSAL;
+		forged.kind = &many[i % VD_ARRAY_SIZE(many)];
 		vd_report_failure(&forged);
 	}
 	for (const struct vd_remembered *r = vd_report_after(NULL); r; r = vd_report_after(r)) {
@@ -394,6 +412,7 @@ START_TEST(tables)
 	uint64_t id = fx_up("staff", "alice");
 	char text[VD_ID_BUF], arguments[64];
 
+	knows_clients();
 	ck_assert_int_eq(ctl("session list"), 0);
 	ck_assert_ptr_eq(strstr(printed, "ID "), printed);
 	ck_assert_ptr_nonnull(strstr(printed, "alice  up     10.8.0.23  203.0.113.5:4500  staff"));
@@ -428,7 +447,7 @@ START_TEST(tables)
 	ck_assert_int_eq(ctl("why alice"), 0);
 	ck_assert_str_eq(printed, "no failure of that is remembered\n");
 	for (unsigned i = 0; i < 2; i++)
-		vd_report_failure(&(struct vd_report){ .kind = VD_FAIL_POOL_FULL, .session = id, .origin = "30-staff.yaml:2",
+		vd_report_failure(&(struct vd_report){ .kind = &vd_fail_pool_full, .session = id, .origin = "30-staff.yaml:2",
 			.difference = "pool staff is exhausted: 3 of its 3 addresses are in use", .profile = "windows" });
 	ck_assert_int_eq(ctl("why alice"), 0);
 	ck_assert_ptr_nonnull(strstr(printed, "  alice at 203.0.113.5:4500, connection staff, 2 times since "));

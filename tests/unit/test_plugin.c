@@ -120,11 +120,11 @@ START_TEST(refusals_name_the_field)
 	p = good_LTX_vd_plugin;
 	p.abi_major++;
 	ck_assert_int_eq(vd_plugin_check(&p, "good", true, &err), -ENOEXEC);
-	ck_assert_str_eq(err.text, "good was built for plugin ABI 2, this is 1; rebuild it against the headers of this version");
+	ck_assert_str_eq(err.text, "good was built for plugin ABI 3, this is 2; rebuild it against the headers of this version");
 	p = good_LTX_vd_plugin;
 	p.abi_minor++;
 	ck_assert_int_eq(vd_plugin_check(&p, "good", true, &err), -ENOEXEC);
-	ck_assert_str_eq(err.text, "good needs plugin ABI 1.1, this is 1.0; update Viaduct");
+	ck_assert_str_eq(err.text, "good needs plugin ABI 2.1, this is 2.0; update Viaduct");
 	p = good_LTX_vd_plugin;
 	p.abi_hash ^= 1;
 	ck_assert_int_eq(vd_plugin_check(&p, "good", true, &err), -ENOEXEC);

@@ -133,8 +133,8 @@ static const struct {
 	const char *text;
 } odd[] = {
 	{ "-DODD_FIELD=.magic=1", false, " is not a Viaduct plugin (magic 00000001)" },
-	{ "-DODD_FIELD=.abi_major=9", false, " was built for plugin ABI 9, this is 1; rebuild it against the headers of this version" },
-	{ "-DODD_FIELD=.abi_minor=7", false, " needs plugin ABI 1.7, this is 1.0; update Viaduct" },
+	{ "-DODD_FIELD=.abi_major=9", false, " was built for plugin ABI 9, this is 2; rebuild it against the headers of this version" },
+	{ "-DODD_FIELD=.abi_minor=7", false, " needs plugin ABI 2.7, this is 2.0; update Viaduct" },
 	{ "-DODD_FIELD=.abi_hash=1", false, " was built with other headers (abi_hash 0000000000000001, here *); rebuild it against the "
 		"installed headers" },
 	{ "-DODD_FIELD=.struct_size=4096", false, " has a descriptor of 4096 octets, this version knows *; update Viaduct" },

@@ -713,7 +713,7 @@ END_TEST
  * even events. What is left out is counted. */
 START_TEST(provoked_lines)
 {
-	const struct vd_report provoked = { .kind = VD_FAIL_OTHER, .peer = fx.peer, .stage = "test", .difference = "provoked" };
+	const struct vd_report provoked = { .kind = &vd_fail_other, .peer = fx.peer, .stage = "test", .difference = "provoked" };
 
 	listen_to_life();
 	fake_watch(&vd_topic_setup_failed);

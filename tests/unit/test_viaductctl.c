@@ -100,7 +100,7 @@ START_TEST(steering_the_terminal)
 
 	fx_up("many", "last");
 	vd_note('s', s, "noted: %s", name);
-	vd_report_failure(&(struct vd_report){ .kind = VD_FAIL_OTHER, .session = s, .stage = "test", .difference = name, .remedy = name });
+	vd_report_failure(&(struct vd_report){ .kind = &vd_fail_other, .session = s, .stage = "test", .difference = name, .remedy = name });
 	ck_assert_int_eq(ctl("session list"), 0);
 	nasty_check(printed, true);
 	ck_assert_ptr_nonnull(strstr(printed, vd_text_safe_string(text, sizeof(text), name)));

@@ -38,7 +38,7 @@ static const struct command {
 	{ "session", "list", "session.list", NULL, show_sessions, "all sessions" },
 	{ "session", "show", "session.show", "session", show_chain, "one session, from peer to user: s-42 or a user name" },
 	{ "session", "kill", "session.kill", "session", show_closed, "ends a session, or all of a user" },
-	{ "peer", "list", "peer.list", NULL, show_peers, "all IKE parties" },
+	{ "peer", "list", "peer.list", NULL, show_peers, "all peers" },
 	{ "why", NULL, "why", "about", show_why, "why set-ups of this address or user failed, or all that is remembered",
 		.optional = true },
 	{ "connection", "list", "connection.list", NULL, show_connections, "what the configuration lets in, and what we dial" },

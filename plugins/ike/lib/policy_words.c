@@ -14,7 +14,7 @@ static void tell(vd_word_fn fn, void *arg, const char *kind, const char *word, c
 
 static void tell_policy(const struct vd_conf *conf, const char *name, vd_word_fn fn, void *arg)
 {
-	static char text[POLICY_TEXT]; /* control thread only */
+	char text[POLICY_TEXT];
 	struct ike_policy policy;
 	size_t len;
 

@@ -23,6 +23,10 @@
 #define OTHER_VERSION_MS 1000u
 #define OTHER_VERSION_MAX 200u
 
+extern const struct vd_failure ike_port_fail_version;
+const struct vd_failure ike_port_fail_version = { .word = "protocol-version", .stage = "phase1",
+	.say = "the {peer} speaks {offered}, and this gateway serves {configured}", .difference = "the version of the protocol" };
+
 struct ike_port {
 	struct vd_ike_port_1 service;
 	const struct vd_datapath_1 *datapath;
@@ -177,7 +181,7 @@ static void other_version(struct ike_port *port, const struct vd_path *path, con
 		return;
 	}
 	vd_format(version, sizeof(version), "IKEv%u", h->version >> 4);
-	vd_report_failure(&(struct vd_report){ .kind = VD_FAIL_VERSION, .remote = &path->remote, .offered = version,
+	vd_report_failure(&(struct vd_report){ .kind = &ike_port_fail_version, .remote = &path->remote, .offered = version,
 		.configured = "IKEv1", .remedy = "configure the client for L2TP/IPsec, or for IPsec with XAuth (\"Cisco IPsec\"): "
 		"IKEv2 is served from a later version of the gateway on" });
 	memcpy(answer.icookie, h->icookie, IKE_COOKIE_LEN);
@@ -324,6 +328,8 @@ static const struct vd_log_area log_areas[] = {
 	{ NULL, NULL },
 };
 
+static const struct vd_failure *const port_failures[] = { &ike_port_fail_version, NULL };
+
 VD_PLUGIN(ike_port, .version = "1.0", .license = "MIT", .log_areas = log_areas, .summary = "UDP ports 500 and 4500 for all IKE versions",
-	.provides = port_provides, .needs = port_needs, .schema = port_schema, .init = port_init, .reload = port_reload, .check = port_check,
+	.provides = port_provides, .needs = port_needs, .schema = port_schema, .failures = port_failures, .init = port_init, .reload = port_reload, .check = port_check,
 	.fini = port_fini);

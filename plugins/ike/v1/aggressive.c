@@ -139,7 +139,7 @@ static void refuse(struct ike_v1 *v, const struct vd_path *path, const struct ik
 
 void ike_v1_am_off(struct ike_v1 *v, const struct vd_path *path, const struct ike_header *h)
 {
-	refuse(v, path, h, (struct vd_report){ .kind = VD_FAIL_AGGRESSIVE }, IKE_N_INVALID_EXCHANGE_TYPE);
+	refuse(v, path, h, (struct vd_report){ .kind = &ike_fail_aggressive }, IKE_N_INVALID_EXCHANGE_TYPE);
 }
 
 static bool am2_put(struct ike_v1_sa *sa)
@@ -212,7 +212,7 @@ static void am_dh_done(struct ike_v1_dh *dh, int result)
 			key = sa->v->candidates[i].key;
 	if (result < 0) {
 		vd_count("ike_v1.drop.dh", 1);
-		ike_v1_failed(sa, (struct vd_report){ .kind = VD_FAIL_KEY_EXCHANGE, .offered = vd_dh_name(dh->group) });
+		ike_v1_failed(sa, (struct vd_report){ .kind = &ike_fail_key_exchange, .offered = vd_dh_name(dh->group) });
 		ike_v1_sa_free(sa, "bad key exchange value");
 		return;
 	}
@@ -230,7 +230,7 @@ static void no_proposal(struct ike_v1 *v, const struct vd_path *path, const stru
 	struct ike_advice advice;
 
 	ike_advise(vd_conf_current(), 1, offers, list, n, false, false, &advice);
-	refuse(v, path, h, (struct vd_report){ .kind = VD_FAIL_NO_PROPOSAL, .connection = c->connection,
+	refuse(v, path, h, (struct vd_report){ .kind = &ike_fail_no_proposal, .connection = c->connection,
 		.offered = advice.offered, .configured = advice.configured, .difference = advice.difference,
 		.remedy = advice.remedy, .origin = c->origin }, IKE_N_NO_PROPOSAL_CHOSEN);
 }
@@ -278,7 +278,7 @@ static struct ike_v1_sa *am1_sa(struct ike_v1 *v, const struct vd_path *path, co
 		return NULL;
 	}
 	if (!ike_v1_dh_afford(group, NULL, VD_STANDING_FORGEABLE)) {
-		ike_v1_refuse_first(v, path, h, "ike_v1.refused.budget", IKE_V1_SILENT, (struct vd_report){ .kind = VD_FAIL_RESOURCES,
+		ike_v1_refuse_first(v, path, h, "ike_v1.refused.budget", IKE_V1_SILENT, (struct vd_report){ .kind = &vd_fail_resources,
 			.stage = "phase1", .difference = "too many key exchanges in aggressive mode" });
 		return NULL;
 	}
@@ -317,14 +317,14 @@ static void am1_take(struct ike_v1 *v, const struct vd_path *path, const struct 
 		chain.v[0].type != IKE_P_SA || chain.v[0].len > IKE_V1_SA_MAX ||
 		ike_offers_parse(1, chain.v[0].p, chain.v[0].len, &offers) < 0) {
 		ike_v1_refuse_first(v, path, h, "ike_v1.drop.am1_malformed", IKE_V1_SILENT, (struct vd_report){
-			.kind = VD_FAIL_MALFORMED, .offered = "message 1 of aggressive mode" });
+			.kind = &ike_fail_malformed, .offered = "message 1 of aggressive mode" });
 		return;
 	}
 	const struct ike_payload *ke = ike_chain_find(&chain, IKE_P_KE, 0), *nonce = ike_chain_find(&chain, IKE_P_NONCE, 0);
 	const struct ike_payload *id = ike_chain_find(&chain, IKE_P_ID, 0);
 	if (ke == NULL || id == NULL || nonce == NULL || nonce->len < IKE_V1_NONCE_MIN || nonce->len > IKE_V1_NONCE_MAX) {
 		ike_v1_refuse_first(v, path, h, "ike_v1.drop.am1_malformed", IKE_V1_SILENT, (struct vd_report){
-			.kind = VD_FAIL_MALFORMED, .offered = "message 1 of aggressive mode" });
+			.kind = &ike_fail_malformed, .offered = "message 1 of aggressive mode" });
 		return;
 	}
 	bool xauth = offers.n > 0 && offers.v[0].auth == IKE_AUTH_XAUTH_PSK;
@@ -336,7 +336,7 @@ static void am1_take(struct ike_v1 *v, const struct vd_path *path, const struct 
 
 		if (ike_ident_parse(id->p, id->len, &ident) < 0)
 			vd_strcpy(ident.text, sizeof(ident.text), "something malformed");
-		refuse(v, path, h, (struct vd_report){ .kind = VD_FAIL_GROUP, .offered = ident.text }, IKE_N_INVALID_EXCHANGE_TYPE);
+		refuse(v, path, h, (struct vd_report){ .kind = &ike_fail_group, .offered = ident.text }, IKE_N_INVALID_EXCHANGE_TYPE);
 		return;
 	}
 	int offer = choose(c, &offers, ke->len, &suite);
@@ -397,7 +397,7 @@ static void wrong_psk(struct ike_v1_sa *sa)
 			c = &sa->v->candidates[i];
 	if (c != NULL)
 		vd_format(where, sizeof(where), "%s.psk of %s (%s)", c->xauth ? "xauth" : "l2tp", c->connection, c->psk_origin);
-	ike_v1_failed(sa, (struct vd_report){ .kind = VD_FAIL_PSK, .connection = sa->wanted, .count = 1, .configured = where,
+	ike_v1_failed(sa, (struct vd_report){ .kind = &ike_fail_psk, .connection = sa->wanted, .count = 1, .configured = where,
 		.origin = c != NULL ? c->psk_origin : NULL });
 }
 

@@ -110,7 +110,7 @@ static void wrong_psk(struct ike_v1_sa *sa, unsigned tried)
 	 * nothing, since every wrong message 5 gets the same, and lets clients that believe it fail at once instead of
 	 * after a minute. */
 	ike_v1_refuse(sa, &sa->path, IKE_PROTO_ISAKMP, "ike_v1.failed.psk", IKE_N_PAYLOAD_MALFORMED, (struct vd_report){
-		.kind = VD_FAIL_PSK, .count = tried, .configured = where, .origin = origin });
+		.kind = &ike_fail_psk, .count = tried, .configured = where, .origin = origin });
 }
 
 unsigned ike_v1_possible(const struct ike_v1 *v, const struct vd_sa *remote, uint16_t auth,
@@ -244,7 +244,7 @@ struct ike_v1_peer *ike_v1_take(struct ike_v1_sa *sa, const char *connection, bo
 		peer = peer_to_join(sa, connection, identity, fresh);
 	if (peer == NULL && dialled) { /* a gateway may renew what we dialled, and no more */
 		ike_v1_refuse(sa, &sa->path, IKE_PROTO_ISAKMP, "ike_v1.refused.dialled", IKE_N_INVALID_ID_INFORMATION,
-			(struct vd_report){ .kind = VD_FAIL_DIALS_ALONE, .connection = connection, .offered = identity });
+			(struct vd_report){ .kind = &ike_fail_dials_alone, .connection = connection, .offered = identity });
 		ike_v1_sa_free(sa, "it continues nothing that we dialled");
 		return NULL;
 	}
@@ -255,7 +255,7 @@ struct ike_v1_peer *ike_v1_take(struct ike_v1_sa *sa, const char *connection, bo
 		char at[128];
 
 		ike_v1_refuse(sa, &sa->path, IKE_PROTO_ISAKMP, "ike_v1.refused.peers", IKE_V1_SILENT, (struct vd_report){
-			.kind = VD_FAIL_PEERS_FULL, .connection = connection,
+			.kind = &ike_fail_peers_full, .connection = connection,
 			.count = vd_conf_uint(max), .origin = vd_conf_origin(max, at, sizeof(at)) });
 		ike_v1_sa_free(sa, "no more peers");
 		return NULL;
@@ -327,14 +327,14 @@ static void bound(struct ike_v1_sa *sa, const struct ike_v1_trial *t, unsigned m
 			if (ike_suite_from_phase1(&offers.v[i], sa->auth, &got) && ike_suite_equal(&got, &sa->suite))
 				chosen.v[chosen.n++] = offers.v[i];
 		ike_v1_refuse_offers(sa, &sa->path, IKE_PROTO_ISAKMP, "ike_v1.failed.suite_after_binding",
-			(struct vd_report){ .kind = VD_FAIL_SUITE }, 1, &chosen, connection, false);
+			(struct vd_report){ .kind = &ike_fail_suite }, 1, &chosen, connection, false);
 		ike_v1_sa_free(sa, "suite is not allowed");
 		return;
 	}
 	int rc = ike_ident_parse(r->id.p, r->id.len, &id);
 	if (rc < 0 && rc != -EPROTONOSUPPORT) {
 		ike_v1_refuse(sa, &sa->path, IKE_PROTO_ISAKMP, "ike_v1.drop.mm5_identity", IKE_V1_SILENT, (struct vd_report){
-			.kind = VD_FAIL_MALFORMED, .connection = connection, .offered = "the identity" });
+			.kind = &ike_fail_malformed, .connection = connection, .offered = "the identity" });
 		ike_v1_sa_free(sa, "malformed identity");
 		return;
 	}
@@ -406,7 +406,7 @@ void ike_v1_mm5_input(struct ike_v1_sa *sa, const struct vd_path *path, const st
 	}
 	if (!vd_budget_take(VD_COST_AUTH, 1, &(struct vd_budget_from){ .source = &path->remote.ip, .standing = VD_STANDING_ANSWERED })) {
 		ike_v1_refuse(sa, path, IKE_PROTO_ISAKMP, "ike_v1.refused.budget", IKE_V1_SILENT, (struct vd_report){
-			.kind = VD_FAIL_RESOURCES, .stage = "phase1",
+			.kind = &vd_fail_resources, .stage = "phase1",
 			.difference = "too many pre-shared keys are to be tried, in all or from this address" });
 		return;
 	}

@@ -128,7 +128,7 @@ void ike_v1_embryo_sweep_fired(struct vd_timer *t)
 		}
 		vd_count("ike_v1.failed.no_message_3", 1);
 		if (freed++ < SWEEP_REPORTS)
-			vd_report_failure(&(struct vd_report){ .kind = VD_FAIL_NO_MESSAGE_3, .remote = &e->path.remote,
+			vd_report_failure(&(struct vd_report){ .kind = &ike_fail_no_message_3, .remote = &e->path.remote,
 				.profile = ike_vendor_profile(e->vendors) });
 		ike_v1_embryo_free(e);
 	}
@@ -181,7 +181,7 @@ static void no_proposal(struct ike_v1 *v, const struct vd_path *path, const stru
 
 	ike_advise(vd_conf_current(), 1, offers, list, n, false, false, &advice);
 	ike_v1_refuse_first(v, path, h, "ike_v1.failed.no_proposal", IKE_N_NO_PROPOSAL_CHOSEN, (struct vd_report){
-		.kind = VD_FAIL_NO_PROPOSAL, .profile = ike_vendor_profile(vendors), .connection = n == 1 ? list[0].connection : NULL,
+		.kind = &ike_fail_no_proposal, .profile = ike_vendor_profile(vendors), .connection = n == 1 ? list[0].connection : NULL,
 		.offered = advice.offered, .configured = advice.configured, .difference = advice.difference,
 		.remedy = advice.remedy, .origin = n == 1 ? list[0].origin : NULL });
 }
@@ -239,7 +239,7 @@ void ike_v1_mm1(struct ike_v1 *v, const struct vd_path *path, const struct ike_h
 		ike_chain_parse(h->next, p + IKE_HEADER_LEN, len - IKE_HEADER_LEN, &chain) < 0 || chain.n == 0 ||
 		chain.v[0].type != IKE_P_SA) {
 		ike_v1_refuse_first(v, path, h, "ike_v1.drop.mm1_malformed", IKE_V1_SILENT, (struct vd_report){
-			.kind = VD_FAIL_MALFORMED, .offered = "message 1 of main mode" });
+			.kind = &ike_fail_malformed, .offered = "message 1 of main mode" });
 		return;
 	}
 	const struct ike_payload *sa = &chain.v[0];
@@ -249,7 +249,7 @@ void ike_v1_mm1(struct ike_v1 *v, const struct vd_path *path, const struct ike_h
 		return;
 	}
 	if (rc < 0) {
-		ike_v1_refuse_first(v, path, h, "ike_v1.drop.mm1_sa", IKE_V1_SILENT, (struct vd_report){ .kind = VD_FAIL_MALFORMED,
+		ike_v1_refuse_first(v, path, h, "ike_v1.drop.mm1_sa", IKE_V1_SILENT, (struct vd_report){ .kind = &ike_fail_malformed,
 			.offered = "the SA payload of message 1" });
 		return;
 	}

@@ -279,7 +279,7 @@ static void identity_refused(struct ike_v1_sa *sa, const struct ike_ident *id)
 		sa->dial->gateway_id);
 	sa->state = IKE_V1_UP; /* both have the keys: it is told, and does not wait for more */
 	ike_v1_refuse(sa, &sa->path, IKE_PROTO_ISAKMP, "ike_v1.refused.identity", IKE_N_INVALID_ID_INFORMATION,
-		(struct vd_report){ .kind = VD_FAIL_IDENTITY });
+		(struct vd_report){ .kind = &ike_fail_identity });
 	ike_v1_info_delete_ike(sa);
 	ike_v1_phase1_failed(sa, why);
 }

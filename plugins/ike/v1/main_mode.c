@@ -51,7 +51,7 @@ static void mm3_dh_done(struct ike_v1_dh *dh, int result)
 	sa->dh = NULL;
 	if (result < 0) {
 		ike_v1_refuse(sa, &sa->path, IKE_PROTO_ISAKMP, "ike_v1.drop.dh", IKE_V1_SILENT, (struct vd_report){
-			.kind = VD_FAIL_KEY_EXCHANGE, .offered = vd_dh_name(dh->group) });
+			.kind = &ike_fail_key_exchange, .offered = vd_dh_name(dh->group) });
 		ike_v1_sa_free(sa, "bad key exchange value");
 		return;
 	}
@@ -112,14 +112,14 @@ void ike_v1_mm3(struct ike_v1 *v, struct ike_v1_embryo *embryo, const struct vd_
 	if (h->flags & IKE_F_ENCRYPTED || h->mid != 0 ||
 		ike_chain_parse(h->next, p + IKE_HEADER_LEN, len - IKE_HEADER_LEN, &chain) < 0) {
 		ike_v1_refuse_first(v, path, h, "ike_v1.drop.mm3_malformed", IKE_V1_SILENT, (struct vd_report){
-			.kind = VD_FAIL_MALFORMED, .offered = "message 3 of main mode", .answered = true });
+			.kind = &ike_fail_malformed, .offered = "message 3 of main mode", .answered = true });
 		return;
 	}
 	const struct ike_payload *ke = ike_chain_find(&chain, IKE_P_KE, 0),
 		*nonce = ike_chain_find(&chain, IKE_P_NONCE, 0);
 	if (ke == NULL || nonce == NULL || nonce->len < IKE_V1_NONCE_MIN || nonce->len > IKE_V1_NONCE_MAX) {
 		ike_v1_refuse_first(v, path, h, "ike_v1.drop.mm3_payloads", IKE_V1_SILENT, (struct vd_report){
-			.kind = VD_FAIL_MALFORMED, .offered = "message 3 of main mode", .answered = true });
+			.kind = &ike_fail_malformed, .offered = "message 3 of main mode", .answered = true });
 		return;
 	}
 	if (!v->port->half_open_take(v->port->self, &path->remote.ip, VD_STANDING_ANSWERED)) {
@@ -147,13 +147,13 @@ void ike_v1_mm3(struct ike_v1 *v, struct ike_v1_embryo *embryo, const struct vd_
 	ike_v1_natd_in(sa, &chain);
 	if (ke->len != vd_dh_public_len(sa->suite.group)) {
 		ike_v1_refuse(sa, path, IKE_PROTO_ISAKMP, "ike_v1.drop.mm3_ke", IKE_V1_SILENT, (struct vd_report){
-			.kind = VD_FAIL_KEY_EXCHANGE, .offered = vd_dh_name(sa->suite.group) });
+			.kind = &ike_fail_key_exchange, .offered = vd_dh_name(sa->suite.group) });
 		ike_v1_sa_free(sa, "bad key exchange value");
 		return;
 	}
 	if (!ike_v1_dh_afford(sa->suite.group, &path->remote.ip, VD_STANDING_ANSWERED)) {
 		ike_v1_refuse(sa, path, IKE_PROTO_ISAKMP, "ike_v1.refused.budget", IKE_V1_SILENT, (struct vd_report){
-			.kind = VD_FAIL_RESOURCES, .stage = "phase1",
+			.kind = &vd_fail_resources, .stage = "phase1",
 			.difference = "too many key exchanges are asked for, in all or from this address" });
 	} else {
 		sa->dh = ike_v1_dh_start(sa->suite.group, NULL, ke->p, ke->len, VD_WORK_NEW, mm3_dh_done, sa);

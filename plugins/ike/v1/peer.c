@@ -115,7 +115,7 @@ void ike_v1_peer_crowded(struct ike_v1 *v, const struct vd_sa *remote, const cha
 	if (n < IKE_V1_UNPROVEN_MAX)
 		return;
 	ike_v1_refuse(oldest->sas, &oldest->path, IKE_PROTO_ISAKMP, "ike_v1.refused.crowded", IKE_V1_SILENT, (struct vd_report){
-		.kind = VD_FAIL_RESOURCES, .stage = "xauth", .difference = "more unfinished logins of one group at this address than may be" });
+		.kind = &vd_fail_resources, .stage = "xauth", .difference = "more unfinished logins of one group at this address than may be" });
 	ike_v1_peer_end(oldest, "too many logins at the same time", true);
 }
 
@@ -154,7 +154,7 @@ void ike_v1_peer_no_quick(struct ike_v1_peer *p)
 	if (p->quick_seen || (p->chan != 0 && p->session == 0) || p->v->stopped || p->dial != NULL)
 		return;
 	p->quick_seen = true;
-	vd_report_failure(&(struct vd_report){ .kind = VD_FAIL_NO_QUICK_MODE, .peer = p->id });
+	vd_report_failure(&(struct vd_report){ .kind = &ike_fail_no_quick_mode, .peer = p->id });
 }
 
 /* Why a client that says nothing is of no more use, or NULL. Without an IKE SA: Windows lets it go when idle, and comes back.

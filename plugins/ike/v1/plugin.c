@@ -33,7 +33,7 @@ void ike_v1_message(struct ike_v1 *v, const struct vd_path *path, const struct i
 	}
 	if (first && h->exchange != IKE_X_INFORMATIONAL && !(h->flags & IKE_F_ENCRYPTED)) {
 		ike_v1_refuse_first(v, path, h, "ike_v1.drop.exchange", IKE_N_INVALID_EXCHANGE_TYPE, (struct vd_report){
-			.kind = VD_FAIL_EXCHANGE, .count = h->exchange });
+			.kind = &ike_fail_exchange, .count = h->exchange });
 		return;
 	}
 	struct ike_v1_embryo *e = first || h->exchange != IKE_X_MAIN ? NULL : ike_v1_embryo_find(v, h->icookie, h->rcookie);
@@ -53,7 +53,7 @@ static void v1_input(void *arg, const struct vd_path *path, const uint8_t *p, si
 		return;
 	ike_v1_debug("received from", path, p, len);
 	if (len > IKE_MESSAGE_MAX)
-		ike_v1_refuse_first(v, path, &h, "ike_v1.drop.too_long", IKE_V1_SILENT, (struct vd_report){ .kind = VD_FAIL_TOO_MUCH,
+		ike_v1_refuse_first(v, path, &h, "ike_v1.drop.too_long", IKE_V1_SILENT, (struct vd_report){ .kind = &ike_fail_too_much,
 			.count = len, .offered = "one message", .configured = "4096 octets" });
 	else if (h.next == IKE_P_MS_FRAGMENT)
 		ike_v1_fragment_input(v, path, &h, p, len);
@@ -390,6 +390,6 @@ static const struct vd_log_area log_areas[] = {
 	{ NULL, NULL },
 };
 
-VD_PLUGIN(ike_v1, .version = "1.0", .license = "MIT", .log_areas = log_areas, .words = ike_policy_words,
+VD_PLUGIN(ike_v1, .version = "1.0", .license = "MIT", .log_areas = log_areas, .words = ike_policy_words, .failures = ike_v1_failures, .shown = ike_v1_shown,
 	.summary = "IKEv1 with pre-shared keys for L2TP over IPsec, answering and dialling, and for XAuth", .provides = v1_provides,
 	.needs = v1_needs, .schema = v1_schema, .init = v1_init, .reload = v1_reload, .check = v1_check, .close = v1_close, .fini = v1_fini);

@@ -58,7 +58,7 @@ static void quick_fired(struct vd_timer *t)
 	}
 	if (t->kind == IKE_V1_T_QUICK) {
 		vd_count("ike_v1.failed.quick_timeout", 1);
-		ike_v1_failed(q->sa, (struct vd_report){ .kind = VD_FAIL_NO_QUICK_3 });
+		ike_v1_failed(q->sa, (struct vd_report){ .kind = &ike_fail_no_quick_3 });
 	}
 	ike_v1_quick_kill(q);
 }
@@ -257,7 +257,7 @@ static struct vd_secret *keymat(const struct ike_v1_quick *q, uint32_t spi, cons
 static void install_failed(struct ike_v1_quick *q, const char *counter, const char *what)
 {
 	ike_v1_refuse(q->sa, &q->path, IKE_PROTO_ESP, counter, IKE_N_NO_PROPOSAL_CHOSEN,
-		(struct vd_report){ .kind = VD_FAIL_RESOURCES, .difference = what });
+		(struct vd_report){ .kind = &vd_fail_resources, .difference = what });
 	if (q->initiator)
 		ike_v1_quick_failed(q, what);
 	else
@@ -297,7 +297,7 @@ static void pfs_done(struct ike_v1_dh *dh, int result)
 			return;
 		}
 		ike_v1_refuse(q->sa, &q->path, IKE_PROTO_ESP, "ike_v1.drop.dh", IKE_N_NO_PROPOSAL_CHOSEN, (struct vd_report){
-			.kind = VD_FAIL_KEY_EXCHANGE, .stage = "quick mode", .offered = vd_dh_name(dh->group) });
+			.kind = &ike_fail_key_exchange, .stage = "quick mode", .offered = vd_dh_name(dh->group) });
 		ike_v1_quick_kill(q);
 		return;
 	}
@@ -382,21 +382,21 @@ static void qm1_take(struct ike_v1_quick *q, const struct ike_chain *chain)
 		return qm1_refused(q, IKE_N_NO_PROPOSAL_CHOSEN, ike_v1_too_many(sa->len));
 	if (rc < 0)
 		return qm1_refused(q, IKE_N_PAYLOAD_MALFORMED,
-			(struct vd_report){ .kind = VD_FAIL_MALFORMED, .offered = "message 1 of quick mode" });
+			(struct vd_report){ .kind = &ike_fail_malformed, .offered = "message 1 of quick mode" });
 	bool tunnel = q->sa->peer->tunnel;
 	const char *wrong = tunnel ? ike_v1_tunnel_selectors(q->sa->peer, ci, cr, &q->local) : ids_wrong(ci, cr);
 	if (wrong != NULL) {
 		selectors_format(ci, cr, offered, sizeof(offered));
 		return qm1_refused(q, IKE_N_INVALID_ID_INFORMATION, (struct vd_report){
-			.kind = tunnel ? VD_FAIL_TUNNEL_SELECTORS : VD_FAIL_SELECTORS,
+			.kind = tunnel ? &ike_fail_tunnel_selectors : &ike_fail_selectors,
 			.offered = offered, .difference = wrong, .configured = tunnel ?
 			"a tunnel for its address alone" : "UDP, port 1701 on the gateway's side" });
 	}
 	if (policy == NULL)
-		return qm1_refused(q, IKE_N_NO_PROPOSAL_CHOSEN, (struct vd_report){ .kind = VD_FAIL_CONNECTION_GONE });
+		return qm1_refused(q, IKE_N_NO_PROPOSAL_CHOSEN, (struct vd_report){ .kind = &ike_fail_connection_gone });
 	if (!choose_for(q, policy, &offers, ke != NULL)) {
 		ike_v1_refuse_offers(q->sa, &q->path, IKE_PROTO_ESP, "ike_v1.failed.quick", (struct vd_report){
-			.kind = VD_FAIL_NO_ESP_PROPOSAL }, 2, &offers, q->sa->peer->connection, ke != NULL);
+			.kind = &ike_fail_no_esp_proposal }, 2, &offers, q->sa->peer->connection, ke != NULL);
 		return ike_v1_quick_kill(q);
 	}
 	vd_random_seen("nonce", ours, sizeof(ours));
@@ -404,16 +404,16 @@ static void qm1_take(struct ike_v1_quick *q, const struct ike_chain *chain)
 		ike_v1_buf_set(&q->nr, ours, sizeof(ours)) < 0 || ike_v1_buf_set(&q->idci, ci->p, ci->len) < 0 ||
 		ike_v1_buf_set(&q->idcr, cr->p, cr->len) < 0 || ike_v1_quick_channel(q, "l2tp") < 0)
 		return qm1_refused(q, IKE_N_NO_PROPOSAL_CHOSEN,
-			(struct vd_report){ .kind = VD_FAIL_RESOURCES, .difference = "no channel can be had, or no memory for it" });
+			(struct vd_report){ .kind = &vd_fail_resources, .difference = "no channel can be had, or no memory for it" });
 	if (ke == NULL)
 		return ike_v1_quick_install(q, NULL);
 	if (!ike_v1_dh_afford(q->group, &q->path.remote.ip, VD_STANDING_ANSWERED)) {
 		ike_v1_refuse(q->sa, &q->path, IKE_PROTO_ESP, "ike_v1.refused.budget", IKE_N_NO_PROPOSAL_CHOSEN, (struct vd_report){
-			.kind = VD_FAIL_RESOURCES, .difference = "too many key exchanges are asked for, in all or from this address" });
+			.kind = &vd_fail_resources, .difference = "too many key exchanges are asked for, in all or from this address" });
 		return ike_v1_quick_kill(q);
 	}
 	if (!ike_v1_quick_pfs(q, NULL, ke))
-		qm1_refused(q, IKE_N_NO_PROPOSAL_CHOSEN, (struct vd_report){ .kind = VD_FAIL_RESOURCES,
+		qm1_refused(q, IKE_N_NO_PROPOSAL_CHOSEN, (struct vd_report){ .kind = &vd_fail_resources,
 			.difference = "the key exchange value does not fit the group, or too much work is waiting" });
 }
 
@@ -480,7 +480,7 @@ void ike_v1_quick_out(struct ike_v1_quick *q)
 	if (rc < 0) {
 		q->pending--;
 		ike_v1_refuse(q->sa, &q->path, IKE_PROTO_ESP, "ike_v1.failed.install_out", IKE_V1_SILENT, (struct vd_report){
-			.kind = VD_FAIL_RESOURCES, .difference = "the outbound SA cannot be installed" });
+			.kind = &vd_fail_resources, .difference = "the outbound SA cannot be installed" });
 		ike_v1_child_remove(child, true);
 		ike_v1_quick_kill(q);
 	}
@@ -597,7 +597,7 @@ void ike_v1_quick_input(struct ike_v1_sa *sa, const struct vd_path *path, const 
 	}
 	if (busy >= IKE_V1_QUICK_MAX) {
 		ike_v1_refuse(sa, path, IKE_PROTO_ESP, "ike_v1.refused.quick_busy", IKE_V1_SILENT, (struct vd_report){
-			.kind = VD_FAIL_RESOURCES, .difference = "more quick modes at the same time than one IKE SA may have" });
+			.kind = &vd_fail_resources, .difference = "more quick modes at the same time than one IKE SA may have" });
 		return;
 	}
 	if (ike_v1_iv_exchange(&sa->keys, sa->last_block, h->mid, iv) < 0 ||
@@ -613,7 +613,7 @@ void ike_v1_quick_input(struct ike_v1_sa *sa, const struct vd_path *path, const 
 	sa->heard = vd_now();
 	if (sa->xauth != NULL && !ike_v1_xauth_passed(sa)) {
 		ike_v1_refuse(sa, path, IKE_PROTO_ESP, "ike_v1.refused.before_xauth", IKE_V1_SILENT,
-			(struct vd_report){ .kind = VD_FAIL_XAUTH_SKIPPED });
+			(struct vd_report){ .kind = &ike_fail_xauth_skipped });
 		return;
 	}
 	q = ike_v1_quick_new(sa, path, h->mid);

@@ -280,7 +280,7 @@ void ike_v1_quick_answer(struct ike_v1_quick *q, const struct ike_header *h, uin
 	vd_timer_stop(&q->resend);
 	if (!answer_take(q, &chain)) {
 		ike_v1_refuse(sa, &sa->path, IKE_PROTO_ESP, "ike_v1.refused.qm2", IKE_N_NO_PROPOSAL_CHOSEN, (struct vd_report){
-			.kind = VD_FAIL_MALFORMED, .stage = "quick mode", .offered = "the answer to our rekey" });
+			.kind = &ike_fail_malformed, .stage = "quick mode", .offered = "the answer to our rekey" });
 		ike_v1_quick_failed(q, "quick mode was answered with something that was not offered");
 		return;
 	}

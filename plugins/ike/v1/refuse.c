@@ -91,19 +91,19 @@ void ike_v1_refuse_offers(struct ike_v1_sa *sa, const struct vd_path *path, uint
 
 struct vd_report ike_v1_too_many(size_t len)
 {
-	return (struct vd_report){ .kind = VD_FAIL_TOO_MUCH, .count = len, .offered = "algorithms",
+	return (struct vd_report){ .kind = &ike_fail_too_much, .count = len, .offered = "algorithms",
 		.configured = "64 combinations in 1600 octets" };
 }
 
 struct vd_report ike_v1_too_many_half_open(bool answered)
 {
-	return (struct vd_report){ .kind = VD_FAIL_RESOURCES, .stage = "phase1", .answered = answered,
+	return (struct vd_report){ .kind = &vd_fail_resources, .stage = "phase1", .answered = answered,
 		.difference = "there are as many unfinished logins as may be: in all (ike_port.half_open), or from this address while many "
 		"are under way (ike_port.half_open_per_source)" };
 }
 
 struct vd_report ike_v1_too_much_work(void)
 {
-	return (struct vd_report){ .kind = VD_FAIL_RESOURCES, .stage = "phase1",
+	return (struct vd_report){ .kind = &vd_fail_resources, .stage = "phase1",
 		.difference = "more key exchanges wait for the gateway's processor than it takes in" };
 }

@@ -199,8 +199,8 @@ void ike_v1_sa_life_fired(struct vd_timer *t)
 		/* Where NAT was seen, message 5 comes to port 4500 (RFC 3947 section 4). */
 		if (!sa->failed_reported)
 			ike_v1_failed(sa, (struct vd_report){
-				.kind = sa->state == IKE_V1_DH || sa->state == IKE_V1_AM_DH ? VD_FAIL_BUSY :
-					sa->state == IKE_V1_WAIT_AM3 ? VD_FAIL_NO_AGGRESSIVE_3 : VD_FAIL_NO_MESSAGE_5,
+				.kind = sa->state == IKE_V1_DH || sa->state == IKE_V1_AM_DH ? &ike_fail_busy :
+					sa->state == IKE_V1_WAIT_AM3 ? &ike_fail_no_aggressive_3 : &ike_fail_no_message_5,
 				.count = sa->natted_us || sa->natted_peer ? 4500 : sa->path.local.port,
 				.remedy = sa->natted_us && sa->state == IKE_V1_WAIT_MM5 ?
 					vd_quirks_named(ike_vendor_profile(sa->vendors))->natted : NULL });

@@ -91,7 +91,7 @@ static void asked(struct ike_v1_sa *sa, const struct vd_path *path, uint32_t mid
 	}
 	if (!ike_v1_xauth_passed(sa)) {
 		ike_v1_refuse(sa, path, IKE_PROTO_ISAKMP, "ike_v1.refused.before_xauth", IKE_V1_SILENT, (struct vd_report){
-			.kind = VD_FAIL_XAUTH_ANSWER, .difference = "it asks for its address before it has said who it is" });
+			.kind = &ike_fail_xauth_answer, .difference = "it asks for its address before it has said who it is" });
 		return;
 	}
 	ike_v1_sealed_begin(sa, &m, IKE_X_TRANSACTION, mid);

@@ -27,6 +27,7 @@
 #include "../lib/tunnel_stage.h"
 #include "../lib/v1keys.h"
 #include "../lib/vendor.h"
+#include "failures.h"
 
 /* Distinct PSKs tried at message 5; each costs one decryption and five HMACs for every login. */
 #define IKE_V1_PSKS_MAX 8u

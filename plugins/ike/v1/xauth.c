@@ -25,7 +25,7 @@ static void patience_fired(struct vd_timer *t)
 	if (silent)
 		vd_count("ike_v1.failed.xauth_timeout", 1);
 	if (silent && (session == NULL || !session->refused)) /* else a wrong password came last, and is reported */
-		ike_v1_failed(x->sa, (struct vd_report){ .kind = VD_FAIL_XAUTH_SILENT, .count = x->sa->v->opt.xauth_ms / 1000,
+		ike_v1_failed(x->sa, (struct vd_report){ .kind = &ike_fail_xauth_silent, .count = x->sa->v->opt.xauth_ms / 1000,
 			.offered = x->state == IKE_V1_X_TOLD ? "told that it was accepted" : x->another ? "asked for a further code" :
 			"asked for name and password" });
 	over(x, x->state == IKE_V1_X_REFUSED ? "XAuth failed" : "XAuth took too long");
@@ -150,7 +150,7 @@ bool ike_v1_xauth_begin(struct ike_v1_sa *sa)
 	else
 		x->session = ike_v1_tunnel_session(peer, &err);
 	if (x->session == 0) {
-		ike_v1_failed(sa, (struct vd_report){ .kind = VD_FAIL_RESOURCES, .stage = "xauth", .difference = err.text });
+		ike_v1_failed(sa, (struct vd_report){ .kind = &vd_fail_resources, .stage = "xauth", .difference = err.text });
 		ike_v1_info_delete_ike(sa);
 		return false;
 	}
@@ -254,7 +254,7 @@ static void failed(struct ike_v1_xauth *x, const char *wrong)
 	const struct vd_session *session = vd_session_find(x->session);
 
 	if (session == NULL || !session->refused) /* else a wrong password came before, and is reported */
-		ike_v1_failed(x->sa, (struct vd_report){ .kind = VD_FAIL_XAUTH_ANSWER, .difference = wrong });
+		ike_v1_failed(x->sa, (struct vd_report){ .kind = &ike_fail_xauth_answer, .difference = wrong });
 }
 
 static void reply_take(struct ike_v1_xauth *x, const struct ike_cfg *cfg)
@@ -265,7 +265,7 @@ static void reply_take(struct ike_v1_xauth *x, const struct ike_cfg *cfg)
 	if (!vd_budget_take(VD_COST_AUTH, 1, &(struct vd_budget_from){ .source = &x->sa->path.remote.ip,
 		.standing = VD_STANDING_ANSWERED })) {
 		ike_v1_refuse(x->sa, &x->sa->path, IKE_PROTO_ISAKMP, "ike_v1.refused.budget", IKE_V1_SILENT, (struct vd_report){
-			.kind = VD_FAIL_RESOURCES, .stage = "xauth", /* what we asked is asked again */
+			.kind = &vd_fail_resources, .stage = "xauth", /* what we asked is asked again */
 			.difference = "too many passwords are to be checked, in all or from this address" });
 		return;
 	}

@@ -45,7 +45,7 @@ static void send_response(struct client *c)
 	vd_timer_start(&c->timer, RESPONSE_MS);
 }
 
-static void reject(struct client *c, enum vd_failure kind, const char *why, const char *remedy)
+static void reject(struct client *c, const struct vd_failure *kind, const char *why, const char *remedy)
 {
 	const struct vd_session *session = vd_session_find(c->session);
 	const struct vd_conf_node *node = session ? vd_conf_at(session->conf, NULL, "connections") : NULL;
@@ -54,7 +54,7 @@ static void reject(struct client *c, enum vd_failure kind, const char *why, cons
 	size_t n;
 
 	node = node ? vd_conf_child(node, c->connection) : NULL;
-	odd = kind == VD_FAIL_REFUSED ? vd_conf_odd(vd_conf_child(node, "password")) : NULL;
+	odd = kind == &vd_fail_refused ? vd_conf_odd(vd_conf_child(node, "password")) : NULL;
 	if (node)
 		vd_conf_origin(vd_conf_child(node, "user"), at, sizeof(at));
 	n = strlen(at);
@@ -75,7 +75,7 @@ static void timer_fired(struct vd_timer *t)
 	if (c->state != RESPONDED)
 		return;
 	if (c->tries >= RESPONSE_TRIES)
-		reject(c, VD_FAIL_OTHER, "the gateway never said whether our password is right",
+		reject(c, &vd_fail_other, "the gateway never said whether our password is right",
 			"see the gateway's log: its source of users may not answer");
 	else
 		send_response(c);
@@ -123,7 +123,7 @@ static void challenged(struct client *c, uint8_t id, struct vd_rd *body)
 		memcpy(c->challenge, challenge, sizeof(challenge));
 		c->tries = 0;
 		if (answer(c) < 0) {
-			reject(c, VD_FAIL_RESOURCES, "the answer to the gateway's challenge cannot be computed", NULL);
+			reject(c, &vd_fail_resources, "the answer to the gateway's challenge cannot be computed", NULL);
 			return;
 		}
 	}
@@ -152,7 +152,7 @@ static void succeeded(struct client *c, struct vd_rd *body)
 	vd_conceal(said, sizeof(said));
 	if (!vd_rd_ok(body) || !vd_verified(vd_same(said, c->authenticator, sizeof(said)))) {
 		vd_count("ppp_auth_mschapv2.false_gateway", 1);
-		reject(c, VD_FAIL_OTHER, "the gateway does not know our password: it is not the one we meant",
+		reject(c, &vd_fail_other, "the gateway does not know our password: it is not the one we meant",
 			"find out who answers at this address; anybody with the pre-shared key can");
 		return;
 	}
@@ -203,7 +203,7 @@ static void failed(struct client *c, struct vd_rd *body)
 			says && says[3] ? "; it says \"" : "", says ? says + 3 : "", says && says[3] ? "\"" : "");
 	else
 		vd_format(why, sizeof(why), "refused%s%.60s", text[0] ? ": " : "", text);
-	reject(c, VD_FAIL_REFUSED, why, code == 649 ? "see the gateway's log" :
+	reject(c, &vd_fail_refused, why, code == 649 ? "see the gateway's log" :
 		"correct user and password of the connection, or the account on the gateway");
 }
 

@@ -1,5 +1,6 @@
 #include "login.h"
 #include "chap.h"
+#include "failures.h"
 
 #include <viaduct/conf.h>
 #include <viaduct/crypto.h>
@@ -122,7 +123,7 @@ static void fail(struct login *l, int code)
 /* Nobody has said no, so nobody has reported it. */
 static void report(const struct login *l, const char *what)
 {
-	vd_report_failure(&(struct vd_report){ .kind = VD_FAIL_RESOURCES, .stage = "auth", .session = l->node.id, .difference = what });
+	vd_report_failure(&(struct vd_report){ .kind = &vd_fail_resources, .stage = "auth", .session = l->node.id, .difference = what });
 }
 
 static void timer_fired(struct vd_timer *t)
@@ -139,7 +140,7 @@ static void timer_fired(struct vd_timer *t)
 	if (l->tries >= WAIT_TRIES) {
 		l->state = REJECTED;
 		l->result_len = 0;
-		vd_report_failure(&(struct vd_report){ .kind = VD_FAIL_AUTH_SILENT, .session = l->node.id,
+		vd_report_failure(&(struct vd_report){ .kind = &ppp_fail_auth_silent, .session = l->node.id,
 			.offered = l->kind->silent });
 		l->host->rejected(l->host_arg, l->kind->challenges ? "the client did not answer the challenge" :
 			"the client did not send its name and password");

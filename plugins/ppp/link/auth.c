@@ -125,7 +125,7 @@ static void no_method(struct ppp_link *link, const uint8_t *data, size_t len)
 		vd_format(theirs, sizeof(theirs), "%s", method_name(data, len, hex));
 		remedy(link, known_method(data, len, hex), what, sizeof(what));
 	}
-	struct vd_report report = { .kind = VD_FAIL_AUTH_METHOD, .offered = theirs, .configured = ours, .remedy = what,
+	struct vd_report report = { .kind = &ppp_fail_auth_method, .offered = theirs, .configured = ours, .remedy = what,
 		.origin = vd_conf_origin(list, at, sizeof(at)) };
 	if (link->dial)
 		ppp_link_fail(link, report, "the gateway wants %s, and we can %s", theirs, ours);
@@ -151,7 +151,7 @@ void ppp_auth_refused(struct ppp_link *link, bool reject, const uint8_t *data, s
 	if (reject) {
 		char ours[80];
 
-		ppp_link_fail(link, (struct vd_report){ .kind = VD_FAIL_AUTH_NONE,
+		ppp_link_fail(link, (struct vd_report){ .kind = &ppp_fail_auth_none,
 			.configured = ours_of(link, ours, sizeof(ours)) }, "the client refuses to authenticate");
 		return;
 	}

@@ -203,7 +203,7 @@ static void give_up(struct ppp_cp *cp, const char *who)
 		return;
 	}
 	vd_format(text, sizeof(text), "%s: %s refused", cp->kind->name, who);
-	ppp_link_fail(cp->link, (struct vd_report){ .kind = VD_FAIL_PPP_DIVERGES, .offered = text,
+	ppp_link_fail(cp->link, (struct vd_report){ .kind = &ppp_fail_diverges, .offered = text,
 		.stage = cp->kind->protocol == PPP_LCP ? "lcp" : "ipcp", .count = PPP_MAX_REFUSALS }, "%s does not converge", cp->kind->name);
 }
 

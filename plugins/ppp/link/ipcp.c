@@ -160,7 +160,7 @@ static void finished(struct ppp_cp *cp)
 	if (link->phase == PPP_PHASE_UP)
 		ppp_link_fail(link, PPP_SAID, "the client ended IPCP");
 	else
-		ppp_link_fail(link, (struct vd_report){ .kind = VD_FAIL_IPCP_UNACKED }, "IPCP did not complete");
+		ppp_link_fail(link, (struct vd_report){ .kind = &ppp_fail_ipcp_unacked }, "IPCP did not complete");
 }
 
 const struct ppp_cp_kind ppp_ipcp = {

@@ -90,7 +90,7 @@ static void terminate(struct ppp_cp *cp, const struct ppp_packet *packet)
 
 static void fail(struct ppp_link *link, const char *what)
 {
-	ppp_link_fail(link, (struct vd_report){ .kind = VD_FAIL_OTHER, .stage = "ipcp", .difference = what,
+	ppp_link_fail(link, (struct vd_report){ .kind = &vd_fail_other, .stage = "ipcp", .difference = what,
 		.remedy = "see the gateway's log: it may have no address for this user" }, "%s", what);
 }
 

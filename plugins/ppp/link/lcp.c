@@ -213,12 +213,12 @@ static void protocol_reject(struct ppp_link *link, const struct ppp_packet *pack
 		ppp_link_fail(link, PPP_ODD, "%s rejects LCP itself", ppp_peer(link));
 	} else if (protocol == PPP_IPCP) {
 		if (!ppp_phase_other(&link->ipcp))
-			ppp_link_report(link, (struct vd_report){ .kind = VD_FAIL_IPCP_REJECTED });
+			ppp_link_report(link, (struct vd_report){ .kind = &ppp_fail_ipcp_rejected });
 		ppp_cp_rejected(&link->ipcp, true);
 	} else if (protocol == PPP_IPV6CP) {
 		ppp_cp_rejected(&link->ipv6cp, true);
 	} else if (method && protocol == method->protocol && link->phase <= PPP_PHASE_AUTHENTICATE) {
-		ppp_link_fail(link, (struct vd_report){ .kind = VD_FAIL_AUTH_REJECTED,
+		ppp_link_fail(link, (struct vd_report){ .kind = &ppp_fail_auth_rejected,
 			.offered = link->auth[link->auth_at].name }, "%s rejects the authentication protocol", ppp_peer(link));
 	}
 }
@@ -286,7 +286,7 @@ static void terminate(struct ppp_cp *cp, const struct ppp_packet *packet)
 	vd_note('s', link->node.id, "%s sent Terminate-Request: %s", ppp_peer(link), link->reason);
 	/* In the set-up this is the client's own word on why it does not connect. */
 	if (link->phase < PPP_PHASE_UP)
-		ppp_link_report(link, (struct vd_report){ .kind = VD_FAIL_GAVE_UP, .stage = ppp_link_stage(link),
+		ppp_link_report(link, (struct vd_report){ .kind = &vd_fail_gave_up, .stage = ppp_link_stage(link),
 			.difference = link->reason });
 }
 
@@ -306,7 +306,7 @@ static void finished(struct ppp_cp *cp)
 
 	if (!link->failing && !link->reason[0])
 		ppp_link_report(link,
-			(struct vd_report){ .kind = link->heard ? VD_FAIL_LCP_UNACKED : VD_FAIL_LCP_SILENT });
+			(struct vd_report){ .kind = link->heard ? &ppp_fail_lcp_unacked : &ppp_fail_lcp_silent });
 	ppp_link_gone(link, "LCP did not complete");
 }
 

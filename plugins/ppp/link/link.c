@@ -140,11 +140,11 @@ void ppp_link_fail(struct ppp_link *link, struct vd_report report, const char *f
 	va_start(ap, fmt);
 	vsnprintf(text, sizeof(text), fmt, ap);
 	va_end(ap);
-	if (report.kind == VD_FAIL_PPP_REFUSED || report.kind == VD_FAIL_RESOURCES) {
+	if (report.kind == &ppp_fail_refused || report.kind == &vd_fail_resources) {
 		report.stage = report.stage ? report.stage : ppp_link_stage(link);
 		report.difference = report.difference ? report.difference : text;
 	}
-	if (report.kind < VD_FAILURES)
+	if (report.kind)
 		ppp_link_report(link, report);
 	if (!link->reason[0])
 		vd_strcpy(link->reason, sizeof(link->reason), text);
@@ -225,7 +225,7 @@ static void setup_timer(struct vd_timer *t)
 
 	if (link->phase == PPP_PHASE_UP)
 		return;
-	ppp_link_fail(link, (struct vd_report){ .kind = VD_FAIL_PPP_TIMEOUT, .stage = ppp_link_stage(link),
+	ppp_link_fail(link, (struct vd_report){ .kind = &ppp_fail_timeout, .stage = ppp_link_stage(link),
 		.count = ppp_knob(link, "setup_timeout") / 1000, .offered = ppp_fsm_name(link->lcp.state),
 		.configured = ppp_fsm_name(link->ipcp.state) }, "%s's PPP was not up in time", ppp_peer(link));
 }
@@ -285,7 +285,7 @@ int ppp_link_start(void *self_, uint64_t session, const struct vd_link_lower *lo
 	ppp_cp_init(&link->ipv6cp, &ppp_ipv6cp, link);
 	r = ppp_auth_list(link, &err);
 	if (r < 0) {
-		ppp_link_report(link, (struct vd_report){ .kind = VD_FAIL_OTHER, .stage = "lcp", .difference = err.text });
+		ppp_link_report(link, (struct vd_report){ .kind = &vd_fail_other, .stage = "lcp", .difference = err.text });
 		goto fail;
 	}
 	r = self->dp->session_punt(self->dp->self, session, ppp_input, self);

@@ -3,6 +3,7 @@
 #define PPP_LINK_H
 
 #include "cp.h"
+#include "../lib/failures.h"
 #include "../lib/map.h"
 
 #include <viaduct/link.h>
@@ -123,10 +124,10 @@ void ppp_link_lower_down(void *self, uint64_t session, const char *reason);
 /* Decides the end: Terminate-Request, then lower->closed. The first reason wins. Safe in any callback: acts later. There is
  * none without its report, which says what the text says where it has no difference of its own. */
 void ppp_link_fail(struct ppp_link *link, struct vd_report report, const char *fmt, ...) VD_PRINTF(3, 4);
-#define PPP_ODD ((struct vd_report){ .kind = VD_FAIL_PPP_REFUSED })
-#define PPP_RESOURCES ((struct vd_report){ .kind = VD_FAIL_RESOURCES })
+#define PPP_ODD ((struct vd_report){ .kind = &ppp_fail_refused })
+#define PPP_RESOURCES ((struct vd_report){ .kind = &vd_fail_resources })
 /* Who decided that has reported it, or it is no failure of a set-up: the end of what was up, or asked for. */
-#define PPP_SAID ((struct vd_report){ .kind = VD_FAILURES })
+#define PPP_SAID ((struct vd_report){ .kind = NULL })
 /* What ends a set-up, and is an end like others in a session that is up. */
 #define PPP_ODD_BEFORE_UP(link) ((link)->phase == PPP_PHASE_UP ? PPP_SAID : PPP_ODD)
 /* LCP is finished: the link goes. Safe in any callback. */

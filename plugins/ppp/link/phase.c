@@ -33,7 +33,7 @@ void ppp_phase_lcp_up(struct ppp_link *link)
 		char text[128];
 
 		vd_format(text, sizeof(text), "%s could not start: %s", auth->name, strerror(-r));
-		ppp_link_fail(link, (struct vd_report){ .kind = VD_FAIL_RESOURCES, .difference = text }, "authentication could not start");
+		ppp_link_fail(link, (struct vd_report){ .kind = &vd_fail_resources, .difference = text }, "authentication could not start");
 	}
 }
 
