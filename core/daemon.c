@@ -26,7 +26,7 @@
 #include "core/session/lifelog.h"
 #include "core/log.h"
 #include "core/loop.h"
-#include "core/session/object.h"
+#include "core/object/object.h"
 #include "core/plugin.h"
 #include "core/problem.h"
 #include "core/reload.h"

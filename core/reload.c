@@ -13,7 +13,7 @@
 #include "core/log_watch.h"
 #include "core/log_area.h"
 #include "core/plugin.h"
-#include "core/session/object.h"
+#include "core/object/object.h"
 #include "core/session/session.h"
 #include "core/system/keep.h"
 

@@ -3,7 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/session/object.h"
+#include "core/encode.h"
+#include "core/object/object.h"
 #include "core/state.h"
 
 #define MAGIC 0x56445354u /* "VDST" */

@@ -20,7 +20,7 @@
 
 #include "core/bus.h"
 #include "core/record/record.h"
-#include "core/session/object.h"
+#include "core/object/object.h"
 
 #define LINE_MAX_ 65536
 #define CONNS_MAX 32

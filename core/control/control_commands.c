@@ -3,7 +3,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <viaduct/esp.h>
 #include <viaduct/log.h>
 #include <viaduct/loop.h>
 #include <viaduct/plugin.h>
@@ -48,12 +47,12 @@ static json_int_t seconds_since(uint64_t at)
 	return (json_int_t)((vd_now() - at) / 1000);
 }
 
-/* Since the last authenticated packet of this channel came; 0 when nobody knows. */
+/* Since the last authentic packet of this channel came; 0 when nobody knows. */
 static json_int_t silence_s(uint64_t chan)
 {
-	const struct vd_esp_1 *esp = vd_service_find("esp/1", NULL);
+	uint64_t ms = vd_chan_idle(chan);
 
-	return esp && esp->idle && vd_chan_find(chan) ? (json_int_t)(esp->idle(esp->self, chan) / 1000) : 0;
+	return ms == UINT64_MAX ? 0 : (json_int_t)(ms / 1000);
 }
 
 /* It is kept for the session, and its client uses IPv6 alone. */

@@ -18,7 +18,7 @@
 
 #include "core/bus.h"
 #include "core/datapath/datapath.h"
-#include "core/id.h"
+#include "core/object/id.h"
 #include "core/record/names.h"
 
 #define IKE_HEADER 28

@@ -3,6 +3,7 @@
 
 #include <viaduct/log.h>
 
+#include "core/encode.h"
 #include "core/session/session.h"
 
 void vd_session_no(struct vd_session_rec *rec, const struct vd_no *no)

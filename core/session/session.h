@@ -6,7 +6,7 @@
 #include <viaduct/session.h>
 #include <viaduct/state.h>
 
-#include "core/session/object.h"
+#include "core/object/object.h"
 
 #define VD_SESSION_ROUTES VD_ARRAY_SIZE(((struct vd_authenticated *)0)->routes_behind)
 /* The leases and the routes behind them. */

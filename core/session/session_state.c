@@ -6,7 +6,8 @@
 #include <viaduct/loop.h>
 #include <viaduct/plugin.h>
 
-#include "core/id.h"
+#include "core/encode.h"
+#include "core/object/id.h"
 #include "core/session/session.h"
 
 #define LAYER_VERSION 4

@@ -8,7 +8,7 @@
 #include <string.h>
 #include <sys/socket.h>
 
-#include "core/session/object.h"
+#include "core/object/object.h"
 #include "core/system/keep.h"
 
 struct look {

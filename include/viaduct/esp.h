@@ -58,15 +58,11 @@ struct vd_esp_1 {
 	int (*install_in)(void *self, const struct vd_esp_sa *sa, void (*done)(void *arg), void *arg);
 	int (*install_out)(void *self, const struct vd_esp_sa *sa, void (*done)(void *arg), void *arg);
 	/* Removes one SA by its SPI (inbound: ours; outbound: the peer's). When the last inbound SA goes, the channel stays
-	 * until chan_close. Unknown SPIs are ignored. */
+	 * until the core closes it. Unknown SPIs are ignored. */
 	void (*remove_in)(void *self, uint64_t chan, uint32_t spi);
 	void (*remove_out)(void *self, uint64_t chan, uint32_t spi);
 	/* The peer moved (the control thread decided). */
 	int (*set_path)(void *self, uint64_t chan, const struct vd_path *path, void (*done)(void *arg), void *arg);
-	/* Removes all SAs and the channel, then vd_chan_gone(). */
-	void (*chan_close)(void *self, uint64_t chan, const char *reason);
-	/* Milliseconds since the last authenticated inbound packet of the channel, as last reported by its worker. */
-	uint64_t (*idle)(void *self, uint64_t chan);
 	/* After an import: whoever negotiated the SAs takes a channel over again. -ESTALE for an unknown one. */
 	int (*chan_adopt)(void *self, uint64_t chan, const struct vd_esp_events *events, void *arg);
 };

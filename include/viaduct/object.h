@@ -59,8 +59,21 @@ struct vd_chan_info {
 VD_API struct vd_chan_info *vd_chan_find(uint64_t id);
 /* Is there a session on it? False for an unknown channel. */
 VD_API bool vd_chan_used(uint64_t id);
-/* Registers a channel for a peer (called by whoever makes channels, esp/1). Returns its record, NULL when out of memory. */
-VD_API struct vd_chan_info *vd_chan_record(uint64_t peer, const char *upper, uint16_t mtu);
+/* Who made a channel, and has it on a worker. All verbs are called on the control thread. */
+struct vd_chan_maker {
+	const char *name; /* of the plugin: an exported channel is given back to the maker of this name */
+	/* Removes it from its worker, then vd_chan_gone(), at once or later. Once. */
+	void (*close)(void *arg, uint64_t chan, const char *reason);
+	/* Milliseconds since an authentic packet came last, as far as that is known. May be NULL. */
+	uint64_t (*idle)(void *arg, uint64_t chan);
+};
+/* Registers a channel for a peer. maker outlives it; arg is passed to its verbs. Returns its record, NULL for an unknown peer, one
+ * that is being closed, or when out of memory. */
+VD_API struct vd_chan_info *vd_chan_record(uint64_t peer, const char *upper, uint16_t mtu, const struct vd_chan_maker *maker, void *arg);
+/* After an import: its maker has it again. -ENOENT: there is none, -EPERM: another one made it. */
+VD_API int vd_chan_adopt(uint64_t id, const struct vd_chan_maker *maker, void *arg);
+/* What its maker says; UINT64_MAX when nobody knows. */
+VD_API uint64_t vd_chan_idle(uint64_t id);
 /* Both directions work: posts chan_up. */
 VD_API void vd_chan_set_up(uint64_t id);
 /* The channel is gone from its worker: its sessions are closed, chan_down is posted, the record is freed. */

@@ -135,13 +135,12 @@ void l2tp_tunnel_refuse(struct l2tp_tunnel *t, struct vd_report report, uint16_t
 
 uint64_t l2tp_tunnel_silence(const struct l2tp_tunnel *t)
 {
-	const struct l2tp *self = t->chan->self;
 	uint64_t silence = vd_now() - t->heard;
 	/* Packets of the channel speak for its newest tunnel: an older one may have been forgotten by its client. */
 	for (const struct l2tp_tunnel *u = t->next; u; u = u->next)
 		if (u->state == L2TP_TUNNEL_UP)
 			return silence;
-	uint64_t idle = self->esp->idle(self->esp->self, t->chan->id);
+	uint64_t idle = vd_chan_idle(t->chan->id);
 	return idle < silence ? idle : silence;
 }
 

@@ -8,7 +8,7 @@
 #include <viaduct/topics.h>
 
 #include "core/plugin.h"
-#include "core/session/object.h"
+#include "core/object/object.h"
 #include "plugins/ike/v1/v1.h"
 #include "tests/fuzz/fuzz.h"
 #include "tests/fuzz/sequence.h"

@@ -1,12 +1,14 @@
 #include "tests/lib/fake.h"
 
+#include "core/object/object.h"
+
 #include <check.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "core/bus.h"
-#include "core/id.h"
+#include "core/object/id.h"
 #include "core/log.h"
 #include "core/loop.h"
 #include "core/plugin.h"
@@ -210,6 +212,19 @@ void fake_fire(void)
 {
 	while (vd_timers_fire_one(clock_ms))
 		vd_fifo_drain();
+}
+
+static void fake_chan_close(void *arg, uint64_t chan, const char *reason)
+{
+	(void)arg;
+	vd_chan_gone(chan, reason);
+}
+const struct vd_chan_maker fake_maker = { "fake", fake_chan_close, NULL };
+
+void fake_adopt(const struct vd_chan_maker *maker)
+{
+	for (struct vd_chan_info *c = vd_chan_after(NULL); c; c = vd_chan_after(c))
+		ck_assert_int_eq(vd_chan_adopt(c->id, maker, NULL), 0);
 }
 
 void fake_service(const char *name, const char *variant, const void *table)

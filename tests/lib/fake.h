@@ -4,6 +4,7 @@
 
 #include <viaduct/bus.h>
 #include <viaduct/conf.h>
+#include <viaduct/object.h>
 #include <viaduct/plugin.h>
 
 /* Starts: clock at 1,000,000 ms, randomness from seed, empty bus, no services, empty configuration. */
@@ -34,6 +35,10 @@ void fake_conf_keep(void);
 /* Drops the configuration; before fake_fini, when fake_conf was used. */
 void fake_conf_fini(void);
 /* Provides a service from a test double. */
+/* Makes channels that are gone as soon as they are closed. */
+extern const struct vd_chan_maker fake_maker;
+/* After an import: this one takes over all channels. */
+void fake_adopt(const struct vd_chan_maker *maker);
 void fake_service(const char *name, const char *variant, const void *table);
 /* init and start of a preloaded plugin, then drains. Fails the test when they fail. */
 void fake_plugin_start(const struct vd_plugin *plugin);

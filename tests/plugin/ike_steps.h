@@ -11,7 +11,7 @@
 #include <viaduct/object.h>
 #include <viaduct/topics.h>
 
-#include "core/session/object.h"
+#include "core/object/object.h"
 #include "core/plugin.h"
 #include "ike_world.h"
 #include "plugins/ike/v1/v1.h"

@@ -11,7 +11,7 @@
 #include <viaduct/state.h>
 #include <viaduct/crypto.h>
 
-#include "core/session/object.h"
+#include "core/object/object.h"
 #include "core/plugin.h"
 #include "core/session/session.h"
 #include "core/state.h"
@@ -167,10 +167,14 @@ static size_t esp_keymat_len(void *self, uint8_t encr, uint16_t key_bits, uint8_
 	return key_bits / 8u + (encr == VD_ENCR_AES_GCM_16 ? 4 : integs[integ]);
 }
 
+static void esp_chan_close(void *self, uint64_t chan, const char *reason);
+static uint64_t esp_idle(void *self, uint64_t chan);
+static const struct vd_chan_maker maker = { "esp", esp_chan_close, esp_idle };
+
 static int esp_chan_new(void *self, uint64_t peer, enum vd_esp_mode mode, const struct vd_path *path, const char *upper,
 	const struct vd_esp_events *events, void *arg, uint64_t *ret_chan)
 {
-	struct vd_chan_info *info = vd_chan_record(peer, upper, 1400);
+	struct vd_chan_info *info = vd_chan_record(peer, upper, 1400, &maker, NULL);
 
 	(void)self;
 	ck_assert_int_eq(mode, world_tunnels ? VD_ESP_TUNNEL : VD_ESP_TRANSPORT);
@@ -280,7 +284,7 @@ static uint64_t esp_idle(void *self, uint64_t chan)
 static int esp_chan_adopt(void *self, uint64_t chan, const struct vd_esp_events *events, void *arg)
 {
 	(void)self;
-	(void)chan;
+	vd_chan_adopt(chan, &maker, NULL);
 	world.events = events;
 	world.events_arg = arg;
 	return 0;
@@ -295,8 +299,6 @@ static const struct vd_esp_1 esp = { .keymat_len = esp_keymat_len,
 	.remove_in = esp_remove_in,
 	.remove_out = esp_remove_out,
 	.set_path = esp_set_path,
-	.chan_close = esp_chan_close,
-	.idle = esp_idle,
 	.chan_adopt = esp_chan_adopt };
 
 /* ---- keys/1 ---- */

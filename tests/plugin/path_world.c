@@ -4,7 +4,7 @@
 #include <string.h>
 #include <sys/socket.h>
 
-#include "core/session/object.h"
+#include "core/object/object.h"
 #include "plugins/ike/lib/tunnel_stage.h"
 #include "plugins/ppp/link/ppp_stage.h"
 #include "tests/lib/fake.h"

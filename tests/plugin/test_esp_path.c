@@ -8,7 +8,7 @@
 #include <viaduct/log.h>
 
 #include "core/datapath/datapath.h"
-#include "core/session/object.h"
+#include "core/object/object.h"
 #include "plugins/esp/userspace/esp.h"
 #include "tests/lib/fake.h"
 
@@ -224,7 +224,7 @@ static void stop(void)
 	}
 	vd_datapath_stop();
 	if (abrupt) /* what plugins do in their fini, before this one's */
-		esp->chan_close(esp->self, cl[0].chan, "end");
+		esp_maker.close(esp->self, cl[0].chan, "end");
 	fake_plugin_stop(&esp_userspace_LTX_vd_plugin);
 	fake_drain();
 	vd_datapath_fini();
@@ -405,7 +405,7 @@ START_TEST(test_in)
 	ck_assert_int_eq(dp->chan_send(dp->self, cl[0].chan, "datagram", 8), 0);
 	ck_assert_uint_eq(got.n, 1);
 	ck_assert_uint_eq(got.last[0].path.remote.port, 9999);
-	ck_assert_uint_eq(esp->idle(esp->self, cl[0].chan), 0);
+	ck_assert_uint_eq(vd_chan_idle(cl[0].chan), 0);
 }
 END_TEST
 
@@ -576,7 +576,7 @@ START_TEST(test_life)
 	ck_assert_uint_eq(vd_datapath_drops(VD_DROP_NO_SPI), 1);
 	ck_assert_int_eq(install(c, true, (c->in & ~255u) | ((c->in + 1) & 255), 0, limits), -EINVAL);
 	fake_watch(&vd_topic_chan_down);
-	esp->chan_close(esp->self, c->chan, "test");
+	esp_maker.close(esp->self, c->chan, "test");
 	fake_drain();
 	ck_assert_uint_eq(fake_events(&vd_topic_chan_down), 1);
 	ck_assert_int_eq(dp->chan_send(dp->self, c->chan, "12345678", 8), -ESTALE);
@@ -632,8 +632,18 @@ static size_t export_esp(uint8_t *room, size_t size)
 	return w.len;
 }
 
+static size_t export_all(uint8_t *room, size_t size)
+{
+	struct vd_wr w;
+	struct vd_error err = { 0 };
+	vd_wr_init(&w, room, size);
+	ck_assert_msg(vd_state_export(&w, &err) == 0, "%s", err.text);
+	return w.len;
+}
+
 START_TEST(test_export)
 {
+	static uint8_t whole[65536];
 	static uint8_t one[65536], two[65536];
 	uint8_t a[256], b[256];
 	uint32_t spare;
@@ -649,6 +659,7 @@ START_TEST(test_export)
 	size_t n = export_esp(one, sizeof(one));
 	ck_assert_uint_eq(export_esp(two, sizeof(two)), n);
 	ck_assert_mem_eq(one, two, n);
+	size_t all = export_all(whole, sizeof(whole)); /* with the records of the core */
 	for (int mode = 0; mode < 2; mode++) {
 		vd_datapath_stop();
 		fake_plugin_stop(&esp_userspace_LTX_vd_plugin);
@@ -658,8 +669,8 @@ START_TEST(test_export)
 		world();
 		struct vd_rd r;
 		struct vd_error err = { 0 };
-		vd_rd_init(&r, one, n);
-		int rc = esp_layer.import(esp->self, esp_layer.version, &r, mode ? VD_IMPORT_TAKEOVER : VD_IMPORT_SAME, &err);
+		vd_rd_init(&r, whole, all);
+		int rc = vd_state_import(&r, mode ? VD_IMPORT_TAKEOVER : VD_IMPORT_SAME, &err);
 		ck_assert_msg(!rc && vd_rd_done(&r), "%s", err.text);
 		fake_drain();
 		if (!mode) {
@@ -826,7 +837,7 @@ START_TEST(test_spis)
 	for (unsigned i = 0; i < ESP_RESERVED_MAX; i++)
 		ck_assert_int_eq(esp->alloc_spi(esp->self, cl[0].chan, &spi), 0);
 	ck_assert_int_eq(esp->alloc_spi(esp->self, cl[0].chan, &spi), -ENOSPC);
-	esp->chan_close(esp->self, cl[0].chan, "test");
+	esp_maker.close(esp->self, cl[0].chan, "test");
 	fake_drain();
 	for (unsigned i = 0; i < ESP_BUCKETS; i++)
 		for (const struct esp_spi *s = ((struct esp *)esp->self)->spi[i]; s; s = s->next)

@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "core/datapath/datapath.h"
-#include "core/session/object.h"
+#include "core/object/object.h"
 #include "core/state.h"
 #include "tests/plugin/test_l2tp_dial_world.h"
 #include "tests/lib/failures.h"

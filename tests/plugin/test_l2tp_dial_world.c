@@ -8,7 +8,7 @@
 #include <viaduct/crypto.h>
 
 #include "core/datapath/datapath.h"
-#include "core/session/object.h"
+#include "core/object/object.h"
 
 struct dial_world d_;
 
@@ -124,7 +124,8 @@ static void esp_chan_close(void *self, uint64_t chan, const char *reason)
 		}
 	vd_chan_gone(chan, reason);
 }
-static const struct vd_esp_1 esp = { .idle = esp_idle, .chan_close = esp_chan_close };
+static const struct vd_chan_maker maker = { "esp", esp_chan_close, esp_idle };
+static const struct vd_esp_1 esp;
 
 static void make(unsigned i, const char *connection, uint16_t port)
 {
@@ -135,7 +136,7 @@ static void make(unsigned i, const char *connection, uint16_t port)
 
 	vd_strcpy(facts.connection, sizeof(facts.connection), connection);
 	vd_peer_set_up(peer->id, &facts);
-	info = vd_chan_record(peer->id, "l2tp", 1400);
+	info = vd_chan_record(peer->id, "l2tp", 1400, &maker, NULL);
 	d_.peer[i] = peer->id;
 	d_.chan[i] = (struct vd_chan){ .id = info->id, .peer = peer->id, .home = info->home, .flags = VD_CHAN_PROTECTED,
 		.mtu = 1400, .ops = &ops };

@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "core/datapath/datapath.h"
-#include "core/session/object.h"
+#include "core/object/object.h"
 #include "core/plugin.h"
 #include "core/session/session.h"
 #include "core/state.h"
@@ -63,7 +63,8 @@ static void esp_chan_close(void *self, uint64_t chan, const char *reason)
 	vd_chan_gone(chan, reason);
 }
 
-static const struct vd_esp_1 esp = { .idle = esp_idle, .chan_close = esp_chan_close };
+static const struct vd_chan_maker maker = { "esp", esp_chan_close, esp_idle };
+static const struct vd_esp_1 esp;
 
 static void chan_install(uint64_t id)
 {
@@ -237,7 +238,7 @@ uint64_t w_channel(uint16_t port, bool up)
 		vd_strcpy(facts.connection, sizeof(facts.connection), w_.connection);
 		vd_peer_set_up(peer, &facts);
 	}
-	uint64_t id = vd_chan_record(peer, "l2tp", 1400)->id;
+	uint64_t id = vd_chan_record(peer, "l2tp", 1400, &maker, NULL)->id;
 	chan_install(id);
 	if (up) {
 		vd_chan_set_up(id);
@@ -314,6 +315,7 @@ int w_restart_with(const uint8_t *state, size_t len)
 	ck_assert_msg(vd_host_start(host, &err) == 0, "%s", err.text);
 	vd_rd_init(&r, state, len);
 	int rc = vd_state_import(&r, w_.takeover ? VD_IMPORT_TAKEOVER : VD_IMPORT_SAME, &err);
+	fake_adopt(&maker);
 	fake_drain();
 	w_.restarting = false;
 	w_.restarted++;

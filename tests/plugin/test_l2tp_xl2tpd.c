@@ -21,7 +21,7 @@
 #include "core/datapath/datapath.h"
 #include "core/log.h"
 #include "core/loop.h"
-#include "core/session/object.h"
+#include "core/object/object.h"
 #include "core/plugin.h"
 #include "core/session/session.h"
 #include "core/state.h"
@@ -158,7 +158,13 @@ static void on_up(void *arg, const void *event)
 }
 
 static const struct vd_chan_ops ops = { .send = chan_send };
-static const struct vd_esp_1 esp = { .idle = esp_idle };
+static const struct vd_esp_1 esp;
+static void gone(void *arg, uint64_t id, const char *reason)
+{
+	(void)arg;
+	vd_chan_gone(id, reason);
+}
+static const struct vd_chan_maker maker = { "esp", gone, esp_idle };
 static const struct vd_stage frames = { "frames", frames_in };
 static const struct vd_link_1 link_1 = { .start = link_start, .stage = &frames, .lower_down = link_down };
 
@@ -331,7 +337,7 @@ static void dial(const char *yaml, const char *lac_options)
 	ck_assert_int_eq(bind(sock, (struct sockaddr *)&ss, len), 0);
 	const struct vd_datapath_1 *dp = vd_service_find("datapath/1", NULL);
 	struct vd_peer *peer = vd_peer_new(1, &local, &remote);
-	struct vd_chan_info *info = vd_chan_record(peer->id, "l2tp", 1400);
+	struct vd_chan_info *info = vd_chan_record(peer->id, "l2tp", 1400, &maker, NULL);
 	chan = (struct vd_chan){ .id = info->id, .peer = peer->id, .home = info->home, .flags = VD_CHAN_PROTECTED, .mtu = 1400,
 		.ops = &ops };
 	ck_assert_int_eq(dp->chan_add(dp->self, &chan, NULL, NULL), 0);

@@ -111,6 +111,7 @@ static inline void reimport(void)
 	vd_rd_init(&r, one, n);
 	ck_assert_msg(vd_state_import(&r, VD_IMPORT_SAME, &err) == 0, "%s", err.text);
 	ck_assert(vd_rd_done(&r));
+	fake_adopt(&fake_maker);
 	fake_drain();
 	m = export(two, sizeof(two));
 	ck_assert_uint_eq(n, m);

@@ -10,7 +10,7 @@
 #include <viaduct/log.h>
 #include <viaduct/plugin.h>
 
-#include "core/session/object.h"
+#include "core/object/object.h"
 #include "core/session/session.h"
 #include "core/state.h"
 #include "plugins/ppp/link/link.h"
@@ -232,7 +232,7 @@ static void make_side(unsigned i, const char *connection, const struct vd_sa *re
 	ck_assert_ptr_nonnull(peer);
 	vd_strcpy(facts.connection, sizeof(facts.connection), connection);
 	vd_peer_set_up(peer->id, &facts);
-	chan = vd_chan_record(peer->id, "l2tp", 1400);
+	chan = vd_chan_record(peer->id, "l2tp", 1400, &fake_maker, NULL);
 	ck_assert_ptr_nonnull(chan);
 	vd_chan_set_up(chan->id);
 	t.side[i].chan = chan->id;

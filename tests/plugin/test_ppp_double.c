@@ -11,7 +11,7 @@
 #include <viaduct/loop.h>
 #include <viaduct/plugin.h>
 
-#include "core/session/object.h"
+#include "core/object/object.h"
 #include "core/session/session.h"
 #include "core/state.h"
 #include "tests/lib/fake.h"
@@ -300,7 +300,7 @@ void double_start(uint16_t mtu)
 	peer = vd_peer_new(1, &local, &remote);
 	ck_assert_ptr_nonnull(peer);
 	vd_peer_set_up(peer->id, &facts);
-	chan = vd_chan_record(peer->id, "l2tp", mtu);
+	chan = vd_chan_record(peer->id, "l2tp", mtu, &fake_maker, NULL);
 	ck_assert_ptr_nonnull(chan);
 	d.chan = chan->id;
 	vd_chan_set_up(d.chan);

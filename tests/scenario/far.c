@@ -10,7 +10,7 @@
 #include <unistd.h>
 
 #include "core/connect/connect.h"
-#include "core/session/object.h"
+#include "core/object/object.h"
 #include "core/session/session.h"
 #include "tests/scenario/gateway.h"
 #include "tests/scenario/wire.h"

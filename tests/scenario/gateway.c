@@ -14,7 +14,7 @@
 
 #include "core/bus.h"
 #include "core/connect/connect.h"
-#include "core/session/object.h"
+#include "core/object/object.h"
 #include "core/plugin.h"
 #include "core/reload.h"
 #include "core/session/session.h"

@@ -7,7 +7,7 @@
 #include <viaduct/loop.h>
 
 #include "core/report/report.h"
-#include "core/session/object.h"
+#include "core/object/object.h"
 #include "core/session/session.h"
 #include "tests/scenario/gateway.h"
 #include "tests/scenario/steps.h"

@@ -8,7 +8,7 @@
 #include <viaduct/session.h>
 
 #include "core/datapath/datapath.h"
-#include "core/session/object.h"
+#include "core/object/object.h"
 #include "core/session/session.h"
 #include "tests/scenario/gateway.h"
 #include "tests/scenario/steps.h"

@@ -2,7 +2,7 @@
 #include <check.h>
 #include <string.h>
 
-#include "core/session/object.h"
+#include "core/object/object.h"
 #include "tests/scenario/xauth.h"
 
 static void again_as(const char *user, const char *password)

@@ -246,7 +246,8 @@ static uint64_t esp_idle(void *self, uint64_t chan)
 	return fx.silent_ms;
 }
 
-static const struct vd_esp_1 esp = { .chan_close = esp_close, .idle = esp_idle };
+const struct vd_chan_maker fx_maker = { "esp", esp_close, esp_idle };
+static const struct vd_esp_1 esp;
 
 /* ---- events ---- */
 #define ON_EVENT(name) \
@@ -320,7 +321,7 @@ uint64_t fx_channel(void)
 	ck_assert_ptr_nonnull(peer);
 	fx.peer = peer->id;
 	vd_peer_set_up(peer->id, &facts);
-	chan = vd_chan_record(peer->id, "l2tp", 1400);
+	chan = vd_chan_record(peer->id, "l2tp", 1400, &fx_maker, NULL);
 	ck_assert_ptr_nonnull(chan);
 	vd_chan_set_up(chan->id);
 	fake_drain();

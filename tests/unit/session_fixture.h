@@ -47,6 +47,7 @@ int fx_auth(uint64_t session, const char *user);
 int fx_configure(uint64_t session);
 int fx_establish(uint64_t session);
 /* All of it; fails the test when the session is not up at the end. */
+extern const struct vd_chan_maker fx_maker;
 uint64_t fx_up(const char *connection, const char *user);
 /* True when the words appear in the trace in this order (NULL ends). */
 bool fx_order(const char *first, ...);

@@ -11,7 +11,7 @@
 #include <viaduct/report.h>
 
 #include "core/connect/connect.h"
-#include "core/session/object.h"
+#include "core/object/object.h"
 #include "core/session/session.h"
 #include "tests/lib/fake.h"
 
@@ -129,7 +129,7 @@ static void make_session(void)
 	struct vd_chan_info *chan;
 
 	vd_peer_set_up(peer->id, &facts);
-	chan = vd_chan_record(peer->id, "l2tp", 1400);
+	chan = vd_chan_record(peer->id, "l2tp", 1400, &fake_maker, NULL);
 	vd_chan_set_up(chan->id);
 	session = vd_session_new(chan->id, "office", &owner, NULL, &err);
 	ck_assert_msg(session != 0, "%s", err.text);

@@ -279,7 +279,7 @@ START_TEST(cascade)
 	fx.trace[0] = 0;
 	vd_peer_close(peer, "deleted by the peer");
 	vd_peer_close(peer, "second reason");
-	ck_assert_ptr_null(vd_chan_record(peer, "l2tp", 1400));
+	ck_assert_ptr_null(vd_chan_record(peer, "l2tp", 1400, &fake_maker, NULL));
 	ck_assert_uint_eq(fx_new("staff"), 0);
 	ck_assert_uint_eq(fx_count("chan_close"), 0);
 	fake_drain();

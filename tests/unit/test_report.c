@@ -6,7 +6,7 @@
 
 #include "core/plugin.h"
 #include "core/report/report.h"
-#include "core/session/object.h"
+#include "core/object/object.h"
 #include "core/session/session.h"
 #include "tests/lib/fake.h"
 #include "tests/lib/failures.h"

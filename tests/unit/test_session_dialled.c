@@ -8,7 +8,7 @@
 #include <viaduct/plugin.h>
 
 #include "core/datapath/datapath.h"
-#include "core/session/object.h"
+#include "core/object/object.h"
 #include "core/session/session.h"
 #include "tests/lib/fake.h"
 
@@ -95,7 +95,7 @@ static void setup(void)
 		struct vd_chan_info *info;
 
 		vd_peer_set_up(peer->id, &facts);
-		info = vd_chan_record(peer->id, "l2tp", 1400);
+		info = vd_chan_record(peer->id, "l2tp", 1400, &fake_maker, NULL);
 		chans[i] = (struct vd_chan){ .id = info->id, .peer = peer->id, .home = info->home, .mtu = 1400, .ops = &ops };
 		ck_assert_int_eq(dp->chan_add(dp->self, &chans[i], NULL, NULL), 0);
 		vd_chan_set_up(info->id);

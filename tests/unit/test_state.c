@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/encode.h"
 #include "tests/unit/session_fixture.h"
 
 static uint8_t room[2][65536];
@@ -32,12 +33,38 @@ static void round_trip(void)
 	vd_rd_init(&r, room[0], len);
 	if (vd_state_import(&r, VD_IMPORT_SAME, &err) < 0)
 		ck_abort_msg("%s", err.text);
+	fake_adopt(&fx_maker);
 	fake_drain();
 	ck_assert_uint_eq(exported(1), len);
 	ck_assert_mem_eq(room[0], room[1], len);
 	for (struct vd_session *s = vd_session_after(NULL); s; s = vd_session_after(s))
 		ck_assert_int_eq(vd_session_adopt(s->id, &fx_owner, NULL), 0);
 }
+
+/* The plugin that made the channels is not there after the import, or is another one: nobody has them on a worker. */
+START_TEST(nobody_adopts)
+{
+	static const struct vd_chan_maker other = { "other", NULL, NULL };
+	struct vd_error err;
+	struct vd_rd r;
+	uint64_t id = fx_up("staff", "alice"), chan = vd_session_find(id)->chan;
+	size_t len;
+
+	ck_assert_int_eq(vd_chan_adopt(chan, &fx_maker, NULL), -EPERM); /* it has it */
+	ck_assert_int_eq(vd_chan_adopt(chan + 1000, &fx_maker, NULL), -ENOENT);
+	fake_drain();
+	len = exported(0);
+	fx_again();
+	vd_rd_init(&r, room[0], len);
+	ck_assert_int_eq(vd_state_import(&r, VD_IMPORT_SAME, &err), 0);
+	ck_assert_uint_eq(vd_chan_idle(chan), UINT64_MAX);
+	ck_assert_int_eq(vd_chan_adopt(chan, &other, NULL), -EPERM);
+	ck_assert_int_eq(vd_session_adopt(id, &fx_owner, NULL), 0);
+	fake_drain();
+	ck_assert_ptr_null(vd_session_find(id));
+	ck_assert_ptr_null(vd_chan_find(chan));
+}
+END_TEST
 
 START_TEST(after_each_step)
 {
@@ -162,6 +189,7 @@ int main(void)
 	tcase_add_checked_fixture(t, fx_start, fx_stop);
 	tcase_set_timeout(t, 60);
 	tcase_add_test(t, after_each_step);
+	tcase_add_test(t, nobody_adopts);
 	tcase_add_test(t, counters_go_on);
 	tcase_add_test(t, unstable_is_refused);
 	tcase_add_test(t, damaged);

@@ -104,7 +104,7 @@ static int chan_new(void *self, uint64_t peer, enum vd_esp_mode mode, const stru
 	struct esp *esp = self;
 	if (esp_tables(esp) < 0)
 		return -ESHUTDOWN;
-	struct vd_chan_info *info = vd_chan_record(peer, upper, esp_mtu(NULL, path, VD_OUTER_MTU));
+	struct vd_chan_info *info = vd_chan_record(peer, upper, esp_mtu(NULL, path, VD_OUTER_MTU), &esp_maker, esp);
 	if (!info)
 		return -ENOMEM;
 	uint64_t id = info->id;
@@ -264,11 +264,11 @@ static void chan_close(void *self, uint64_t chan, const char *reason)
 	c->close = op;
 }
 
+const struct vd_chan_maker esp_maker = { "esp_userspace", chan_close, idle };
+
 void esp_chan_service(struct vd_esp_1 *service)
 {
 	service->chan_new = chan_new;
 	service->set_path = esp_chan_path;
-	service->chan_close = chan_close;
-	service->idle = idle;
 	service->chan_adopt = chan_adopt;
 }

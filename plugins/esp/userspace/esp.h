@@ -162,6 +162,7 @@ int esp_sa_install(struct esp *esp, struct esp_sa *sa, void (*done)(void *arg), 
 void esp_sa_service(struct vd_esp_1 *service);
 void esp_chan_service(struct vd_esp_1 *service);
 extern const struct vd_layer esp_layer;
+extern const struct vd_chan_maker esp_maker;
 /* Told by workers; run on the control thread. */
 void esp_on_soft(void *arg, uint64_t chan, uint64_t sa);
 void esp_on_hard(void *arg, uint64_t chan, uint64_t sa);

@@ -196,6 +196,9 @@ static int get_chan(struct esp *esp, uint16_t version, struct vd_rd *r, enum vd_
 	struct esp_chan *c = esp_chan_make(esp, id, peer, home, how, &path, outer, upper);
 	if (!c)
 		return vd_error_set(err, -ENOMEM, "cannot make an imported ESP channel");
+	int taken = vd_chan_adopt(id, &esp_maker, esp);
+	if (taken < 0)
+		return vd_error_set(err, taken, "the ESP channel c-%llu is not of this plugin: %s", (unsigned long long)id, strerror(-taken));
 	/* Its sessions are as wide as the way was when they came up; this host's, or today's, may be another. */
 	if (esp->dp->outer_mtu(esp->dp->self, &path) != outer && esp_chan_path(esp, id, &path, NULL, NULL) < 0)
 		return vd_error_set(err, -ENOMEM, "cannot make an imported ESP channel");

@@ -239,7 +239,7 @@ uint64_t ike_v1_peer_silence(const struct ike_v1_peer *peer)
 		if (vd_now() - sa->heard < least)
 			least = vd_now() - sa->heard;
 	if (peer->chan != 0 && peer->children != NULL) {
-		uint64_t idle = peer->v->esp->idle(peer->v->esp->self, peer->chan);
+		uint64_t idle = vd_chan_idle(peer->chan);
 
 		if (idle < least)
 			least = idle;

@@ -1,13 +1,13 @@
-/* Inside the core: the registries of peers, channels and sessions, and what they are built from. Control thread. */
-#ifndef CORE_OBJECT_H
-#define CORE_OBJECT_H
+/* Inside the core: the registry of peers and channels, and timelines. Control thread. */
+#ifndef CORE_OBJECT_OBJECT_H
+#define CORE_OBJECT_OBJECT_H
 
 #include <viaduct/bytes.h>
 #include <viaduct/loop.h>
 #include <viaduct/object.h>
 
 #include "core/table.h"
-#include "core/timeline.h"
+#include "core/object/timeline.h"
 
 /* ---- timelines ---- */
 /* The timeline of an object ('p', 'c', 's'), NULL when the object does not exist. Valid during the callback. */
@@ -48,11 +48,5 @@ bool vd_chan_closing(uint64_t id);
 struct vd_link *vd_chan_sessions(uint64_t chan);
 /* Told by session.c after a session left a channel's list, so that closing can go on. */
 void vd_chan_session_left(uint64_t chan);
-
-/* How the core's layers write addresses and texts (u16 length, octets). Reading marks r failed when it does not fit. */
-void vd_sa_write(struct vd_wr *w, const struct vd_sa *sa);
-void vd_sa_read(struct vd_rd *r, struct vd_sa *ret_sa);
-void vd_text_write(struct vd_wr *w, const char *text);
-void vd_text_read(struct vd_rd *r, char *out, size_t size);
 
 #endif

@@ -3,7 +3,7 @@
 
 #include <viaduct/object.h>
 
-#include "core/id.h"
+#include "core/object/id.h"
 
 static uint64_t next_id = 1;
 

@@ -1,5 +1,5 @@
 /* What happened to an object, in words: see timeline.h. */
-#include "core/timeline.h"
+#include "core/object/timeline.h"
 
 #include <stdio.h>
 #include <stdlib.h>
