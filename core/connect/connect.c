@@ -37,7 +37,8 @@ struct dial {
 	bool keep;     /* another attempt follows a failure: it has been up, or is one of the boot */
 	bool gone;     /* from the configuration */
 	bool reported; /* this attempt: setup_failed has said why */
-	bool held;     /* it has been up, and its routes lead nowhere else until it is down */
+	bool holds;    /* since it was down: a session of it may have made its routes lead nowhere else */
+	bool held;     /* it has been up, and they do */
 	uint64_t way;  /* the request held_way that is waited for; 0: none */
 	struct vd_ip ips[VD_LOOKUP_MAX]; /* of its name, as found last */
 	size_t n_ips;
@@ -112,9 +113,10 @@ static void fill(const struct dial *d, struct vd_dial_status *s)
 
 static void enter(struct dial *d, enum vd_dial_state state)
 {
-	if (state == VD_DIAL_DOWN && d->held) {
-		vd_hold_free(d->name);
-		d->held = false;
+	if (state == VD_DIAL_DOWN) {
+		if (d->holds)
+			vd_hold_free(d->name);
+		d->holds = d->held = false;
 	}
 	d->state = state;
 	d->since = vd_now();
@@ -314,6 +316,7 @@ static void call(struct dial *d)
 			"give one of both another `local`", other->name);
 	if (res == 0)
 		d->from = path.local.ip;
+	d->holds |= vd_connect_holds(vd_conf_current(), node);
 	if (res == 0)
 		res = d->by->up(d->by->self, d->name, &path, &events, NULL, &d->id, &err);
 	if (res < 0) {

@@ -592,8 +592,8 @@ START_TEST(dialled_held)
 	said_is("+pin 203.0.113.9;+pin 203.0.113.10;");
 	ck_assert_int_eq(verdict, VD_ACCEPT);
 	dialled_held_by(8, "office", 0xcb00710a, "0.0.0.0/1", "128.0.0.0/1"); /* pinned already; the other one is not needed */
-	said_is("+addr viaduct0 10.8.0.23/32;-pin 203.0.113.9;+route viaduct0 0.0.0.0/1 from 10.8.0.23;"
-		"+route viaduct0 128.0.0.0/1 from 10.8.0.23;");
+	said_is("+addr viaduct0 10.8.0.23/32;+route viaduct0 0.0.0.0/1 from 10.8.0.23;"
+		"+route viaduct0 128.0.0.0/1 from 10.8.0.23;-pin 203.0.113.9;");
 	guarded_is("");
 	/* Another connection, with one route of the same and one more. */
 	dialled_held_by(9, "branch", 0xcb00710b, "0.0.0.0/1", "10.0.0.0/8");
@@ -611,6 +611,14 @@ START_TEST(dialled_held)
 	dials("branch", 0xcb00710b, 0); /* nothing is held: at once, and nothing is asked for */
 	said_is("");
 	ck_assert_int_eq(verdict, VD_ACCEPT);
+	/* Routes that cannot be set hold nothing. */
+	route_fails = -EEXIST;
+	dialled_held_by(11, "third", 0xcb007109, "10.50.0.0/16", NULL);
+	fake_drain();
+	route_fails = 0;
+	ck_assert_int_eq(verdict, VD_REJECT);
+	guarded_is("");
+	said[0] = '\0';
 	/* Some networks, which the gateway is not in; what is held at the end goes with the plugin. */
 	dialled_held_by(10, "office", 0xcb007109, "10.40.0.0/16", NULL);
 	said_is("+addr viaduct0 10.8.0.23/32;+route viaduct0 10.40.0.0/16 from 10.8.0.23;"); /* the gateway is not in it */

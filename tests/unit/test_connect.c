@@ -402,6 +402,15 @@ START_TEST(routes_are_held)
 	fake_advance(0);
 	ck_assert_uint_eq(fake_events(&vd_topic_routes_free), 2);
 	end();
+	/* A session that held them and never came up. */
+	begin(LISTEN "connections: { office: { connect: [l2tp], peer: 203.0.113.9, routes: all } }\n");
+	fake_watch(&vd_topic_routes_free);
+	ask_up();
+	t.events.ended(NULL, t.id, "not today");
+	fake_advance(0);
+	ck_assert_int_eq(status("office").state, VD_DIAL_DOWN);
+	ck_assert_uint_eq(fake_events(&vd_topic_routes_free), 1);
+	end();
 	/* One with some networks holds nothing, unless that is said. */
 	begin(LISTEN "connections: { office: { connect: [l2tp], peer: 203.0.113.9, routes: [10.0.0.0/8] } }\n");
 	fake_watch(&vd_topic_routes_free);

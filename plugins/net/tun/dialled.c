@@ -104,6 +104,8 @@ static void set(void *arg, const struct vd_error *err)
 		d->err = *err;
 	if (--d->waiting)
 		return;
+	if (!d->err.code && !d->dead)
+		tun_hold(d->tun, &d->want);
 	if (d->ticket)
 		vd_reply(d->ticket, d->err.code ? VD_REJECT : VD_ACCEPT, NULL, d->err.code ? &d->err : NULL);
 	d->ticket = 0;
@@ -146,7 +148,6 @@ static void on_dialled(void *arg, const struct vd_ask *ask)
 		d->pinned |= d->want.gateway.family && vd_prefix_has(&d->want.routes[i], &d->want.gateway);
 	if (d->pinned && !other_pins(t, d) && !tun_hold_pins(t, &d->want.gateway))
 		asked(d, priv->pin(priv->self, true, &d->want.gateway, set, d));
-	tun_hold(t, &d->want);
 	for (size_t i = 0; i < ROUTES && d->want.routes[i].ip.family; i++)
 		if (!other_with(t, d, &d->want.routes[i]))
 			asked(d, priv->route_from(priv->self, t->dev, &d->want.routes[i], &d->want.address, set, d));
