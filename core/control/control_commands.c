@@ -9,6 +9,7 @@
 
 #include "core/control/control.h"
 #include "core/control/control_commands.h"
+#include "core/quirk/quirk.h"
 #include "core/log.h"
 #include "core/named.h"
 #include "core/session/session.h"
@@ -101,6 +102,20 @@ static void add_timeline(json_t *out, char letter, uint64_t id)
 	}
 }
 
+static void add_quirk(void *arg, const struct vd_quirk *quirk)
+{
+	json_object_set_new(arg, quirk->key, vd_text_json(quirk->value));
+}
+
+static json_t *quirks_json(const struct vd_peer *peer)
+{
+	json_t *out = json_object();
+
+	if (peer)
+		vd_quirks_each(peer->profile, add_quirk, out);
+	return out;
+}
+
 /* The chain from the peer to the user. */
 static json_t *chain_json(const struct vd_session *s)
 {
@@ -119,7 +134,7 @@ static json_t *chain_json(const struct vd_session *s)
 		vd_ip_format(&peer->remote.ip, about);
 	else
 		vd_strcpy(about + 5, sizeof(about) - 5, s->user);
-	return json_pack("{s:o,s:o,s:o,s:{s:o,s:b,s:o,s:o,s:o,s:o},s:o,s:o}", "peer", peer ? peer_json(peer) : json_null(), "chan",
+	return json_pack("{s:o,s:o,s:o,s:o,s:{s:o,s:b,s:o,s:o,s:o,s:o},s:o,s:o}", "peer", peer ? peer_json(peer) : json_null(), "quirks", quirks_json(peer), "chan",
 		chan ? json_pack("{s:o,s:o,s:i,s:b,s:b}", "chan", id_json('c', chan->id), "upper", vd_text_json(chan->upper), "mtu",
 			       (int)chan->mtu, "up", (int)chan->up, "protected", (int)chan->protected_) : json_null(),
 		"session", session_json(s), "lease", "address", ip_json(&s->lease4.address), "used", s->lease4.address.family && !lease4_unused(s), "gateway",

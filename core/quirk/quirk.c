@@ -1,67 +1,66 @@
-/* Kinds of clients: the table. */
-#include <viaduct/bytes.h>
-#include <viaduct/object.h>
-#include <viaduct/quirk.h>
+/* Kinds of clients: the rows of all plugins that were found. */
+#include "core/quirk/quirk.h"
 
+#include <stdlib.h>
 #include <string.h>
 
-#define MINUTES 60000u
+#include <viaduct/object.h>
 
-/* The columns are explained in quirk.h. Phones sleep: their radio goes off, with all that is open, and comes back. */
-static const struct vd_quirks table[] = {
-	{ "generic", 0, NULL, NULL, NULL, NULL, false, 0, false, NULL },
-	{ "racoon", 1, NULL, NULL, NULL, NULL, true, 0, false, NULL },
-	{ "strongswan", 1, NULL, NULL, NULL, "", false, 0, false, NULL },
-	{ "windows", 2, "Microsoft", NULL, "MSRAS", "windows", false, 0, true,
-		"Windows sees that the gateway is behind NAT, and does not connect to one until the DWORD "
-		"AssumeUDPEncapsulationContextOnSendRule in HKLM\\SYSTEM\\CurrentControlSet\\Services\\PolicyAgent is 2 and it "
-		"was started anew" },
-	{ "apple", 2, NULL, NULL, NULL, "apple", false, 30 * MINUTES, false, NULL },
-	{ "android", 2, NULL, "anonymous", NULL, NULL, true, 30 * MINUTES, false, NULL },
-	{ "routeros", 2, "MikroTik", NULL, NULL, "", false, 0, false, NULL },
-	{ "xl2tpd", 2, "xelerance.com", NULL, NULL, "", false, 0, false, NULL },
-};
+#include "core/plugin.h"
 
-const struct vd_quirks *vd_quirks_named(const char *name)
+const char *vd_quirk(const char *client, const char *key)
 {
-	for (size_t i = 0; i < VD_ARRAY_SIZE(table); i++)
-		if (strcmp(table[i].name, name) == 0)
-			return &table[i];
-	return &table[0];
+	for (const struct vd_host *h = vd_plugins_first(); h; h = h->next)
+		for (const struct vd_quirk *q = h->plugin->quirks; q && q->client; q++)
+			if (!strcmp(q->client, client) && !strcmp(q->key, key))
+				return q->value;
+	return NULL;
 }
 
-const struct vd_quirks *vd_peer_quirks(uint64_t peer)
+void vd_quirks_each(const char *client, void (*fn)(void *arg, const struct vd_quirk *quirk), void *arg)
+{
+	for (const struct vd_host *h = vd_plugins_first(); h; h = h->next)
+		for (const struct vd_quirk *q = h->plugin->quirks; q && q->client; q++)
+			if (!strcmp(q->client, client) && vd_quirk(client, q->key) == q->value)
+				fn(arg, q);
+}
+
+static uint64_t number(const char *value)
+{
+	return value ? strtoull(value, NULL, 10) : 0;
+}
+
+const char *vd_peer_quirk(uint64_t peer, const char *key)
 {
 	const struct vd_peer *p = vd_peer_find(peer);
 
-	return vd_quirks_named(p ? p->profile : "");
+	return p ? vd_quirk(p->profile, key) : NULL;
 }
 
-static bool begins(const char *text, const char *with)
+uint64_t vd_peer_quirk_number(uint64_t peer, const char *key)
 {
-	return with && strncmp(text, with, strlen(with)) == 0;
+	return number(vd_peer_quirk(peer, key));
 }
 
-static bool known_by(const struct vd_quirks *q, enum vd_evidence kind, const char *text)
+/* "Micro*" or the whole. */
+static bool fits(const char *pattern, const char *text)
 {
-	switch (kind) {
-	case VD_EVIDENCE_L2TP_VENDOR: return begins(text, q->l2tp_vendor);
-	case VD_EVIDENCE_L2TP_HOST: return q->l2tp_host && strcmp(text, q->l2tp_host) == 0;
-	case VD_EVIDENCE_LCP: return begins(text, q->lcp);
-	}
-	return false;
+	size_t n = strlen(pattern);
+
+	return n && pattern[n - 1] == '*' ? !strncmp(text, pattern, n - 1) : !strcmp(text, pattern);
 }
 
-void vd_peer_evidence(uint64_t peer, enum vd_evidence kind, const char *text)
+void vd_peer_evidence(uint64_t peer, const char *kind, const char *text)
 {
 	struct vd_peer *p = vd_peer_find(peer);
+	size_t n = strlen(VD_QUIRK_KNOWN_BY);
 
-	for (size_t i = 0; p && i < VD_ARRAY_SIZE(table); i++) {
-		const struct vd_quirks *q = &table[i];
-
-		if (q->rank <= vd_peer_quirks(peer)->rank || !known_by(q, kind, text))
-			continue;
-		vd_note('p', peer, "it is %s, by its name \"%s\"; was %s", q->name, text, p->profile[0] ? p->profile : "unknown");
-		vd_strcpy(p->profile, sizeof(p->profile), q->name);
-	}
+	for (const struct vd_host *h = p ? vd_plugins_first() : NULL; h; h = h->next)
+		for (const struct vd_quirk *q = h->plugin->quirks; q && q->client; q++) {
+			if (strncmp(q->key, VD_QUIRK_KNOWN_BY, n) || strcmp(q->key + n, kind) || !fits(q->value, text) ||
+				number(vd_quirk(q->client, VD_QUIRK_RANK)) <= number(vd_quirk(p->profile, VD_QUIRK_RANK)))
+				continue;
+			vd_note('p', peer, "it is %s, by its name \"%s\"; was %s", q->client, text, p->profile[0] ? p->profile : "unknown");
+			vd_strcpy(p->profile, sizeof(p->profile), q->client);
+		}
 }

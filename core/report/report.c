@@ -150,7 +150,7 @@ static void add_text(void *arg, const struct vd_shown *shown)
 
 static void client_sees(const struct vd_failure *kind, const char *profile, char *out, size_t size)
 {
-	const char *family = vd_quirks_named(profile)->shows;
+	const char *family = vd_quirk(profile, VD_QUIRK_SHOWS);
 	struct texts texts = { .n = 0 };
 	size_t len = 0;
 

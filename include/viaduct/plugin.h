@@ -43,6 +43,7 @@ typedef void (*vd_word_fn)(void *arg, const struct vd_word *word);
 
 struct vd_failure; /* report.h */
 struct vd_shown;
+struct vd_quirk; /* quirk.h */
 
 struct vd_plugin {
 	uint32_t magic;
@@ -92,6 +93,7 @@ struct vd_plugin {
 	 * plugin may not be running. May be NULL. */
 	void (*words)(const struct vd_conf *conf, vd_word_fn fn, void *arg);
 	const struct vd_failure *const *failures; /* what can go wrong with set-ups (report.h); NULL-terminated, may be NULL */
+	const struct vd_quirk *quirks; /* what is odd about clients (quirk.h); ends with a NULL client, may be NULL */
 	const struct vd_shown *shown; /* what clients show then; ends with a NULL failure, may be NULL */
 };
 

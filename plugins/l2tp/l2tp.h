@@ -131,6 +131,11 @@ struct l2tp_chan {
 	struct l2tp_dial *dial; /* we dialled: it has our tunnel alone, and takes none; NULL: the peer did */
 };
 
+/* What a client is known by: quirks.c. */
+#define L2TP_EVIDENCE_VENDOR "l2tp-vendor"
+#define L2TP_EVIDENCE_HOST "l2tp-host"
+extern const struct vd_quirk l2tp_quirks[];
+
 struct l2tp_guard_1;
 struct l2tp_dial { /* a connection that we dial, from ike.connect/1 to its session */
 	struct l2tp_dial *next;

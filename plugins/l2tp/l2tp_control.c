@@ -195,7 +195,7 @@ void l2tp_on_retransmit(struct vd_timer *timer)
 		/* Android 9 and 10 stop answering HELLO while data flows: one who is heard at all needs not be asked, and the
 		 * question goes out again after the next silence. Other messages have no such excuse. */
 		uint64_t every = l2tp_knob(t->chan, "hello"), silence = l2tp_tunnel_silence(t);
-		bool asleep = t->tries >= retries && silence < vd_peer_quirks(t->chan->peer)->sleeps_ms;
+		bool asleep = t->tries >= retries && silence < vd_peer_quirk_number(t->chan->peer, VD_QUIRK_SLEEPS);
 		if (silence < every || asleep) {
 			t->tries = 0;
 			vd_timer_start(&t->retransmit, asleep ? every : every - silence);

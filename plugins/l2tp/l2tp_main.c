@@ -312,4 +312,4 @@ static const struct vd_log_area log_areas[] = {
 };
 
 VD_PLUGIN(l2tp, .version = "1.0", .license = "MIT", .log_areas = log_areas, .summary = "L2TP inside IPsec: server (LNS), and the side that dials", .provides = provides,
-	.needs = needs, .schema = schema, .failures = l2tp_failures, .shown = l2tp_shown, .init = l2tp_init, .check = l2tp_check, .close = l2tp_close, .fini = l2tp_fini);
+	.needs = needs, .schema = schema, .failures = l2tp_failures, .quirks = l2tp_quirks, .shown = l2tp_shown, .init = l2tp_init, .check = l2tp_check, .close = l2tp_close, .fini = l2tp_fini);

@@ -406,8 +406,8 @@ static void on_scccn(struct l2tp_tunnel *t, const struct l2tp_msg *m)
 	vd_log(VD_LOG_INFO, "l2tp", &ids, "tunnel %u (peer's %u) is up: host \"%s\", vendor \"%s\"", t->local, t->remote,
 		t->host, t->vendor);
 	vd_note('c', chan->id, "L2TP tunnel %u is up", t->local);
-	vd_peer_evidence(chan->peer, VD_EVIDENCE_L2TP_VENDOR, t->vendor);
-	vd_peer_evidence(chan->peer, VD_EVIDENCE_L2TP_HOST, t->host);
+	vd_peer_evidence(chan->peer, L2TP_EVIDENCE_VENDOR, t->vendor);
+	vd_peer_evidence(chan->peer, L2TP_EVIDENCE_HOST, t->host);
 	struct vd_l2tp_tunnel_up e = { .chan = chan->id, .peer = chan->peer, .local_id = t->local, .remote_id = t->remote };
 	vd_strcpy(e.host_name, sizeof(e.host_name), t->host);
 	vd_strcpy(e.vendor_name, sizeof(e.vendor_name), t->vendor);

@@ -69,6 +69,7 @@ static void heard(struct consumer *c, const char *what, uint64_t session)
 static const struct vd_failure hungry = { .word = "consumer-hungry", .stage = "counting",
 	.say = "the consumer wants more than {count} sessions of {peer}s like {user}", .remedy = "feed it{at}" };
 static const struct vd_failure *const failures[] = { &hungry, NULL };
+static const struct vd_quirk quirks[] = { { "racoon", "consumer.eats", "leaves" }, { NULL, NULL, NULL } };
 static const struct vd_shown shown[] = { { "consumer-hungry", "windows", "Windows shows error 4711" }, { NULL, NULL, NULL } };
 
 static void on_up(void *arg, const void *event)

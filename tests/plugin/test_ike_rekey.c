@@ -231,7 +231,7 @@ START_TEST(test_windows)
 	c.windows = true;
 	phase1(&c, true);
 	quick(&c, 0x1001, 0);
-	ck_assert_str_eq(vd_peer_quirks(((const struct vd_peer_up *)fake_last(&vd_topic_peer_up))->peer)->name, "windows");
+	ck_assert_str_eq(vd_peer_find(((const struct vd_peer_up *)fake_last(&vd_topic_peer_up))->peer)->profile, "windows");
 	ck_assert_uint_eq(begun(LIFE_S - 2, &m), 0);
 	ck_assert_uint_eq(world_live(true), 1);
 	client_free(&c);

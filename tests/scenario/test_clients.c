@@ -126,20 +126,21 @@ START_TEST(test_evidence)
 	begin(stock_find("macOS"), false);
 	steps_login(&r, GATEWAY_PSK_STAFF, 11);
 	p = vd_peer_find(vd_session_after(NULL)->peer);
-	vd_peer_evidence(p->id, VD_EVIDENCE_L2TP_VENDOR, "Microsoft"); /* IKE knew better */
+	vd_peer_evidence(p->id, "l2tp-vendor", "Microsoft"); /* IKE knew better */
 	ck_assert_str_eq(p->profile, "apple");
-	ck_assert_str_eq(vd_peer_quirks(p->id)->shows, "apple");
+	ck_assert_str_eq(vd_peer_quirk(p->id, VD_QUIRK_SHOWS), "apple");
 	strcpy(p->profile, "strongswan");
-	vd_peer_evidence(p->id, VD_EVIDENCE_L2TP_HOST, "Microsoft");
-	vd_peer_evidence(p->id, VD_EVIDENCE_LCP, "MSR");
-	vd_peer_evidence(p->id, VD_EVIDENCE_L2TP_VENDOR, "");
-	vd_peer_evidence(p->id + 1000, VD_EVIDENCE_L2TP_VENDOR, "MikroTik");
+	vd_peer_evidence(p->id, "l2tp-host", "Microsoft");
+	vd_peer_evidence(p->id, "lcp", "MSR");
+	vd_peer_evidence(p->id, "l2tp-vendor", "");
+	vd_peer_evidence(p->id + 1000, "l2tp-vendor", "MikroTik");
 	ck_assert_str_eq(p->profile, "strongswan");
-	vd_peer_evidence(p->id, VD_EVIDENCE_LCP, "MSRASV5.20");
+	vd_peer_evidence(p->id, "lcp", "MSRASV5.20");
 	ck_assert_str_eq(p->profile, "windows");
-	ck_assert_str_eq(vd_peer_quirks(p->id)->shows, "windows");
-	ck_assert_str_eq(vd_quirks_named("nobody")->name, "generic");
-	ck_assert_str_eq(vd_peer_quirks(p->id + 1000)->name, "generic");
+	ck_assert_str_eq(vd_peer_quirk(p->id, VD_QUIRK_SHOWS), "windows");
+	ck_assert_ptr_null(vd_quirk("nobody", VD_QUIRK_SHOWS));
+	ck_assert_ptr_null(vd_peer_quirk(p->id + 1000, VD_QUIRK_SHOWS));
+	ck_assert_uint_eq(vd_peer_quirk_number(p->id, VD_QUIRK_RANK), 2);
 	hang_up();
 }
 END_TEST

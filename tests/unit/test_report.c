@@ -1,5 +1,6 @@
 /* The sentence of every kind of failure, as its maker's values make it, and for whom: one literal line each. */
 #include <check.h>
+#include <viaduct/quirk.h>
 #include <viaduct/report.h>
 
 #include <string.h>
@@ -352,6 +353,9 @@ START_TEST(test_words_are_checked)
 		ck_assert_ptr_null(vd_plugin_preload(&plugin, &err));
 		ck_assert_msg(strstr(err.text, why[i]) != NULL, "%s", err.text);
 	}
+	static const struct vd_quirk quirks[] = { { "windows", "third.odd", "yes" }, { "windows", VD_QUIRK_SHOWS, "third" },
+		{ "toaster", VD_QUIRK_RANK, "7" }, { NULL, NULL, NULL } };
+	plugin.quirks = quirks;
 	plugin.failures = good;
 	ck_assert_ptr_nonnull(vd_plugin_preload(&plugin, &err));
 	struct vd_setup_failed e = reported((struct vd_report){ .kind = &mine });
@@ -359,6 +363,11 @@ START_TEST(test_words_are_checked)
 	ck_assert_str_eq(e.kind, "cable-eaten");
 	e = reported((struct vd_report){ .kind = &vd_fail_pool_full, .difference = "full" });
 	ck_assert_ptr_nonnull(strstr(e.client, "a dialog; "));
+	/* So are its quirks; of two rows with one key the first counts. */
+	ck_assert_str_eq(vd_quirk("windows", "third.odd"), "yes");
+	ck_assert_str_eq(vd_quirk("windows", VD_QUIRK_SHOWS), "windows");
+	ck_assert_str_eq(vd_quirk("toaster", VD_QUIRK_RANK), "7");
+	ck_assert_ptr_null(vd_quirk("toaster", VD_QUIRK_SHOWS));
 	stop();
 }
 END_TEST

@@ -62,6 +62,22 @@ int show_sessions(const json_t *r)
 
 static void put_reports(const json_t *reports);
 
+/* What is odd about this kind of client; what it is known by is of no use here. */
+static void put_quirks(const json_t *quirks)
+{
+	const char *key;
+	json_t *value;
+
+	json_object_foreach((json_t *)quirks, key, value) {
+		if (!strncmp(key, "known-by/", 9) || !strcmp(key, "rank"))
+			continue;
+		fputs("  quirk       ", stdout);
+		put_clean(key, 0);
+		fputs(": ", stdout);
+		put_line(json_string_value(value) ? json_string_value(value) : "");
+	}
+}
+
 int show_chain(const json_t *r)
 {
 	static const struct column columns[] = { { "Peer", "peer/peer" }, { "  from", "peer/remote" }, { "  at", "peer/local" },
@@ -80,6 +96,7 @@ int show_chain(const json_t *r)
 		if (i)
 			putchar('\n');
 		facts(chain, columns);
+		put_quirks(json_object_get(chain, "quirks"));
 		printf("%sTimeline%s\n", color(BOLD), color(PLAIN));
 		json_array_foreach(json_object_get(chain, "timeline"), k, moment) {
 			json_int_t ms = json_integer_value(json_object_get(moment, "time"));

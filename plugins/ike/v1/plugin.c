@@ -390,6 +390,6 @@ static const struct vd_log_area log_areas[] = {
 	{ NULL, NULL },
 };
 
-VD_PLUGIN(ike_v1, .version = "1.0", .license = "MIT", .log_areas = log_areas, .words = ike_policy_words, .failures = ike_v1_failures, .shown = ike_v1_shown,
+VD_PLUGIN(ike_v1, .version = "1.0", .license = "MIT", .log_areas = log_areas, .words = ike_policy_words, .failures = ike_v1_failures, .quirks = ike_v1_quirks, .shown = ike_v1_shown,
 	.summary = "IKEv1 with pre-shared keys for L2TP over IPsec, answering and dialling, and for XAuth", .provides = v1_provides,
 	.needs = v1_needs, .schema = v1_schema, .init = v1_init, .reload = v1_reload, .check = v1_check, .close = v1_close, .fini = v1_fini);

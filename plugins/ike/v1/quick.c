@@ -126,7 +126,7 @@ static bool choose(struct ike_v1_quick *q, const struct ike_policy *policy, cons
 static bool choose_for(struct ike_v1_quick *q, const struct ike_policy *policy, const struct ike_offers *offers,
 	bool have_ke)
 {
-	if (vd_quirks_named(ike_vendor_profile(q->sa->vendors))->cuts_sha256 &&
+	if (vd_quirk(ike_vendor_profile(q->sa->vendors), IKE_V1_QUIRK_CUTS_SHA256) != NULL &&
 		choose(q, policy, offers, have_ke, IKE_HASH_SHA256))
 		return true;
 	return choose(q, policy, offers, have_ke, IKE_HASH_NONE);

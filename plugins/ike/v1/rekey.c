@@ -58,7 +58,7 @@ void ike_v1_rekey(struct ike_v1_child *child)
 
 	if (child->terms.transform.len == 0 || child->tries >= TRIES || replaced(child))
 		return;
-	if (vd_peer_quirks(peer->id)->no_rekeys) {
+	if (vd_peer_quirk(peer->id, IKE_V1_QUIRK_NO_REKEYS) != NULL) {
 		vd_note('p', peer->id, "a CHILD SA is near its end, and this client takes no rekey that the gateway begins");
 		return;
 	}

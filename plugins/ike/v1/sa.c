@@ -203,7 +203,7 @@ void ike_v1_sa_life_fired(struct vd_timer *t)
 					sa->state == IKE_V1_WAIT_AM3 ? &ike_fail_no_aggressive_3 : &ike_fail_no_message_5,
 				.count = sa->natted_us || sa->natted_peer ? 4500 : sa->path.local.port,
 				.remedy = sa->natted_us && sa->state == IKE_V1_WAIT_MM5 ?
-					vd_quirks_named(ike_vendor_profile(sa->vendors))->natted : NULL });
+					vd_quirk(ike_vendor_profile(sa->vendors), IKE_V1_QUIRK_NATTED) : NULL });
 		ike_v1_sa_free(sa, "timed out");
 		return;
 	}

@@ -29,6 +29,14 @@
 #include "../lib/vendor.h"
 #include "failures.h"
 
+/* Keys of quirks.c. Some cut the HMAC-SHA2-256 of their ESP to 96 bits without saying so: SHA-1 is preferred to it. */
+#define IKE_V1_QUIRK_CUTS_SHA256 "ike_v1.cuts_sha256"
+/* It refuses rekeys of CHILD SAs that we begin: it begins its own. */
+#define IKE_V1_QUIRK_NO_REKEYS "ike_v1.no_rekeys"
+/* What its user has to do when it sees that the gateway is behind NAT, and goes no further. */
+#define IKE_V1_QUIRK_NATTED "ike_v1.natted"
+extern const struct vd_quirk ike_v1_quirks[];
+
 /* Distinct PSKs tried at message 5; each costs one decryption and five HMACs for every login. */
 #define IKE_V1_PSKS_MAX 8u
 /* Connections that accept l2tp or xauth with a PSK: of each as many as PSKs, since only the PSK tells them apart. */

@@ -16,7 +16,7 @@ static uint64_t sleeps(const struct ppp_link *link)
 {
 	const struct vd_session *session = vd_session_find(link->node.id);
 
-	return session && !link->dial ? vd_peer_quirks(session->peer)->sleeps_ms : 0;
+	return session && !link->dial ? vd_peer_quirk_number(session->peer, VD_QUIRK_SLEEPS) : 0;
 }
 
 static void send_echo(struct ppp_link *link)

@@ -164,7 +164,7 @@ static void identification(struct ppp_link *link, const struct ppp_packet *packe
 	vd_note('s', link->node.id, "%s identifies itself: %s", ppp_peer(link), text);
 	if (!session || !words)
 		return;
-	vd_peer_evidence(session->peer, VD_EVIDENCE_LCP, text);
+	vd_peer_evidence(session->peer, PPP_EVIDENCE_LCP, text);
 	vd_session_client(link->node.id, text);
 }
 

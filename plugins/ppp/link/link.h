@@ -8,6 +8,7 @@
 
 #include <viaduct/link.h>
 #include <viaduct/log.h>
+#include <viaduct/quirk.h>
 #include <viaduct/record.h>
 #include <viaduct/report.h>
 #include <viaduct/session.h>
@@ -124,6 +125,9 @@ void ppp_link_lower_down(void *self, uint64_t session, const char *reason);
 /* Decides the end: Terminate-Request, then lower->closed. The first reason wins. Safe in any callback: acts later. There is
  * none without its report, which says what the text says where it has no difference of its own. */
 void ppp_link_fail(struct ppp_link *link, struct vd_report report, const char *fmt, ...) VD_PRINTF(3, 4);
+/* What a client is known by, and what is odd about some: quirks.c. */
+#define PPP_EVIDENCE_LCP "lcp"
+extern const struct vd_quirk ppp_link_quirks[];
 #define PPP_ODD ((struct vd_report){ .kind = &ppp_fail_refused })
 #define PPP_RESOURCES ((struct vd_report){ .kind = &vd_fail_resources })
 /* Who decided that has reported it, or it is no failure of a set-up: the end of what was up, or asked for. */

@@ -93,4 +93,4 @@ static const struct vd_log_area log_areas[] = {
 };
 
 VD_PLUGIN(ppp_link, .version = "0.1.0", .license = "MIT", .log_areas = log_areas, .summary = "PPP: LCP, IPCP, IPV6CP and the phases between them",
-	.provides = provides, .needs = needs, .schema = schema, .failures = ppp_failures, .shown = ppp_shown, .init = init, .close = end_links, .fini = fini);
+	.provides = provides, .needs = needs, .schema = schema, .failures = ppp_failures, .quirks = ppp_link_quirks, .shown = ppp_shown, .init = init, .close = end_links, .fini = fini);
