@@ -102,7 +102,7 @@ bool vd_log_enabled(enum vd_log_level level, const char *area, const struct vd_i
 		}
 	}
 	pthread_rwlock_unlock(&levels_lock);
-	return level <= limit || (ids && watched_fn && pthread_equal(pthread_self(), control) && watched_fn(ids));
+	return level <= limit || (ids && pthread_equal(pthread_self(), control) && watched_fn && watched_fn(ids));
 }
 
 static void to_stderr(enum vd_log_level level, const char *line)

@@ -40,7 +40,8 @@ struct dial {
 	bool holds;    /* since it was down: a session of it may have made its routes lead nowhere else */
 	bool held;     /* it has been up, and they do */
 	uint64_t way;  /* the request held_way that is waited for; 0: none */
-	struct vd_ip ips[VD_LOOKUP_MAX]; /* of its name, as found last */
+	char peer[256];                  /* its name, as looked up last, */
+	struct vd_ip ips[VD_LOOKUP_MAX]; /* and its addresses, as found last */
 	size_t n_ips;
 	const struct vd_connect_1 *by;
 	uint64_t id;   /* of by; 0: nothing is open there */
@@ -248,6 +249,7 @@ static void on_up(void *arg, uint64_t id, uint64_t session)
 	d->turn = 0; /* of the next attempt */
 	d->keep = true;
 	d->held = vd_connect_holds(vd_conf_current(), conf_of(d));
+	d->holds |= d->held; /* the configuration may be another one since it was dialled */
 	d->reason[0] = '\0';
 	tell(d, NULL);
 }
@@ -370,6 +372,9 @@ static void dial_now(struct dial *d)
 		ended(d, "it has no peer: write the gateway's address or name there");
 		return;
 	}
+	if (strcmp(d->peer, peer) != 0) /* another one since a reload */
+		d->n_ips = 0;
+	vd_strcpy(d->peer, sizeof(d->peer), peer);
 	d->lookup = vd_lookup_new(peer, found, d);
 	if (!d->lookup)
 		ended(d, "no memory, or no thread, to look its peer up");

@@ -10,7 +10,7 @@
 #include "core/object/id.h"
 #include "core/session/session.h"
 
-#define LAYER_VERSION 4
+#define LAYER_VERSION 5
 #define HDR_BARE 255 /* in place of a header's length */
 
 enum { F_AUTHENTICATED = 1, F_LEASED = 2, F_ADDED = 4, F_CLAIMED = 16 };

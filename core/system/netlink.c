@@ -148,6 +148,19 @@ struct way { /* how a host is reached */
 	struct vd_ip via; /* family 0: on the link */
 };
 
+/* The first of several next hops: one way is as good as another. */
+static void read_hop(const struct rtnexthop *hop, uint8_t family, struct way *way)
+{
+	int left = hop->rtnh_len - (int)RTNH_LENGTH(0);
+
+	way->dev = (uint32_t)hop->rtnh_ifindex;
+	for (const struct rtattr *a = RTNH_DATA(hop); RTA_OK(a, left); a = RTA_NEXT(a, left))
+		if (a->rta_type == RTA_GATEWAY && RTA_PAYLOAD(a) <= sizeof(way->via.a)) {
+			way->via.family = family;
+			memcpy(way->via.a, RTA_DATA(a), RTA_PAYLOAD(a));
+		}
+}
+
 static int read_way(const struct nlmsghdr *nlh, void *arg)
 {
 	const struct rtmsg *rtm = mnl_nlmsg_get_payload(nlh);
@@ -163,6 +176,8 @@ static int read_way(const struct nlmsghdr *nlh, void *arg)
 			way->via.family = rtm->rtm_family;
 			memcpy(way->via.a, mnl_attr_get_payload(attr), mnl_attr_get_payload_len(attr));
 		}
+		if (mnl_attr_get_type(attr) == RTA_MULTIPATH && mnl_attr_get_payload_len(attr) >= sizeof(struct rtnexthop))
+			read_hop(mnl_attr_get_payload(attr), rtm->rtm_family, way);
 	}
 	return MNL_CB_OK;
 }

@@ -190,7 +190,7 @@ rule_headers() {
 # says why). crypto/ and datapath/ have none.
 rule_corelines() {
 	local part n limit
-	for part in conf:4200 connect:900 control:1900 object:1200 quirk:200 record:700 report:700 session:2700 system:4900; do
+	for part in conf:4200 connect:1000 control:1900 object:1200 quirk:200 record:700 report:700 session:2700 system:4900; do
 		limit=${part#*:} part=${part%%:*}
 		[ -d "$1/core/$part" ] || continue
 		n=$(find "$1/core/$part" -maxdepth 1 -name '*.[ch]' -exec cat {} + | wc -l)

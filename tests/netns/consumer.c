@@ -8,6 +8,7 @@
 #include <unistd.h>
 #include <viaduct/bus.h>
 #include <viaduct/plugin.h>
+#include <viaduct/quirk.h>
 #include <viaduct/report.h>
 #include <viaduct/topics.h>
 
@@ -167,4 +168,4 @@ static const struct vd_opt schema[] = {
 };
 
 VD_PLUGIN(consumer, .version = "1.0", .license = "MIT", .summary = "writes sessions down", .schema = schema, .topics = topics,
-	.failures = failures, .shown = shown, .init = consumer_init, .start = consumer_start, .stop = consumer_stop, .fini = consumer_fini);
+	.failures = failures, .quirks = quirks, .shown = shown, .init = consumer_init, .start = consumer_start, .stop = consumer_stop, .fini = consumer_fini);

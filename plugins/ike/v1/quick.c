@@ -257,7 +257,7 @@ static struct vd_secret *keymat(const struct ike_v1_quick *q, uint32_t spi, cons
 static void install_failed(struct ike_v1_quick *q, const char *counter, const char *what)
 {
 	ike_v1_refuse(q->sa, &q->path, IKE_PROTO_ESP, counter, IKE_N_NO_PROPOSAL_CHOSEN,
-		(struct vd_report){ .kind = &vd_fail_resources, .difference = what });
+		(struct vd_report){ .kind = &vd_fail_resources, .stage = "quick mode", .difference = what });
 	if (q->initiator)
 		ike_v1_quick_failed(q, what);
 	else
@@ -404,16 +404,16 @@ static void qm1_take(struct ike_v1_quick *q, const struct ike_chain *chain)
 		ike_v1_buf_set(&q->nr, ours, sizeof(ours)) < 0 || ike_v1_buf_set(&q->idci, ci->p, ci->len) < 0 ||
 		ike_v1_buf_set(&q->idcr, cr->p, cr->len) < 0 || ike_v1_quick_channel(q, "l2tp") < 0)
 		return qm1_refused(q, IKE_N_NO_PROPOSAL_CHOSEN,
-			(struct vd_report){ .kind = &vd_fail_resources, .difference = "no channel can be had, or no memory for it" });
+			(struct vd_report){ .kind = &vd_fail_resources, .stage = "quick mode", .difference = "no channel can be had, or no memory for it" });
 	if (ke == NULL)
 		return ike_v1_quick_install(q, NULL);
 	if (!ike_v1_dh_afford(q->group, &q->path.remote.ip, VD_STANDING_ANSWERED)) {
 		ike_v1_refuse(q->sa, &q->path, IKE_PROTO_ESP, "ike_v1.refused.budget", IKE_N_NO_PROPOSAL_CHOSEN, (struct vd_report){
-			.kind = &vd_fail_resources, .difference = "too many key exchanges are asked for, in all or from this address" });
+			.kind = &vd_fail_resources, .stage = "quick mode", .difference = "too many key exchanges are asked for, in all or from this address" });
 		return ike_v1_quick_kill(q);
 	}
 	if (!ike_v1_quick_pfs(q, NULL, ke))
-		qm1_refused(q, IKE_N_NO_PROPOSAL_CHOSEN, (struct vd_report){ .kind = &vd_fail_resources,
+		qm1_refused(q, IKE_N_NO_PROPOSAL_CHOSEN, (struct vd_report){ .kind = &vd_fail_resources, .stage = "quick mode",
 			.difference = "the key exchange value does not fit the group, or too much work is waiting" });
 }
 
@@ -480,7 +480,7 @@ void ike_v1_quick_out(struct ike_v1_quick *q)
 	if (rc < 0) {
 		q->pending--;
 		ike_v1_refuse(q->sa, &q->path, IKE_PROTO_ESP, "ike_v1.failed.install_out", IKE_V1_SILENT, (struct vd_report){
-			.kind = &vd_fail_resources, .difference = "the outbound SA cannot be installed" });
+			.kind = &vd_fail_resources, .stage = "quick mode", .difference = "the outbound SA cannot be installed" });
 		ike_v1_child_remove(child, true);
 		ike_v1_quick_kill(q);
 	}
@@ -597,7 +597,7 @@ void ike_v1_quick_input(struct ike_v1_sa *sa, const struct vd_path *path, const 
 	}
 	if (busy >= IKE_V1_QUICK_MAX) {
 		ike_v1_refuse(sa, path, IKE_PROTO_ESP, "ike_v1.refused.quick_busy", IKE_V1_SILENT, (struct vd_report){
-			.kind = &vd_fail_resources, .difference = "more quick modes at the same time than one IKE SA may have" });
+			.kind = &vd_fail_resources, .stage = "quick mode", .difference = "more quick modes at the same time than one IKE SA may have" });
 		return;
 	}
 	if (ike_v1_iv_exchange(&sa->keys, sa->last_block, h->mid, iv) < 0 ||

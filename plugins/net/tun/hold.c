@@ -125,9 +125,12 @@ void tun_hold(struct tun *t, const struct vd_dialled_routes *want)
 	for (size_t i = 0; i < ROUTES && before.routes[i].ip.family; i++)
 		if (!has_route(h, &before.routes[i]) && !other_has(t, h, &before.routes[i]))
 			tun_ask(t->priv->unreachable(t->priv->self, false, &before.routes[i], tun_done, NULL), "remove an unreachable route");
-	unpin(t, h, &want->gateway);
-	if (want->gateway.family && covers(h, &want->gateway))
+	if (want->gateway.family && covers(h, &want->gateway)) {
+		unpin(t, h, &want->gateway);
 		h->gateways[0] = want->gateway; /* its session has pinned it */
+	} else {
+		unpin(t, h, NULL);
+	}
 }
 
 /* ---- the gateway of the next attempt ---- */
