@@ -19,7 +19,8 @@ extern "C" {
 #endif
 
 #define VD_PLUGIN_MAGIC 0x56444354u /* "VDCT" */
-#define VD_ABI_MAJOR 2 /* provisional: see ABI in HACKING.md */
+/* 2 is provisional: see ABI in HACKING.md. */
+#define VD_ABI_MAJOR 2
 #define VD_ABI_MINOR 0
 #ifndef VD_BUILD_ID
 #define VD_BUILD_ID "" /* third party: no build id is compared */
