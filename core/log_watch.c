@@ -3,6 +3,7 @@
 
 #include <errno.h>
 
+#include <viaduct/loop.h>
 #include <viaduct/session.h>
 
 #include "core/log.h"
@@ -28,24 +29,35 @@ static bool watched_address(const struct vd_ip *ip)
 	return false;
 }
 
+/* A source address can be forged, and then its records are as many as its datagrams. */
+static bool within_limit(void)
+{
+	static uint64_t since, n;
+	uint64_t now = vd_now();
+
+	if (now - since >= 1000 || now < since) {
+		since = now;
+		n = 0;
+	}
+	if (n++ < VD_LOG_WATCHED_RATE)
+		return true;
+	vd_count("log.watched_left_out", 1);
+	return false;
+}
+
 static bool watched(const struct vd_ids *ids)
 {
 	const struct vd_session *session = ids->session ? vd_session_find(ids->session) : NULL;
 	const struct vd_chan_info *chan = ids->chan ? vd_chan_find(ids->chan) : NULL;
 	const struct vd_peer *peer = vd_peer_find(ids->peer ? ids->peer : chan ? chan->peer : session ? session->peer : 0);
 
-	return (ids->remote && watched_address(&ids->remote->ip)) || (peer && watched_address(&peer->remote.ip));
+	return ((ids->remote && watched_address(&ids->remote->ip)) || (peer && watched_address(&peer->remote.ip))) && within_limit();
 }
 
 /* Nobody pays for it while there are none. */
-static void apply(void)
-{
-	vd_log_on_watched(n_added || vd_conf_count(configured()) ? watched : NULL);
-}
-
 void vd_log_watch_conf(void)
 {
-	apply();
+	vd_log_on_watched(n_added || vd_conf_count(configured()) ? watched : NULL);
 }
 
 int vd_log_watch(const struct vd_prefix *peers)
@@ -56,14 +68,14 @@ int vd_log_watch(const struct vd_prefix *peers)
 	if (n_added == VD_LOG_WATCHED_MAX)
 		return -ENOSPC;
 	added[n_added++] = *peers;
-	apply();
+	vd_log_watch_conf();
 	return 0;
 }
 
 void vd_log_unwatch(void)
 {
 	n_added = 0;
-	apply();
+	vd_log_watch_conf();
 }
 
 void vd_log_watched_each(void (*fn)(void *arg, const struct vd_prefix *peers, bool configured), void *arg)

@@ -6,8 +6,10 @@
 #include <viaduct/addr.h>
 
 #define VD_LOG_WATCHED_MAX 16u
+/* So often a second it is answered that a record of theirs is wanted, which is about twice for each; the rest is counted. */
+#define VD_LOG_WATCHED_RATE 1000u
 
-/* log.debug_peers of the configuration in force; what was added by vd_log_watch stays. */
+/* Puts log.debug_peers of the configuration in force; what was added by vd_log_watch stays. */
 void vd_log_watch_conf(void);
 /* Until vd_log_unwatch, or the end of the daemon. -EEXIST; -ENOSPC: VD_LOG_WATCHED_MAX have been added. */
 int vd_log_watch(const struct vd_prefix *peers);

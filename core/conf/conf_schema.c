@@ -36,7 +36,7 @@ const struct vd_opt vd_conf_core_schema[] = {
 	{ "connections.*.routes", VD_T_PREFIX, VD_OPT_LIST | VD_OPT_LIVE, NULL, "all",
 		"Networks that clients send through us, or (connect) we through the gateway; all is a full tunnel." },
 	{ "connections.*.hold_routes", VD_T_BOOL, VD_OPT_LIVE, NULL, NULL,
-		"Whether the routes of a connection that we dial stay unreachable while it is dialled again; if not said, where routes has all." },
+		"The routes of a connection that we dial stay unreachable while it is dialled again, and after a crash until the next start; by default where routes has all." },
 	{ "connections.*.second_login", VD_T_WORD, VD_OPT_LIVE, "replace", "replace|refuse|coexist",
 		"What happens when a user who has a session logs in again." },
 	{ "connections.*.sessions_per_user", VD_T_UINT, VD_OPT_LIVE, "8", "1..65535",
@@ -54,7 +54,7 @@ const struct vd_opt vd_conf_core_schema[] = {
 	{ "log.areas", VD_T_MAP, 0, NULL, NULL, "Other levels for single areas." },
 	{ "log.areas.*", VD_T_WORD, VD_OPT_LIVE, NULL, LEVELS, "The level of this area; viaductctl log areas shows all." },
 	{ "log.debug_peers", VD_T_PREFIX, VD_OPT_LIST | VD_OPT_LIVE, NULL, NULL,
-		"Addresses of clients and gateways of which everything is logged, whatever the levels say; viaductctl log debug adds some for a while." },
+		"Everything about clients and gateways at these addresses is logged, whatever the levels say; viaductctl log debug adds addresses for a while." },
 	{ "control.socket", VD_T_PATH, 0, VD_RUNSTATEDIR "/control.sock", NULL, "Where viaductctl finds the daemon." },
 	{ NULL },
 };

@@ -118,7 +118,7 @@ void vd_chan_gone(uint64_t id, const char *reason)
 	vd_strcpy(c->reason, sizeof(c->reason), reason);
 	vd_note('c', id, "gone: %s", reason);
 	vd_sessions_close_on(id, reason);
-	/* Whoever hears chan_down has heard session_gone of all sessions above it. */
+	/* chan_down comes after session_gone of all sessions above it. */
 	if (vd_link_empty(&c->sessions))
 		chan_end(c);
 }

@@ -24,7 +24,7 @@ struct vd_log_area {
 	const char *name, *doc; /* doc: one sentence without a full stop */
 };
 
-/* area is one of the core's or of the plugin's list: as its descriptor has it. ids may be NULL. One line, no newline, no full stop. */
+/* area is one of the core's, or of the list in the plugin's descriptor. ids may be NULL. One line, no newline, no full stop. */
 VD_API void vd_log(enum vd_log_level level, const char *area, const struct vd_ids *ids, const char *fmt, ...)
 	VD_PRINTF(4, 5);
 /* Would such a record be written: its level, or one of the peers whose records are all written (log.debug_peers)? ids may be NULL.

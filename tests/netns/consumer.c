@@ -8,7 +8,6 @@
 #include <unistd.h>
 #include <viaduct/bus.h>
 #include <viaduct/plugin.h>
-#include <viaduct/quirk.h>
 #include <viaduct/report.h>
 #include <viaduct/topics.h>
 
@@ -70,7 +69,6 @@ static void heard(struct consumer *c, const char *what, uint64_t session)
 static const struct vd_failure hungry = { .word = "consumer-hungry", .stage = "counting",
 	.say = "the consumer wants more than {count} sessions of {peer}s like {user}", .remedy = "feed it{at}" };
 static const struct vd_failure *const failures[] = { &hungry, NULL };
-static const struct vd_quirk quirks[] = { { "racoon", "consumer.eats", "leaves" }, { NULL, NULL, NULL } };
 static const struct vd_shown shown[] = { { "consumer-hungry", "windows", "Windows shows error 4711" }, { NULL, NULL, NULL } };
 
 static void on_up(void *arg, const void *event)
@@ -168,4 +166,4 @@ static const struct vd_opt schema[] = {
 };
 
 VD_PLUGIN(consumer, .version = "1.0", .license = "MIT", .summary = "writes sessions down", .schema = schema, .topics = topics,
-	.failures = failures, .quirks = quirks, .shown = shown, .init = consumer_init, .start = consumer_start, .stop = consumer_stop, .fini = consumer_fini);
+	.failures = failures, .shown = shown, .init = consumer_init, .start = consumer_start, .stop = consumer_stop, .fini = consumer_fini);

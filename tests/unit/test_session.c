@@ -642,6 +642,7 @@ START_TEST(watched_peer)
 	struct vd_sa other = { .ip = vd_ip4(0xcb007106), .port = 500 }, same = { .ip = vd_ip4(0xcb007105), .port = 500 };
 	struct vd_prefix network;
 	uint64_t s = fx_up("staff", "alice");
+	unsigned n_forged = 0;
 
 	ck_assert(vd_prefix_parse("203.0.113.5", &network));
 	vd_log_set_level(VD_LOG_NOTICE);
@@ -663,6 +664,19 @@ START_TEST(watched_peer)
 	for (unsigned i = 0; i < 5; i++)
 		ck_assert_msg(strstr(taken, ((const char *[]){ "|session", "|peer", "|channel", "ike|-|||address", "|step" })[i]) != NULL, "%u in %s", i, taken);
 	ck_assert_msg(!strstr(taken, "before") && !strstr(taken, "after") && !strstr(taken, "another") && !strstr(taken, "nobody"), "%s", taken);
+	/* Whoever forges that address does not fill the log; a second later it is followed again. */
+	ck_assert_int_eq(vd_log_watch(&network), 0);
+	for (unsigned i = 0; i < 10 * VD_LOG_WATCHED_RATE; i++) {
+		taken[0] = '\0';
+		vd_log(VD_LOG_DEBUG, "ike", &(struct vd_ids){ .remote = &same }, "forged");
+		n_forged += taken[0] != '\0';
+	}
+	ck_assert_uint_gt(n_forged, VD_LOG_WATCHED_RATE / 2);
+	ck_assert_uint_le(n_forged, VD_LOG_WATCHED_RATE);
+	ck_assert_uint_gt(vd_counter("log.watched_left_out"), 0);
+	fake_advance(1000);
+	ck_assert(vd_log_enabled(VD_LOG_DEBUG, "ike", &(struct vd_ids){ .remote = &same }));
+	vd_log_unwatch();
 	for (unsigned i = 0; i < VD_LOG_WATCHED_MAX; i++) {
 		network.ip = vd_ip4(0x0a000000 + i);
 		ck_assert_int_eq(vd_log_watch(&network), 0);
